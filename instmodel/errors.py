@@ -1,0 +1,97 @@
+"""The errors of instmodel: one family, and a stable ``code`` for every rule.
+
+A caller that wants to react reads `InstModelError.code` and the attributes; a person reads the
+message, which says the same in words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class InstModelError(Exception):
+    """Base of every error that instmodel raises.
+
+    Parameters
+    ----------
+    code : str
+        Stable snake_case name of the rule that was broken.
+    message : str
+        What is wrong, in one sentence, without the location.
+    instruction : int, optional
+        Index of the instruction at fault.
+    instruction_type : str, optional
+        Its ``type`` in the document, such as ``"DOT"``.
+    field : str, optional
+        The field at fault, as a path into the document: ``"weights[0][2]"``.
+    expected, actual : optional
+        What the rule asks for, and what came instead.
+
+    Attributes
+    ----------
+    code, instruction, instruction_type, field, expected, actual
+        As above; None where they do not apply.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        instruction: int | None = None,
+        instruction_type: str | None = None,
+        field: str | None = None,
+        expected: Any = None,
+        actual: Any = None,
+    ) -> None:
+        self.code = code
+        self.message = message
+        self.instruction = instruction
+        self.instruction_type = instruction_type
+        self.field = field
+        self.expected = expected
+        self.actual = actual
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        place = []
+        if self.instruction is not None:
+            name = f" ({self.instruction_type})" if self.instruction_type else ""
+            place.append(f"instruction {self.instruction}{name}")
+        if self.field is not None:
+            place.append(f"field '{self.field}'")
+        where = ", ".join(place) + ": " if place else ""
+        facts = []
+        if self.expected is not None:
+            facts.append(f"expected {self.expected}")
+        if self.actual is not None:
+            facts.append(f"got {self.actual}")
+        values = f" ({', '.join(facts)})" if facts else ""
+        return f"{where}{self.message}{values} [{self.code}]"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions pickle as type(*args); the keyword attributes travel as state.
+        return (_rebuild, (type(self), self.code, self.message, self.__dict__.copy()))
+
+
+def _rebuild(
+    kind: type[InstModelError], code: str, message: str, state: dict[str, Any]
+) -> InstModelError:
+    places = ("instruction", "instruction_type", "field", "expected", "actual")
+    return kind(code, message, **{name: state[name] for name in places})
+
+
+class DocumentError(InstModelError, ValueError):
+    """The text, the file or a value in it is not what a model document may hold."""
+
+
+class StructureError(InstModelError, ValueError):
+    """The document is well formed, but its parts do not fit together."""
+
+
+class ValidationDataError(InstModelError, ValueError):
+    """The model does not reproduce its validation data, or the data does not fit the model."""
+
+
+class InputError(InstModelError, ValueError):
+    """An argument of a call (an array, a slice, a thread count) does not fit the model."""

@@ -1,0 +1,87 @@
+"""Build the extension: one Cython module and the C kernels, once per instruction set.
+
+Each ``instmodel/csrc/kernels_<isa>.c`` includes the same template behind another set of vector
+primitives, and is compiled with the flags of its instruction set only; the module itself is
+compiled for the baseline CPU and picks a table of function pointers when it is imported. So a wheel
+built here runs on every CPU of the architecture.
+"""
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+import numpy as np
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+CSRC = Path("instmodel", "csrc")
+
+# No contraction and no fast-math anywhere: the bit promise (docs/numerics.md) rests on it.
+COMMON_FLAGS = ["-O3", "-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
+ISA_FLAGS = {
+    "generic": [],
+    "avx2": ["-mavx2", "-mfma"],
+    "avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],
+    "neon": [],
+}
+
+
+def instruction_sets(compiler_type: str) -> list[str]:
+    """Return the sets to build: generic everywhere, vector sets where GNU extensions exist."""
+    target = os.environ.get("INSTMODEL_BUILD_MACHINE", platform.machine()).lower()
+    if compiler_type != "unix":
+        return ["generic"]
+    if target in ("x86_64", "amd64"):
+        return ["generic", "avx2", "avx512"]
+    if target in ("aarch64", "arm64"):
+        return ["generic", "neon"]
+    return ["generic"]
+
+
+class BuildKernels(build_ext):
+    """Compile every instruction set's kernels with its own flags and link them in."""
+
+    def build_extension(self, ext: Extension) -> None:
+        sets = instruction_sets(self.compiler.compiler_type)
+        gnu = self.compiler.compiler_type == "unix"
+        macros = [(f"IM_HAVE_{isa.upper()}", "1") for isa in sets]
+        for isa in sets:
+            ext.extra_objects += self.compiler.compile(
+                [str(CSRC / f"kernels_{isa}.c")],
+                output_dir=self.build_temp,
+                include_dirs=[str(CSRC)],
+                depends=[str(header) for header in sorted(CSRC.glob("*.h"))],
+                extra_postargs=COMMON_FLAGS + ISA_FLAGS[isa] if gnu else ["/O2", "/fp:precise"],
+            )
+        ext.define_macros += macros
+        if gnu:
+            ext.extra_compile_args += ["-O2", "-std=c11", "-ffp-contract=off"]
+        super().build_extension(ext)
+
+
+kernels = Extension(
+    "instmodel._kernels",
+    sources=["instmodel/_kernels.pyx", str(CSRC / "dispatch.c")],
+    include_dirs=[str(CSRC), np.get_include()],
+    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+    depends=[str(CSRC / "kernels.h")],
+    libraries=[] if sys.platform == "win32" else ["m"],
+)
+
+setup(
+    ext_modules=cythonize(
+        [kernels],
+        build_dir="build/cython",
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "initializedcheck": False,
+            "cdivision": True,
+            "embedsignature": True,
+        },
+    ),
+    cmdclass={"build_ext": BuildKernels},
+)
