@@ -1,0 +1,158 @@
+/* simd_generic.h: the vector primitives for one lane, in plain standard C.
+ *
+ * Design
+ * ------
+ * a. The kernels are written once over the primitives below and compiled once
+ *    per instruction set: kernels_<isa>.c includes one of simd_generic.h,
+ *    simd_avx2.h, simd_avx512.h, simd_neon.h and then the templates. This file
+ *    is also the definition of every primitive: the other three must give the
+ *    same bits, lane by lane.
+ * b. Types: `vf` is IM_W float32 lanes; `vd` is the same IM_W lanes in
+ *    float64; `vm` and `vdm` are the lane masks of vf and vd.
+ * c. The caller has set round-to-nearest and denormals-are-zero/flush-to-zero.
+ *    Primitives that move or select bits (load, store, select, min_keep,
+ *    max_keep, abs, copysign) do not flush: vf_flush does, by integer
+ *    operations, and is applied where inputs are read. After that arithmetic
+ *    cannot bring a denormal back.
+ * d. A comparison with NaN is false.
+ * e. Every operation rounds once and correctly (IEEE 754), so no primitive may
+ *    be an estimate instruction (rcpps, rsqrtps, vrecpe).
+ *
+ * Generic: without hardware FMA, fmaf() and fma() are slow library calls, with
+ * the same bits. Selections are done on the bits so that no compiler turns
+ * them into a branch on data.
+ */
+#ifndef INSTMODEL_SIMD_GENERIC_H
+#define INSTMODEL_SIMD_GENERIC_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define IM_W 1
+#define IM_ISA_NAME "generic"
+#if defined(__GNUC__)
+#define IM_INLINE static inline __attribute__((always_inline, unused))
+#else
+#define IM_INLINE static inline
+#endif
+
+typedef float vf;
+typedef double vd;
+typedef uint32_t vm;  /* all ones or zero */
+typedef uint64_t vdm; /* all ones or zero */
+
+IM_INLINE uint32_t im_bits32(float a) { uint32_t u; memcpy(&u, &a, sizeof u); return u; }
+IM_INLINE float im_float32(uint32_t u) { float a; memcpy(&a, &u, sizeof a); return a; }
+IM_INLINE uint64_t im_bits64(double a) { uint64_t u; memcpy(&u, &a, sizeof u); return u; }
+IM_INLINE double im_float64(uint64_t u) { double a; memcpy(&a, &u, sizeof a); return a; }
+
+/* ---- float32: memory. Any alignment; the _n forms touch the first n lanes
+ * only, 0 <= n <= IM_W, and vf_load_n puts 0 into the rest. ---- */
+IM_INLINE vf vf_load(const float *p) { return *p; }
+IM_INLINE void vf_store(float *p, vf a) { *p = a; }
+IM_INLINE vf vf_load_n(const float *p, int n) { return n > 0 ? *p : 0.0f; }
+IM_INLINE void vf_store_n(float *p, vf a, int n) { if (n > 0) *p = a; }
+IM_INLINE vf vf_set1(float a) { return a; }
+IM_INLINE vf vf_zero(void) { return 0.0f; }
+
+/* ---- float32: arithmetic ---- */
+IM_INLINE vf vf_add(vf a, vf b) { return a + b; }
+IM_INLINE vf vf_sub(vf a, vf b) { return a - b; }
+IM_INLINE vf vf_mul(vf a, vf b) { return a * b; }
+IM_INLINE vf vf_div(vf a, vf b) { return a / b; }
+IM_INLINE vf vf_fma(vf a, vf b, vf c) { return fmaf(a, b, c); } /* a*b + c */
+IM_INLINE vf vf_sqrt(vf a) { return sqrtf(a); }
+
+/* ---- float32: comparison and selection ---- */
+IM_INLINE vm vf_lt(vf a, vf b) { return (vm)0 - (vm)(a < b); }
+IM_INLINE vm vf_gt(vf a, vf b) { return (vm)0 - (vm)(a > b); }
+IM_INLINE vm vf_eq(vf a, vf b) { return (vm)0 - (vm)(a == b); }
+IM_INLINE vm vf_isnan(vf a) { return (vm)0 - (vm)(a != a); }
+IM_INLINE vf vf_select(vm m, vf a, vf b) /* m ? a : b */
+{
+    return im_float32((im_bits32(a) & m) | (im_bits32(b) & ~m));
+}
+/* x < b ? b : x: a NaN in x stays, of two zeros x stays. b is not NaN. */
+IM_INLINE vf vf_max_keep(vf x, vf b) { return vf_select(vf_lt(x, b), b, x); }
+/* x > b ? b : x: likewise. */
+IM_INLINE vf vf_min_keep(vf x, vf b) { return vf_select(vf_gt(x, b), b, x); }
+
+/* ---- float32: bits ---- */
+IM_INLINE vf vf_abs(vf a) { return im_float32(im_bits32(a) & 0x7FFFFFFFu); }
+/* |a| with the sign of s. */
+IM_INLINE vf vf_copysign(vf a, vf s)
+{
+    return im_float32((im_bits32(a) & 0x7FFFFFFFu) | (im_bits32(s) & 0x80000000u));
+}
+/* Denormals become zero of the same sign, in any mode of the CPU. */
+IM_INLINE vf vf_flush(vf a)
+{
+    uint32_t u = im_bits32(a);
+    uint32_t tiny = (uint32_t)0 - (uint32_t)((u & 0x7F800000u) == 0);
+    return im_float32(u & ~(tiny & 0x7FFFFFFFu));
+}
+/* Every NaN becomes 0x7FC00000. */
+IM_INLINE vf vf_canonical_nan(vf a)
+{
+    uint32_t u = im_bits32(a);
+    uint32_t nan = (uint32_t)0 - (uint32_t)((u & 0x7FFFFFFFu) > 0x7F800000u);
+    return im_float32((u & ~nan) | (0x7FC00000u & nan));
+}
+
+/* INOUT rows: IM_W vectors; lane j of rows[i] trades places with lane i of
+ * rows[j]. */
+IM_INLINE void vf_transpose(vf rows[IM_W]) { (void)rows; }
+
+/* ---- float64 ---- */
+IM_INLINE vd vd_from_vf(vf a) { return (double)a; }
+/* Rounds once. A denormal result is flushed; whether it is one is decided
+ * after rounding to 24 bits, as x86 does. */
+IM_INLINE vf vf_from_vd(vd a) { return (float)a; }
+IM_INLINE vd vd_load(const double *p) { return *p; }      /* (IM_W,) */
+IM_INLINE void vd_store(double *p, vd a) { *p = a; }      /* (IM_W,) */
+IM_INLINE vd vd_set1(double a) { return a; }
+IM_INLINE vd vd_zero(void) { return 0.0; }
+IM_INLINE vd vd_add(vd a, vd b) { return a + b; }
+IM_INLINE vd vd_sub(vd a, vd b) { return a - b; }
+IM_INLINE vd vd_mul(vd a, vd b) { return a * b; }
+IM_INLINE vd vd_div(vd a, vd b) { return a / b; }
+IM_INLINE vd vd_fma(vd a, vd b, vd c) { return fma(a, b, c); } /* a*b + c */
+IM_INLINE vdm vd_lt(vd a, vd b) { return (vdm)0 - (vdm)(a < b); }
+IM_INLINE vdm vd_gt(vd a, vd b) { return (vdm)0 - (vdm)(a > b); }
+IM_INLINE vdm vd_eq(vd a, vd b) { return (vdm)0 - (vdm)(a == b); }
+IM_INLINE vd vd_select(vdm m, vd a, vd b)
+{
+    return im_float64((im_bits64(a) & m) | (im_bits64(b) & ~m));
+}
+IM_INLINE vd vd_max_keep(vd x, vd b) { return vd_select(vd_lt(x, b), b, x); }
+IM_INLINE vd vd_min_keep(vd x, vd b) { return vd_select(vd_gt(x, b), b, x); }
+IM_INLINE vd vd_abs(vd a) { return im_float64(im_bits64(a) & 0x7FFFFFFFFFFFFFFFu); }
+IM_INLINE vd vd_copysign(vd a, vd s)
+{
+    return im_float64((im_bits64(a) & 0x7FFFFFFFFFFFFFFFu)
+                      | (im_bits64(s) & 0x8000000000000000u));
+}
+
+/* ---- float64: powers of two, by integer operations on the bits ---- */
+
+/* a * 2^n, where k = n + 1.5 * 2^52, so that the low bits of k hold n. Exact
+ * as long as a and the result are normal numbers. A NaN in both stays NaN if
+ * the low 12 bits of k's payload are 0, as in every NaN that came from a
+ * float32. */
+IM_INLINE vd vd_scale_pow2(vd a, vd k)
+{
+    return im_float64(im_bits64(a) + (im_bits64(k) << 52));
+}
+/* Returns n, an integer, and sets *m, such that a = *m * 2^n and
+ * sqrt(1/2) <= *m < sqrt(2) (to the rounding of those bounds). a >= 1 and
+ * finite. */
+IM_INLINE vd vd_split_pow2(vd a, vd *m /* OUT */)
+{
+    uint64_t t = im_bits64(a) - 0x3FE6A09E667F3BCDu;
+    *m = im_float64(im_bits64(a) - (t & 0xFFF0000000000000u));
+    return im_float64((t >> 52) | 0x4330000000000000u) - 0x1p52;
+}
+
+#endif
