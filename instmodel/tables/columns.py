@@ -1,0 +1,87 @@
+"""Match the columns of a table to the features of a model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from instmodel.errors import InputError
+from instmodel.features import Feature
+from instmodel.values import hint
+
+
+def column_names(features: Sequence[Feature]) -> list[str]:
+    """Return the column that each input value comes from.
+
+    ``age`` is the column of that name; the array ``emb[3]`` is ``emb[0]``, ``emb[1]``, ``emb[2]``.
+
+    Raises
+    ------
+    InputError
+        ``repeated_feature``: two inputs would come from the same column.
+    """
+    names = []
+    for feature in features:
+        if feature.is_array:
+            names += [f"{feature.name}[{i}]" for i in range(feature.size)]
+        else:
+            names.append(feature.name)
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InputError(
+            "repeated_feature",
+            f"the model names the feature {twice[0]!r} more than once, "
+            "so its columns cannot be told apart by name",
+        )
+    return names
+
+
+def match_columns(wanted: Sequence[str], header: Sequence[str], where: str) -> list[int]:
+    """Return the position in `header` of every wanted column; other columns do not matter.
+
+    Parameters
+    ----------
+    wanted, header : sequence of str
+        Column names.
+    where : str
+        The table's name, for messages.
+
+    Raises
+    ------
+    InputError
+        ``missing_column`` or ``repeated_column``.
+    """
+    counts = Counter(header)
+    missing = [name for name in wanted if name not in counts]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise InputError(
+            "missing_column",
+            f"{where}: column {missing[0]!r} is missing{more}{_advice(missing[0], header)}",
+        )
+    for name in wanted:
+        if counts[name] > 1:
+            raise InputError(
+                "repeated_column", f"{where}: column {name!r} is there {counts[name]} times"
+            )
+    positions = {name: i for i, name in enumerate(header)}
+    return [positions[name] for name in wanted]
+
+
+def _advice(name: str, header: Sequence[str]) -> str:
+    """Return what likely went wrong: another separator, no header at all, or a typing error."""
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
+        return "; cells must be separated by commas"
+    if all(is_number(cell) for cell in header):
+        return "; the first line holds numbers where the column names should be"
+    shown = ", ".join(map(repr, header[:5])) + (", …" if len(header) > 5 else "")
+    return hint(name, header) or f"; the columns are {shown}"
+
+
+def is_number(cell: str) -> bool:
+    """Tell whether a cell is a number; ``1_000``, which Python would read, is not."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell

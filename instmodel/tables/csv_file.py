@@ -1,0 +1,236 @@
+"""Read and write CSV files in batches of rows.
+
+Design
+------
+A. No row is dropped or guessed. A cell that is empty or no number, a row with too few or too many
+   cells and a blank line between rows are errors that name the row, the line and the column.
+   ``nan`` and ``inf`` are numbers. Blank lines after the last row are ignored.
+B. Two paths with one meaning. Batches of plain lines go through NumPy's C parser; whatever it or a
+   quick look at the lines does not accept goes through `csv` and `float`, which either handle it
+   (quotes) or say exactly what is wrong.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.errors import InputError
+from instmodel.tables.columns import is_number, match_columns
+
+Floats = NDArray[np.float32]
+
+# A batch holds about this many cells, unless the caller says how many rows.
+BATCH_VALUES = 1 << 18
+# Longer "lines" come from files that are no CSV; 1,000,000 features fit.
+_LINE_LIMIT = 1 << 25
+# From here on, a number rounds to infinity in float32.
+_FLOAT32_LIMIT = float(2**128 - 2**103)
+
+
+class CsvReader:
+    """Read a CSV file: comma-separated, UTF-8, double quotes where a cell needs them.
+
+    Parameters are those of `open_reader`. With `columns`, the first line is the header. Without,
+    the first line is the header unless all its cells are numbers.
+
+    Attributes
+    ----------
+    header : list of str or None
+        The column names, if the file has them.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        columns: Sequence[str] | None,
+        width: int,
+        batch_rows: int | None = None,
+    ) -> None:
+        self._path = os.fspath(path)
+        self._file = open(path, "rb")  # noqa: SIM115 closed by `close`
+        try:
+            self._size = os.fstat(self._file.fileno()).st_size
+            self._open(columns, width, batch_rows)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _open(self, columns: Sequence[str] | None, width: int, batch_rows: int | None) -> None:
+        if self._file.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise self._error("invalid_table", "the text is UTF-16", "UTF-8")
+        # Columns that are not needed may hold any bytes; surrogates keep them out of the way.
+        self._text = io.TextIOWrapper(self._file, "utf-8-sig", "surrogateescape")
+        self._line = self._row = 0  # lines and rows taken so far
+        self._blank: int | None = None  # the first blank line
+        self._lines = self._read_lines()
+
+        first_lines: list[str] = []
+        reader = csv.reader(_remember(self._lines, first_lines), strict=True)
+        try:
+            first = next(reader, [])
+        except csv.Error as error:
+            raise self._error("invalid_table", f"line {reader.line_num}: {error}") from None
+        if not first_lines or not first:
+            raise self._error("invalid_table", "the first line is empty", "a header or numbers")
+
+        self.header: list[str] | None = first
+        if columns is None and _is_data(first, self._error):
+            self.header = None
+            self._lines = chain(first_lines, self._lines)
+        else:
+            self._line = reader.line_num
+        self._count = len(first)
+        if columns is not None:
+            self._positions = match_columns(columns, first, self._path)
+        elif self._count == width:
+            self._positions = list(range(width))
+        else:
+            raise self._error(
+                "column_count_mismatch",
+                "the model does not name its features, so the columns must be exactly its inputs",
+                f"{width} columns",
+                self._count,
+            )
+        self._batch_rows = batch_rows or max(1, BATCH_VALUES // self._count)
+
+    def batches(self) -> Iterator[Floats]:
+        """Yield the rows as arrays of shape (rows, features)."""
+        while lines := list(islice(self._lines, self._batch_rows)):
+            values = self._plain(lines)
+            if values is None:
+                values = self._exact(lines)
+            self._row += len(values)
+            if len(values):
+                yield values
+
+    def fraction(self) -> float:
+        """Return how much of the file was read, 0 to 1."""
+        return min(1.0, self._file.tell() / self._size) if self._size else 1.0
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _read_lines(self) -> Iterator[str]:
+        read = self._text.readline
+        while line := read(_LINE_LIMIT):
+            if len(line) == _LINE_LIMIT:
+                raise self._error(
+                    "invalid_table", f"a line after line {self._line} is too long for a CSV file"
+                )
+            yield line
+
+    def _plain(self, lines: list[str]) -> Floats | None:
+        """Parse lines of plain numbers fast, or return None for `_exact` to look at them."""
+        commas = self._count - 1
+        if self._blank is not None or not all(
+            line.count(",") == commas and '"' not in line and not line.isspace() for line in lines
+        ):
+            return None
+        try:
+            values = np.loadtxt(
+                lines, delimiter=",", comments=None, usecols=self._positions, ndmin=2
+            )
+        except ValueError:
+            return None
+        with np.errstate(over="ignore"):
+            rounded = values.astype(np.float32)
+        if (np.isinf(rounded) & np.isfinite(values)).any():
+            return None
+        self._line += len(lines)
+        return rounded
+
+    def _exact(self, lines: list[str]) -> Floats:
+        """Parse lines with quotes or errors; a quoted cell may take more lines from the file."""
+        reader = csv.reader(chain(lines, self._lines), strict=True)
+        values: list[float] = []
+        rows = 0
+        try:
+            while reader.line_num < len(lines):
+                line = self._line + reader.line_num + 1
+                row = next(reader)
+                if not row or (len(row) == 1 and row[0].isspace()):
+                    self._blank = self._blank or line
+                    continue
+                if self._blank is not None:
+                    raise self._error("invalid_table", f"line {self._blank} is blank", "a row")
+                values += self._numbers(row, f"row {self._row + rows + 1} (line {line})")
+                rows += 1
+        except csv.Error as error:
+            raise self._error("invalid_table", f"the row in line {line}: {error}") from None
+        self._line += reader.line_num
+        return np.array(values, np.float32).reshape(rows, len(self._positions))
+
+    def _numbers(self, row: list[str], where: str) -> list[float]:
+        if len(row) != self._count:
+            raise self._error(
+                "invalid_table", f"{where} has the wrong length", f"{self._count} cells", len(row)
+            )
+        numbers = []
+        for position in self._positions:
+            cell = row[position]
+            try:
+                number = math.nan if "_" in cell else float(cell)
+                fits = not math.isfinite(number) or abs(number) < _FLOAT32_LIMIT
+                problem = "not a number" if "_" in cell else "" if fits else "too large for float32"
+            except ValueError:
+                problem = "not a number" if cell.strip() else "empty"
+            if problem:
+                column = repr(self.header[position]) if self.header else str(position + 1)
+                place = f"{where}, column {column}: the cell is {problem}"
+                shown = repr(cell if len(cell) <= 40 else cell[:37] + "...")
+                raise self._error("invalid_cell", place, "a number", shown)
+            numbers.append(number)
+        return numbers
+
+    def _error(
+        self, code: str, message: str, expected: Any = None, actual: Any = None
+    ) -> InputError:
+        return InputError(code, f"{self._path}: {message}", expected=expected, actual=actual)
+
+
+def _remember(lines: Iterator[str], memory: list[str]) -> Iterator[str]:
+    for line in lines:
+        memory.append(line)
+        yield line
+
+
+def _is_data(first: list[str], error: Any) -> bool:
+    """Tell a row of numbers from a header; a line that could be both is an error."""
+    numbers = [is_number(cell) for cell in first]
+    if any(numbers) and not all(numbers):
+        cell = first[numbers.index(False)]
+        raise error(
+            "invalid_table",
+            "the first line is neither a header nor a row of numbers",
+            "numbers only or names only",
+            f"{cell!r} among numbers",
+        )
+    return all(numbers)
+
+
+class CsvWriter:
+    """Write scores as CSV: ``score``, or ``output_0`` and on; shortest decimals that round-trip."""
+
+    def __init__(self, file: BinaryIO, outputs: int) -> None:
+        self._file = file
+        names = ["score"] if outputs == 1 else [f"output_{i}" for i in range(outputs)]
+        self._file.write((",".join(names) + "\n").encode())
+
+    def write(self, scores: Floats) -> None:
+        """Add rows, given as (rows, outputs)."""
+        # str() of a float32 is the shortest decimal that gives the same float32 again.
+        text = "".join(",".join(map(str, row)) + "\n" for row in scores)
+        self._file.write(text.encode())
+
+    def finish(self) -> None:
+        """Do nothing: a CSV file has no end mark."""
