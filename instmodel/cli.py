@@ -1,0 +1,474 @@
+"""The command line: ``instmodel demo``, ``score``, ``inspect`` and ``verify``.
+
+Exit codes: 0 success; 1 `verify` found a difference; 2 any error, told in one line on stderr;
+130 interrupted; 141 the reader of the output went away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import dataclasses
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+import instmodel as im
+from instmodel.atomic import atomic_write
+from instmodel.console import printable, progress, table
+from instmodel.errors import InputError
+from instmodel.features import parse_feature_names
+from instmodel.tables.columns import column_names
+from instmodel.tables.files import make_writer, open_reader, suffix
+
+Floats = NDArray[np.float32]
+
+OK, DIFFERENT, FAILED, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
+
+TOLERANCE = 1e-5  # as when a model is built
+
+# (model, data) in instmodel/examples
+DEMOS = [
+    ("breast_cancer_logistic", "breast_cancer"),
+    ("breast_cancer_network", "breast_cancer"),
+    ("digits_softmax", "digits"),
+]
+_DEMO_SECONDS = 0.2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments, without the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    debug = "--debug" in (sys.argv[1:] if argv is None else argv)
+    try:
+        args = _parser().parse_args(argv)
+        with _stop_on_signal():
+            code: int = args.run(args)
+        sys.stdout.flush()
+    except SystemExit as stop:  # argparse: usage errors, --help, --version
+        return stop.code if isinstance(stop.code, int) else FAILED
+    except KeyboardInterrupt as stop:
+        _say_error("stopped", stop, debug)
+        return stop.args[0] if stop.args else INTERRUPTED
+    except BrokenPipeError:
+        _let_go_of_stdout()
+        return BROKEN_PIPE
+    except Exception as error:
+        _let_go_of_stdout()
+        _say_error(_sentence(error), error, debug)
+        return FAILED
+    return code
+
+
+def _let_go_of_stdout() -> None:
+    """Keep the interpreter's last flush from failing again on a full disk or a closed pipe."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say_error(sentence: str, error: BaseException, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    print(f"instmodel: error: {printable(' '.join(sentence.split()))}", file=sys.stderr)
+
+
+def _sentence(error: Exception) -> str:
+    """Tell what went wrong, for a person."""
+    if isinstance(error, im.InstModelError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        name = error.filename
+        shown = os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else None
+        return f"{shown}: {error.strerror}" if shown else error.strerror
+    if isinstance(error, MemoryError):
+        return "out of memory; --batch-rows makes score use less"
+    return f"unexpected {type(error).__name__}: {error} (--debug shows where)"
+
+
+@contextlib.contextmanager
+def _stop_on_signal() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the program as Ctrl-C does, so that it cleans up."""
+
+    def stop(number: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt(128 + number)
+
+    previous = {}
+    # Only the main thread may set handlers.
+    with contextlib.suppress(ValueError):
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                previous[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+# --------------------------------------------------------------------------------------- arguments
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(FAILED, f"instmodel: error: {printable(message)} (see {self.prog} --help)\n")
+
+
+def _at_least_one(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    summary = "Run trained tabular networks on CSV and NPY files."
+    parser = _Parser(prog="instmodel", description=summary, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"instmodel {im.__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Any, summary: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        sub.set_defaults(run=run)
+        # SUPPRESS: do not undo a --debug that came before the command.
+        sub.add_argument(
+            "--debug",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="show the traceback of an error",
+        )
+        return sub
+
+    demo = command("demo", _demo, "Verify the models that come along, and score their data.")
+    demo.add_argument(
+        "-o", "--output", metavar="DIR", default=".", help="where the scores go (default: here)"
+    )
+
+    score = command("score", _score, "Score every row of a table.")
+    score.add_argument("model", metavar="MODEL")
+    score.add_argument(
+        "input",
+        metavar="INPUT",
+        help=".csv or .npy; CSV columns are matched by name if the model names its features, "
+        "else by position",
+    )
+    score.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUTPUT",
+        help=".csv or .npy, or - for CSV on standard output",
+    )
+    score.add_argument(
+        "--threads", type=_at_least_one, metavar="N", help="default: every CPU it may use"
+    )
+    score.add_argument(
+        "--batch-rows", type=_at_least_one, metavar="N", help="rows in memory at a time"
+    )
+
+    inspect = command("inspect", _inspect, "Show what a model is made of.")
+    inspect.add_argument("model", metavar="MODEL")
+    inspect.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+    verify = command("verify", _verify, "Run a model's validation data; exit code 0 same, 1 not.")
+    verify.add_argument("model", metavar="MODEL")
+    return parser
+
+
+# ------------------------------------------------------------------------------------------- score
+
+
+def _score(args: argparse.Namespace) -> int:
+    to_stdout = args.output == "-"
+    ending = ".csv" if to_stdout else suffix(args.output)
+    from_csv = suffix(args.input) == ".csv"
+    for other, what in ((args.input, "input"), (args.model, "model")):
+        if not to_stdout and _same_file(other, args.output):
+            raise InputError("invalid_table", f"{args.output}: the output is also the {what}")
+
+    info = im.InstructionModelInfo.load(args.model)
+    model = im.InstructionModel(info)
+    columns = None
+    if from_csv and info.features:
+        columns = column_names(parse_feature_names(info.features))
+
+    with contextlib.ExitStack() as stack:
+        reader = open_reader(args.input, columns, model.feature_size, args.batch_rows)
+        stack.callback(reader.close)
+        file = sys.stdout.buffer if to_stdout else stack.enter_context(atomic_write(args.output))
+        writer = make_writer(ending, file, model.output_size)
+        advance = stack.enter_context(progress(f"scoring {args.input}"))
+        rows = 0
+        for batch in reader.batches():
+            writer.write(_predict(model, batch, args.threads))
+            rows += len(batch)
+            advance(reader.fraction())
+        writer.finish()
+    if not to_stdout:
+        print(f"{rows} rows scored: {printable(args.output)}")
+    return OK
+
+
+def _predict(model: im.InstructionModel, batch: Floats, threads: int | None = None) -> Floats:
+    result = model.predict_parallel(batch, im.PredictConfig(threads=threads))
+    return np.asarray(result).reshape(len(batch), model.output_size)
+
+
+def _same_file(one: str, other: str) -> bool:
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
+
+
+# ------------------------------------------------------------------------------------------ verify
+
+
+def _verify(args: argparse.Namespace) -> int:
+    info = im.InstructionModelInfo.load(args.model)
+    data = info.validation_data
+    if data is None or not data.inputs:
+        raise InputError("validation_mismatch", f"{args.model}: the model has no validation data")
+    model = _unvalidated(info)
+    try:
+        model.validate(data.inputs, data.expected_outputs, atol=TOLERANCE)
+        same = True
+    except im.InstModelError as error:
+        if error.code != "validation_mismatch":
+            raise  # the data does not fit the model
+        same = False
+    largest = _largest_error(model, data)
+    print(
+        f"{printable(args.model)}: {len(data.inputs)} cases, largest error {largest:.3g}, "
+        f"tolerance {TOLERANCE:g}: {'same' if same else 'DIFFERENT'}"
+    )
+    return OK if same else DIFFERENT
+
+
+def _unvalidated(info: im.InstructionModelInfo) -> im.InstructionModel:
+    """Build a model without running its validation data, which is the caller's business."""
+    data = info.validation_data
+    info = copy.copy(info)
+    info.validation_data = None
+    if not info.features and info.feature_size is None and data is not None and data.inputs:
+        # An unnamed model takes its feature count from the validation data.
+        info.features, info.feature_size = None, len(data.inputs[0])
+    return im.InstructionModel(info)
+
+
+def _largest_error(model: im.InstructionModel, data: im.ValidationData) -> float:
+    """Return the largest absolute difference; infinite where only one side is a number."""
+    largest = 0.0
+    for given, expected in zip(data.inputs, data.expected_outputs, strict=True):
+        got = model.predict(given)
+        with np.errstate(invalid="ignore"):
+            error = np.abs(got.astype(np.float64) - expected)
+        both = (got == expected) | (np.isnan(got) & np.isnan(expected))
+        error = np.where(both, 0.0, np.where(np.isnan(error), np.inf, error))
+        largest = max(largest, float(error.max()))
+    return largest
+
+
+# ----------------------------------------------------------------------------------------- inspect
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    facts = _facts(im.InstructionModelInfo.load(args.model))
+    if args.json:
+        print(json.dumps(facts, indent=2))
+        return OK
+    counts, graph = facts["counts"], facts["execution_graph"]
+    print(printable(args.model))
+    print(f"  inputs            {facts['feature_size']}")
+    print(f"  outputs           {facts['output_size']}")
+    print(f"  weights, biases   {counts['weights']}, {counts['biases']}")
+    print(f"  parameters        {counts['parameters']}")
+    if counts["map_values"]:
+        print(f"  map values        {counts['map_values']}")
+    print(f"  memory per row    {facts['required_memory']} floats, {facts['memory_bytes']} bytes")
+    print(f"  validation cases  {counts['validation_cases']}")
+    print(f"  parallelizable    {'yes' if graph['parallelizable'] else 'no'}")
+
+    named = [[i, f["name"], f["size"]] for i, f in enumerate(facts["features"])]
+    _print_table("Features", ["#", "name", "values"], named)
+    buffers = [[b["index"], b["size"], b["offset"], b["role"]] for b in facts["buffers"]]
+    _print_table("Buffers", ["#", "size", "offset", "role"], buffers)
+    steps = [
+        [
+            i,
+            item["type"],
+            _one_line(item),
+            "root" if i in graph["roots"] else "",
+            ", ".join(map(str, graph["children"][i])),
+        ]
+        for i, item in enumerate(facts["instructions"])
+    ]
+    _print_table("Instructions", ["#", "type", "fields", "root", "then"], steps)
+    return OK
+
+
+def _facts(info: im.InstructionModelInfo) -> dict[str, Any]:
+    """Collect what `inspect` shows, in the form that ``--json`` prints."""
+    model = _unvalidated(info)
+    graph = model.execution_graph
+    inputs = model.feature_size
+    last = len(model.buffer_sizes) - 1
+    return {
+        "features": [dataclasses.asdict(f) for f in parse_feature_names(info.features or [])],
+        "feature_size": inputs,
+        "output_size": model.output_size,
+        "output_index_start": model.output_index_start,
+        "required_memory": model.required_memory,
+        "memory_bytes": 4 * model.required_memory,
+        "buffers": [
+            {
+                "index": i,
+                "size": size,
+                "offset": offset,
+                "role": " ".join(["input"] * (offset < inputs) + ["output"] * (i == last)),
+            }
+            for i, (size, offset) in enumerate(
+                zip(model.buffer_sizes, model.buffer_offsets, strict=True)
+            )
+        ],
+        "instructions": [_fields(item) for item in info.instructions],
+        "counts": {
+            "weights": sum(item.size for item in info.weights),
+            "biases": sum(item.size for item in info.bias),
+            "parameters": sum(item.size for item in info.parameters),
+            "map_values": sum(value.size for item in info.maps for value in item.values()),
+            "validation_cases": len(info.validation_data.inputs) if info.validation_data else 0,
+        },
+        "execution_graph": {
+            "roots": list(graph.roots),
+            "children": [list(node.children) for node in graph.nodes],
+            "parallelizable": model.is_parallelizable,
+        },
+        "metadata": info.metadata,
+    }
+
+
+def _fields(instruction: Any) -> dict[str, Any]:
+    named = (
+        (part.name, getattr(instruction, part.name)) for part in dataclasses.fields(instruction)
+    )
+    return {"type": instruction.TYPE, **{name: value for name, value in named if value is not None}}
+
+
+def _one_line(fields: dict[str, Any]) -> str:
+    parts = []
+    for name, value in fields.items():
+        if isinstance(value, list | tuple):
+            shown = ", ".join(map(str, value[:8])) + (", …" if len(value) > 8 else "")
+            value = f"[{shown}] ({len(value)})" if len(value) > 8 else f"[{shown}]"
+        if name != "type":
+            parts.append(f"{name}={value}")
+    return " ".join(parts)
+
+
+def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    print(f"\n{title}")
+    print(table(columns, rows, styled=sys.stdout.isatty()) if rows else "(not named)\n", end="")
+
+
+# -------------------------------------------------------------------------------------------- demo
+
+
+def _demo(args: argparse.Namespace) -> int:
+    folder = Path(args.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, written = [], []
+    for name, data in DEMOS:
+        with (
+            as_file(files("instmodel") / "examples" / f"{name}.json") as model_path,
+            as_file(files("instmodel") / "examples" / f"{data}.csv") as data_path,
+        ):
+            target = folder / f"instmodel-demo-{name}.csv"
+            rows.append([name, *_demo_one(model_path, data_path, target)])
+            written.append(target)
+    columns = ["model", "rows", "rows/s", "accuracy", "held out", "largest error", "some scores"]
+    print(table(columns, rows, styled=sys.stdout.isatty()), end="")
+    print("\nThe scores of all rows:")
+    for target in written:
+        print(f"  {printable(str(target))}")
+    return OK
+
+
+def _demo_one(model_path: Path, data_path: Path, target: Path) -> list[object]:
+    info = im.InstructionModelInfo.load(model_path)
+    if info.features is None or info.validation_data is None:
+        raise AssertionError("a model of the demo has names and validation data")
+    model = im.InstructionModel(info)
+    names = column_names(parse_feature_names(info.features))
+    reader = open_reader(data_path, [*names, "target"], len(names) + 1)
+    try:
+        values = np.concatenate(list(reader.batches()))
+    finally:
+        reader.close()
+    features, labels = np.ascontiguousarray(values[:, :-1]), values[:, -1]
+
+    scores = _predict(model, features)
+    with atomic_write(target) as file:
+        writer = make_writer(".csv", file, model.output_size)
+        writer.write(scores)
+        writer.finish()
+
+    classes = scores.argmax(1) if model.output_size > 1 else scores[:, 0] > 0.5
+    right = classes == labels
+    held_out = np.arange(len(right)) % 4 == 3  # see examples/train_models.py
+    some = np.linspace(0, len(scores) - 1, 4).astype(int)
+    if model.output_size > 1:
+        shown = [f"{classes[i]} ({scores[i].max():.2f})" for i in some]
+    else:
+        shown = [f"{scores[i, 0]:.4f}" for i in some]
+    return [
+        len(scores),
+        round(_rate(model, features)),
+        f"{right.mean():.4f}",
+        f"{right[held_out].mean():.4f}",
+        f"{_largest_error(model, info.validation_data):.1e}",
+        ", ".join(shown),
+    ]
+
+
+def _rate(model: im.InstructionModel, features: Floats) -> float:
+    """Return rows per second, over passes that take long enough to be measured."""
+    passes, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < _DEMO_SECONDS or not passes:
+        _predict(model, features)
+        passes += 1
+    return passes * len(features) / elapsed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""What the command line shows: tables, progress, and text that is safe to print.
+
+Rich makes tables and progress bars nicer on a terminal; without it, or when the output goes to a
+file, the same comes as plain aligned text. Nothing here prints; `instmodel.cli` does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+
+def printable(text: str) -> str:
+    """Escape control characters, so that no file can move the cursor or break a line."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, styled: bool = False) -> str:
+    """Format rows as a table; numbers are aligned to the right.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        The headings.
+    rows : sequence of sequences
+        One cell per column; anything with a `str`.
+    styled : bool
+        For a terminal, if rich is installed.
+
+    Returns
+    -------
+    str
+        Several lines, each with its newline.
+    """
+    right = [
+        bool(rows) and all(isinstance(row[i], int | float) for row in rows)
+        for i in range(len(columns))
+    ]
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    if styled:
+        with contextlib.suppress(ImportError):
+            return _rich_table(columns, cells, right)
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    lines = []
+    for row in (columns, ["-" * width for width in widths], *cells):
+        parts = zip(row, widths, right, strict=True)
+        line = "  ".join(cell.rjust(w) if r else cell.ljust(w) for cell, w, r in parts)
+        lines.append(line.rstrip() + "\n")
+    return "".join(lines)
+
+
+def _rich_table(columns: Sequence[str], cells: list[list[str]], right: list[bool]) -> str:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name, is_number in zip(columns, right, strict=True):
+        shown.add_column(Text(name), justify="right" if is_number else "left", overflow="fold")
+    for row in cells:
+        shown.add_row(*map(Text, row))  # Text: brackets in names are no markup
+    out = io.StringIO()
+    width = shutil.get_terminal_size((100, 24)).columns
+    Console(file=out, force_terminal=True, width=width).print(shown)
+    return out.getvalue()
+
+
+@contextlib.contextmanager
+def progress(label: str) -> Iterator[Callable[[float], None]]:
+    """Show a progress bar on stderr while the block runs, if stderr is a terminal and rich is here.
+
+    Yields
+    ------
+    callable
+        To be called with the part that is done, 0 to 1.
+    """
+    if not sys.stderr.isatty():
+        yield lambda fraction: None
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    except ImportError:
+        yield lambda fraction: None
+        return
+    parts = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*parts, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(printable(label), total=1.0)
+        yield lambda fraction: bar.update(task, completed=fraction)
