@@ -1,0 +1,240 @@
+/* vmath.h: exp, log, tanh, erf and the activations, one sample a lane.
+ *
+ * Design
+ * ------
+ * a. Written once over the primitives of simd_*.h, which the includer has
+ *    included before this file. Only IEEE operations, selections and bit
+ *    operations: every instruction set gives the same bits.
+ * b. Evaluated in float64 lanes and rounded once to float32. The approximations
+ *    are good to about 2^-31, 2^-7 of a float32 ULP, so that every result is within
+ *    about 0.51 ULP of exact. That costs one more register a vector, and saves
+ *    every splitting of arguments and constants into high and low parts that a
+ *    float32 evaluation needs.
+ * c. No branch and no table: the time does not depend on the values.
+ * d. The caller has set round-to-nearest with denormals flushed, and no input
+ *    is a denormal (vf_flush). A NaN that comes out has any sign and payload;
+ *    vf_canonical_nan is for whoever hands results to the user.
+ * e. Coefficients: minimax in relative error, by Remez exchange in 50-digit
+ *    arithmetic (mpmath), then rounded to float64. The interval and the error
+ *    stand at each table. docs/numerics.md lists the largest error found over
+ *    all 2^32 inputs.
+ */
+#ifndef INSTMODEL_VMATH_H
+#define INSTMODEL_VMATH_H
+
+/* Largest distance to the exact value over all float32 inputs, in ULP of the
+ * exact value; results below 2^-126 (flushed to zero) are not counted.
+ * SQRT and INVERSE are single correctly rounded operations; RELU and SIGN are
+ * exact. */
+#define IM_ULP_SIGMOID 0.51
+#define IM_ULP_TANH 0.51
+#define IM_ULP_SQRT 0.5
+#define IM_ULP_LOG 0.51
+#define IM_ULP_LOG10 0.51
+#define IM_ULP_INVERSE 0.5
+#define IM_ULP_GELU 0.51
+#define IM_ULP_SOFTPLUS 0.51
+#define IM_ULP_EXP 0.51
+
+#define IM_LOG2_E 0x1.71547652b82fep+0
+#define IM_LN_2 0x1.62e42fefa39efp-1
+#define IM_LOG10_E 0x1.bcb7b1526e50ep-2
+#define IM_SQRT_2 0x1.6a09e667f3bcdp+0 /* the bound in vd_split_pow2 */
+#define IM_INT_MAGIC 0x1.8p52           /* adding it rounds to an integer */
+#define IM_FLT_MAX 0x1.fffffep+127f
+
+/* c[0] + c[1] r + … + c[degree] r^degree. In pairs, c[2i] + c[2i+1] r, and by
+ * Horner's rule in r^2 over the pairs: half as long a chain of dependent
+ * operations as Horner's rule in r, for one multiplication more. */
+IM_INLINE vd im_poly(vd r, const double *c, int degree)
+{
+    const vd r2 = vd_mul(r, r);
+    int i = degree & ~1;
+    vd p = vd_set1(c[i]);
+    if (degree & 1) p = vd_fma(vd_set1(c[degree]), r, p);
+    for (i -= 2; i >= 0; i -= 2) {
+        p = vd_fma(p, r2, vd_fma(vd_set1(c[i + 1]), r, vd_set1(c[i])));
+    }
+    return p;
+}
+
+/* ---- e^x ---- */
+
+/* (e^r - 1) / r on |r| <= ln(2)/2; relative error 2.4e-10. */
+#define IM_EXPM1_DEGREE 6
+static const double im_expm1_poly[IM_EXPM1_DEGREE + 1] = {
+    0x1.0000000022511p+0,  0x1.000000281919ap-1,  0x1.555554c5fb27ep-3, 0x1.5554ada52432cp-5,
+    0x1.1111a67cb418dp-7,  0x1.6d749246a24c8p-10, 0x1.a019f0ac62d1dp-13,
+};
+
+/* x = n ln(2) + r. Returns e^r - 1, relatively exact for small r as well, and
+ * sets *k to n + IM_INT_MAGIC. |x| <= 700. One constant is enough for ln(2):
+ * n times its error is below 2^-47, and n is 0 where r is relatively small. */
+IM_INLINE vd im_expm1_reduced(vd x, vd *k /* OUT */)
+{
+    const vd magic = vd_set1(IM_INT_MAGIC);
+    *k = vd_fma(x, vd_set1(IM_LOG2_E), magic);
+    const vd r = vd_fma(vd_sub(*k, magic), vd_set1(-IM_LN_2), x);
+    return vd_mul(r, im_poly(r, im_expm1_poly, IM_EXPM1_DEGREE));
+}
+
+/* e^x for |x| <= 700 or NaN; relative error 1e-10. */
+IM_INLINE vd im_exp(vd x)
+{
+    vd k;
+    const vd p = im_expm1_reduced(x, &k);
+    return vd_scale_pow2(vd_add(p, vd_set1(1.0)), k);
+}
+
+/* e^x for x <= 0, -inf or NaN, as the softmax needs it; relative error 1e-10.
+ * Below -200 the result is e^-200, which is 0 in float32: so no power here is
+ * ever a denormal. */
+IM_INLINE vd vd_exp(vd x) { return im_exp(vd_max_keep(x, vd_set1(-200.0))); }
+
+IM_INLINE vf im_clamp(vf x, float lowest, float highest)
+{
+    return vf_min_keep(vf_max_keep(x, vf_set1(lowest)), vf_set1(highest));
+}
+
+/* EXP: e^x, x clamped to [-88, 88]. */
+IM_INLINE vf v_exp(vf x) { return vf_from_vd(im_exp(vd_from_vf(im_clamp(x, -88.0f, 88.0f)))); }
+
+/* SIGMOID: 1 / (1 + e^-x). At the clamp the result is already 1, or a denormal
+ * that is flushed to 0. */
+IM_INLINE vf v_sigmoid(vf x)
+{
+    const vd one = vd_set1(1.0);
+    const vf minus_x = vf_sub(vf_zero(), im_clamp(x, -88.0f, 88.0f));
+    return vf_from_vd(vd_div(one, vd_add(im_exp(vd_from_vf(minus_x)), one)));
+}
+
+/* TANH: with m = e^(2|x|) - 1, |tanh x| = m / (m + 2). m is 2^n p + (2^n - 1),
+ * relatively exact near 0 where n = 0. From 9.02 on the result is 1. */
+IM_INLINE vf v_tanh(vf x)
+{
+    const vf a = vf_min_keep(vf_abs(x), vf_set1(10.0f));
+    const vd one = vd_set1(1.0);
+    vd k;
+    const vd p = im_expm1_reduced(vd_from_vf(vf_add(a, a)), &k);
+    const vd s = vd_scale_pow2(one, k);
+    const vd m = vd_fma(s, p, vd_sub(s, one));
+    return vf_copysign(vf_from_vd(vd_div(m, vd_add(m, vd_set1(2.0)))), x);
+}
+
+/* ---- logarithms ---- */
+
+/* ln(1 + f) / f on sqrt(1/2) - 1 <= f <= sqrt(2) - 1; relative error 6.5e-10. */
+#define IM_LOG1P_DEGREE 10
+static const double im_log1p_poly[IM_LOG1P_DEGREE + 1] = {
+    0x1.00000002b620ap+0,  -0x1.ffffffc7059a7p-2, 0x1.55554009d305fp-2,  -0x1.000012198c02dp-2,
+    0x1.99a71b6c3d9c1p-3,  -0x1.555be36222418p-3, 0x1.2312943eb5cf3p-3,  -0x1.fbf1ece6a2fc7p-4,
+    0x1.e87e29a2823ecp-4,  -0x1.dffeaa0ddee66p-4, 0x1.137dee69875bfp-4,
+};
+
+IM_INLINE vd im_log1p_reduced(vd f)
+{
+    return vd_mul(f, im_poly(f, im_log1p_poly, IM_LOG1P_DEGREE));
+}
+
+/* ln(1 + x) for finite x > 0; anything for other x. 1 + x is rounded, which
+ * would lose a small x, so below sqrt(2) - 1 x itself is taken. */
+IM_INLINE vd im_log1p(vd x)
+{
+    vd m;
+    const vd one = vd_set1(1.0);
+    const vd u = vd_add(x, one);
+    const vd n = vd_split_pow2(u, &m);
+    const vd f = vd_select(vd_lt(u, vd_set1(IM_SQRT_2)), x, vd_sub(m, one));
+    return vd_fma(n, vd_set1(IM_LN_2), im_log1p_reduced(f));
+}
+
+/* value for finite x > 0, inf for inf, 0 else (NaN too). */
+IM_INLINE vf im_positive_only(vf x, vf value)
+{
+    value = vf_select(vf_gt(x, vf_set1(IM_FLT_MAX)), x, value);
+    return vf_select(vf_gt(x, vf_zero()), value, vf_zero());
+}
+
+/* LOG: ln(1 + x) for x > 0, else 0. */
+IM_INLINE vf v_log1p0(vf x)
+{
+    return im_positive_only(x, vf_from_vd(im_log1p(vd_from_vf(x))));
+}
+
+/* LOG10: log10(1 + x) for x > 0, else 0. */
+IM_INLINE vf v_log10p0(vf x)
+{
+    const vd ln = im_log1p(vd_from_vf(x));
+    return im_positive_only(x, vf_from_vd(vd_mul(ln, vd_set1(IM_LOG10_E))));
+}
+
+/* SOFTPLUS: ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|). With e = e^-|x| in (0, 1]
+ * the logarithm is that of 1 + e, or of (1 + e)/2 plus ln(2). */
+IM_INLINE vf v_softplus(vf x)
+{
+    const vf minus_a = vf_max_keep(vf_sub(vf_zero(), vf_abs(x)), vf_set1(-88.0f));
+    const vd e = im_exp(vd_from_vf(minus_a));
+    const vdm small = vd_lt(e, vd_set1(IM_SQRT_2 - 1.0));
+    const vd half = vd_set1(0.5);
+    const vd f = vd_select(small, e, vd_fma(e, half, vd_sub(vd_zero(), half)));
+    const vd base = vd_add(vd_from_vf(vf_max_keep(x, vf_zero())),
+                           vd_select(small, vd_zero(), vd_set1(IM_LN_2)));
+    return vf_from_vd(vd_add(base, im_log1p_reduced(f)));
+}
+
+/* ---- GELU ---- */
+
+/* e^(a*a/2) Phi(-a), Phi the normal distribution function, as a quotient of
+ * polynomials on 0 <= a <= 13.25; relative error 2.3e-10. All coefficients are
+ * positive: nothing cancels. */
+#define IM_TAIL_OVER 5
+#define IM_TAIL_UNDER 6
+static const double im_tail_over[IM_TAIL_OVER + 1] = {
+    0x1.000000009625cp-1, 0x1.f4acdb467c67ep-2, 0x1.dee784c37efb0p-3,
+    0x1.06c4995acfa1dp-4, 0x1.48052e9dde8d1p-7, 0x1.778b7d72791d3p-11,
+};
+static const double im_tail_under[IM_TAIL_UNDER + 1] = {
+    0x1.0000000000000p+0, 0x1.c698976a48facp+0, 0x1.6270f549201c2p+0, 0x1.38dff6d3a9540p-1,
+    0x1.4d072d09bf8fdp-3, 0x1.9b1b42a4a13afp-6, 0x1.d6ad619511c74p-10,
+};
+
+/* GELU: x Phi(x). Below -13.2 the result is flushed; at the clamp of a, Phi is
+ * 1e-89, so that the product is 0 for every finite x. For -inf the formula is
+ * -inf * 0, a NaN. */
+IM_INLINE vf v_gelu(vf x)
+{
+    const vd half = vd_set1(0.5);
+    const vd xd = vd_from_vf(x);
+    const vd a = vd_from_vf(vf_min_keep(vf_abs(x), vf_set1(20.0f)));
+    const vd e = im_exp(vd_mul(vd_mul(a, a), vd_sub(vd_zero(), half)));
+    const vd over = vd_mul(e, im_poly(a, im_tail_over, IM_TAIL_OVER));
+    const vd q = vd_div(over, im_poly(a, im_tail_under, IM_TAIL_UNDER));
+    const vd phi = vd_select(vd_lt(xd, vd_zero()), q, vd_sub(vd_set1(1.0), q));
+    const vf minus_inf = vf_set1(-IM_FLT_MAX);
+    const vf r = vf_from_vd(vd_mul(xd, phi));
+    return vf_select(vf_lt(x, minus_inf), vf_sub(x, x), r);
+}
+
+/* ---- the others ---- */
+
+/* RELU: x < 0 ? 0 : x. */
+IM_INLINE vf v_relu(vf x) { return vf_max_keep(x, vf_zero()); }
+
+/* SQRT: the root for x > 0, else 0. */
+IM_INLINE vf v_sqrt0(vf x)
+{
+    return vf_select(vf_gt(x, vf_zero()), vf_sqrt(x), vf_zero());
+}
+
+/* INVERSE: 1 - x. */
+IM_INLINE vf v_inverse(vf x) { return vf_sub(vf_set1(1.0f), x); }
+
+/* SIGN: -1, 0, 1. What is left for the addition is zero or NaN; it makes -0 0. */
+IM_INLINE vf v_sign(vf x)
+{
+    const vf rest = vf_add(x, vf_zero());
+    return vf_select(vf_lt(x, vf_zero()), vf_set1(-1.0f),
+                     vf_select(vf_gt(x, vf_zero()), vf_set1(1.0f), rest));
+}
+
+#endif
