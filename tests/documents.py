@@ -9,6 +9,9 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+import instmodel as im
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -165,3 +168,19 @@ def trainer_exports():
 def float32(bits):
     """Turn uint32 bit patterns into the float32 values they stand for."""
     return np.array(bits, dtype=np.uint32).view(np.float32)
+
+
+def build(document, **options):
+    """Return the model of a document (a dict, or JSON as str or bytes)."""
+    texts = isinstance(document, (str, bytes))
+    read = im.InstructionModelInfo.from_json if texts else im.InstructionModelInfo.from_dict
+    return im.InstructionModel(read(document, **options))
+
+
+def refused(document):
+    """Return the error that a document gets; anything but an InstModelError is a bug."""
+    with pytest.raises(im.InstModelError) as caught:
+        build(document)
+    assert isinstance(caught.value, ValueError)
+    assert len(str(caught.value)) < 1000
+    return caught.value
