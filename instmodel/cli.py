@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import copy
-import dataclasses
 import json
+import math
 import os
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Iterator, Sequence
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,24 +24,17 @@ from numpy.typing import NDArray
 import instmodel as im
 from instmodel.atomic import atomic_write
 from instmodel.console import printable, progress, table
+from instmodel.demo import run_demos
 from instmodel.errors import InputError
 from instmodel.features import parse_feature_names
+from instmodel.inspection import build_unvalidated, model_facts
+from instmodel.model import VALIDATION_ATOL
 from instmodel.tables.columns import column_names
 from instmodel.tables.files import make_writer, open_reader, suffix
 
 Floats = NDArray[np.float32]
 
 OK, DIFFERENT, FAILED, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
-
-TOLERANCE = 1e-5  # as when a model is built
-
-# (model, data) in instmodel/examples
-DEMOS = [
-    ("breast_cancer_logistic", "breast_cancer"),
-    ("breast_cancer_network", "breast_cancer"),
-    ("digits_softmax", "digits"),
-]
-_DEMO_SECONDS = 0.2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -258,52 +248,22 @@ def _verify(args: argparse.Namespace) -> int:
     info = im.InstructionModelInfo.load(args.model)
     data = info.validation_data
     if data is None or not data.inputs:
-        raise InputError("validation_mismatch", f"{args.model}: the model has no validation data")
-    model = _unvalidated(info)
-    try:
-        model.validate(data.inputs, data.expected_outputs, atol=TOLERANCE)
-        same = True
-    except im.InstModelError as error:
-        if error.code != "validation_mismatch":
-            raise  # the data does not fit the model
-        same = False
-    largest = _largest_error(model, data)
+        raise InputError("missing_field", f"{args.model}: the model has no validation data")
+    model = build_unvalidated(info)
+    largest = model.validate(data.inputs, data.expected_outputs, atol=math.inf)
+    same = largest <= VALIDATION_ATOL
     print(
         f"{printable(args.model)}: {len(data.inputs)} cases, largest error {largest:.3g}, "
-        f"tolerance {TOLERANCE:g}: {'same' if same else 'DIFFERENT'}"
+        f"tolerance {VALIDATION_ATOL:g}: {'same' if same else 'DIFFERENT'}"
     )
     return OK if same else DIFFERENT
-
-
-def _unvalidated(info: im.InstructionModelInfo) -> im.InstructionModel:
-    """Build a model without running its validation data, which is the caller's business."""
-    data = info.validation_data
-    info = copy.copy(info)
-    info.validation_data = None
-    if not info.features and info.feature_size is None and data is not None and data.inputs:
-        # An unnamed model takes its feature count from the validation data.
-        info.features, info.feature_size = None, len(data.inputs[0])
-    return im.InstructionModel(info)
-
-
-def _largest_error(model: im.InstructionModel, data: im.ValidationData) -> float:
-    """Return the largest absolute difference; infinite where only one side is a number."""
-    largest = 0.0
-    for given, expected in zip(data.inputs, data.expected_outputs, strict=True):
-        got = model.predict(given)
-        with np.errstate(invalid="ignore"):
-            error = np.abs(got.astype(np.float64) - expected)
-        both = (got == expected) | (np.isnan(got) & np.isnan(expected))
-        error = np.where(both, 0.0, np.where(np.isnan(error), np.inf, error))
-        largest = max(largest, float(error.max()))
-    return largest
 
 
 # ----------------------------------------------------------------------------------------- inspect
 
 
 def _inspect(args: argparse.Namespace) -> int:
-    facts = _facts(im.InstructionModelInfo.load(args.model))
+    facts = model_facts(im.InstructionModelInfo.load(args.model))
     if args.json:
         print(json.dumps(facts, indent=2))
         return OK
@@ -337,54 +297,6 @@ def _inspect(args: argparse.Namespace) -> int:
     return OK
 
 
-def _facts(info: im.InstructionModelInfo) -> dict[str, Any]:
-    """Collect what `inspect` shows, in the form that ``--json`` prints."""
-    model = _unvalidated(info)
-    graph = model.execution_graph
-    inputs = model.feature_size
-    last = len(model.buffer_sizes) - 1
-    return {
-        "features": [dataclasses.asdict(f) for f in parse_feature_names(info.features or [])],
-        "feature_size": inputs,
-        "output_size": model.output_size,
-        "output_index_start": model.output_index_start,
-        "required_memory": model.required_memory,
-        "memory_bytes": 4 * model.required_memory,
-        "buffers": [
-            {
-                "index": i,
-                "size": size,
-                "offset": offset,
-                "role": " ".join(["input"] * (offset < inputs) + ["output"] * (i == last)),
-            }
-            for i, (size, offset) in enumerate(
-                zip(model.buffer_sizes, model.buffer_offsets, strict=True)
-            )
-        ],
-        "instructions": [_fields(item) for item in info.instructions],
-        "counts": {
-            "weights": sum(item.size for item in info.weights),
-            "biases": sum(item.size for item in info.bias),
-            "parameters": sum(item.size for item in info.parameters),
-            "map_values": sum(value.size for item in info.maps for value in item.values()),
-            "validation_cases": len(info.validation_data.inputs) if info.validation_data else 0,
-        },
-        "execution_graph": {
-            "roots": list(graph.roots),
-            "children": [list(node.children) for node in graph.nodes],
-            "parallelizable": model.is_parallelizable,
-        },
-        "metadata": info.metadata,
-    }
-
-
-def _fields(instruction: Any) -> dict[str, Any]:
-    named = (
-        (part.name, getattr(instruction, part.name)) for part in dataclasses.fields(instruction)
-    )
-    return {"type": instruction.TYPE, **{name: value for name, value in named if value is not None}}
-
-
 def _one_line(fields: dict[str, Any]) -> str:
     parts = []
     for name, value in fields.items():
@@ -408,66 +320,30 @@ def _demo(args: argparse.Namespace) -> int:
     folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
     rows, written = [], []
-    for name, data in DEMOS:
-        with (
-            as_file(files("instmodel") / "examples" / f"{name}.json") as model_path,
-            as_file(files("instmodel") / "examples" / f"{data}.csv") as data_path,
-        ):
-            target = folder / f"instmodel-demo-{name}.csv"
-            rows.append([name, *_demo_one(model_path, data_path, target)])
-            written.append(target)
+    for result in run_demos():
+        target = folder / f"instmodel-demo-{result.name}.csv"
+        with atomic_write(target) as file:
+            writer = make_writer(".csv", file, result.scores.shape[1])
+            writer.write(result.scores)
+            writer.finish()
+        written.append(target)
+        rows.append(
+            [
+                result.name,
+                len(result.scores),
+                round(result.rows_per_second),
+                f"{result.accuracy:.4f}",
+                f"{result.held_out_accuracy:.4f}",
+                f"{result.largest_error:.1e}",
+                result.some_scores(),
+            ]
+        )
     columns = ["model", "rows", "rows/s", "accuracy", "held out", "largest error", "some scores"]
     print(table(columns, rows, styled=sys.stdout.isatty()), end="")
     print("\nThe scores of all rows:")
     for target in written:
         print(f"  {printable(str(target))}")
     return OK
-
-
-def _demo_one(model_path: Path, data_path: Path, target: Path) -> list[object]:
-    info = im.InstructionModelInfo.load(model_path)
-    if info.features is None or info.validation_data is None:
-        raise AssertionError("a model of the demo has names and validation data")
-    model = im.InstructionModel(info)
-    names = column_names(parse_feature_names(info.features))
-    reader = open_reader(data_path, [*names, "target"], len(names) + 1)
-    try:
-        values = np.concatenate(list(reader.batches()))
-    finally:
-        reader.close()
-    features, labels = np.ascontiguousarray(values[:, :-1]), values[:, -1]
-
-    scores = _predict(model, features)
-    with atomic_write(target) as file:
-        writer = make_writer(".csv", file, model.output_size)
-        writer.write(scores)
-        writer.finish()
-
-    classes = scores.argmax(1) if model.output_size > 1 else scores[:, 0] > 0.5
-    right = classes == labels
-    held_out = np.arange(len(right)) % 4 == 3  # see examples/train_models.py
-    some = np.linspace(0, len(scores) - 1, 4).astype(int)
-    if model.output_size > 1:
-        shown = [f"{classes[i]} ({scores[i].max():.2f})" for i in some]
-    else:
-        shown = [f"{scores[i, 0]:.4f}" for i in some]
-    return [
-        len(scores),
-        round(_rate(model, features)),
-        f"{right.mean():.4f}",
-        f"{right[held_out].mean():.4f}",
-        f"{_largest_error(model, info.validation_data):.1e}",
-        ", ".join(shown),
-    ]
-
-
-def _rate(model: im.InstructionModel, features: Floats) -> float:
-    """Return rows per second, over passes that take long enough to be measured."""
-    passes, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < _DEMO_SECONDS or not passes:
-        _predict(model, features)
-        passes += 1
-    return passes * len(features) / elapsed
 
 
 if __name__ == "__main__":

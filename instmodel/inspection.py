@@ -1,0 +1,69 @@
+"""What a model is made of, as plain data."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import Any
+
+from instmodel.features import parse_feature_names
+from instmodel.instruction_base import Instruction
+from instmodel.model import InstructionModel
+from instmodel.schema import InstructionModelInfo
+
+
+def build_unvalidated(info: InstructionModelInfo) -> InstructionModel:
+    """Build a model without running its validation data: to look at it, or to measure its error."""
+    data = info.validation_data
+    info = copy.copy(info)
+    info.validation_data = None
+    if not info.features and info.feature_size is None and data is not None and data.inputs:
+        # An unnamed model takes its feature count from the validation data.
+        info.features, info.feature_size = None, len(data.inputs[0])
+    return InstructionModel(info)
+
+
+def model_facts(info: InstructionModelInfo) -> dict[str, Any]:
+    """Return what ``instmodel inspect`` shows, in the form that its ``--json`` prints.
+
+    Raises
+    ------
+    InstModelError
+        The document breaks a rule; its validation data is not run.
+    """
+    model = build_unvalidated(info)
+    graph = model.execution_graph
+    sizes, offsets = model.buffer_sizes, model.buffer_offsets
+    roles = [["input"] * (offset < model.feature_size) for offset in offsets]
+    roles[-1].append("output")
+    return {
+        "features": [dataclasses.asdict(f) for f in parse_feature_names(info.features or [])],
+        "feature_size": model.feature_size,
+        "output_size": model.output_size,
+        "output_index_start": model.output_index_start,
+        "required_memory": model.required_memory,
+        "memory_bytes": 4 * model.required_memory,
+        "buffers": [
+            {"index": i, "size": sizes[i], "offset": offsets[i], "role": ", ".join(roles[i])}
+            for i in range(len(sizes))
+        ],
+        "instructions": [_fields(item) for item in info.instructions],
+        "counts": {
+            "weights": sum(item.size for item in info.weights),
+            "biases": sum(item.size for item in info.bias),
+            "parameters": sum(item.size for item in info.parameters),
+            "map_values": sum(value.size for item in info.maps for value in item.values()),
+            "validation_cases": len(info.validation_data.inputs) if info.validation_data else 0,
+        },
+        "execution_graph": {
+            "roots": list(graph.roots),
+            "children": [list(node.children) for node in graph.nodes],
+            "parallelizable": model.is_parallelizable,
+        },
+        "metadata": info.metadata,
+    }
+
+
+def _fields(item: Instruction) -> dict[str, Any]:
+    given = {part.name: getattr(item, part.name) for part in dataclasses.fields(item)}
+    return {"type": item.TYPE, **{k: v for k, v in given.items() if v is not None}}
