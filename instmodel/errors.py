@@ -6,7 +6,9 @@ message, which says the same in words.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
+
+_PLACES = ("instruction", "instruction_type", "field", "expected", "actual")
 
 
 class InstModelError(Exception):
@@ -69,6 +71,18 @@ class InstModelError(Exception):
         values = f" ({', '.join(facts)})" if facts else ""
         return f"{where}{self.message}{values} [{self.code}]"
 
+    def at(self, instruction: int, instruction_type: str) -> Self:
+        """Return the same error, located at an instruction."""
+        return self._copy(instruction=instruction, instruction_type=instruction_type)
+
+    def inside(self, prefix: str) -> Self:
+        """Return the same error with its field under `prefix`: ``weights`` → ``prefix.weights``."""
+        return self._copy(field=f"{prefix}.{self.field}" if self.field else prefix)
+
+    def _copy(self, **changes: Any) -> Self:
+        places = {name: getattr(self, name) for name in _PLACES}
+        return type(self)(self.code, self.message, **(places | changes))
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions pickle as type(*args); the keyword attributes travel as state.
         return (_rebuild, (type(self), self.code, self.message, self.__dict__.copy()))
@@ -77,8 +91,7 @@ class InstModelError(Exception):
 def _rebuild(
     kind: type[InstModelError], code: str, message: str, state: dict[str, Any]
 ) -> InstModelError:
-    places = ("instruction", "instruction_type", "field", "expected", "actual")
-    return kind(code, message, **{name: state[name] for name in places})
+    return kind(code, message, **{name: state[name] for name in _PLACES})
 
 
 class DocumentError(InstModelError, ValueError):

@@ -1,0 +1,80 @@
+"""Run trained tabular networks inside Python data pipelines.
+
+>>> import instmodel as im
+>>> model = im.load("model.json")           # doctest: +SKIP
+>>> scores = model.predict(rows)            # doctest: +SKIP
+"""
+
+from instmodel.activations import Activation
+from instmodel.builder import BufferHandle, ModelBuilder
+from instmodel.errors import (
+    DocumentError,
+    InputError,
+    InstModelError,
+    StructureError,
+    ValidationDataError,
+)
+from instmodel.features import Feature, parse_feature_names
+from instmodel.graph import ExecutionGraph, GraphNode
+from instmodel.instruction_base import Instruction
+from instmodel.instructions import (
+    Activate,
+    AddBufferHeads,
+    AddElementwise,
+    AddElementwiseBuffers,
+    Attention,
+    ClipElementwise,
+    Copy,
+    CopyMasked,
+    Dot,
+    MapTransform,
+    MulElementwise,
+    MultiplyBufferHeads,
+    MultiplyElementwiseBuffers,
+    ReduceSum,
+)
+from instmodel.limits import Limits
+from instmodel.model import InstructionModel, load
+from instmodel.parallel import ParallelPredictOutput, PredictConfig
+from instmodel.runtime import runtime_info
+from instmodel.schema import InstructionModelInfo, ValidationData
+from instmodel.version import __version__
+
+__all__ = [
+    "Activate",
+    "Activation",
+    "AddBufferHeads",
+    "AddElementwise",
+    "AddElementwiseBuffers",
+    "Attention",
+    "BufferHandle",
+    "ClipElementwise",
+    "Copy",
+    "CopyMasked",
+    "DocumentError",
+    "Dot",
+    "ExecutionGraph",
+    "Feature",
+    "GraphNode",
+    "InputError",
+    "InstModelError",
+    "Instruction",
+    "InstructionModel",
+    "InstructionModelInfo",
+    "Limits",
+    "MapTransform",
+    "ModelBuilder",
+    "MulElementwise",
+    "MultiplyBufferHeads",
+    "MultiplyElementwiseBuffers",
+    "ParallelPredictOutput",
+    "PredictConfig",
+    "ReduceSum",
+    "StructureError",
+    "ValidationData",
+    "ValidationDataError",
+    "__version__",
+    "load",
+    "parse_feature_names",
+    "runtime_info",
+]

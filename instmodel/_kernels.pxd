@@ -1,0 +1,114 @@
+"""The design of the compiled module: what the C kernels offer and what an engine holds."""
+
+cimport numpy as cnp
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+
+cdef extern from "kernels.h" nogil:
+    enum:
+        IM_DOT
+        IM_ATTENTION
+        IM_COPY
+        IM_COPY_MASKED
+        IM_MAP_TRANSFORM
+        IM_ACTIVATION
+        IM_ADD_ELEMENTWISE
+        IM_MUL_ELEMENTWISE
+        IM_CLIP_ELEMENTWISE
+        IM_ADD_ELEMENTWISE_BUFFERS
+        IM_MULTIPLY_ELEMENTWISE_BUFFERS
+        IM_ADD_BUFFER_HEADS
+        IM_MULTIPLY_BUFFER_HEADS
+        IM_REDUCE_SUM
+        IM_RELU
+        IM_SOFTMAX
+        IM_SIGN
+        IM_PANEL
+        IM_CONSTANT_PADDING
+
+    ctypedef struct im_op:
+        int64_t opcode, activation, input, output, input_size, output_size
+        int64_t constants, more, operands, operand_count
+
+    ctypedef struct im_map:
+        int64_t first_key, span
+        const int32_t *index
+        const int32_t *slots
+        int64_t bits
+        const float *values
+
+    ctypedef struct im_kernels:
+        const char *name
+        int64_t lanes, block
+        void (*load_tile)(const float *x, Py_ssize_t stride, int64_t n, int64_t features, float *tile, int64_t T) noexcept nogil
+        void (*store_tile)(const float *tile, int64_t T, int64_t n, int64_t size, float *y) noexcept nogil
+        void (*dense)(const float *x, const float *panels, float *out, int64_t cols, int64_t rows, int64_t T, bint relu) noexcept nogil
+        void (*activate)(float *x, size_t n, int activation) noexcept nogil
+        void (*softmax)(float *x, int64_t size, int64_t T) noexcept nogil
+        void (*add_parameters)(float *x, const float *p, int64_t size, int64_t T) noexcept nogil
+        void (*mul_parameters)(float *x, const float *p, int64_t size, int64_t T) noexcept nogil
+        void (*clip)(float *x, const float *low, const float *high, int64_t size, int64_t T) noexcept nogil
+        void (*add_buffers)(const float *base, const int64_t *offsets, int64_t count, float *out, int64_t size, int64_t T) noexcept nogil
+        void (*mul_buffers)(const float *base, const int64_t *offsets, int64_t count, float *out, int64_t size, int64_t T) noexcept nogil
+        void (*add_heads)(const float *data, const float *heads, float *out, int64_t size, int64_t count, int64_t T) noexcept nogil
+        void (*mul_heads)(const float *data, const float *heads, float *out, int64_t size, int64_t count, int64_t T) noexcept nogil
+        void (*copy_masked)(const float *x, const int64_t *indexes, int64_t count, float *out, int64_t T) noexcept nogil
+        void (*reduce_sum)(const float *x, float *out, int64_t size, int64_t T) noexcept nogil
+        void (*map_transform)(const im_map *map, const float *missing, const float *keys, float *out, int64_t size, int64_t T) noexcept nogil
+        void (*flush)(float *x, int64_t n) noexcept nogil
+        void (*canonical)(float *x, int64_t n) noexcept nogil
+
+    const im_kernels *const *im_available_kernels()
+
+cdef extern from "lookup.h" nogil:
+    void im_hash_build(const int32_t *keys, int64_t n, int32_t *slots, int64_t bits)
+
+cdef extern from "fpmode.h" nogil:
+    uint64_t im_fp_read()
+    uint64_t im_fp_enter()
+    void im_fp_leave(uint64_t before)
+
+cdef extern from "atomic.h" nogil:
+    int64_t im_fetch_add(int64_t *p, int64_t n)
+    int64_t im_load(int64_t *p)
+    void im_store(int64_t *p, int64_t n)
+
+
+cdef class Workspace:
+    """The tile of one thread: memory that a run needs and nobody else may touch meanwhile."""
+
+    cdef float *tile  # (required_memory, T), 64-byte aligned
+    cdef void *block
+
+
+cdef class Engine:
+    """A compiled program. Everything but the list of idle workspaces is constant once compiled."""
+
+    cdef const im_kernels *kernels
+    cdef const im_op *ops            # (op_count,)
+    cdef int64_t op_count
+    cdef const int64_t *operands
+    cdef const float *constants
+    cdef im_map *maps                # (map_count,), owned
+    cdef const int64_t *gaps         # (gap_count, 2)
+    cdef int64_t gap_count
+    cdef readonly Py_ssize_t required_memory
+    cdef readonly Py_ssize_t feature_size
+    cdef readonly Py_ssize_t output_size
+    cdef readonly Py_ssize_t output_index_start
+    cdef readonly Py_ssize_t work
+    cdef readonly Py_ssize_t tile_samples  # T of a full tile
+    cdef object _alive               # the arrays behind the pointers
+    cdef list _idle                  # workspaces
+
+    cdef int64_t _full_tile(self) noexcept
+    cdef int _set_maps(self, list tables) except -1
+    cdef int _check_compiled(self) except -1
+    cdef Workspace take(self)
+    cdef void run_tile(self, float *tile, int64_t T) noexcept nogil
+    cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *y,
+                       Py_ssize_t start, Py_ssize_t size, float *tile) noexcept nogil
+    cdef int run_array(self, const float *x, Py_ssize_t stride, Py_ssize_t n,
+                       float *y) except -1
+    cdef cnp.ndarray _predict_float32(self, cnp.ndarray x, cnp.ndarray out)
+    cdef void _run_in_place(self, float *values) noexcept nogil

@@ -1,0 +1,138 @@
+"""What callers pass as samples: anything that NumPy turns into real numbers, as float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.errors import InputError
+
+_REAL_KINDS = "biuf"
+
+
+def real_array(x: Any, name: str = "input") -> NDArray[Any]:
+    """Return `x` as an array of booleans, integers or floats, without converting what is one.
+
+    Masked entries of a masked array become NaN: a missing value is never a number.
+
+    Raises
+    ------
+    InputError
+        ``invalid_type`` for complex, object and string arrays, ``input_size_mismatch`` for lists
+        of unequal lengths.
+    """
+    if isinstance(x, np.ma.MaskedArray):
+        x = x.astype(np.result_type(x.dtype, np.float32)).filled(np.nan)
+    try:
+        array = np.asarray(x)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            "input_size_mismatch", f"not a rectangular array: {error}", field=name
+        ) from None
+    if array.dtype.kind not in _REAL_KINDS:
+        raise InputError(
+            "invalid_type",
+            "wrong type of array",
+            field=name,
+            expected="real numbers",
+            actual=f"dtype {array.dtype}",
+        )
+    return array
+
+
+def as_float32(x: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a real array as C-ordered, aligned, native float32; a copy only where needed."""
+    with np.errstate(over="ignore", invalid="ignore"):  # 1e300 is infinite in float32: as it is
+        return np.require(x, np.float32, "CA")
+
+
+def as_rows(x: NDArray[Any], feature_size: int, *, flat: bool = False) -> NDArray[Any]:
+    """Return `x` as (N, F).
+
+    Parameters
+    ----------
+    x : real array of shape (F,) or (N, F); with `flat`, (N·F,) or (N, F)
+    feature_size : int
+        F.
+
+    Raises
+    ------
+    InputError
+        ``input_size_mismatch``.
+    """
+    if x.ndim == 2 and x.shape[1] == feature_size:
+        return x
+    if x.ndim == 1 and flat and x.size % feature_size == 0:
+        return x.reshape(-1, feature_size)
+    if x.ndim == 1 and not flat and x.size == feature_size:
+        return x[np.newaxis]
+    one = f"(N·{feature_size},)" if flat else f"({feature_size},)"
+    raise InputError(
+        "input_size_mismatch",
+        "the input does not fit the model",
+        field="input",
+        expected=f"shape {one} or (N, {feature_size})",
+        actual=f"shape {x.shape}",
+    )
+
+
+def check_out(out: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Check that results of `shape` can be written into `out`, which is returned.
+
+    Raises
+    ------
+    InputError
+        ``invalid_type`` unless it is a writable, C-ordered float32 array;
+        ``destination_size_mismatch`` unless it has the shape.
+    """
+    fits = (
+        isinstance(out, np.ndarray)
+        and out.dtype == np.float32
+        and out.dtype.isnative
+        and out.flags.c_contiguous
+        and out.flags.aligned
+        and out.flags.writeable
+    )
+    if not fits:
+        raise InputError(
+            "invalid_type",
+            "results cannot be written there",
+            field="out",
+            expected="a writable, C-ordered, aligned float32 array",
+            actual=f"{type(out).__name__} of {getattr(out, 'dtype', 'no dtype')}",
+        )
+    if out.shape != shape:
+        raise InputError(
+            "destination_size_mismatch",
+            "`out` has the wrong shape",
+            field="out",
+            expected=shape,
+            actual=out.shape,
+        )
+    return out
+
+
+def in_place_copy(buffer: Any) -> NDArray[np.float32]:
+    """Return an aligned, contiguous copy of a float32 vector that can be written back to.
+
+    Raises
+    ------
+    InputError
+        ``invalid_type`` unless `buffer` is a writable float32 vector.
+    """
+    if (
+        isinstance(buffer, np.ndarray)
+        and buffer.ndim == 1
+        and buffer.dtype.newbyteorder("=") == np.float32
+        and buffer.flags.writeable
+    ):
+        return np.array(buffer, np.float32, order="C", subok=False)
+    raise InputError(
+        "invalid_type",
+        "the model cannot run in that buffer",
+        field="buffer",
+        expected="a writable float32 vector",
+        actual=f"{type(buffer).__name__} of {getattr(buffer, 'dtype', 'no dtype')}",
+    )

@@ -1,0 +1,345 @@
+"""Compose a model from values instead of counting buffers, weights and parameters by hand.
+
+Design
+------
+A. Every method returns a handle of a new *value*; no handle ever changes what it stands for, also
+   where the instruction behind it works in place.
+B. `ModelBuilder.build` decides the buffers: an in-place instruction takes over its input's buffer
+   when nothing needs the old value any more, else a copy. Inputs come first, the output last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from instmodel import values
+from instmodel.activations import Activation
+from instmodel.errors import StructureError
+from instmodel.features import parse_feature_names
+from instmodel.instruction_base import Instruction
+from instmodel.instructions import (
+    Activate,
+    AddBufferHeads,
+    AddElementwise,
+    AddElementwiseBuffers,
+    Attention,
+    ClipElementwise,
+    Copy,
+    CopyMasked,
+    Dot,
+    MapTransform,
+    MulElementwise,
+    MultiplyBufferHeads,
+    MultiplyElementwiseBuffers,
+    ReduceSum,
+)
+from instmodel.schema import InstructionModelInfo, ValidationData
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BufferHandle:
+    """A value inside a model that is being built.
+
+    Attributes
+    ----------
+    size : int
+        How many numbers it holds.
+    """
+
+    builder: ModelBuilder = field(repr=False)
+    number: int
+    size: int
+
+
+# Makes the instructions of a step, from the buffers of its inputs and of its output.
+_Emit = Callable[[list[int], int], list[Instruction]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    inputs: list[int]  # numbers of values
+    output: int
+    emit: _Emit
+    in_place: bool
+
+
+class ModelBuilder:
+    """Builds an `InstructionModelInfo`, one instruction after the other.
+
+    Examples
+    --------
+    >>> builder = ModelBuilder()
+    >>> x = builder.input(["age", "income"])
+    >>> hidden = builder.dense(x, [[0.1, 0.2], [0.3, -0.4]], [0.0, 0.5], "RELU")
+    >>> score = builder.dense(hidden, [[1.0, -1.0]], [0.1], "SIGMOID")
+    >>> info = builder.build(output=score)
+    """
+
+    def __init__(self) -> None:
+        self._sizes: list[int] = []
+        self._inputs: list[int] = []
+        self._names: list[str] = []
+        self._steps: list[_Step] = []
+        self._weights: list[values.Matrix] = []
+        self._bias: list[values.Vector] = []
+        self._parameters: list[values.Vector] = []
+        self._maps: list[dict[int, values.Vector]] = []
+
+    # ------------------------------------------------------------------------------------- inputs
+
+    def input(self, features: int | Sequence[str]) -> BufferHandle:
+        """Add an input: its number of values, or the names of its features.
+
+        Several inputs follow each other in the order in which they were added; either all or none
+        of them have names.
+        """
+        if isinstance(features, str):
+            features = [features]
+        if isinstance(features, Sequence):
+            names = list(features)
+            size = sum(feature.size for feature in parse_feature_names(names))
+        else:
+            names, size = [], values.integer(features, "features")
+        if self._inputs and bool(names) != bool(self._names):
+            raise StructureError(
+                "missing_features", "either all inputs have names or none", field="features"
+            )
+        self._names += names
+        handle = self._value(size)
+        self._inputs.append(handle.number)
+        return handle
+
+    # ------------------------------------------------------------------------------ new buffers
+
+    def dense(
+        self,
+        x: BufferHandle,
+        weights: Any,
+        bias: Any = None,
+        activation: Activation | str | None = None,
+    ) -> BufferHandle:
+        """Add ``activation(weights · x + bias)``: weights (rows, cols), bias (rows,) or zeros."""
+        index, rows = self._add_weights(weights, bias)
+        return self._new(
+            [x], rows, lambda i, o: Dot(input=i[0], output=o, weights=index, activation=activation)
+        )
+
+    def attention(
+        self, x: BufferHandle, key: BufferHandle, weights: Any, bias: Any = None
+    ) -> BufferHandle:
+        """Add ``softmax(weights · key + bias) ⊙ x``."""
+        index, rows = self._add_weights(weights, bias)
+        return self._new(
+            [x, key], rows, lambda i, o: Attention(input=i[0], key=i[1], output=o, weights=index)
+        )
+
+    def copy(self, x: BufferHandle, size: int | None = None, at: int = 0) -> BufferHandle:
+        """Add a copy of x, at place `at` of `size` values (just enough by default), else zeros."""
+        room = at + x.size if size is None else size
+        return self._new([x], room, lambda i, o: Copy(input=i[0], output=o, internal_index=at))
+
+    def copy_masked(self, x: BufferHandle, indexes: Sequence[int]) -> BufferHandle:
+        """Add a selection: value i is ``x[indexes[i]]``."""
+        mask = values.integers(indexes, "indexes")
+        return self._new(
+            [x], len(mask), lambda i, o: CopyMasked(input=i[0], output=o, indexes=mask)
+        )
+
+    def concatenate(self, parts: Sequence[BufferHandle]) -> BufferHandle:
+        """Add the values of all parts, one after the other."""
+        offsets = [sum(part.size for part in parts[:place]) for place in range(len(parts))]
+
+        def emit(inputs: list[int], output: int) -> list[Instruction]:
+            return [
+                Copy(input=buffer, output=output, internal_index=offset)
+                for buffer, offset in zip(inputs, offsets, strict=True)
+            ]
+
+        return self._step(list(parts), sum(part.size for part in parts), emit)
+
+    def map_transform(
+        self, x: BufferHandle, index: int, table: Mapping[Any, Any], default: Any
+    ) -> BufferHandle:
+        """Add an embedding: the values of `table` under the rounded x[index], else `default`."""
+        default = values.vector(default, "default")
+        number = len(self._maps)
+        self._maps.append(values.embedding(table, f"maps[{number}]"))
+        return self._new(
+            [x],
+            len(default),
+            lambda i, o: MapTransform(
+                input=i[0],
+                output=o,
+                internal_input_index=index,
+                internal_output_index=0,
+                map=number,
+                size=len(default),
+                default=default,
+            ),
+        )
+
+    def add_buffers(self, *terms: BufferHandle) -> BufferHandle:
+        """Add ``((a + b) + c) …`` of two or more values of one size."""
+        return self._new(
+            list(terms), _common_size(terms), lambda i, o: AddElementwiseBuffers(input=i, output=o)
+        )
+
+    def multiply_buffers(self, *factors: BufferHandle) -> BufferHandle:
+        """Add ``((a · b) · c) …`` of two or more values of one size."""
+        return self._new(
+            list(factors),
+            _common_size(factors),
+            lambda i, o: MultiplyElementwiseBuffers(input=i, output=o),
+        )
+
+    def add_heads(self, data: BufferHandle, heads: BufferHandle) -> BufferHandle:
+        """Add ``data[h·d + j] + heads[h]``."""
+        return self._new([data, heads], data.size, lambda i, o: AddBufferHeads(input=i, output=o))
+
+    def multiply_heads(self, data: BufferHandle, heads: BufferHandle) -> BufferHandle:
+        """Add ``data[h·d + j] · heads[h]``."""
+        return self._new(
+            [data, heads], data.size, lambda i, o: MultiplyBufferHeads(input=i, output=o)
+        )
+
+    def reduce_sum(self, x: BufferHandle) -> BufferHandle:
+        """Add the sum of the values of x: one value."""
+        return self._new([x], 1, lambda i, o: ReduceSum(input=i[0], output=o))
+
+    # --------------------------------------------------------------------------- in-place kinds
+
+    def activation(self, x: BufferHandle, activation: Activation | str) -> BufferHandle:
+        """Add ``activation(x)``."""
+        return self._changed(x, lambda b: Activate(input=b, activation=activation))
+
+    def add_elementwise(self, x: BufferHandle, parameters: Any) -> BufferHandle:
+        """Add ``x + parameters``, constants of the size of x."""
+        index = self._add_parameters(parameters)
+        return self._changed(x, lambda b: AddElementwise(input=b, parameters=index))
+
+    def mul_elementwise(self, x: BufferHandle, parameters: Any) -> BufferHandle:
+        """Add ``x · parameters``, constants of the size of x."""
+        index = self._add_parameters(parameters)
+        return self._changed(x, lambda b: MulElementwise(input=b, parameters=index))
+
+    def clip_elementwise(
+        self, x: BufferHandle, minimum: Any = None, maximum: Any = None
+    ) -> BufferHandle:
+        """Add ``min(max(x, minimum), maximum)``, constants of the size of x; one may be None."""
+        low = None if minimum is None else self._add_parameters(minimum)
+        high = None if maximum is None else self._add_parameters(maximum)
+        return self._changed(
+            x, lambda b: ClipElementwise(input=b, parameters_min=low, parameters_max=high)
+        )
+
+    # -------------------------------------------------------------------------------------- build
+
+    def build(
+        self,
+        *,
+        output: BufferHandle,
+        validation_data: ValidationData | None = None,
+        metadata: Any = None,
+    ) -> InstructionModelInfo:
+        """Return the document of the model that computes `output`.
+
+        The builder can go on and build others afterwards. Rules that concern the whole document are
+        checked when an `InstructionModel` is made of it.
+        """
+        self._own(output)
+        if output.number in self._inputs:
+            output = self.copy(output)
+        sizes = [self._sizes[number] for number in self._inputs]
+        buffers = {number: place for place, number in enumerate(self._inputs)}
+        last_use = {value: at for at, step in enumerate(self._steps) for value in step.inputs}
+        last_use[output.number] = len(self._steps)
+        placed: list[tuple[_Step, list[int], int]] = []
+        for at, step in enumerate(self._steps):
+            inputs = [buffers[number] for number in step.inputs]
+            takes_over = step.in_place and last_use[step.inputs[0]] == at
+            if takes_over and step.output == output.number and inputs[0] < len(self._inputs):
+                takes_over = False  # an input buffer cannot be the last one
+            if takes_over:
+                buffers[step.output] = inputs[0]
+            else:
+                buffers[step.output] = len(sizes)
+                sizes.append(self._sizes[step.output])
+            placed.append((step, inputs, buffers[step.output]))
+        final = buffers[output.number]
+        order = [buffer for buffer in range(len(sizes)) if buffer != final] + [final]
+        renumbered = {buffer: place for place, buffer in enumerate(order)}
+        return InstructionModelInfo(
+            features=self._names or None,
+            feature_size=sum(self._sizes[number] for number in self._inputs),
+            buffer_sizes=[sizes[buffer] for buffer in order],
+            instructions=[
+                item
+                for step, inputs, target in placed
+                for item in step.emit([renumbered[b] for b in inputs], renumbered[target])
+            ],
+            weights=self._weights,
+            bias=self._bias,
+            parameters=self._parameters,
+            maps=self._maps,
+            validation_data=validation_data,
+            metadata=metadata,
+        )
+
+    # ------------------------------------------------------------------------------------ private
+
+    def _value(self, size: int) -> BufferHandle:
+        self._sizes.append(size)
+        return BufferHandle(self, len(self._sizes) - 1, size)
+
+    def _own(self, handle: BufferHandle) -> int:
+        if not isinstance(handle, BufferHandle):
+            raise values.wrong_type(handle, "handle", "a BufferHandle")
+        if handle.builder is not self:
+            raise StructureError(
+                "buffer_index_out_of_bounds", "the handle belongs to another builder"
+            )
+        return handle.number
+
+    def _step(
+        self, inputs: Sequence[BufferHandle], size: int, emit: _Emit, in_place: bool = False
+    ) -> BufferHandle:
+        numbers = [self._own(handle) for handle in inputs]
+        result = self._value(size)
+        self._steps.append(_Step(numbers, result.number, emit, in_place))
+        return result
+
+    def _new(
+        self,
+        inputs: Sequence[BufferHandle],
+        size: int,
+        make: Callable[[list[int], int], Instruction],
+    ) -> BufferHandle:
+        return self._step(inputs, size, lambda buffers, output: [make(buffers, output)])
+
+    def _changed(self, x: BufferHandle, make: Callable[[int], Instruction]) -> BufferHandle:
+        def emit(buffers: list[int], output: int) -> list[Instruction]:
+            copy = Copy(input=buffers[0], output=output, internal_index=0)
+            return [make(output)] if buffers[0] == output else [copy, make(output)]
+
+        self._own(x)
+        return self._step([x], x.size, emit, in_place=True)
+
+    def _add_weights(self, weights: Any, bias: Any) -> tuple[int, int]:
+        index = len(self._weights)
+        matrix = values.matrix(weights, f"weights[{index}]")
+        zeros = [0.0] * len(matrix)
+        vector = values.vector(zeros if bias is None else bias, f"bias[{index}]")
+        self._weights.append(matrix)
+        self._bias.append(vector)
+        return index, len(matrix)
+
+    def _add_parameters(self, parameters: Any) -> int:
+        index = len(self._parameters)
+        self._parameters.append(values.vector(parameters, f"parameters[{index}]"))
+        return index
+
+
+def _common_size(terms: Sequence[BufferHandle]) -> int:
+    return terms[0].size if terms else 0

@@ -1,0 +1,203 @@
+/* dense.h: the dense layer, for a tile of samples and for one.
+ *
+ * Every output value starts at its bias and adds fma(w[k], x[k], acc) for k = 0, 1, 2 …, in both
+ * kernels and in every block shape: that order is the bit promise, and no tuning may change it.
+ */
+#ifndef INSTMODEL_DENSE_H
+#define INSTMODEL_DENSE_H
+
+/* Inputs in a block: its slice of x, IM_DENSE_DEPTH x the register block's samples, then stays in
+ * L1 beside the weights that stream through. Partial sums wait in `out` as the float32 they are. */
+enum { IM_DENSE_DEPTH = 144 };
+
+/* A register block: `outputs` x `vectors` accumulators over `depth` inputs, all constants but depth.
+ * HOT: this loop is where dense models spend their time. */
+IM_INLINE void dense_block(const int outputs, const int vectors, /* compile-time constants */
+                           const float *x,                       /* IN (depth, T) */
+                           const float *w, /* IN (depth, width), the first of `outputs` columns */
+                           const float *bias, /* IN (outputs,), NULL to go on from out */
+                           float *out,        /* INOUT (outputs, T) */
+                           int64_t depth, int64_t width, int64_t T, int relu)
+{
+    vf acc[IM_DENSE_OUTPUTS_MAX][IM_DENSE_VECTORS];
+    IM_UNROLL
+    for (int i = 0; i < outputs; i++) {
+        IM_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            acc[i][v] = bias ? vf_set1(bias[i]) : vf_load(out + i * T + v * IM_W);
+        }
+    }
+    for (int64_t k = 0; k < depth; k++) {
+        vf xk[IM_DENSE_VECTORS];
+        IM_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            xk[v] = vf_load(x + v * IM_W);
+        }
+        IM_UNROLL
+        for (int i = 0; i < outputs; i++) {
+            const vf wi = vf_set1(w[i]);
+            IM_UNROLL
+            for (int v = 0; v < vectors; v++) {
+                acc[i][v] = vf_fma(wi, xk[v], acc[i][v]);
+            }
+        }
+        x += T;
+        w += width;
+    }
+    IM_UNROLL
+    for (int i = 0; i < outputs; i++) {
+        IM_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const vf sum = acc[i][v];
+            vf_store(out + i * T + v * IM_W, relu ? vf_max_keep(sum, vf_zero()) : sum);
+        }
+    }
+}
+
+/* All outputs of one panel for `vectors` vectors of samples, from the widest blocks down. */
+IM_INLINE void dense_panel(const int outputs, const int vectors, const float *x, const float *w,
+                           const float *bias, float *out, int64_t depth, int64_t width, int64_t T,
+                           int relu)
+{
+    int64_t i = 0;
+#define IM_BLOCKS(n)                                                                              \
+    for (; i + (n) <= width; i += (n)) {                                                          \
+        dense_block(n, vectors, x, w + i, bias ? bias + i : NULL, out + i * T, depth, width, T,   \
+                    relu);                                                                        \
+    }
+    if (outputs >= 16) {
+        IM_BLOCKS(16)
+    }
+    if (outputs >= 8) {
+        IM_BLOCKS(8)
+    }
+    IM_BLOCKS(4)
+    IM_BLOCKS(2)
+    IM_BLOCKS(1)
+#undef IM_BLOCKS
+}
+
+static void dense_tile(const float *x, const float *panels, float *out, int64_t cols, int64_t rows,
+                       int64_t T, int relu)
+{
+    const int64_t blocks = (cols + IM_DENSE_DEPTH - 1) / IM_DENSE_DEPTH;
+    const int64_t step = (cols + blocks - 1) / blocks;
+    for (int64_t k = 0; k < cols; k += step) {
+        const int64_t depth = cols - k < step ? cols - k : step;
+        const int last = k + depth == cols;
+        int64_t vectors;
+        for (int64_t s = 0; s < T; s += vectors * IM_W) {
+            vectors = (T - s) / IM_W;
+            vectors = vectors < IM_DENSE_VECTORS ? vectors : IM_DENSE_VECTORS;
+            const float *panel = panels;
+            for (int64_t row = 0; row < rows; row += IM_PANEL) {
+                const int64_t width = rows - row < IM_PANEL ? rows - row : IM_PANEL;
+                const float *bias = k == 0 ? panel : NULL;
+                const float *w = panel + (1 + k) * width;
+                const float *xs = x + k * T + s;
+                float *o = out + row * T + s;
+                switch (vectors) {
+                case 1:
+                    dense_panel(IM_DENSE_OUTPUTS_1, 1, xs, w, bias, o, depth, width, T, relu & last);
+                    break;
+                case 2:
+                    dense_panel(IM_DENSE_OUTPUTS_2, 2, xs, w, bias, o, depth, width, T, relu & last);
+                    break;
+                default:
+                    dense_panel(IM_DENSE_OUTPUTS, IM_DENSE_VECTORS, xs, w, bias, o, depth, width, T,
+                                relu & last);
+                }
+                panel += (1 + cols) * width;
+            }
+        }
+    }
+}
+
+/* One sample: `panels` full panels side by side, the vectors across outputs. HOT for single rows. */
+IM_INLINE void dense_row_panels(const int panels, /* compile-time constant */
+                                const float *x,   /* IN (cols,) */
+                                const float *w,   /* IN (panels, 1 + cols, 16) */
+                                float *out /* OUT (panels * 16,) */, int64_t cols, int relu)
+{
+    enum { vectors = IM_PANEL / IM_W };
+    vf acc[IM_ROW_PANELS][vectors];
+    const int64_t panel = (1 + cols) * IM_PANEL;
+    IM_UNROLL
+    for (int p = 0; p < panels; p++) {
+        IM_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            acc[p][v] = vf_load(w + p * panel + v * IM_W);
+        }
+    }
+    for (int64_t k = 0; k < cols; k++) {
+        const vf xk = vf_set1(x[k]);
+        w += IM_PANEL;
+        IM_UNROLL
+        for (int p = 0; p < panels; p++) {
+            IM_UNROLL
+            for (int v = 0; v < vectors; v++) {
+                acc[p][v] = vf_fma(vf_load(w + p * panel + v * IM_W), xk, acc[p][v]);
+            }
+        }
+    }
+    IM_UNROLL
+    for (int p = 0; p < panels; p++) {
+        IM_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const vf sum = acc[p][v];
+            vf_store(out + p * IM_PANEL + v * IM_W, relu ? vf_max_keep(sum, vf_zero()) : sum);
+        }
+    }
+}
+
+/* One sample, the last panel: `width` < 16 outputs. Lanes past the width compute on what follows in
+ * the constants, which is padded, and are not stored. */
+static void dense_row_rest(const float *x, const float *w, float *out, int64_t cols, int64_t width,
+                           int relu)
+{
+    for (int64_t i = 0; i < width; i += IM_W) {
+        vf acc = vf_load(w + i);
+        for (int64_t k = 0; k < cols; k++) {
+            acc = vf_fma(vf_load(w + (1 + k) * width + i), vf_set1(x[k]), acc);
+        }
+        const int64_t left = width - i < IM_W ? width - i : IM_W;
+        vf_store_n(out + i, relu ? vf_max_keep(acc, vf_zero()) : acc, (int)left);
+    }
+}
+
+static void dense_row(const float *x, const float *panels, float *out, int64_t cols, int64_t rows,
+                      int relu)
+{
+    int64_t row = 0;
+#define IM_ROWS(n)                                                                                \
+    for (; row + (n) * IM_PANEL <= rows; row += (n) * IM_PANEL) {                                 \
+        dense_row_panels(n, x, panels, out + row, cols, relu);                                    \
+        panels += (n) * (1 + cols) * IM_PANEL;                                                    \
+    }
+#if IM_ROW_PANELS >= 8
+    IM_ROWS(8)
+#endif
+#if IM_ROW_PANELS >= 4
+    IM_ROWS(4)
+#endif
+#if IM_ROW_PANELS >= 2
+    IM_ROWS(2)
+#endif
+    IM_ROWS(1)
+#undef IM_ROWS
+    if (row < rows) {
+        dense_row_rest(x, panels, out + row, cols, rows - row, relu);
+    }
+}
+
+static void dense(const float *x, const float *panels, float *out, int64_t cols, int64_t rows,
+                  int64_t T, int relu)
+{
+    if (T == 1) {
+        dense_row(x, panels, out, cols, rows, relu);
+    } else {
+        dense_tile(x, panels, out, cols, rows, T, relu);
+    }
+}
+
+#endif

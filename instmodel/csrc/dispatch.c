@@ -1,0 +1,41 @@
+/* dispatch.c: which instruction sets were compiled, and which of them this CPU can run. */
+#include "kernels.h"
+
+extern const im_kernels im_kernels_generic;
+#ifdef IM_HAVE_AVX2
+extern const im_kernels im_kernels_avx2;
+#endif
+#ifdef IM_HAVE_AVX512
+extern const im_kernels im_kernels_avx512;
+#endif
+#ifdef IM_HAVE_NEON
+extern const im_kernels im_kernels_neon;
+#endif
+
+const im_kernels *const *im_available_kernels(void)
+{
+    static const im_kernels *tables[5];
+    int count = 0;
+    if (tables[0]) {
+        return tables;
+    }
+#ifdef IM_HAVE_AVX512
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("fma")) {
+        tables[count++] = &im_kernels_avx512;
+    }
+#endif
+#ifdef IM_HAVE_AVX2
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        tables[count++] = &im_kernels_avx2;
+    }
+#endif
+#ifdef IM_HAVE_NEON
+    tables[count++] = &im_kernels_neon; /* part of every 64-bit Arm */
+#endif
+    tables[count] = &im_kernels_generic;
+    return tables;
+}

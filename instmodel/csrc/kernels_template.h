@@ -1,0 +1,55 @@
+/* kernels_template.h: all kernels over one set of primitives, and their table.
+ *
+ * Included once by each kernels_<isa>.c, after simd_<isa>.h and the block shapes of that set:
+ *   IM_DENSE_VECTORS, IM_DENSE_OUTPUTS      the dense register block, in vectors x outputs
+ *   IM_DENSE_OUTPUTS_1, IM_DENSE_OUTPUTS_2  outputs of the block with one and two vectors
+ *   IM_ROW_PANELS                           panels side by side in the one-sample kernel
+ *   IM_TABLE                                name of the exported table
+ */
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels.h"
+
+#define IM_DENSE_OUTPUTS_MAX 16
+
+#if defined(__clang__)
+#define IM_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define IM_UNROLL _Pragma("GCC unroll 16")
+#else
+#define IM_UNROLL
+#endif
+
+#include "vmath.h"
+
+#include "activations.h"
+#include "dense.h"
+#include "elementwise.h"
+#include "lookup.h"
+#include "reduce.h"
+#include "tile.h"
+
+const im_kernels IM_TABLE = {
+    .name = IM_ISA_NAME,
+    .lanes = IM_W,
+    .block = IM_DENSE_VECTORS * IM_W,
+    .load_tile = load_tile,
+    .store_tile = store_tile,
+    .dense = dense,
+    .activate = activate,
+    .softmax = softmax,
+    .add_parameters = add_parameters,
+    .mul_parameters = mul_parameters,
+    .clip = clip,
+    .add_buffers = add_buffers,
+    .mul_buffers = mul_buffers,
+    .add_heads = add_heads,
+    .mul_heads = mul_heads,
+    .copy_masked = copy_masked,
+    .reduce_sum = reduce_sum,
+    .map_transform = map_transform,
+    .flush = flush,
+    .canonical = canonical,
+};

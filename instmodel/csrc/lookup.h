@@ -1,0 +1,73 @@
+/* lookup.h: embedding tables. */
+#ifndef INSTMODEL_LOOKUP_H
+#define INSTMODEL_LOOKUP_H
+
+#include <math.h>
+#include <stdint.h>
+
+#include "kernels.h"
+
+/* Fibonacci hashing: the high bits of key * 2^32/golden ratio. */
+static inline uint32_t im_hash(int32_t key, int64_t bits)
+{
+    return ((uint32_t)key * 2654435769u) >> (32 - bits);
+}
+
+/* Put row i under keys[i]. slots (1 << bits, 2) must hold row -1 everywhere and more slots than
+ * keys; keys are distinct. */
+static inline void im_hash_build(const int32_t *keys /* IN (n,) */, int64_t n,
+                                 int32_t *slots /* INOUT */, int64_t bits)
+{
+    const uint32_t mask = (uint32_t)(((uint64_t)1 << bits) - 1);
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t slot = im_hash(keys[i], bits);
+        while (slots[2 * (size_t)slot + 1] >= 0) {
+            slot = (slot + 1) & mask;
+        }
+        slots[2 * (size_t)slot] = keys[i];
+        slots[2 * (size_t)slot + 1] = (int32_t)i;
+    }
+}
+
+/* The row of a value rounded half away from zero, or -1. */
+static inline int64_t im_lookup(const im_map *map, float value)
+{
+    /* 2^31 is exact in float32; NaN fails both comparisons. */
+    if (!(value >= -2147483648.0f && value < 2147483648.0f)) {
+        return -1;
+    }
+    const int32_t whole = (int32_t)value; /* towards zero */
+    const float rest = value - (float)whole;
+    /* A value with a fraction is below 2^23, so the step cannot overflow. */
+    const int32_t key = whole + (rest >= 0.5f) - (rest <= -0.5f);
+    if (map->span) {
+        const int64_t place = (int64_t)key - map->first_key;
+        return place >= 0 && place < map->span ? map->index[place] : -1;
+    }
+    if (!map->slots) {
+        return -1;
+    }
+    const uint32_t mask = (uint32_t)(((uint64_t)1 << map->bits) - 1);
+    uint32_t slot = im_hash(key, map->bits);
+    for (;;) {
+        const int32_t *entry = map->slots + 2 * (size_t)slot;
+        if (entry[1] < 0 || entry[0] == key) {
+            return entry[1];
+        }
+        slot = (slot + 1) & mask;
+    }
+}
+
+static inline void map_transform(const im_map *map, const float *missing, const float *keys,
+                                 float *out, int64_t size, int64_t T)
+{
+    for (int64_t s = 0; s < T; s++) {
+        const int64_t row = im_lookup(map, keys[s]);
+        const float *value = row < 0 ? missing : map->values + row * size;
+        for (int64_t f = 0; f < size; f++) {
+            out[f * T + s] = value[f];
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,91 @@
+/* tile.h: rows of the caller's matrix to a feature-major tile, and back. */
+#ifndef INSTMODEL_TILE_H
+#define INSTMODEL_TILE_H
+
+static void load_tile(const float *x, ptrdiff_t stride, int64_t n, int64_t features, float *tile,
+                      int64_t T)
+{
+    if (T == 1) {
+        for (int64_t f = 0; f < features; f += IM_W) {
+            const int count = features - f < IM_W ? (int)(features - f) : IM_W;
+            vf_store_n(tile + f, vf_flush(vf_load_n(x + f, count)), count);
+        }
+        return;
+    }
+    vf block[IM_W]; /* IM_W samples x IM_W features, then the transpose */
+    for (int64_t s = 0; s < T; s += IM_W) {
+        const int64_t samples = n - s < IM_W ? (n > s ? n - s : 0) : IM_W;
+        for (int64_t f = 0; f < features; f += IM_W) {
+            const int count = features - f < IM_W ? (int)(features - f) : IM_W;
+            const float *corner = x + s * stride + f;
+            if (samples == IM_W && count == IM_W) {
+                IM_UNROLL
+                for (int i = 0; i < IM_W; i++) {
+                    block[i] = vf_flush(vf_load(corner + i * stride));
+                }
+            } else {
+                for (int i = 0; i < IM_W; i++) {
+                    block[i] = i < samples ? vf_flush(vf_load_n(corner + i * stride, count))
+                                           : vf_zero();
+                }
+            }
+            vf_transpose(block);
+            for (int i = 0; i < count; i++) {
+                vf_store(tile + (f + i) * T + s, block[i]);
+            }
+        }
+    }
+}
+
+static void store_tile(const float *tile, int64_t T, int64_t n, int64_t size, float *y)
+{
+    if (T == 1 || size == 1) {
+        /* One sample, or one value: the tile is the row, or the column, already. */
+        const int64_t total = T == 1 ? size : n;
+        for (int64_t i = 0; i < total; i += IM_W) {
+            const int count = total - i < IM_W ? (int)(total - i) : IM_W;
+            vf_store_n(y + i, vf_canonical_nan(vf_load_n(tile + i, count)), count);
+        }
+        return;
+    }
+    vf block[IM_W];
+    for (int64_t s = 0; s < n; s += IM_W) {
+        const int64_t samples = n - s < IM_W ? n - s : IM_W;
+        for (int64_t f = 0; f < size; f += IM_W) {
+            const int count = size - f < IM_W ? (int)(size - f) : IM_W;
+            for (int i = 0; i < IM_W; i++) {
+                block[i] = i < count ? vf_canonical_nan(vf_load(tile + (f + i) * T + s)) : vf_zero();
+            }
+            vf_transpose(block);
+            float *corner = y + s * size + f;
+            if (samples == IM_W && count == IM_W) {
+                IM_UNROLL
+                for (int i = 0; i < IM_W; i++) {
+                    vf_store(corner + i * size, block[i]);
+                }
+            } else {
+                for (int i = 0; i < samples; i++) {
+                    vf_store_n(corner + i * size, block[i], count);
+                }
+            }
+        }
+    }
+}
+
+static void flush(float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += IM_W) {
+        const int count = n - i < IM_W ? (int)(n - i) : IM_W;
+        vf_store_n(x + i, vf_flush(vf_load_n(x + i, count)), count);
+    }
+}
+
+static void canonical(float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += IM_W) {
+        const int count = n - i < IM_W ? (int)(n - i) : IM_W;
+        vf_store_n(x + i, vf_canonical_nan(vf_load_n(x + i, count)), count);
+    }
+}
+
+#endif

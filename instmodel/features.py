@@ -1,0 +1,57 @@
+"""Names of features: ``"age"`` is one value, ``"emb[16]"`` one array of 16 values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from instmodel.errors import StructureError
+
+# At most 9 digits: more could not fit any buffer, and int() of a huge text is slow.
+_ARRAY_NAME = re.compile(r"([^\[\]]+)\[([0-9]{1,9})\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One named input of a model.
+
+    Attributes
+    ----------
+    name : str
+        The name without brackets.
+    size : int
+        Number of input values it stands for, ≥ 1.
+    is_array : bool
+        Whether the document wrote it as ``name[size]``.
+    """
+
+    name: str
+    size: int = 1
+    is_array: bool = False
+
+
+def parse_feature_names(names: Sequence[str]) -> list[Feature]:
+    """Read the ``features`` of a document.
+
+    Raises
+    ------
+    StructureError
+        ``invalid_feature_format``: a name that is neither ``name`` nor ``name[n]`` with n ≥ 1.
+    """
+    return [_parse(name, index) for index, name in enumerate(names)]
+
+
+def _parse(name: str, index: int) -> Feature:
+    if name and "[" not in name and "]" not in name:
+        return Feature(name)
+    match = _ARRAY_NAME.fullmatch(name)
+    if match and int(match[2]) >= 1:
+        return Feature(match[1], int(match[2]), is_array=True)
+    raise StructureError(
+        "invalid_feature_format",
+        "not a feature name",
+        field=f"features[{index}]",
+        expected="'name' or 'name[n]' with n ≥ 1",
+        actual=repr(name if len(name) <= 60 else name[:57] + "..."),
+    )

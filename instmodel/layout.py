@@ -1,0 +1,25 @@
+"""Where things lie: buffers in the unified buffer, and constants in an aligned arena."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import numpy as np
+
+from instmodel.values import Vector
+
+# A cache line, and a full AVX-512 register.
+ALIGNMENT = 64
+
+
+def buffer_offsets(sizes: Sequence[int]) -> list[int]:
+    """Return where each buffer starts in the unified buffer, in floats."""
+    return list(accumulate(sizes[:-1], initial=0))
+
+
+def aligned_zeros(count: int) -> Vector:
+    """Return `count` float32 zeros that start at a multiple of `ALIGNMENT` bytes."""
+    raw = np.zeros(count * 4 + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + count * 4].view(np.float32)

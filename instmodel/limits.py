@@ -1,0 +1,50 @@
+"""Limits on the size of a model: a small hostile file must not cost a large allocation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from instmodel.errors import StructureError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a model may be. Checked before anything of that size is allocated.
+
+    Parameters
+    ----------
+    max_buffer_size : int
+        Floats in the unified buffer, all buffers together.
+    max_weight_count : int
+        Weight and bias values, all matrices together.
+    """
+
+    max_buffer_size: int = 1_000_000
+    max_weight_count: int = 10_000_000
+
+    def check_buffer_sizes(self, buffer_sizes: Sequence[int]) -> None:
+        """Raise ``buffer_limit_exceeded`` when the buffers together are too large."""
+        total = sum(buffer_sizes)
+        if total > self.max_buffer_size:
+            raise StructureError(
+                "buffer_limit_exceeded",
+                "the buffers together are too large",
+                field="buffer_sizes",
+                expected=f"at most {self.max_buffer_size} floats (Limits.max_buffer_size)",
+                actual=total,
+            )
+
+    def check_weight_count(self, count: int) -> None:
+        """Raise ``weight_limit_exceeded`` when there are too many weights."""
+        if count > self.max_weight_count:
+            raise StructureError(
+                "weight_limit_exceeded",
+                "too many weight and bias values",
+                field="weights",
+                expected=f"at most {self.max_weight_count} (Limits.max_weight_count)",
+                actual=count,
+            )
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,230 @@
+"""The compiled model: what users hold."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from instmodel import parallel, program, values
+from instmodel._kernels import Engine
+from instmodel.errors import InputError, ValidationDataError
+from instmodel.graph import ExecutionGraph
+from instmodel.limits import DEFAULT_LIMITS, Limits
+from instmodel.parallel import ParallelPredictOutput, PredictConfig
+from instmodel.schema import InstructionModelInfo, ValidationData
+from instmodel.validate import CheckedModel, check, check_cases
+
+VALIDATION_ATOL = 1e-5
+
+
+class InstructionModel(Engine):
+    """A model that is checked, compiled and ready to run.
+
+    Making one checks every rule of the format, compiles, and runs the document's validation data.
+    A model never changes afterwards; any number of threads may use it at once. It pickles as its
+    document.
+
+    Parameters
+    ----------
+    info : InstructionModelInfo
+        The document. The model keeps a private copy.
+    limits : Limits, optional
+        How large a model may be.
+
+    Attributes
+    ----------
+    feature_size, output_size : int
+        Input values F and output values O of a sample.
+    required_memory : int
+        Floats in the unified buffer.
+    output_index_start : int
+        Where the output starts in the unified buffer.
+
+    Raises
+    ------
+    InstModelError
+        The first rule that is broken: its code, the place, what was expected and what came.
+    """
+
+    def __init__(self, info: InstructionModelInfo, *, limits: Limits = DEFAULT_LIMITS) -> None:
+        if not isinstance(info, InstructionModelInfo):
+            raise values.wrong_type(info, "info", "an InstructionModelInfo")
+        self._checked: CheckedModel = check(info, limits)
+        self._limits = limits
+        self._compile(program.lower(self._checked))
+        data = self._checked.info.validation_data
+        if data is not None:
+            self.validate(data.inputs, data.expected_outputs)
+
+    @property
+    def info(self) -> InstructionModelInfo:
+        """The document, a copy: changing it does not change the model."""
+        return dataclasses.replace(self._checked.info)
+
+    @property
+    def features(self) -> list[str]:
+        """Input names in order, as the document writes them; empty where it names none."""
+        return list(self._checked.info.features or [])
+
+    @property
+    def buffer_sizes(self) -> list[int]:
+        """Size of each buffer."""
+        return list(self._checked.info.buffer_sizes)
+
+    @property
+    def buffer_offsets(self) -> list[int]:
+        """Where each buffer starts in the unified buffer."""
+        return list(self._checked.offsets)
+
+    @property
+    def execution_graph(self) -> ExecutionGraph:
+        """Which instruction needs the result of which."""
+        return self._checked.graph
+
+    @property
+    def is_parallelizable(self) -> bool:
+        """Whether some instructions do not wait for each other."""
+        return self._checked.graph.is_parallelizable
+
+    def predict_parallel(
+        self, x: ArrayLike, config: PredictConfig | None = None
+    ) -> ParallelPredictOutput:
+        """Compute many samples on several threads; the same bits as `predict`.
+
+        Parameters
+        ----------
+        x : array_like of shape (N, F) or (N·F,)
+            Real numbers of any type, converted to float32.
+        config : PredictConfig, optional
+            Number of threads, and what part of the unified buffer to return.
+
+        Returns
+        -------
+        ParallelPredictOutput
+            (N, O) or (N, size of the slice) float32.
+
+        Raises
+        ------
+        InstModelError
+            ``input_size_mismatch``, ``invalid_type``, ``invalid_thread_count``, ``invalid_slice``,
+            ``slice_out_of_bounds``.
+        """
+        return parallel.predict_parallel(self, x, config or PredictConfig())
+
+    def get_output(self, buffer: NDArray[np.float32], index: int) -> float:
+        """Return one output value from a buffer that `predict_with_buffer` ran in.
+
+        Raises
+        ------
+        InstModelError
+            ``buffer_too_small``, ``result_index_out_of_bounds``.
+        """
+        if len(buffer) < self.required_memory:
+            raise InputError(
+                "buffer_too_small",
+                "not a buffer of this model",
+                field="buffer",
+                expected=f"at least {self.required_memory} values",
+                actual=len(buffer),
+            )
+        if not 0 <= index < self.output_size:
+            raise InputError(
+                "result_index_out_of_bounds",
+                "no such output",
+                field="index",
+                expected=f"0 ≤ index < {self.output_size}",
+                actual=index,
+            )
+        return float(buffer[self.output_index_start + index])
+
+    def validate(
+        self, inputs: ArrayLike, expected_outputs: ArrayLike, atol: float = VALIDATION_ATOL
+    ) -> float:
+        """Check that the model reproduces known outputs.
+
+        Parameters
+        ----------
+        inputs : array_like of shape (N, F)
+        expected_outputs : array_like of shape (N, O)
+            NaN matches NaN.
+        atol : float
+            Largest absolute error that passes.
+
+        Returns
+        -------
+        float
+            The largest absolute error, 0 without cases.
+
+        Raises
+        ------
+        InstModelError
+            ``validation_mismatch`` with the worst value; ``validation_count_mismatch`` and the
+            like when the cases do not fit the model.
+        """
+        data = ValidationData(inputs, expected_outputs)
+        check_cases(data.inputs, data.expected_outputs, self.feature_size, self.output_size)
+        if not data.inputs:
+            return 0.0
+        expected = np.stack(data.expected_outputs)
+        actual = self.predict(np.stack(data.inputs))
+        errors = absolute_errors(actual, expected)
+        row, column = (int(i) for i in np.unravel_index(np.argmax(errors), errors.shape))
+        worst = float(errors[row, column])
+        if not worst <= atol:
+            raise ValidationDataError(
+                "validation_mismatch",
+                f"the model does not reproduce its validation data: off by {worst:.3g}, "
+                f"more than {atol:g}",
+                field=f"validation_data.expected_outputs[{row}][{column}]",
+                expected=float(expected[row, column]),
+                actual=float(actual[row, column]),
+            )
+        return worst
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self._checked.info, self._limits))
+
+    def __repr__(self) -> str:
+        info = self._checked.info
+        return (
+            f"InstructionModel(features={self.feature_size}, outputs={self.output_size}, "
+            f"instructions={len(info.instructions)})"
+        )
+
+
+def absolute_errors(
+    actual: NDArray[np.float32], expected: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return |actual - expected|; equal infinities and two NaN differ by 0, one NaN by infinity."""
+    with np.errstate(invalid="ignore"):
+        errors = np.abs(actual.astype(np.float64) - expected)
+    errors[(actual == expected) | (np.isnan(actual) & np.isnan(expected))] = 0.0
+    return np.nan_to_num(errors, nan=np.inf, posinf=np.inf)
+
+
+def load(path: Any, *, limits: Limits = DEFAULT_LIMITS) -> InstructionModel:
+    """Load a model file, check it, and make it ready to run.
+
+    Parameters
+    ----------
+    path : path-like
+    limits : Limits, optional
+        How large a model may be.
+
+    Raises
+    ------
+    InstModelError
+        What is wrong with the file, and where.
+    OSError
+        The file cannot be read.
+    """
+    return InstructionModel(InstructionModelInfo.load(path, limits=limits), limits=limits)
+
+
+def _rebuild(
+    kind: type[InstructionModel], info: InstructionModelInfo, limits: Limits
+) -> InstructionModel:
+    return kind(info, limits=limits)

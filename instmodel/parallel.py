@@ -1,0 +1,255 @@
+"""Many samples on many threads.
+
+The pool is made on first use and never at import. After ``fork`` the child forgets it: its threads
+did not come along. The calling thread works, too, and is the one that notices Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel import _kernels, arrays, values
+from instmodel.cpus import default_thread_count
+from instmodel.errors import DocumentError, InputError
+
+# Waking a thread costs some tens of microseconds; less work than this per thread is not worth it.
+# In multiply-adds, at the ten or so per nanosecond that a core reaches on dense layers.
+_WORK_WORTH_A_THREAD = 500_000
+# Chunks per thread: enough to even out threads that the system slows down.
+_CHUNKS_PER_THREAD = 8
+# Work of a chunk at the most: a few milliseconds, so that Ctrl-C is prompt.
+_WORK_OF_A_CHUNK = 50_000_000
+# Rows converted to float32 at a time when the input has another type.
+_ROWS_CONVERTED = 1 << 18
+_MAX_THREADS = 1024
+
+_pool: ThreadPoolExecutor | None = None
+_pool_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class PredictConfig:
+    """How `InstructionModel.predict_parallel` runs.
+
+    Parameters
+    ----------
+    threads : int, optional
+        How many threads work; None is every CPU that this process may use (see
+        `instmodel.runtime_info`).
+    buffer_slice : (int, int), optional
+        Half-open range of the unified buffer to return for each sample, instead of the output.
+    """
+
+    threads: int | None = None
+    buffer_slice: tuple[int, int] | None = None
+
+
+class ParallelPredictOutput:
+    """The results of a parallel run; an array of shape (num_samples, slice_size) to NumPy.
+
+    Attributes
+    ----------
+    num_samples : int
+    slice_size : int
+        Values per sample: the output, or the slice that was asked for.
+    """
+
+    def __init__(self, results: NDArray[np.float32]) -> None:
+        self._results = results
+        self.num_samples, self.slice_size = results.shape
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is None:
+            return np.asarray(self._results, dtype=dtype)
+        if not copy and dtype is not None and np.dtype(dtype) != self._results.dtype:
+            raise ValueError("a change of dtype needs a copy")
+        return np.array(self._results, dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        return (
+            f"ParallelPredictOutput(num_samples={self.num_samples}, slice_size={self.slice_size})"
+        )
+
+    def get_result(self, index: int) -> NDArray[np.float32]:
+        """Return the values of one sample, (slice_size,): a view.
+
+        Raises
+        ------
+        InputError
+            ``result_index_out_of_bounds``.
+        """
+        index = _argument(index, "index")
+        if not 0 <= index < self.num_samples:
+            raise InputError(
+                "result_index_out_of_bounds",
+                "no such sample",
+                field="index",
+                expected=f"0 ≤ index < {self.num_samples}",
+                actual=index,
+            )
+        return self._results[index]
+
+    def copy_results(self, destination: NDArray[Any]) -> None:
+        """Copy all results into an array of shape (num_samples, slice_size), or flat.
+
+        Raises
+        ------
+        InputError
+            ``destination_size_mismatch``, ``invalid_type``.
+        """
+        if not (
+            isinstance(destination, np.ndarray)
+            and destination.dtype.kind == "f"
+            and destination.flags.writeable
+        ):
+            raise InputError(
+                "invalid_type",
+                "results cannot be written there",
+                field="destination",
+                expected="a writable array of floats",
+                actual=f"{type(destination).__name__} of "
+                f"{getattr(destination, 'dtype', 'no dtype')}",
+            )
+        if destination.shape not in (self._results.shape, (self._results.size,)):
+            raise InputError(
+                "destination_size_mismatch",
+                "the destination has the wrong shape",
+                field="destination",
+                expected=f"shape {self._results.shape} or ({self._results.size},)",
+                actual=f"shape {destination.shape}",
+            )
+        destination[...] = self._results.reshape(destination.shape)
+
+
+def predict_parallel(
+    engine: _kernels.Engine, x: Any, config: PredictConfig
+) -> ParallelPredictOutput:
+    """Run `engine` on many samples; see `InstructionModel.predict_parallel`."""
+    threads = _thread_count(config.threads)
+    start, stop = _slice(engine, config.buffer_slice)
+    rows = arrays.as_rows(arrays.real_array(x), engine.feature_size, flat=True)
+    results = np.empty((len(rows), stop - start), np.float32)
+    if _is_ready(rows):
+        _run(engine, rows, results, start, threads)
+    else:
+        for done in range(0, len(rows), _ROWS_CONVERTED):
+            part = slice(done, done + _ROWS_CONVERTED)
+            _run(engine, arrays.as_float32(rows[part]), results[part], start, threads)
+    return ParallelPredictOutput(results)
+
+
+def _is_ready(rows: NDArray[Any]) -> bool:
+    return (
+        rows.dtype == np.float32
+        and rows.dtype.isnative
+        and rows.flags.aligned
+        and rows.strides[1] == rows.itemsize
+    )
+
+
+def _run(
+    engine: _kernels.Engine,
+    rows: NDArray[np.float32],
+    results: NDArray[np.float32],
+    start: int,
+    threads: int,
+) -> None:
+    """Share the rows out; the calling thread is one of the workers."""
+    work = len(rows) * engine.work
+    threads = max(1, min(threads, work // _WORK_WORTH_A_THREAD))
+    chunk = min(len(rows) // (threads * _CHUNKS_PER_THREAD), _WORK_OF_A_CHUNK // engine.work)
+    tile = engine.tile_samples
+    chunk = max(tile, chunk // tile * tile)
+    job = _kernels.Job(engine, rows, results, start, chunk)
+    helpers = [_submit(job) for _ in range(min(threads, -(-len(rows) // chunk)) - 1)]
+    try:
+        job.work(watch_signals=True)
+    finally:
+        # Also when Ctrl-C ends this thread's part: nobody may write to `results` after we return.
+        job.cancel()
+        wait(helpers)
+    for helper in helpers:
+        helper.result()
+
+
+def _submit(job: _kernels.Job) -> Future[None]:
+    global _pool
+    with _pool_lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="instmodel")
+        return _pool.submit(job.work)
+
+
+def _forget_pool() -> None:
+    global _pool, _pool_lock
+    _pool = None
+    _pool_lock = threading.Lock()  # another thread may have held it at the fork
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
+
+
+def _thread_count(threads: int | None) -> int:
+    if threads is None:
+        return min(default_thread_count().threads, _MAX_THREADS)
+    count = _argument(threads, "threads")
+    if count < 1:
+        raise InputError(
+            "invalid_thread_count",
+            "somebody has to do the work",
+            field="threads",
+            expected="≥ 1, or None for every CPU",
+            actual=count,
+        )
+    return min(count, _MAX_THREADS)
+
+
+def _slice(engine: _kernels.Engine, buffer_slice: Any) -> tuple[int, int]:
+    if buffer_slice is None:
+        return engine.output_index_start, engine.output_index_start + engine.output_size
+    if not isinstance(buffer_slice, (tuple, list)) or len(buffer_slice) != 2:
+        raise InputError(
+            "invalid_slice",
+            "not a range",
+            field="buffer_slice",
+            expected="(start, stop)",
+            actual=values.describe(buffer_slice),
+        )
+    start, stop = (_argument(edge, "buffer_slice") for edge in buffer_slice)
+    if start >= stop:
+        raise InputError(
+            "invalid_slice",
+            "the range is empty",
+            field="buffer_slice",
+            expected="start < stop",
+            actual=f"({start}, {stop})",
+        )
+    if start < 0 or stop > engine.required_memory:
+        raise InputError(
+            "slice_out_of_bounds",
+            "the range leaves the unified buffer",
+            field="buffer_slice",
+            expected=f"inside 0 … {engine.required_memory}",
+            actual=f"({start}, {stop})",
+        )
+    return start, stop
+
+
+def _argument(value: Any, name: str) -> int:
+    try:
+        return values.integer(value, name)
+    except DocumentError as error:
+        raise InputError(
+            error.code, error.message, field=name, expected=error.expected, actual=error.actual
+        ) from None
