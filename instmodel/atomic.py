@@ -1,6 +1,6 @@
 """Output files that appear whole or not at all.
 
-`atomic_write` hands out a temporary sibling of the target, and moves it over the target only when
+`replacing` hands out a temporary sibling of the target, and moves it over the target only when
 everything was written and reached the disk. Whatever ends the program before that leaves the
 target as it was; everything but SIGKILL and a power cut also removes the temporary file.
 """
@@ -21,7 +21,7 @@ _TEMPORARY = ".instmodel-{}.tmp"
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file that replaces `path` when the block ends without an error.
 
     A symbolic link stays, and what it points to is replaced. A file that is replaced keeps its

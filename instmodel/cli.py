@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import instmodel as im
-from instmodel.atomic import atomic_write
+from instmodel.atomic import replacing
 from instmodel.console import printable, progress, table
 from instmodel.demo import run_demos
 from instmodel.errors import InputError
@@ -218,7 +218,7 @@ def _score(args: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         reader = open_reader(args.input, columns, model.feature_size, args.batch_rows)
         stack.callback(reader.close)
-        file = sys.stdout.buffer if to_stdout else stack.enter_context(atomic_write(args.output))
+        file = sys.stdout.buffer if to_stdout else stack.enter_context(replacing(args.output))
         writer = make_writer(ending, file, model.output_size)
         advance = stack.enter_context(progress(f"scoring {args.input}"))
         rows = 0
@@ -322,7 +322,7 @@ def _demo(args: argparse.Namespace) -> int:
     rows, written = [], []
     for result in run_demos():
         target = folder / f"instmodel-demo-{result.name}.csv"
-        with atomic_write(target) as file:
+        with replacing(target) as file:
             writer = make_writer(".csv", file, result.scores.shape[1])
             writer.write(result.scores)
             writer.finish()
