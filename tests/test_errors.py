@@ -276,7 +276,7 @@ CASES = [
     document(
         "validation_mismatch",
         {**D, "validation_data": {"inputs": [[1.0, 2.0]], "expected_outputs": [[0.5]]}},
-        field="validation_data.expected_outputs[0]",
+        field="validation_data.expected_outputs[0][0]",
     ),
     # ------------------------------------------------------------------ arguments of calls
     Case("input_size_mismatch", lambda: model().predict([1.0, 2.0, 3.0])),

@@ -1,0 +1,332 @@
+"""The reference itself, against numbers worked out by hand or by Python's math module."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from documents import one
+
+import instmodel as im
+from instmodel import reference
+
+NAN, INF = math.nan, math.inf
+
+
+def run(document, *rows):
+    """Return the unified buffers of a document for some rows of input."""
+    info = im.InstructionModelInfo.from_dict(document)
+    return reference.unified_buffers(info, np.array(rows, np.float32))
+
+
+# activation: {x: exact value}
+ACTIVATIONS = {
+    "RELU": {-2.0: 0.0, -0.0: 0.0, 3.5: 3.5, -INF: 0.0, INF: INF, NAN: NAN},
+    "SIGMOID": {
+        0.0: 0.5,
+        -80.0: math.exp(-80.0) / (1 + math.exp(-80.0)),
+        80.0: 1.0,
+        -INF: 0.0,
+        INF: 1.0,
+        NAN: NAN,
+    },
+    "TANH": {0.5: math.tanh(0.5), 1e-20: 1e-20, -40.0: -1.0, INF: 1.0, -INF: -1.0, NAN: NAN},
+    "SQRT": {2.0: math.sqrt(2.0), -4.0: 0.0, 0.0: 0.0, INF: INF, -INF: 0.0, NAN: 0.0},
+    "LOG": {
+        1.0: math.log(2.0),
+        1e-20: 1e-20,
+        -0.5: 0.0,
+        0.0: 0.0,
+        INF: INF,
+        -INF: 0.0,
+        NAN: 0.0,
+    },
+    "LOG10": {9.0: 1.0, 1e-20: 1e-20 / math.log(10.0), -0.5: 0.0, INF: INF, -INF: 0.0, NAN: 0.0},
+    "INVERSE": {0.25: 0.75, INF: -INF, -INF: INF, NAN: NAN},
+    "GELU": {
+        0.0: 0.0,
+        1.0: 0.5 * (1 + math.erf(1 / math.sqrt(2))),
+        -10.0: -5.0 * math.erfc(10 / math.sqrt(2)),
+        20.0: 20.0,
+        INF: INF,
+        -INF: NAN,  # -∞ · 0 in the formula
+        NAN: NAN,
+    },
+    "SOFTPLUS": {
+        0.0: math.log(2.0),
+        -50.0: math.exp(-50.0),
+        50.0: 50.0 + math.exp(-50.0),
+        1000.0: 1000.0,
+        -INF: 0.0,
+        INF: INF,
+        NAN: NAN,
+    },
+    "EXP": {
+        1.0: math.e,
+        88.0: math.exp(88.0),
+        100.0: math.exp(88.0),
+        INF: math.exp(88.0),
+        -88.0: 0.0,  # 6e-39 is subnormal in float32
+        -87.0: math.exp(-87.0),
+        -INF: 0.0,
+        NAN: NAN,
+    },
+    "SIGN": {-3.0: -1.0, 0.0: 0.0, 1e-30: 1.0, INF: 1.0, -INF: -1.0, NAN: NAN},
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation(name):
+    points = ACTIVATIONS[name]
+    x = np.array(list(points))
+    got = run(one({"type": "ACTIVATION", "input": 0, "activation": name}, [len(x)]), x)[0]
+    # The inputs are rounded to float32 first, which moves 1e-20 and its like a little.
+    np.testing.assert_allclose(got, list(points.values()), rtol=1e-7, atol=0)
+
+
+def test_softmax():
+    document = one({"type": "ACTIVATION", "input": 0, "activation": "SOFTMAX"}, [3])
+    e = math.e
+    total = 1 + e + e**2
+    got = run(document, [0, 1, 2], [1000, 1001, 1002], [0, 0, -INF], [0, NAN, 0], [INF, 0, 0])
+    np.testing.assert_allclose(got[0], [1 / total, e / total, e**2 / total], rtol=1e-15)
+    np.testing.assert_allclose(got[1], got[0], rtol=1e-15)
+    np.testing.assert_array_equal(got[2], [0.5, 0.5, 0.0])
+    assert np.isnan(got[3:]).all()
+
+
+def test_every_activation_is_tried_here():
+    assert {*ACTIVATIONS, "SOFTMAX"} == set(reference.ACTIVATIONS)
+
+
+# ------------------------------------------------------------------------------------ instructions
+
+W = {"weights": [[[1.0, 2.0], [3.0, -1.0], [0.0, 0.5]]], "bias": [[10.0, 20.0, 30.0]]}
+MAP = {
+    "type": "MAP_TRANSFORM",
+    "input": 0,
+    "output": 1,
+    "internal_input_index": 1,
+    "internal_output_index": 1,
+    "map": 0,
+    "size": 2,
+    "default": [-1.0, -2.0],
+}
+TABLE = [{"2": [1.0, 2.0], "-3": [3.0, 4.0], "0": [5.0, 6.0], "2147483647": [7.0, 8.0]}]
+# name: (document, input, the whole unified buffer)
+INSTRUCTIONS = {
+    "DOT": (
+        one({"type": "DOT", "input": 0, "output": 1, "weights": 0}, [2, 3], **W),
+        [1.0, 2.0],
+        [1.0, 2.0, 15.0, 21.0, 31.0],
+    ),
+    "DOT with RELU": (
+        one(
+            {"type": "DOT", "input": 0, "output": 1, "weights": 0, "activation": "RELU"},
+            *([2, 3],),
+            **W,
+        ),
+        [-20.0, 2.0],
+        [-20.0, 2.0, 0.0, 0.0, 31.0],
+    ),
+    "ATTENTION": (
+        one(
+            {"type": "ATTENTION", "input": 0, "key": 1, "output": 2, "weights": 0},
+            *([2, 1, 2], 3),
+            weights=[[[1.0], [0.0]]],
+            bias=[[0.0, 0.0]],
+        ),
+        [8.0, 12.0, math.log(3.0)],
+        [8.0, 12.0, np.float32(math.log(3.0)), 6.0, 3.0],
+    ),
+    "COPY": (
+        one({"type": "COPY", "input": 0, "output": 1, "internal_index": 1}, [2, 4]),
+        [1.0, 2.0],
+        [1.0, 2.0, 0.0, 1.0, 2.0, 0.0],
+    ),
+    "COPY_MASKED": (
+        one({"type": "COPY_MASKED", "input": 0, "output": 1, "indexes": [2, 0, 2]}, [3, 4]),
+        [1.0, 2.0, 3.0],
+        [1.0, 2.0, 3.0, 3.0, 1.0, 3.0, 0.0],
+    ),
+    "ACTIVATION": (
+        one({"type": "ACTIVATION", "input": 1, "activation": "INVERSE"}, [1, 2]),
+        [5.0],
+        [5.0, 1.0, 1.0],
+    ),
+    "ADD_ELEMENTWISE": (
+        one(
+            {"type": "ADD_ELEMENTWISE", "input": 0, "parameters": 0}, [2], parameters=[[1.0, -2.0]]
+        ),
+        [1.0, 2.0],
+        [2.0, 0.0],
+    ),
+    "MUL_ELEMENTWISE": (
+        one(
+            {"type": "MUL_ELEMENTWISE", "input": 0, "parameters": 0}, [2], parameters=[[3.0, -2.0]]
+        ),
+        [1.0, 2.0],
+        [3.0, -4.0],
+    ),
+    "CLIP_ELEMENTWISE": (
+        one(
+            {"type": "CLIP_ELEMENTWISE", "input": 0, "parameters_min": 0, "parameters_max": 1},
+            [5],
+            parameters=[[0.0, 0.0, 0.0, 4.0, 0.0], [1.0, 1.0, 1.0, 3.0, 1.0]],
+        ),
+        [-1.0, 0.5, 2.0, 3.5, NAN],
+        [0.0, 0.5, 1.0, 3.0, NAN],  # where the bounds cross, the upper one wins
+    ),
+    "CLIP_ELEMENTWISE below": (
+        one(
+            {"type": "CLIP_ELEMENTWISE", "input": 0, "parameters_min": 0},
+            [2],
+            parameters=[[0.0, 0.0]],
+        ),
+        [-1.0, INF],
+        [0.0, INF],
+    ),
+    "CLIP_ELEMENTWISE above": (
+        one(
+            {"type": "CLIP_ELEMENTWISE", "input": 0, "parameters_max": 0},
+            [2],
+            parameters=[[0.0, 0.0]],
+        ),
+        [-INF, 1.0],
+        [-INF, 0.0],
+    ),
+    "ADD_ELEMENTWISE_BUFFERS": (
+        one({"type": "ADD_ELEMENTWISE_BUFFERS", "input": [0, 1, 0], "output": 1}, [2, 2], 4),
+        [1.0, 2.0, 10.0, 20.0],
+        [1.0, 2.0, 12.0, 24.0],
+    ),
+    "MULTIPLY_ELEMENTWISE_BUFFERS": (
+        one({"type": "MULTIPLY_ELEMENTWISE_BUFFERS", "input": [0, 1, 1], "output": 0}, [2, 2], 4),
+        [1.0, 2.0, 10.0, 20.0],
+        [100.0, 800.0, 10.0, 20.0],
+    ),
+    "ADD_BUFFER_HEADS": (
+        one({"type": "ADD_BUFFER_HEADS", "input": [0, 1], "output": 2}, [6, 2, 6], 8),
+        [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0, 20.0],
+        [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0, 20.0, 11.0, 12.0, 13.0, 24.0, 25.0, 26.0],
+    ),
+    "MULTIPLY_BUFFER_HEADS": (
+        one({"type": "MULTIPLY_BUFFER_HEADS", "input": [0, 1], "output": 0}, [4, 2], 6),
+        [1.0, 2.0, 3.0, 4.0, 10.0, -1.0],
+        [10.0, 20.0, -3.0, -4.0, 10.0, -1.0],
+    ),
+    "REDUCE_SUM": (
+        one({"type": "REDUCE_SUM", "input": 0, "output": 1}, [3, 1]),
+        [1.0, 2.0, 4.0],
+        [1.0, 2.0, 4.0, 7.0],
+    ),
+    "MAP_TRANSFORM": (
+        one(MAP, [2, 4], maps=TABLE),
+        [9.0, 2.0],
+        [9.0, 2.0, 0.0, 1.0, 2.0, 0.0],
+    ),
+    "a map of nothing": (one(MAP, [2, 4], maps=[{}]), [9.0, 2.0], [9.0, 2.0, 0.0, -1.0, -2.0, 0.0]),
+    "a dense sum that overflows on its way": (
+        one(
+            {"type": "DOT", "input": 0, "output": 1, "weights": 0},
+            *([3, 1],),
+            weights=[[[1.0, 1.0, 1.0]]],
+            bias=[[0.0]],
+        ),
+        [3e38, 3e38, -3e38],
+        [np.float32(3e38), np.float32(3e38), np.float32(-3e38), INF],
+    ),
+    "a sum of float64 that does not": (
+        one({"type": "REDUCE_SUM", "input": 0, "output": 1}, [3, 1]),
+        [3e38, 3e38, -3e38],
+        [np.float32(3e38), np.float32(3e38), np.float32(-3e38), np.float32(3e38)],
+    ),
+    "zero times infinity": (
+        one(
+            {"type": "DOT", "input": 0, "output": 1, "weights": 0},
+            *([2, 1],),
+            weights=[[[0.0, 1.0]]],
+            bias=[[0.0]],
+        ),
+        [INF, 1.0],
+        [INF, 1.0, NAN],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INSTRUCTIONS)
+def test_instruction(name):
+    document, x, expected = INSTRUCTIONS[name]
+    np.testing.assert_allclose(run(document, x)[0], expected, rtol=1e-7, atol=0)
+
+
+def test_every_instruction_is_tried_here():
+    tried = {
+        item["type"]
+        for document, _, _ in INSTRUCTIONS.values()
+        for item in document["instructions"]
+    }
+    assert tried == set(reference.INSTRUCTIONS)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (2.0, 1.0),
+        (1.5, 1.0),  # halves go away from zero
+        (2.4999998, 1.0),
+        (2.5, -1.0),
+        (-2.5, 3.0),
+        (-3.4, 3.0),
+        (-3.5, -1.0),
+        (0.49999997, 5.0),
+        (-0.49999997, 5.0),
+        (0.5, -1.0),
+        (-0.0, 5.0),
+        (1e-40, 5.0),
+        (2147483520.0, -1.0),
+        (2147483648.0, -1.0),
+        (-2147483648.0, -1.0),
+        (1e30, -1.0),
+        (NAN, -1.0),
+        (INF, -1.0),
+        (-INF, -1.0),
+    ],
+)
+def test_map_key(value, found):
+    assert run(one(MAP, [2, 4], maps=TABLE), [0.0, value])[0, 3] == found
+
+
+def test_the_largest_and_smallest_keys():
+    assert reference._map_key(2147483647.4) == 2147483647
+    assert reference._map_key(2147483647.5) is None
+    assert reference._map_key(-2147483648.4) == -2147483648
+    assert reference._map_key(-2147483648.5) is None
+    assert reference._map_key(0.49999999999999994) == 0
+
+
+def test_values_have_the_range_of_float32():
+    document = one(
+        {"type": "MUL_ELEMENTWISE", "input": 0, "parameters": 0}, [4], parameters=[[1e20] * 4]
+    )
+    got = run(document, [1e20, -1e20, 1e-40, 3e18])[0]
+    np.testing.assert_allclose(got, [INF, -INF, 0.0, 3e38], rtol=1e-6)
+    document["parameters"] = [[1e-30, 1e-30, -1e-30, 1e-40]]
+    got = run(document, [1e-8, 1e-9, 1e-9, 1e30])[0]
+    np.testing.assert_array_equal(got, [0.0, 0.0, -0.0, 0.0])
+    assert np.signbit(got).tolist() == [False, False, True, False]
+
+
+def test_one_sample_and_many():
+    info = im.InstructionModelInfo.from_dict(INSTRUCTIONS["DOT"][0])
+    assert reference.predict(info, [1.0, 2.0]).shape == (1, 3)
+    assert reference.predict(info, np.zeros((5, 2))).shape == (5, 3)
+    assert reference.predict(info, np.zeros((0, 2))).shape == (0, 3)
+
+
+def test_the_input_is_not_changed():
+    info = im.InstructionModelInfo.from_dict(INSTRUCTIONS["ADD_ELEMENTWISE"][0])
+    x = np.ones((2, 2))
+    reference.predict(info, x)
+    assert (x == 1).all()
