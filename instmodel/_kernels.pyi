@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import disjoint_base
 
 from instmodel.program import Program
 
@@ -14,6 +15,11 @@ def isa() -> str: ...
 def activate(activation: int, x: NDArray[np.float32]) -> None: ...
 def floating_point_mode() -> int: ...
 
+@disjoint_base
+class Workspace:
+    def __new__(cls, floats: int) -> Workspace: ...
+
+@disjoint_base
 class Engine:
     @property
     def required_memory(self) -> int: ...
@@ -33,6 +39,7 @@ class Engine:
     def predict_single(self, x: ArrayLike) -> float: ...
     def predict_with_buffer(self, buffer: NDArray[np.float32]) -> None: ...
 
+@disjoint_base
 class Job:
     def __new__(
         cls,

@@ -33,6 +33,7 @@ class Activation(StrEnum):
     SIGN = "SIGN", 12
 
     def __new__(cls, name: str, gpu_id: int) -> Activation:
+        """Make a member whose value is its name."""
         member = str.__new__(cls, name)
         member._value_ = name
         member.gpu_id = gpu_id

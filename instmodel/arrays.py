@@ -24,7 +24,7 @@ def real_array(x: Any, name: str = "input") -> NDArray[Any]:
         of unequal lengths.
     """
     if isinstance(x, np.ma.MaskedArray):
-        x = x.astype(np.result_type(x.dtype, np.float32)).filled(np.nan)
+        x = np.ma.filled(x.astype(np.result_type(x.dtype, np.float32)), np.nan)
     try:
         array = np.asarray(x)
     except (ValueError, TypeError) as error:
@@ -45,7 +45,7 @@ def real_array(x: Any, name: str = "input") -> NDArray[Any]:
 def as_float32(x: NDArray[Any]) -> NDArray[np.float32]:
     """Return a real array as C-ordered, aligned, native float32; a copy only where needed."""
     with np.errstate(over="ignore", invalid="ignore"):  # 1e300 is infinite in float32: as it is
-        return np.require(x, np.float32, "CA")
+        return np.require(x, np.float32, ["C", "A"])
 
 
 def as_rows(x: NDArray[Any], feature_size: int, *, flat: bool = False) -> NDArray[Any]:
@@ -111,7 +111,8 @@ def check_out(out: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
             expected=shape,
             actual=out.shape,
         )
-    return out
+    result: NDArray[np.float32] = out
+    return result
 
 
 def in_place_copy(buffer: Any) -> NDArray[np.float32]:

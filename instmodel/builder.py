@@ -121,9 +121,10 @@ class ModelBuilder:
         activation: Activation | str | None = None,
     ) -> BufferHandle:
         """Add ``activation(weights · x + bias)``: weights (rows, cols), bias (rows,) or zeros."""
+        function = values.activation(activation, "activation")
         index, rows = self._add_weights(weights, bias)
         return self._new(
-            [x], rows, lambda i, o: Dot(input=i[0], output=o, weights=index, activation=activation)
+            [x], rows, lambda i, o: Dot(input=i[0], output=o, weights=index, activation=function)
         )
 
     def attention(
@@ -212,7 +213,8 @@ class ModelBuilder:
 
     def activation(self, x: BufferHandle, activation: Activation | str) -> BufferHandle:
         """Add ``activation(x)``."""
-        return self._changed(x, lambda b: Activate(input=b, activation=activation))
+        function = values.required_activation(activation, "activation")
+        return self._changed(x, lambda b: Activate(input=b, activation=function))
 
     def add_elementwise(self, x: BufferHandle, parameters: Any) -> BufferHandle:
         """Add ``x + parameters``, constants of the size of x."""

@@ -93,35 +93,44 @@ class Lowering(Protocol):
 # ------------------------------------------------------------------------------- kinds of fields
 
 
-def optional(convert: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+def _optional(convert: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
     return lambda value, name: None if value is None else convert(value, name)
 
 
 def floats(value: Any, name: str) -> tuple[float, ...]:
+    """Return a list of numbers as a tuple, each rounded to float32."""
     return tuple(values.vector(value, name).tolist())
 
 
 def checked_field(
     convert: Callable[[Any, str], Any], role: str = "", default: Any = MISSING
 ) -> Any:
-    metadata = {"convert": convert, "role": role}
-    return (
-        field(metadata=metadata)
-        if default is MISSING
-        else field(metadata=metadata, default=default)
-    )
+    """Declare a field: how its value is checked, and which list of the document it points into.
+
+    Parameters
+    ----------
+    convert : callable
+        Takes the value and the name of the field; returns the value or raises.
+    role : {"", "weights", "parameters", "maps"}
+    default : optional
+        A field with a default may be absent.
+    """
+    return field(metadata={"convert": convert, "role": role}, default=default)
 
 
 def buffer_field() -> Any:
+    """Declare the index of a buffer."""
     return checked_field(values.integer)
 
 
 def index_field(role: str = "") -> Any:
+    """Declare an index, into the list named by `role` if any."""
     return checked_field(values.integer, role)
 
 
 def optional_parameters_field() -> Any:
-    return checked_field(optional(values.integer), "parameters", default=None)
+    """Declare an index into ``parameters`` that may be absent."""
+    return checked_field(_optional(values.integer), "parameters", default=None)
 
 
 @dataclass(frozen=True)
@@ -170,11 +179,13 @@ class Instruction:
 def require(
     holds: bool, code: str, message: str, name: str, expected: Any = None, actual: Any = None
 ) -> None:
+    """Raise a `StructureError` for the field `name` unless the rule holds."""
     if not holds:
         raise StructureError(code, message, field=name, expected=expected, actual=actual)
 
 
 def pick(items: Sequence[Any], index: int, code: str, name: str) -> Any:
+    """Return ``items[index]``; a negative index is out of bounds, too."""
     require(
         0 <= index < len(items),
         code,
@@ -187,11 +198,13 @@ def pick(items: Sequence[Any], index: int, code: str, name: str) -> Any:
 
 
 def buffer_size(shapes: Shapes, index: int, name: str) -> int:
+    """Return the size of a buffer that must exist."""
     size: int = pick(shapes.buffers, index, "buffer_index_out_of_bounds", name)
     return size
 
 
 def require_distinct(first: int, second: int, name: str) -> None:
+    """Require the output to be another buffer than the input."""
     require(
         first != second,
         "same_input_output",
@@ -202,6 +215,7 @@ def require_distinct(first: int, second: int, name: str) -> None:
 
 
 def require_same_size(size: int, expected: int, name: str) -> None:
+    """Require a buffer to have the size of another."""
     require(
         size == expected,
         "input_buffer_size_mismatch",
@@ -213,6 +227,7 @@ def require_same_size(size: int, expected: int, name: str) -> None:
 
 
 def require_inside(start: int, count: int, size: int, code: str, name: str) -> None:
+    """Require a range of `count` ≥ 1 values from `start` on to lie inside a buffer."""
     require(
         start >= 0 and count >= 1 and start + count <= size,
         code,

@@ -189,7 +189,7 @@ class CopyMasked(Instruction):
 
     input: int = buffer_field()
     output: int = buffer_field()
-    indexes: tuple[int, ...] = checked_field(values.integers)
+    indexes: Sequence[int] = checked_field(values.integers)
 
     def reads(self) -> tuple[int, ...]:
         return (self.input,)
@@ -251,7 +251,7 @@ class MapTransform(Instruction):
     internal_output_index: int = index_field()
     map: int = index_field("maps")
     size: int = index_field()
-    default: tuple[float, ...] = checked_field(floats)
+    default: Sequence[float] = checked_field(floats)
 
     def reads(self) -> tuple[int, ...]:
         return (self.input,)
@@ -338,7 +338,7 @@ class _InPlace(Instruction):
 
 @dataclass(frozen=True)
 class Activate(_InPlace):
-    """``in = activation(in)``, in place. (`Activation` is the enum of the functions.)"""
+    """``in = activation(in)``, in place; `Activation` is the enum of the functions."""
 
     TYPE: ClassVar[str] = "ACTIVATION"
     OPCODE: ClassVar[int] = 6
@@ -415,7 +415,7 @@ class ClipElementwise(_InPlace):
 class _ManyInputs(Instruction):
     """An instruction that folds a list of buffers, left to right; `output` may be among them."""
 
-    input: tuple[int, ...] = checked_field(values.integers)
+    input: Sequence[int] = checked_field(values.integers)
     output: int = buffer_field()
 
     def reads(self) -> tuple[int, ...]:
@@ -478,7 +478,7 @@ class _Heads(Instruction):
         A buffer of the size of `data`; may be `data` itself.
     """
 
-    input: tuple[int, ...] = checked_field(values.integers)
+    input: Sequence[int] = checked_field(values.integers)
     output: int = buffer_field()
 
     def reads(self) -> tuple[int, ...]:

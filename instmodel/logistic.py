@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from instmodel import values
 from instmodel.activations import Activation
 from instmodel.errors import DocumentError, StructureError
 from instmodel.instructions import Dot
@@ -72,6 +73,6 @@ def from_logistic_regression_model(
         features=names,
         buffer_sizes=[len(names), 1],
         instructions=[Dot(input=0, output=1, weights=0, activation=Activation.SIGMOID)],
-        weights=[[[weights[name] for name in names]]],
-        bias=[[bias]],
+        weights=[values.matrix([[weights[name] for name in names]], "coefficients")],
+        bias=[values.vector([bias], CONSTANT)],
     )

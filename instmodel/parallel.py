@@ -66,7 +66,7 @@ class ParallelPredictOutput:
         self.num_samples, self.slice_size = results.shape
 
     def __len__(self) -> int:
-        return self.num_samples
+        return int(self.num_samples)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is None:
@@ -97,7 +97,8 @@ class ParallelPredictOutput:
                 expected=f"0 ≤ index < {self.num_samples}",
                 actual=index,
             )
-        return self._results[index]
+        result: NDArray[np.float32] = self._results[index]
+        return result
 
     def copy_results(self, destination: NDArray[Any]) -> None:
         """Copy all results into an array of shape (num_samples, slice_size), or flat.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ def integer(value: Any, field: str) -> int:
         raise wrong_type(value, field, "an integer") from None
 
 
-def sequence(value: Any, field: str, of: str) -> Sequence[Any]:
+def sequence(value: Any, field: str, of: str) -> list[Any] | tuple[Any, ...] | NDArray[Any]:
     """Return `value` if it is a list, tuple or array of at least one dimension."""
     if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim > 0):
         return value
@@ -85,8 +85,8 @@ def activation(value: Any, field: str) -> Activation | None:
     if not isinstance(value, str):
         raise wrong_type(value, field, "the name of an activation")
     try:
-        return Activation(value)
-    except ValueError:
+        return Activation[value]
+    except KeyError:
         raise DocumentError(
             "unknown_activation",
             f"unknown activation{hint(value, Activation)}",

@@ -1,7 +1,7 @@
 """JSON text to plain Python values and back, stricter than the standard library's parser.
 
-Repeated keys, ``NaN`` and ``Infinity`` literals, wrong encodings, trailing text and deep nesting are
-errors; the standard parser would take the first two silently and run out of stack on the last.
+Repeated keys, ``NaN`` and ``Infinity`` literals, wrong encodings, trailing text and deep nesting
+are errors; the standard parser takes the first two silently and runs out of stack on the last.
 """
 
 from __future__ import annotations
