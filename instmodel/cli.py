@@ -331,19 +331,27 @@ def _demo(args: argparse.Namespace) -> int:
             [
                 result.name,
                 len(result.scores),
-                round(result.rows_per_second),
+                _short(result.rows_per_second),
                 f"{result.accuracy:.4f}",
                 f"{result.held_out_accuracy:.4f}",
-                f"{result.largest_error:.1e}",
+                f"{result.largest_error:.0e}",
                 result.some_scores(),
             ]
         )
-    columns = ["model", "rows", "rows/s", "accuracy", "held out", "largest error", "some scores"]
+    columns = ["model", "rows", "rows/s", "accuracy", "held out", "error", "some scores"]
     print(table(columns, rows, styled=sys.stdout.isatty()), end="")
-    print("\nThe scores of all rows:")
+    print(
+        "\naccuracy: right answers, of all rows and of those held out from training"
+        "\nerror: largest difference from the outputs that the models must reproduce"
+        "\n\nThe scores of all rows:"
+    )
     for target in written:
         print(f"  {printable(str(target))}")
     return OK
+
+
+def _short(number: float) -> str:
+    return f"{number / 1e6:.2f}M" if number >= 1e6 else f"{number / 1e3:.0f}k"
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def _rich_table(columns: Sequence[str], cells: list[list[str]], right: list[bool
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for name, is_number in zip(columns, right, strict=True):
         shown.add_column(Text(name), justify="right" if is_number else "left", overflow="fold")
     for row in cells:

@@ -95,7 +95,7 @@ class NpyReader:
         self._file.seek(self._start + first * self._dtype.itemsize)
         left = out.reshape(-1).view(np.uint8)
         while left.size:
-            got = self._file.readinto(left)
+            got = self._file.readinto(left.data)
             if not got:
                 raise self._error("invalid_table", "the file became shorter while it was read")
             left = left[got:]
