@@ -22,11 +22,14 @@ Vector = NDArray[np.float32]  # (n,)
 Matrix = NDArray[np.float32]  # (rows, cols)
 
 _REAL_KINDS = "fiu"
+_INT64 = np.iinfo(np.int64)
 _NUMBER_TYPES = frozenset({int, float})
 
 
 def describe(value: Any) -> str:
     """Name a value for an error message: its type, and itself where it is short."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an int of {value.bit_length()} bits"  # CPython refuses to print thousands of digits
     text = repr(value) if isinstance(value, (str, int, float, bool, type(None))) else ""
     kind = "null" if value is None else type(value).__name__
     return f"{kind} {text}".rstrip() if len(text) <= 40 else f"{kind} {text[:37]}..."
@@ -54,11 +57,14 @@ def wrong_type(value: Any, field: str, expected: str) -> DocumentError:
 
 
 def integer(value: Any, field: str) -> int:
-    """Return `value` as an int; NumPy integers count, booleans and floats do not."""
+    """Return `value` as an int; NumPy integers count, booleans and floats do not.
+
+    What int64 cannot hold becomes its nearest end: no less out of bounds, and fit to print.
+    """
     if isinstance(value, (bool, np.bool_)):
         raise wrong_type(value, field, "an integer")
     try:
-        return operator.index(value)
+        return max(_INT64.min, min(operator.index(value), _INT64.max))
     except TypeError:
         raise wrong_type(value, field, "an integer") from None
 
@@ -74,7 +80,7 @@ def integers(value: Any, field: str) -> tuple[int, ...]:
     """Return a list of integers as a tuple."""
     items = sequence(value, field, "integers")
     if isinstance(items, (list, tuple)) and set(map(type, items)) <= {int}:
-        return tuple(items)
+        return tuple(max(_INT64.min, min(item, _INT64.max)) for item in items)
     return tuple(integer(item, f"{field}[{i}]") for i, item in enumerate(items))
 
 
