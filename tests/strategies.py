@@ -203,7 +203,7 @@ INSTRUCTIONS = [
 
 
 @st.composite
-def documents(draw, *, max_instructions=10, max_size=20, wild=False, names=INSTRUCTIONS):
+def documents(draw, *, max_instructions=14, max_size=20, wild=False, names=INSTRUCTIONS):
     """Draw a valid document.
 
     Parameters
@@ -219,7 +219,8 @@ def documents(draw, *, max_instructions=10, max_size=20, wild=False, names=INSTR
     sizes = draw(st.lists(st.sampled_from(pool), min_size=1, max_size=7))
     inputs = draw(st.integers(1, min(3, len(sizes))))
     writer = _Writer(sizes, rng, wild)
-    count = draw(st.integers(1, max_instructions))
+    # Not st.integers, which prefers small numbers: what is rare needs long documents.
+    count = draw(st.sampled_from(range(1, max_instructions + 1)))
     for _ in range(count):
         possible = [name for name in names if writer.choices(name)]
         if possible:
