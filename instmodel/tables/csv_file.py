@@ -229,8 +229,9 @@ class CsvWriter:
     def write(self, scores: Floats) -> None:
         """Add rows, given as (rows, outputs)."""
         # str() of a float32 is the shortest decimal that gives the same float32 again.
-        text = "".join(",".join(map(str, row)) + "\n" for row in scores)
-        self._file.write(text.encode())
+        cells = map(str, scores.ravel())
+        rows = zip(*[cells] * scores.shape[1], strict=True)
+        self._file.write("".join([",".join(row) + "\n" for row in rows]).encode())
 
     def finish(self) -> None:
         """Do nothing: a CSV file has no end mark."""
