@@ -252,10 +252,10 @@ def feature_size(document):
     return sum(int(n[n.index("[") + 1 : -1]) if "[" in n else 1 for n in names)
 
 
-def samples(rows, columns, seed, *, hostile=False):
+def samples(rows, columns, seed, *, hostile=False, share=0.1):
     """Return (rows, columns) float32 samples: normal, whole and half numbers, map keys.
 
-    With `hostile`, a tenth of the values are NaN, infinite, subnormal, huge or next to a jump.
+    With `hostile`, a share of the values are NaN, infinite, subnormal, huge or next to a jump.
     """
     rng = np.random.default_rng(seed)
     x = rng.normal(0, 2, (rows, columns))
@@ -263,5 +263,5 @@ def samples(rows, columns, seed, *, hostile=False):
     x = np.where(how < 0.3, np.round(x), x)
     x = np.where(how > 0.9, np.round(2 * x) / 2, x)
     if hostile:
-        x = np.where(rng.random((rows, columns)) < 0.1, rng.choice(HOSTILE, x.shape), x)
+        x = np.where(rng.random((rows, columns)) < share, rng.choice(HOSTILE, x.shape), x)
     return x.astype(np.float32)
