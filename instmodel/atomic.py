@@ -49,8 +49,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         mode = _replaceable_mode(target)
         # O_EXCL: never write into a file or through a link that is already there.
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(temporary, flags, 0o666)
         try:
+            # Inside: a signal may arrive as soon as the file is there.
+            descriptor = os.open(temporary, flags, 0o666)
             with os.fdopen(descriptor, "w+b") as file:
                 if mode is not None:
                     os.chmod(temporary, mode)
