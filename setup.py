@@ -66,7 +66,7 @@ kernels = Extension(
     sources=["instmodel/_kernels.pyx", str(CSRC / "dispatch.c")],
     include_dirs=[str(CSRC), np.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
-    depends=[str(CSRC / "kernels.h")],
+    depends=[str(path) for path in sorted(CSRC.glob("*.[ch]"))],
     libraries=[] if sys.platform == "win32" else ["m"],
 )
 

@@ -101,7 +101,7 @@ cdef class Engine:
     cdef object _alive               # the arrays behind the pointers
     cdef list _idle                  # workspaces
 
-    cdef int64_t _full_tile(self) noexcept
+    cdef int64_t _full_tile(self, int64_t weight_bytes) noexcept
     cdef int _set_maps(self, list tables) except -1
     cdef int _check_compiled(self) except -1
     cdef Workspace take(self)

@@ -34,6 +34,9 @@ cdef int64_t WORK_BETWEEN_SIGNALS = 100_000_000
 cdef int64_t WORK_WITH_GIL = 50_000
 # A tile should leave room in L1 (32 KiB on the smallest common cores), a wide one need not.
 cdef int64_t TILE_BYTES = 32 * 1024
+# Weights beyond this many bytes leave L2 between tiles; wide tiles read them less often.
+cdef int64_t WEIGHTS_IN_L2 = 1024 * 1024
+cdef int64_t BLOCKS_BEYOND_L2 = 4
 # Beyond this many bytes a tile is as narrow as a vector.
 cdef int64_t WIDE_TILE_BYTES = 8 * 1024 * 1024
 # Rows converted to float32 at a time when the input has another type.
@@ -182,16 +185,18 @@ cdef class Engine:
         self.gap_count = gaps.shape[0]
         if self.gap_count:
             self.gaps = &gaps[0, 0]
-        self.tile_samples = self._full_tile()
+        self.tile_samples = self._full_tile(cnp.PyArray_NBYTES(constants))
         self.ops = <const im_op *> &code[0, 0]
         self.op_count = code.shape[0]
 
-    cdef int64_t _full_tile(self) noexcept:
-        """Choose T: whole register blocks that fit the cache, at least one."""
+    cdef int64_t _full_tile(self, int64_t weight_bytes) noexcept:
+        """Choose T: whole register blocks that fit the cache; more where weights do not fit."""
         cdef int64_t bytes_per_sample = self.required_memory * sizeof(float)
         cdef int64_t block = self.kernels.block
         if block * bytes_per_sample > WIDE_TILE_BYTES:
             return self.kernels.lanes
+        if weight_bytes > WEIGHTS_IN_L2:
+            return block * min(BLOCKS_BEYOND_L2, WIDE_TILE_BYTES // (block * bytes_per_sample))
         return block * max(1, TILE_BYTES // (block * bytes_per_sample))
 
     cdef int _set_maps(self, list tables) except -1:

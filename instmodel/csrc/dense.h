@@ -9,6 +9,8 @@
 /* Inputs in a block: its slice of x, IM_DENSE_DEPTH x the register block's samples, then stays in
  * L1 beside the weights that stream through. Partial sums wait in `out` as the float32 they are. */
 enum { IM_DENSE_DEPTH = 144 };
+/* Weights in a group of panels: 256 KiB, so that they stay in L2 beside the tile. */
+enum { IM_DENSE_GROUP = 64 * 1024 };
 
 /* A register block: `outputs` x `vectors` accumulators over `depth` inputs, all constants but depth.
  * HOT: this loop is where dense models spend their time. */
@@ -77,38 +79,45 @@ IM_INLINE void dense_panel(const int outputs, const int vectors, const float *x,
 #undef IM_BLOCKS
 }
 
-static void dense_tile(const float *x, const float *panels, float *out, int64_t cols, int64_t rows,
-                       int64_t T, int relu)
+/* `panels` consecutive panels for `vectors` vectors of samples, all inputs: depth blocks outside, so
+ * that the slice of x serves every panel from L1. */
+IM_INLINE void dense_group(const int outputs, const int vectors, const float *x, const float *panels,
+                           float *out, int64_t cols, int64_t rows, int64_t T, int relu)
 {
     const int64_t blocks = (cols + IM_DENSE_DEPTH - 1) / IM_DENSE_DEPTH;
     const int64_t step = (cols + blocks - 1) / blocks;
     for (int64_t k = 0; k < cols; k += step) {
         const int64_t depth = cols - k < step ? cols - k : step;
-        const int last = k + depth == cols;
-        int64_t vectors;
-        for (int64_t s = 0; s < T; s += vectors * IM_W) {
-            vectors = (T - s) / IM_W;
-            vectors = vectors < IM_DENSE_VECTORS ? vectors : IM_DENSE_VECTORS;
-            const float *panel = panels;
-            for (int64_t row = 0; row < rows; row += IM_PANEL) {
-                const int64_t width = rows - row < IM_PANEL ? rows - row : IM_PANEL;
-                const float *bias = k == 0 ? panel : NULL;
-                const float *w = panel + (1 + k) * width;
-                const float *xs = x + k * T + s;
-                float *o = out + row * T + s;
-                switch (vectors) {
-                case 1:
-                    dense_panel(IM_DENSE_OUTPUTS_1, 1, xs, w, bias, o, depth, width, T, relu & last);
-                    break;
-                case 2:
-                    dense_panel(IM_DENSE_OUTPUTS_2, 2, xs, w, bias, o, depth, width, T, relu & last);
-                    break;
-                default:
-                    dense_panel(IM_DENSE_OUTPUTS, IM_DENSE_VECTORS, xs, w, bias, o, depth, width, T,
-                                relu & last);
-                }
-                panel += (1 + cols) * width;
-            }
+        const int clip = relu && k + depth == cols;
+        const float *panel = panels;
+        for (int64_t row = 0; row < rows; row += IM_PANEL) {
+            const int64_t width = rows - row < IM_PANEL ? rows - row : IM_PANEL;
+            dense_panel(outputs, vectors, x + k * T, panel + (1 + k) * width, k ? NULL : panel,
+                        out + row * T, depth, width, T, clip);
+            panel += (1 + cols) * width;
+        }
+    }
+}
+
+static void dense_tile(const float *x, const float *panels, float *out, int64_t cols, int64_t rows,
+                       int64_t T, int relu)
+{
+    /* Outputs whose weights stay in L2 while all samples of the tile pass. */
+    const int64_t fit = IM_DENSE_GROUP / ((1 + cols) * IM_PANEL) * IM_PANEL;
+    const int64_t group = fit > IM_PANEL ? fit : IM_PANEL;
+    for (int64_t row = 0; row < rows; row += group) {
+        const int64_t count = rows - row < group ? rows - row : group;
+        const float *w = panels + row * (1 + cols);
+        float *o = out + row * T;
+        int64_t s = 0;
+        for (; s + IM_DENSE_VECTORS * IM_W <= T; s += IM_DENSE_VECTORS * IM_W) {
+            dense_group(IM_DENSE_OUTPUTS, IM_DENSE_VECTORS, x + s, w, o + s, cols, count, T, relu);
+        }
+        for (; s + 2 * IM_W <= T; s += 2 * IM_W) {
+            dense_group(IM_DENSE_OUTPUTS_2, 2, x + s, w, o + s, cols, count, T, relu);
+        }
+        for (; s < T; s += IM_W) {
+            dense_group(IM_DENSE_OUTPUTS_1, 1, x + s, w, o + s, cols, count, T, relu);
         }
     }
 }

@@ -22,6 +22,12 @@
 #define IM_UNROLL
 #endif
 
+#if defined(__GNUC__)
+#define IM_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define IM_PREFETCH(p) ((void)(p))
+#endif
+
 #include "vmath.h"
 
 #include "activations.h"

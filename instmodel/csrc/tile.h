@@ -2,6 +2,10 @@
 #ifndef INSTMODEL_TILE_H
 #define INSTMODEL_TILE_H
 
+/* Bytes of the caller's matrix that are asked for ahead of their use: the transpose reads many rows
+ * at once, and no hardware prefetcher follows that. Without it, reading and computing take turns. */
+enum { IM_BYTES_AHEAD = 8192 };
+
 static void load_tile(const float *x, ptrdiff_t stride, int64_t n, int64_t features, float *tile,
                       int64_t T)
 {
@@ -12,6 +16,8 @@ static void load_tile(const float *x, ptrdiff_t stride, int64_t n, int64_t featu
         }
         return;
     }
+    const int64_t rows_ahead = IM_BYTES_AHEAD / (features * (int64_t)sizeof(float));
+    const ptrdiff_t ahead = (rows_ahead > IM_W ? rows_ahead : IM_W) * stride;
     vf block[IM_W]; /* IM_W samples x IM_W features, then the transpose */
     for (int64_t s = 0; s < T; s += IM_W) {
         const int64_t samples = n - s < IM_W ? (n > s ? n - s : 0) : IM_W;
@@ -22,11 +28,13 @@ static void load_tile(const float *x, ptrdiff_t stride, int64_t n, int64_t featu
                 IM_UNROLL
                 for (int i = 0; i < IM_W; i++) {
                     block[i] = vf_flush(vf_load(corner + i * stride));
+                    IM_PREFETCH(corner + i * stride + ahead);
                 }
             } else {
                 for (int i = 0; i < IM_W; i++) {
                     block[i] = i < samples ? vf_flush(vf_load_n(corner + i * stride, count))
                                            : vf_zero();
+                    IM_PREFETCH(corner + i * stride + ahead);
                 }
             }
             vf_transpose(block);
