@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,9 @@ from numpy.typing import NDArray
 from instmodel import _kernels, arrays, values
 from instmodel.cpus import default_thread_count
 from instmodel.errors import DocumentError, InputError
+
+if TYPE_CHECKING:  # imported on first use: it costs a quarter of this package's import time
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 # Waking a thread costs some tens of microseconds; less work than this per thread is not worth it.
 # In multiply-adds, at the ten or so per nanosecond that a core reaches on dense layers.
@@ -178,12 +180,15 @@ def _run(
     finally:
         # Also when Ctrl-C ends this thread's part: nobody may write to `results` after we return.
         job.cancel()
-        wait(helpers)
+        for helper in helpers:
+            helper.exception()  # waits
     for helper in helpers:
         helper.result()
 
 
 def _submit(job: _kernels.Job) -> Future[None]:
+    from concurrent.futures import ThreadPoolExecutor
+
     global _pool
     with _pool_lock:
         if _pool is None:

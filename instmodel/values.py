@@ -7,7 +7,6 @@ is no index and no number, a float is no index, a string is no number.
 
 from __future__ import annotations
 
-import difflib
 import operator
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -29,7 +28,9 @@ _NUMBER_TYPES = frozenset({int, float})
 def describe(value: Any) -> str:
     """Name a value for an error message: its type, and itself where it is short."""
     if isinstance(value, int) and value.bit_length() > 128:
-        return f"an int of {value.bit_length()} bits"  # CPython refuses to print thousands of digits
+        return (
+            f"an int of {value.bit_length()} bits"  # CPython refuses to print thousands of digits
+        )
     text = repr(value) if isinstance(value, (str, int, float, bool, type(None))) else ""
     kind = "null" if value is None else type(value).__name__
     return f"{kind} {text}".rstrip() if len(text) <= 40 else f"{kind} {text[:37]}..."
@@ -37,6 +38,8 @@ def describe(value: Any) -> str:
 
 def closest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name most like `name`, or None when nothing is near."""
+    import difflib  # only an error needs it
+
     matches = difflib.get_close_matches(
         name.casefold()[:200], [k.casefold() for k in known], 1, 0.5
     )
