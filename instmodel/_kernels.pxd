@@ -79,10 +79,11 @@ cdef class Workspace:
 
     cdef float *tile  # (required_memory, T), 64-byte aligned
     cdef void *block
+    cdef Workspace next  # of the idle ones: a list without allocations
 
 
 cdef class Engine:
-    """A compiled program. Everything but the list of idle workspaces is constant once compiled."""
+    """A compiled program. Everything but the idle workspaces is constant once compiled."""
 
     cdef const im_kernels *kernels
     cdef const im_op *ops            # (op_count,)
@@ -99,12 +100,13 @@ cdef class Engine:
     cdef readonly Py_ssize_t work
     cdef readonly Py_ssize_t tile_samples  # T of a full tile
     cdef object _alive               # the arrays behind the pointers
-    cdef list _idle                  # workspaces
+    cdef Workspace _idle             # the first of the idle ones
 
     cdef int64_t _full_tile(self, int64_t weight_bytes) noexcept
     cdef int _set_maps(self, list tables) except -1
     cdef int _check_compiled(self) except -1
     cdef Workspace take(self)
+    cdef void give(self, Workspace workspace)
     cdef void run_tile(self, float *tile, int64_t T) noexcept nogil
     cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *y,
                        Py_ssize_t start, Py_ssize_t size, float *tile) noexcept nogil

@@ -28,10 +28,10 @@ from instmodel.errors import InputError, InstModelError
 
 cnp.import_array()
 
-# What a thread does between two looks at pending signals, in multiply-adds: some milliseconds.
-cdef int64_t WORK_BETWEEN_SIGNALS = 100_000_000
-# Shorter calls keep the GIL: giving it up and taking it back costs more than they do.
-cdef int64_t WORK_WITH_GIL = 50_000
+# What a thread does between two looks at pending signals: some milliseconds (see Program.work).
+cdef int64_t WORK_BETWEEN_SIGNALS = 500_000_000
+# Calls of up to two microseconds keep the GIL: giving it up and taking it back costs them more.
+cdef int64_t WORK_WITH_GIL = 200_000
 # A tile should leave room in L1 (32 KiB on the smallest common cores), a wide one need not.
 cdef int64_t TILE_BYTES = 32 * 1024
 # Weights beyond this many bytes leave L2 between tiles; wide tiles read them less often.
@@ -157,7 +157,7 @@ cdef class Engine:
     """A compiled program; `instmodel.InstructionModel` is the public class on top of it."""
 
     def __cinit__(self, *args, **kwargs):
-        self._idle = []
+        pass  # takes what __init__ of a subclass takes
 
     def __dealloc__(self):
         PyMem_Free(self.maps)
@@ -179,7 +179,8 @@ cdef class Engine:
         self.feature_size = program.feature_size
         self.output_size = program.output_size
         self.output_index_start = program.output_start
-        self.work = program.work
+        # Narrower vectors take longer; `work` counts in units of the widest.
+        self.work = program.work * max(1, 16 // self.kernels.lanes)
         self._alive = [program.code, program.gaps, operands, constants]
         self._set_maps(program.maps)
         self.gap_count = gaps.shape[0]
@@ -320,10 +321,15 @@ cdef class Engine:
         im_fp_leave(mode)
 
     cdef Workspace take(self):
-        """Take an idle workspace, or make one; append it to `_idle` when done."""
-        if self._idle:
-            return self._idle.pop()
-        return Workspace(self.required_memory * self.tile_samples)
+        """Take an idle workspace, or make one; `give` it back when done."""
+        cdef Workspace workspace = self._idle
+        if workspace is None:
+            return Workspace(self.required_memory * self.tile_samples)
+        self._idle, workspace.next = workspace.next, None
+        return workspace
+
+    cdef void give(self, Workspace workspace):
+        workspace.next, self._idle = self._idle, workspace
 
     cdef int run_array(self, const float *x, Py_ssize_t stride, Py_ssize_t n,
                        float *y) except -1:
@@ -346,7 +352,7 @@ cdef class Engine:
                                   start, self.output_size, workspace.tile)
                 done += step
         finally:
-            self._idle.append(workspace)
+            self.give(workspace)
         return 0
 
     # ------------------------------------------------------------------------------- for everyone
@@ -567,7 +573,7 @@ cdef class Job:
                 if watch_signals:
                     PyErr_CheckSignals()
         finally:
-            self.engine._idle.append(workspace)
+            self.engine.give(workspace)
 
     def cancel(self):
         """Let no thread claim another chunk."""

@@ -21,13 +21,13 @@ from instmodel.errors import DocumentError, InputError
 if TYPE_CHECKING:  # imported on first use: it costs a quarter of this package's import time
     from concurrent.futures import Future, ThreadPoolExecutor
 
-# Waking a thread costs some tens of microseconds; less work than this per thread is not worth it.
-# In multiply-adds, at the ten or so per nanosecond that a core reaches on dense layers.
-_WORK_WORTH_A_THREAD = 500_000
+# Waking a thread costs some tens of microseconds; less work than about fifty of them per thread is
+# not worth it. In the units of `Program.work`.
+_WORK_WORTH_A_THREAD = 5_000_000
 # Chunks per thread: enough to even out threads that the system slows down.
 _CHUNKS_PER_THREAD = 8
 # Work of a chunk at the most: a few milliseconds, so that Ctrl-C is prompt.
-_WORK_OF_A_CHUNK = 50_000_000
+_WORK_OF_A_CHUNK = 200_000_000
 # Rows converted to float32 at a time when the input has another type.
 _ROWS_CONVERTED = 1 << 18
 _MAX_THREADS = 1024
