@@ -11,9 +11,10 @@
  *    float64; `vm` and `vdm` are the lane masks of vf and vd.
  * c. The caller has set round-to-nearest and denormals-are-zero/flush-to-zero.
  *    Primitives that move or select bits (load, store, select, min_keep,
- *    max_keep, abs, copysign) do not flush: vf_flush does, by integer
- *    operations, and is applied where inputs are read. After that arithmetic
- *    cannot bring a denormal back.
+ *    max_keep, abs, copysign) are not a way to flush a denormal, and what they
+ *    do with one is not defined: vf_flush makes it zero, by integer operations,
+ *    and is applied where inputs are read. After that arithmetic cannot bring
+ *    one back.
  * d. A comparison with NaN is false.
  * e. Every operation rounds once and correctly (IEEE 754), so no primitive may
  *    be an estimate instruction (rcpps, rsqrtps, vrecpe).
@@ -34,8 +35,12 @@
 #define IM_ISA_NAME "generic"
 #if defined(__GNUC__)
 #define IM_INLINE static inline __attribute__((always_inline, unused))
+/* clang 14 for Arm makes fmax of "x < b ? b : x", which is +0 for x = -0 and
+ * b = +0. An empty asm hides where the mask came from. */
+#define IM_HIDE(mask) __asm__("" : "+r"(mask))
 #else
 #define IM_INLINE static inline
+#define IM_HIDE(mask) (void)(mask)
 #endif
 
 typedef float vf;
@@ -75,9 +80,19 @@ IM_INLINE vf vf_select(vm m, vf a, vf b) /* m ? a : b */
     return im_float32((im_bits32(a) & m) | (im_bits32(b) & ~m));
 }
 /* x < b ? b : x: a NaN in x stays, of two zeros x stays. b is not NaN. */
-IM_INLINE vf vf_max_keep(vf x, vf b) { return vf_select(vf_lt(x, b), b, x); }
+IM_INLINE vf vf_max_keep(vf x, vf b)
+{
+    vm m = vf_lt(x, b);
+    IM_HIDE(m);
+    return vf_select(m, b, x);
+}
 /* x > b ? b : x: likewise. */
-IM_INLINE vf vf_min_keep(vf x, vf b) { return vf_select(vf_gt(x, b), b, x); }
+IM_INLINE vf vf_min_keep(vf x, vf b)
+{
+    vm m = vf_gt(x, b);
+    IM_HIDE(m);
+    return vf_select(m, b, x);
+}
 
 /* ---- float32: bits ---- */
 IM_INLINE vf vf_abs(vf a) { return im_float32(im_bits32(a) & 0x7FFFFFFFu); }
@@ -108,8 +123,16 @@ IM_INLINE void vf_transpose(vf rows[IM_W]) { (void)rows; }
 /* ---- float64 ---- */
 IM_INLINE vd vd_from_vf(vf a) { return (double)a; }
 /* Rounds once. A denormal result is flushed; whether it is one is decided
- * after rounding to 24 bits, as x86 does. */
-IM_INLINE vf vf_from_vd(vd a) { return (float)a; }
+ * after rounding to 24 bits, as x86 does. Arm decides before, so a value that
+ * rounds up to 2^-126 (a tie does) is made 2^-126 here. */
+IM_INLINE vf vf_from_vd(vd a)
+{
+    const uint64_t least = 0x3810000000000000u; /* 2^-126 */
+    const uint64_t half = 0x380FFFFFF0000000u;  /* 2^-126 - 2^-151 */
+    const uint64_t size = im_bits64(a) & 0x7FFFFFFFFFFFFFFFu;
+    const uint64_t rounds_up = (uint64_t)0 - (uint64_t)(size - half < least - half);
+    return (float)im_float64(im_bits64(a) + ((least - size) & rounds_up));
+}
 IM_INLINE vd vd_load(const double *p) { return *p; }      /* (IM_W,) */
 IM_INLINE void vd_store(double *p, vd a) { *p = a; }      /* (IM_W,) */
 IM_INLINE vd vd_set1(double a) { return a; }
@@ -126,8 +149,18 @@ IM_INLINE vd vd_select(vdm m, vd a, vd b)
 {
     return im_float64((im_bits64(a) & m) | (im_bits64(b) & ~m));
 }
-IM_INLINE vd vd_max_keep(vd x, vd b) { return vd_select(vd_lt(x, b), b, x); }
-IM_INLINE vd vd_min_keep(vd x, vd b) { return vd_select(vd_gt(x, b), b, x); }
+IM_INLINE vd vd_max_keep(vd x, vd b)
+{
+    vdm m = vd_lt(x, b);
+    IM_HIDE(m);
+    return vd_select(m, b, x);
+}
+IM_INLINE vd vd_min_keep(vd x, vd b)
+{
+    vdm m = vd_gt(x, b);
+    IM_HIDE(m);
+    return vd_select(m, b, x);
+}
 IM_INLINE vd vd_abs(vd a) { return im_float64(im_bits64(a) & 0x7FFFFFFFFFFFFFFFu); }
 IM_INLINE vd vd_copysign(vd a, vd s)
 {

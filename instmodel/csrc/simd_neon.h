@@ -54,9 +54,16 @@ IM_INLINE vm vf_gt(vf a, vf b) { return vcgtq_f32(a, b); }
 IM_INLINE vm vf_eq(vf a, vf b) { return vceqq_f32(a, b); }
 IM_INLINE vm vf_isnan(vf a) { return vmvnq_u32(vceqq_f32(a, a)); }
 IM_INLINE vf vf_select(vm m, vf a, vf b) { return vbslq_f32(m, a, b); }
-/* Not vmaxq: it orders -0 below +0 and turns a NaN into the default one. */
-IM_INLINE vf vf_max_keep(vf x, vf b) { return vbslq_f32(vcltq_f32(x, b), b, x); }
-IM_INLINE vf vf_min_keep(vf x, vf b) { return vbslq_f32(vcgtq_f32(x, b), b, x); }
+/* Not vmaxq: it orders -0 below +0. clang 14 makes just that of a comparison
+ * and a selection, so the mask passes through an empty asm, which hides where
+ * it came from. */
+IM_INLINE vf im_take_where(uint32x4_t m, vf b, vf x)
+{
+    __asm__("" : "+w"(m));
+    return vbslq_f32(m, b, x);
+}
+IM_INLINE vf vf_max_keep(vf x, vf b) { return im_take_where(vcltq_f32(x, b), b, x); }
+IM_INLINE vf vf_min_keep(vf x, vf b) { return im_take_where(vcgtq_f32(x, b), b, x); }
 
 /* ---- float32: bits ---- */
 IM_INLINE vf vf_abs(vf a)
@@ -132,8 +139,13 @@ IM_INLINE vd vd_select(vdm m, vd a, vd b)
 {
     return (vd){vbslq_f64(m.lo, a.lo, b.lo), vbslq_f64(m.hi, a.hi, b.hi)};
 }
-IM_INLINE vd vd_max_keep(vd x, vd b) { return vd_select(vd_lt(x, b), b, x); }
-IM_INLINE vd vd_min_keep(vd x, vd b) { return vd_select(vd_gt(x, b), b, x); }
+IM_INLINE vd im_take_where_vd(vdm m, vd b, vd x)
+{
+    __asm__("" : "+w"(m.lo), "+w"(m.hi));
+    return vd_select(m, b, x);
+}
+IM_INLINE vd vd_max_keep(vd x, vd b) { return im_take_where_vd(vd_lt(x, b), b, x); }
+IM_INLINE vd vd_min_keep(vd x, vd b) { return im_take_where_vd(vd_gt(x, b), b, x); }
 IM_INLINE float64x2_t im_copysign_f64(float64x2_t a, float64x2_t s)
 {
     return vbslq_f64(vdupq_n_u64(0x8000000000000000u), s, a);
