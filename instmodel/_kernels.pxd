@@ -24,7 +24,6 @@ cdef extern from "kernels.h" nogil:
         IM_SOFTMAX
         IM_SIGN
         IM_PANEL
-        IM_CONSTANT_PADDING
 
     ctypedef struct im_op:
         int64_t opcode, activation, input, output, input_size, output_size
@@ -89,7 +88,8 @@ cdef class Engine:
     cdef const im_op *ops            # (op_count,)
     cdef int64_t op_count
     cdef const int64_t *operands
-    cdef const float *constants
+    cdef const float *weights        # packed dense layers
+    cdef const float *constants      # everything else
     cdef im_map *maps                # (map_count,), owned
     cdef const int64_t *gaps         # (gap_count, 2)
     cdef int64_t gap_count

@@ -61,7 +61,7 @@ OPCODES = {
 """The interpreter's opcodes; `instmodel.instructions` has the same."""
 
 PANEL = IM_PANEL
-PADDING = IM_CONSTANT_PADDING
+"""Outputs in a panel of packed dense weights."""
 
 
 # ------------------------------------------------------------------------------- instruction sets
@@ -131,6 +131,43 @@ def activate(int activation, float[::1] x not None) -> None:
         im_fp_leave(mode)
 
 
+def flush(float[::1] x not None) -> None:
+    """Turn denormals of a float32 vector into zeros of their sign, in place."""
+    if x.shape[0]:
+        with nogil:
+            CHOSEN.flush(&x[0], x.shape[0])
+
+
+def pack_panels(const float[:, ::1] weights not None, const float[::1] bias not None,
+                float[::1] packed not None) -> None:
+    """Pack a dense layer; see `instmodel.panels` for the layout.
+
+    Parameters
+    ----------
+    weights : float32 (rows, cols)
+    bias : float32 (rows,)
+    packed : float32 (rows · (1 + cols),)
+        OUT.
+    """
+    cdef int64_t rows = weights.shape[0]
+    cdef int64_t cols = weights.shape[1]
+    cdef int64_t row, i, k, width
+    cdef float *panel
+    if bias.shape[0] != rows or packed.shape[0] != rows * (1 + cols):
+        raise ValueError("the shapes of weights, bias and packed do not fit")
+    with nogil:
+        row = 0
+        while row < rows:
+            width = min(<int64_t> IM_PANEL, rows - row)
+            panel = &packed[row * (1 + cols)]
+            for i in range(width):
+                panel[i] = bias[row + i]
+            for k in range(cols):
+                for i in range(width):
+                    panel[(1 + k) * width + i] = weights[row + i, k]
+            row += width
+
+
 def floating_point_mode() -> int:
     """Return this thread's floating-point control register (MXCSR or FPCR), 0 if unknown."""
     return im_fp_read()
@@ -170,10 +207,12 @@ cdef class Engine:
         cdef const int64_t[:, ::1] gaps = program.gaps
         cdef cnp.ndarray operands = program.operands
         cdef cnp.ndarray constants = program.constants
+        cdef cnp.ndarray weights = program.weights
         if code.shape[1] * sizeof(int64_t) != sizeof(im_op):
             raise RuntimeError("Op and im_op differ")
         self.kernels = CHOSEN
         self.operands = <const int64_t *> cnp.PyArray_DATA(operands)
+        self.weights = <const float *> cnp.PyArray_DATA(weights)
         self.constants = <const float *> cnp.PyArray_DATA(constants)
         self.required_memory = program.required_memory
         self.feature_size = program.feature_size
@@ -181,12 +220,12 @@ cdef class Engine:
         self.output_index_start = program.output_start
         # Narrower vectors take longer; `work` counts in units of the widest.
         self.work = program.work * max(1, 16 // self.kernels.lanes)
-        self._alive = [program.code, program.gaps, operands, constants]
+        self._alive = [program.code, program.gaps, operands, weights, constants]
         self._set_maps(program.maps)
         self.gap_count = gaps.shape[0]
         if self.gap_count:
             self.gaps = &gaps[0, 0]
-        self.tile_samples = self._full_tile(cnp.PyArray_NBYTES(constants))
+        self.tile_samples = self._full_tile(cnp.PyArray_NBYTES(weights))
         self.ops = <const im_op *> &code[0, 0]
         self.op_count = code.shape[0]
 
@@ -253,15 +292,16 @@ cdef class Engine:
             op = &self.ops[i]
             x = tile + op.input * T
             out = tile + op.output * T
-            c = self.constants + op.constants
             rows = op.output_size
             if op.opcode == IM_DOT:
+                c = self.weights + op.constants
                 k.dense(x, c, out, op.input_size, rows, T, op.activation == IM_RELU)
                 if op.activation == IM_SOFTMAX:
                     k.softmax(out, rows, T)
                 elif op.activation > IM_RELU:
                     k.activate(out, rows * T, <int> op.activation)
             elif op.opcode == IM_ATTENTION:
+                c = self.weights + op.constants
                 k.dense(x, c, out, op.input_size, rows, T, False)
                 k.softmax(out, rows, T)
                 # One head per value: out = out * gated input, value by value.
@@ -271,18 +311,18 @@ cdef class Engine:
             elif op.opcode == IM_COPY_MASKED:
                 k.copy_masked(x, self.operands + op.operands, rows, out, T)
             elif op.opcode == IM_MAP_TRANSFORM:
-                k.map_transform(&self.maps[op.more], c, x, out, rows, T)
+                k.map_transform(&self.maps[op.more], self.constants + op.constants, x, out, rows, T)
             elif op.opcode == IM_ACTIVATION:
                 if op.activation == IM_SOFTMAX:
                     k.softmax(out, rows, T)
                 else:
                     k.activate(out, rows * T, <int> op.activation)
             elif op.opcode == IM_ADD_ELEMENTWISE:
-                k.add_parameters(out, c, rows, T)
+                k.add_parameters(out, self.constants + op.constants, rows, T)
             elif op.opcode == IM_MUL_ELEMENTWISE:
-                k.mul_parameters(out, c, rows, T)
+                k.mul_parameters(out, self.constants + op.constants, rows, T)
             elif op.opcode == IM_CLIP_ELEMENTWISE:
-                k.clip(out, c, self.constants + op.more, rows, T)
+                k.clip(out, self.constants + op.constants, self.constants + op.more, rows, T)
             elif op.opcode == IM_ADD_ELEMENTWISE_BUFFERS:
                 k.add_buffers(tile, self.operands + op.operands, op.operand_count, out, rows, T)
             elif op.opcode == IM_MULTIPLY_ELEMENTWISE_BUFFERS:

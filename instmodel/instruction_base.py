@@ -52,8 +52,9 @@ class Shapes:
 class Op(NamedTuple):
     """One instruction as the kernels see it: the words of ``im_op`` in ``csrc/kernels.h``.
 
-    Offsets count floats: `input`, `output` in the unified buffer, `constants` and `more` in the
-    constant arena (or as an instruction says). `operands` points into the operand list.
+    Offsets count floats: `input`, `output` in the unified buffer, `constants` in the packed weights
+    for a dense layer and in the other constants else, `more` as an instruction says. `operands`
+    points into the operand list.
     """
 
     opcode: int

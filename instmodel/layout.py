@@ -18,6 +18,26 @@ def buffer_offsets(sizes: Sequence[int]) -> list[int]:
     return list(accumulate(sizes[:-1], initial=0))
 
 
+def aligned_starts(sizes: Sequence[int]) -> tuple[list[int], int]:
+    """Place float32 vectors one after the other, each at a multiple of `ALIGNMENT` bytes.
+
+    Returns
+    -------
+    starts : list of int
+        Where each vector starts, in floats.
+    total : int
+        Floats up to the end of the last one.
+    """
+    per_line = ALIGNMENT // 4
+    starts = []
+    total = 0
+    for size in sizes:
+        start = -(-total // per_line) * per_line
+        starts.append(start)
+        total = start + size
+    return starts, total
+
+
 def aligned_zeros(count: int) -> Vector:
     """Return `count` float32 zeros that start at a multiple of `ALIGNMENT` bytes."""
     raw = np.zeros(count * 4 + ALIGNMENT, np.uint8)

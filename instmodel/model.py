@@ -13,6 +13,7 @@ from instmodel._kernels import Engine
 from instmodel.errors import InputError, ValidationDataError
 from instmodel.graph import ExecutionGraph
 from instmodel.limits import DEFAULT_LIMITS, Limits
+from instmodel.panels import PackedWeights
 from instmodel.parallel import ParallelPredictOutput, PredictConfig
 from instmodel.schema import InstructionModelInfo, ValidationData
 from instmodel.validate import CheckedModel, check, check_cases
@@ -52,17 +53,34 @@ class InstructionModel(Engine):
     def __init__(self, info: InstructionModelInfo, *, limits: Limits = DEFAULT_LIMITS) -> None:
         if not isinstance(info, InstructionModelInfo):
             raise values.wrong_type(info, "info", "an InstructionModelInfo")
+        limits.check_weight_count(sum(np.size(item) for item in (*info.weights, *info.bias)))
+        # A copy, checked once more: its owner may have changed the original, and may yet.
+        self._build(dataclasses.replace(info), None, limits)
+
+    def _build(
+        self, info: InstructionModelInfo, packed: PackedWeights | None, limits: Limits
+    ) -> None:
+        """Check and compile a document that nobody else holds.
+
+        With `packed`, the weights of `info` are only shapes, and their values are there.
+        """
         self._checked: CheckedModel = check(info, limits)
         self._limits = limits
-        self._compile(program.lower(self._checked))
-        data = self._checked.info.validation_data
-        if data is not None:
-            self.validate(data.inputs, data.expected_outputs)
+        self._packed = packed or PackedWeights.pack(info.weights, info.bias)
+        info.weights, info.bias = [], []  # they are in the panels; `info` unpacks them
+        self._compile(program.lower(self._checked, self._packed))
+        if info.validation_data is not None:
+            self.validate(info.validation_data.inputs, info.validation_data.expected_outputs)
 
     @property
     def info(self) -> InstructionModelInfo:
         """The document, a copy: changing it does not change the model."""
-        return dataclasses.replace(self._checked.info)
+        layers = [self._packed.unpack(index) for index in range(len(self._packed.shapes))]
+        return dataclasses.replace(
+            self._checked.info,
+            weights=[weights for weights, _ in layers],
+            bias=[bias for _, bias in layers],
+        )
 
     @property
     def features(self) -> list[str]:
@@ -185,7 +203,7 @@ class InstructionModel(Engine):
         return worst
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self._checked.info, self._limits))
+        return (_rebuild, (type(self), self.info, self._limits))
 
     def __repr__(self) -> str:
         info = self._checked.info

@@ -7,7 +7,6 @@ document as a whole, in the order in which a reader would look for a mistake.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,7 +26,6 @@ class CheckedModel:
     Attributes
     ----------
     info : InstructionModelInfo
-        A private copy: what the caller does to the original changes nothing.
     features : list of Feature
         Empty where the document names none.
     feature_size : int
@@ -51,7 +49,7 @@ class CheckedModel:
 
 
 def check(info: InstructionModelInfo, limits: Limits = DEFAULT_LIMITS) -> CheckedModel:
-    """Check a document against every rule.
+    """Check a document, whose values have the types that `InstructionModelInfo` gives them.
 
     Raises
     ------
@@ -59,7 +57,6 @@ def check(info: InstructionModelInfo, limits: Limits = DEFAULT_LIMITS) -> Checke
         The first rule that is broken, with its code and place.
     """
     limits.check_weight_count(_weight_count(info))
-    info = dataclasses.replace(info)  # copies and checks again: the original may have been changed
     sizes = info.buffer_sizes
     _check_buffers(sizes, limits)
     if not info.instructions:

@@ -159,18 +159,18 @@ IM_INLINE void dense_row_panels(const int panels, /* compile-time constant */
     }
 }
 
-/* One sample, the last panel: `width` < 16 outputs. Lanes past the width compute on what follows in
- * the constants, which is padded, and are not stored. */
+/* One sample, the last panel: `width` < 16 outputs. */
 static void dense_row_rest(const float *x, const float *w, float *out, int64_t cols, int64_t width,
                            int relu)
 {
     for (int64_t i = 0; i < width; i += IM_W) {
-        vf acc = vf_load(w + i);
+        /* Not one float past the end: the weights may be a mapped file. */
+        const int count = width - i < IM_W ? (int)(width - i) : IM_W;
+        vf acc = vf_load_n(w + i, count);
         for (int64_t k = 0; k < cols; k++) {
-            acc = vf_fma(vf_load(w + (1 + k) * width + i), vf_set1(x[k]), acc);
+            acc = vf_fma(vf_load_n(w + (1 + k) * width + i, count), vf_set1(x[k]), acc);
         }
-        const int64_t left = width - i < IM_W ? width - i : IM_W;
-        vf_store_n(out + i, relu ? vf_max_keep(acc, vf_zero()) : acc, (int)left);
+        vf_store_n(out + i, relu ? vf_max_keep(acc, vf_zero()) : acc, count);
     }
 }
 

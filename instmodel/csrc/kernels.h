@@ -57,9 +57,6 @@ enum {
  * width p is [1 + inputs][p]: first the bias, then one row for each input. */
 enum { IM_PANEL = 16 };
 
-/* Floats past the end of the constants that a vector load may touch. */
-enum { IM_CONSTANT_PADDING = 16 };
-
 /* One instruction: the words of Op in instmodel/instruction_base.py. */
 typedef struct {
     int64_t opcode;
@@ -68,7 +65,7 @@ typedef struct {
     int64_t output;
     int64_t input_size;
     int64_t output_size;
-    int64_t constants; /* offset in the constants */
+    int64_t constants; /* offset in the packed weights (dense, attention) or in the constants */
     int64_t more;      /* attention: gated input; heads: heads; clip: maxima; map: its index */
     int64_t operands;  /* offset in the operand list */
     int64_t operand_count;
