@@ -32,19 +32,17 @@ DOT_ONES = {"weights": [[[1.0] * 4]], "bias": [[0.0]]}
 
 def gap_model(instructions, output=1, **parts):
     """Two features, a buffer of 4 with a gap, and `output` values from it."""
-    return build(
-        {
-            "feature_size": 2,
-            "buffer_sizes": [2, 4, output],
-            "instructions": instructions,
-            "weights": [],
-            "bias": [],
-            **parts,
-        }
-    )
+    return {
+        "feature_size": 2,
+        "buffer_sizes": [2, 4, output],
+        "instructions": instructions,
+        "weights": [],
+        "bias": [],
+        **parts,
+    }
 
 
-# name: (model, the unified buffer that (3, 7) gives)
+# name: (document, the unified buffer that (3, 7) gives)
 CASES = {
     "a copy in the middle": (gap_model([COPY, SUM]), [3, 7, 0, 3, 7, 0, 10]),
     "a masked copy at the start": (gap_model([MASK, SUM]), [3, 7, 7, 0, 0, 0, 7]),
@@ -72,15 +70,13 @@ CASES = {
         [3, 7, 0, 3, 7, 0, 0],
     ),
     "a buffer that nothing touches": (
-        build(
-            {
-                "feature_size": 2,
-                "buffer_sizes": [2, 3, 1],
-                "instructions": [{"type": "REDUCE_SUM", "input": 0, "output": 2}],
-                "weights": [],
-                "bias": [],
-            }
-        ),
+        {
+            "feature_size": 2,
+            "buffer_sizes": [2, 3, 1],
+            "instructions": [{"type": "REDUCE_SUM", "input": 0, "output": 2}],
+            "weights": [],
+            "bias": [],
+        },
         [3, 7, 0, 0, 0, 10],
     ),
     "an output that nothing touches": (
@@ -93,7 +89,8 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_gaps_read_zero_for_every_sample(name):
-    model, expected = CASES[name]
+    document, expected = CASES[name]
+    model = build(document)
     if expected is None:
         e = np.exp([0.0, 3.0, 7.0, 0.0])
         expected = [3, 7, *e, e.sum()]
@@ -112,7 +109,7 @@ def test_gaps_read_zero_for_every_sample(name):
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("dirt", [7.5, np.nan, np.inf, 1e-40])
 def test_gaps_read_zero_in_a_dirty_buffer(name, dirt):
-    model, _ = CASES[name]
+    model = build(CASES[name][0])
     config = im.PredictConfig(buffer_slice=(0, model.required_memory))
     expected = np.asarray(model.predict_parallel(np.float32([[3, 7]]), config))[0]
     buffer = np.full(model.required_memory, np.float32(dirt))
@@ -123,7 +120,7 @@ def test_gaps_read_zero_in_a_dirty_buffer(name, dirt):
 
 
 def test_samples_of_hostile_values_leave_nothing_in_the_gaps_of_others():
-    model, _ = CASES["in place on a gap"]
+    model = build(CASES["in place on a gap"][0])
     x = np.tile(np.float32([3, 7]), (ROWS, 1))
     expected = model.predict(x)
     model.predict(np.full((ROWS, 2), np.float32(np.nan)))
