@@ -122,7 +122,7 @@ class ModelBuilder:
     ) -> BufferHandle:
         """Add ``activation(weights · x + bias)``: weights (rows, cols), bias (rows,) or zeros."""
         function = values.activation(activation, "activation")
-        index, rows = self._add_weights(weights, bias)
+        index, rows = self._add_weights([x], weights, bias)
         return self._new(
             [x], rows, lambda i, o: Dot(input=i[0], output=o, weights=index, activation=function)
         )
@@ -131,7 +131,7 @@ class ModelBuilder:
         self, x: BufferHandle, key: BufferHandle, weights: Any, bias: Any = None
     ) -> BufferHandle:
         """Add ``softmax(weights · key + bias) ⊙ x``."""
-        index, rows = self._add_weights(weights, bias)
+        index, rows = self._add_weights([x, key], weights, bias)
         return self._new(
             [x, key], rows, lambda i, o: Attention(input=i[0], key=i[1], output=o, weights=index)
         )
@@ -164,6 +164,7 @@ class ModelBuilder:
         self, x: BufferHandle, index: int, table: Mapping[Any, Any], default: Any
     ) -> BufferHandle:
         """Add an embedding: the values of `table` under the rounded x[index], else `default`."""
+        self._own(x)
         default = values.vector(default, "default")
         number = len(self._maps)
         self._maps.append(values.embedding(table, f"maps[{number}]"))
@@ -218,20 +219,19 @@ class ModelBuilder:
 
     def add_elementwise(self, x: BufferHandle, parameters: Any) -> BufferHandle:
         """Add ``x + parameters``, constants of the size of x."""
-        index = self._add_parameters(parameters)
+        (index,) = self._add_parameters(x, parameters)
         return self._changed(x, lambda b: AddElementwise(input=b, parameters=index))
 
     def mul_elementwise(self, x: BufferHandle, parameters: Any) -> BufferHandle:
         """Add ``x · parameters``, constants of the size of x."""
-        index = self._add_parameters(parameters)
+        (index,) = self._add_parameters(x, parameters)
         return self._changed(x, lambda b: MulElementwise(input=b, parameters=index))
 
     def clip_elementwise(
         self, x: BufferHandle, minimum: Any = None, maximum: Any = None
     ) -> BufferHandle:
         """Add ``min(max(x, minimum), maximum)``, constants of the size of x; one may be None."""
-        low = None if minimum is None else self._add_parameters(minimum)
-        high = None if maximum is None else self._add_parameters(maximum)
+        low, high = self._add_parameters(x, minimum, maximum)
         return self._changed(
             x, lambda b: ClipElementwise(input=b, parameters_min=low, parameters_max=high)
         )
@@ -328,7 +328,13 @@ class ModelBuilder:
         self._own(x)
         return self._step([x], x.size, emit, in_place=True)
 
-    def _add_weights(self, weights: Any, bias: Any) -> tuple[int, int]:
+    # Each of these checks everything before it keeps anything: a mistake leaves no trace.
+
+    def _add_weights(
+        self, inputs: Sequence[BufferHandle], weights: Any, bias: Any
+    ) -> tuple[int, int]:
+        for handle in inputs:
+            self._own(handle)
         index = len(self._weights)
         matrix = values.matrix(weights, f"weights[{index}]")
         zeros = [0.0] * len(matrix)
@@ -337,10 +343,16 @@ class ModelBuilder:
         self._bias.append(vector)
         return index, len(matrix)
 
-    def _add_parameters(self, parameters: Any) -> int:
-        index = len(self._parameters)
-        self._parameters.append(values.vector(parameters, f"parameters[{index}]"))
-        return index
+    def _add_parameters(self, x: BufferHandle, *vectors: Any) -> list[Any]:
+        """Return the index of each vector, None for None."""
+        self._own(x)
+        count = len(self._parameters)
+        given = [item for item in vectors if item is not None]
+        self._parameters += [
+            values.vector(item, f"parameters[{count + i}]") for i, item in enumerate(given)
+        ]
+        indexes = iter(range(count, count + len(given)))
+        return [None if item is None else next(indexes) for item in vectors]
 
 
 def _common_size(terms: Sequence[BufferHandle]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from instmodel import values
 from instmodel.activations import Activation
@@ -58,7 +58,7 @@ def from_logistic_regression_model(
                 expected="str",
                 actual=repr(name),
             )
-    names = sorted(weights) if feature_order is None else list(feature_order)
+    names = sorted(weights) if feature_order is None else _order(feature_order)
     if len(names) != len(weights) or set(names) != set(weights):
         odd = sorted(set(map(str, names)) ^ set(weights))
         raise StructureError(
@@ -76,3 +76,18 @@ def from_logistic_regression_model(
         weights=[values.matrix([[weights[name] for name in names]], "coefficients")],
         bias=[values.vector([bias], CONSTANT)],
     )
+
+
+def _order(feature_order: Iterable[str]) -> list[str]:
+    try:
+        names = list(feature_order)
+        hash(tuple(names))
+    except TypeError:
+        raise DocumentError(
+            "invalid_type",
+            "not a list of names",
+            field="feature_order",
+            expected="names of features",
+            actual=values.describe(feature_order),
+        ) from None
+    return names

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from instmodel import parallel, program, values
+from instmodel import arrays, parallel, program, values
 from instmodel._kernels import Engine
 from instmodel.errors import InputError, ValidationDataError
 from instmodel.graph import ExecutionGraph
@@ -130,7 +130,7 @@ class InstructionModel(Engine):
             ``input_size_mismatch``, ``invalid_type``, ``invalid_thread_count``, ``invalid_slice``,
             ``slice_out_of_bounds``.
         """
-        return parallel.predict_parallel(self, x, config or PredictConfig())
+        return parallel.predict_parallel(self, x, PredictConfig() if config is None else config)
 
     def get_output(self, buffer: NDArray[np.float32], index: int) -> float:
         """Return one output value from a buffer that `predict_with_buffer` ran in.
@@ -138,16 +138,18 @@ class InstructionModel(Engine):
         Raises
         ------
         InstModelError
-            ``buffer_too_small``, ``result_index_out_of_bounds``.
+            ``buffer_too_small``, ``invalid_type``, ``result_index_out_of_bounds``.
         """
-        if len(buffer) < self.required_memory:
+        array = arrays.real_array(buffer, "buffer")
+        if array.ndim != 1 or len(array) < self.required_memory:
             raise InputError(
                 "buffer_too_small",
                 "not a buffer of this model",
                 field="buffer",
-                expected=f"at least {self.required_memory} values",
-                actual=len(buffer),
+                expected=f"a vector of at least {self.required_memory} values",
+                actual=f"shape {array.shape}",
             )
+        index = parallel.integer_argument(index, "index")
         if not 0 <= index < self.output_size:
             raise InputError(
                 "result_index_out_of_bounds",
@@ -156,7 +158,7 @@ class InstructionModel(Engine):
                 expected=f"0 ≤ index < {self.output_size}",
                 actual=index,
             )
-        return float(buffer[self.output_index_start + index])
+        return float(array[self.output_index_start + index])
 
     def validate(
         self, inputs: ArrayLike, expected_outputs: ArrayLike, atol: float = VALIDATION_ATOL

@@ -90,7 +90,7 @@ class ParallelPredictOutput:
         InputError
             ``result_index_out_of_bounds``.
         """
-        index = _argument(index, "index")
+        index = integer_argument(index, "index")
         if not 0 <= index < self.num_samples:
             raise InputError(
                 "result_index_out_of_bounds",
@@ -138,6 +138,14 @@ def predict_parallel(
     engine: _kernels.Engine, x: Any, config: PredictConfig
 ) -> ParallelPredictOutput:
     """Run `engine` on many samples; see `InstructionModel.predict_parallel`."""
+    if not isinstance(config, PredictConfig):
+        raise InputError(
+            "invalid_type",
+            "not a configuration",
+            field="config",
+            expected="a PredictConfig",
+            actual=values.describe(config),
+        )
     threads = _thread_count(config.threads)
     start, stop = _slice(engine, config.buffer_slice)
     rows = arrays.as_rows(arrays.real_array(x), engine.feature_size, flat=True)
@@ -209,7 +217,7 @@ if hasattr(os, "register_at_fork"):
 def _thread_count(threads: int | None) -> int:
     if threads is None:
         return min(default_thread_count().threads, _MAX_THREADS)
-    count = _argument(threads, "threads")
+    count = integer_argument(threads, "threads")
     if count < 1:
         raise InputError(
             "invalid_thread_count",
@@ -232,7 +240,7 @@ def _slice(engine: _kernels.Engine, buffer_slice: Any) -> tuple[int, int]:
             expected="(start, stop)",
             actual=values.describe(buffer_slice),
         )
-    start, stop = (_argument(edge, "buffer_slice") for edge in buffer_slice)
+    start, stop = (integer_argument(edge, "buffer_slice") for edge in buffer_slice)
     if start >= stop:
         raise InputError(
             "invalid_slice",
@@ -252,7 +260,8 @@ def _slice(engine: _kernels.Engine, buffer_slice: Any) -> tuple[int, int]:
     return start, stop
 
 
-def _argument(value: Any, name: str) -> int:
+def integer_argument(value: Any, name: str) -> int:
+    """Return an argument as an int, or raise ``invalid_type``."""
     try:
         return values.integer(value, name)
     except DocumentError as error:

@@ -115,7 +115,7 @@ def test_an_instruction_has_a_kernel(name):
     index = next(i for i, item in enumerate(document["instructions"]) if item["type"] == name)
     model = build(document)
     kind = INSTRUCTIONS[name]
-    ops = program.lower(model._checked).code[:, Op._fields.index("opcode")]
+    ops = program.lower(model._checked, model._packed).code[:, Op._fields.index("opcode")]
     assert ops[index] == kind.OPCODE
 
     x = strategies.samples(20, model.feature_size, 3)

@@ -54,7 +54,9 @@ def parse(text: str | bytes) -> Any:
 def format_document(document: Any) -> str:
     """Return a document as JSON text; floats are written so that they read back to the bit."""
     try:
-        return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()  # half a surrogate pair is no text
+        return text
     except (TypeError, ValueError, RecursionError) as error:
         raise DocumentError("invalid_type", f"JSON cannot hold this document: {error}") from None
 
