@@ -143,7 +143,7 @@ class InstructionModel(Engine):
         array = arrays.real_array(buffer, "buffer")
         if array.ndim != 1 or len(array) < self.required_memory:
             raise InputError(
-                "buffer_too_small",
+                "buffer_too_small" if array.ndim == 1 else "invalid_type",
                 "not a buffer of this model",
                 field="buffer",
                 expected=f"a vector of at least {self.required_memory} values",
