@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from documents import build, engine_cases, everything, network
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from strategies import samples
 
 import instmodel as im
@@ -157,6 +159,29 @@ def test_types_of_the_input(case, dtype):
     same_bits(model.predict(np.asfortranarray(given)), expected)
     same_bits(np.asarray(model.predict_parallel(given)), expected)
     same_bits(np.asarray(model.predict_parallel(given.ravel())), expected)
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_random_views_of_an_array(data):
+    model = build(MODELS["network"])
+    dtype = data.draw(st.sampled_from([np.float32, np.float32, np.float64, ">f4", np.int16]))
+    base = samples(60, 4 * 33 + 3, 5).astype(dtype)
+    if data.draw(st.booleans()):
+        base = np.asfortranarray(base)
+    rows, start, step = (data.draw(st.integers(*edges)) for edges in [(0, 20), (0, 3), (1, 4)])
+    every = data.draw(st.integers(1, 3))
+    view = base[start : start + every * rows : every, start : start + 33 * step : step][:, :33]
+    if data.draw(st.booleans()):
+        view = view[::-1]
+    if data.draw(st.booleans()):
+        view = view[:, ::-1]
+    expected = model.predict(np.ascontiguousarray(view, np.float32))
+    same_bits(model.predict(view), expected)
+    threads = data.draw(st.integers(1, 3))
+    same_bits(np.asarray(model.predict_parallel(view, im.PredictConfig(threads=threads))), expected)
+    out = np.empty((len(view), 5), np.float32)
+    same_bits(model.predict(view, out=out), expected)
 
 
 def test_float64_is_rounded_once_and_what_overflows_is_infinite():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import json
 import pickle
 from typing import Any, NamedTuple
 
@@ -359,3 +360,39 @@ def test_expected_and_actual_are_values_not_only_words():
     with pytest.raises(im.InstModelError) as caught:
         build(edited(D, "weights", 1, to=[[1.0, 2.0]]))
     assert (caught.value.expected, caught.value.actual) == (3, 2)
+
+
+UGLY = ["a\nb", "\x1b[31mred", "\x00", "\u202egnp", "\ud800", "k" * 100_000]
+
+
+@pytest.mark.parametrize("ugly", UGLY, ids=lambda ugly: ascii(ugly)[:12])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda ugly: {**D, ugly: 1},
+        lambda ugly: edited(D, "instructions", 0, ugly, to=1),
+        lambda ugly: edited(D, "instructions", 0, "type", to=ugly),
+        lambda ugly: edited(D, "instructions", 0, "activation", to=ugly),
+        lambda ugly: edited(D, "instructions", 0, "input", to=ugly),
+        lambda ugly: edited(D, "features", 0, to=ugly + "["),
+        lambda ugly: edited(D, "weights", 0, 0, 0, to=ugly),
+        lambda ugly: edited(E, "maps", 0, ugly, to=[1.0, 2.0]),
+        lambda ugly: {**D, "validation_data": {"inputs": [], "expected_outputs": [], ugly: 1}},
+    ],
+)
+def test_a_message_is_one_short_printable_line_whatever_the_document_holds(damage, ugly):
+    with pytest.raises(im.InstModelError) as caught:
+        build(damage(ugly))
+    message = str(caught.value)
+    assert message.isprintable(), ascii(message[:200])
+    assert len(message) < 500
+
+
+@pytest.mark.parametrize("ugly", UGLY, ids=lambda ugly: ascii(ugly)[:12])
+def test_a_message_about_a_repeated_key_is_one_short_printable_line(ugly):
+    key = json.dumps(ugly)
+    with pytest.raises(im.InstModelError) as caught:
+        im.InstructionModelInfo.from_json(f"{{{key}: 1, {key}: 2}}")
+    assert caught.value.code == "duplicate_key"
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500

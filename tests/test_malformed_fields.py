@@ -245,6 +245,21 @@ def test_an_integer_too_long_to_print_is_refused_like_any_other():
     assert refused(document).code == "feature_size_mismatch"
 
 
+@pytest.mark.parametrize(
+    "field", ["weights", "bias", "parameters", "maps", "instructions", "buffer_sizes", "features"]
+)
+@pytest.mark.parametrize("value", [None, 5, "x", [None], [object()]])
+def test_an_info_that_was_spoiled_is_refused(field, value):
+    if field in ("features",) and value is None:
+        value = 7
+    info = im.InstructionModelInfo.from_dict(E)
+    setattr(info, field, value)
+    with pytest.raises(im.InstModelError) as caught:
+        im.InstructionModel(info)
+    assert caught.value.code == "invalid_type"
+    assert caught.value.field.startswith(field)
+
+
 def test_a_model_is_checked_again_after_its_info_was_changed():
     info = im.InstructionModelInfo.from_dict(D)
     info.buffer_sizes[1] = 2

@@ -35,3 +35,9 @@ def test_work_counts_every_dense_layer(sizes, at_least):
 def test_work_counts_attention():
     document = everything()
     assert build(document).work > sum(np.size(w) for w in document["weights"])
+
+
+def test_a_tile_is_small_enough_for_a_thread():
+    # At most 256 KiB of extra memory per thread for the network of the benchmarks.
+    model = build(network([250, 300, 200], ["RELU", "SIGMOID"]))
+    assert 4 * model.tile_samples * model.required_memory <= 256 * 1024
