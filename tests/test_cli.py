@@ -1,5 +1,6 @@
 """The command line: what it computes, what it says, and what it leaves behind."""
 
+import contextlib
 import io
 import json
 import os
@@ -401,24 +402,46 @@ def test_a_full_disk_leaves_the_old_output(unnamed, ending):
     assert leftovers() == []
 
 
-def wait_for_temporary(process):
-    while not leftovers():
-        assert process.poll() is None, "it ended before it began to write"
+def wait_for(process, condition):
+    while not (found := condition()):
+        assert process.poll() is None, "it ended too early"
         time.sleep(0.001)
+    return found
+
+
+@contextlib.contextmanager
+def scoring_from_a_pipe(model, first_rows):
+    """Score a table that comes through a pipe and never ends; output is `out.csv`.
+
+    Yields the process as soon as it has begun to write.
+    """
+    os.mkfifo("t.csv")
+
+    def pipe():
+        try:  # fails while nobody reads
+            return os.fdopen(os.open("t.csv", os.O_WRONLY | os.O_NONBLOCK), "w")
+        except OSError:
+            return None
+
+    arguments = command("score", model, "t.csv", "-o", "out.csv")
+    with subprocess.Popen(**arguments, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            with wait_for(process, pipe) as table:
+                os.set_blocking(table.fileno(), True)
+                table.write(first_rows)
+                table.flush()
+                wait_for(process, leftovers)
+                yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
 @pytest.mark.parametrize("old", [None, "old"])
 def test_a_killed_run_leaves_the_old_output_or_none(unnamed, old):
-    # The table comes through a pipe that stays open, so the run is certainly not finished.
-    os.mkfifo("t.csv")
     if old is not None:
         write("out.csv", old)
-    process = subprocess.Popen(**command("score", unnamed, "t.csv", "-o", "out.csv"))
-    with open("t.csv", "w") as table:
-        table.write(GOOD + "7,8,9\n" * 200_000)
-        table.flush()
-        wait_for_temporary(process)
+    with scoring_from_a_pipe(unnamed, GOOD + "7,8,9\n" * 200_000) as process:
         process.kill()
         assert process.wait() == -signal.SIGKILL
     assert (Path("out.csv").read_text() if Path("out.csv").exists() else None) == old
@@ -446,15 +469,8 @@ def test_a_run_killed_at_any_moment_leaves_the_old_output_or_the_new(unnamed):
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
 )
 def test_a_stopped_run_cleans_up(unnamed, number, code):
-    os.mkfifo("t.csv")
     write("out.csv", "old")
-    process = subprocess.Popen(
-        **command("score", unnamed, "t.csv", "-o", "out.csv"), stderr=subprocess.PIPE, text=True
-    )
-    with open("t.csv", "w") as table:
-        table.write(GOOD)
-        table.flush()
-        wait_for_temporary(process)
+    with scoring_from_a_pipe(unnamed, GOOD) as process:
         process.send_signal(number)
         assert process.communicate()[1] == "instmodel: error: stopped\n"
     assert process.returncode == code
