@@ -14,7 +14,7 @@ program that came through it.
 
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_RawCalloc, PyMem_RawFree
-from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memmove, memset
 
 cimport numpy as cnp
@@ -136,6 +136,20 @@ def flush(float[::1] x not None) -> None:
     if x.shape[0]:
         with nogil:
             CHOSEN.flush(&x[0], x.shape[0])
+
+
+def all_finite(const float[::1] x not None) -> bool:
+    """Return whether a float32 vector holds neither NaN nor infinities."""
+    if not x.shape[0]:
+        return True
+    cdef const uint32_t *bits = <const uint32_t *> &x[0]
+    cdef Py_ssize_t i, n = x.shape[0]
+    cdef uint32_t highest = 0
+    with nogil:
+        for i in range(n):
+            # Without the sign, infinity and every NaN are the largest numbers.
+            highest = max(highest, bits[i] & <uint32_t> 0x7FFFFFFF)
+    return highest < <uint32_t> 0x7F800000
 
 
 def pack_panels(const float[:, ::1] weights not None, const float[::1] bias not None,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+# Characters of a part of a message; a document's names may be megabytes.
+_LONGEST = 200
 _PLACES = ("instruction", "instruction_type", "field", "expected", "actual")
 
 
@@ -61,15 +63,15 @@ class InstModelError(Exception):
             name = f" ({self.instruction_type})" if self.instruction_type else ""
             place.append(f"instruction {self.instruction}{name}")
         if self.field is not None:
-            place.append(f"field '{self.field}'")
+            place.append(f"field '{_printable(self.field)}'")
         where = ", ".join(place) + ": " if place else ""
         facts = []
         if self.expected is not None:
-            facts.append(f"expected {self.expected}")
+            facts.append(f"expected {_printable(self.expected)}")
         if self.actual is not None:
-            facts.append(f"got {self.actual}")
+            facts.append(f"got {_printable(self.actual)}")
         values = f" ({', '.join(facts)})" if facts else ""
-        return f"{where}{self.message}{values} [{self.code}]"
+        return f"{where}{_printable(self.message)}{values} [{self.code}]"
 
     def at(self, instruction: int, instruction_type: str) -> Self:
         """Return the same error, located at an instruction."""
@@ -86,6 +88,17 @@ class InstModelError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions pickle as type(*args); the keyword attributes travel as state.
         return (_rebuild, (type(self), self.code, self.message, self.__dict__.copy()))
+
+
+def _printable(value: Any) -> str:
+    """Return a text that is safe in one line of a terminal or a log, whatever a file holds."""
+    text = str(value)
+    if len(text) > _LONGEST:
+        text = text[: _LONGEST - 1] + "…"
+    if text.isprintable():
+        return text
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(escaped)
 
 
 def _rebuild(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 import numpy as np
+from numpy.typing import NDArray
 
 from instmodel.values import Vector
 
@@ -40,6 +41,14 @@ def aligned_starts(sizes: Sequence[int]) -> tuple[list[int], int]:
 
 def aligned_zeros(count: int) -> Vector:
     """Return `count` float32 zeros that start at a multiple of `ALIGNMENT` bytes."""
-    raw = np.zeros(count * 4 + ALIGNMENT, np.uint8)
+    return _aligned(np.zeros(count * 4 + ALIGNMENT, np.uint8)).view(np.float32)
+
+
+def aligned_empty(size: int) -> NDArray[np.uint8]:
+    """Return `size` bytes that start at a multiple of `ALIGNMENT`; they hold anything."""
+    return _aligned(np.empty(size + ALIGNMENT, np.uint8))
+
+
+def _aligned(raw: NDArray[np.uint8]) -> NDArray[np.uint8]:
     start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + count * 4].view(np.float32)
+    return raw[start : start + len(raw) - ALIGNMENT]

@@ -18,10 +18,13 @@ class Limits:
         Floats in the unified buffer, all buffers together.
     max_weight_count : int
         Weight and bias values, all matrices together.
+    max_header_size : int
+        Bytes of the header of a binary file: everything but its tensors.
     """
 
     max_buffer_size: int = 1_000_000
     max_weight_count: int = 10_000_000
+    max_header_size: int = 16 * 1024 * 1024
 
     def check_buffer_sizes(self, buffer_sizes: Sequence[int]) -> None:
         """Raise ``buffer_limit_exceeded`` when the buffers together are too large."""

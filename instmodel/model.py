@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from instmodel import arrays, parallel, program, values
+from instmodel import arrays, formats, parallel, program, values
 from instmodel._kernels import Engine
 from instmodel.errors import InputError, ValidationDataError
 from instmodel.graph import ExecutionGraph
 from instmodel.limits import DEFAULT_LIMITS, Limits
 from instmodel.panels import PackedWeights
 from instmodel.parallel import ParallelPredictOutput, PredictConfig
-from instmodel.schema import InstructionModelInfo, ValidationData
+from instmodel.schema import InstructionModelInfo, Unknown, ValidationData
 from instmodel.validate import CheckedModel, check, check_cases
 
 VALIDATION_ATOL = 1e-5
@@ -53,7 +54,6 @@ class InstructionModel(Engine):
     def __init__(self, info: InstructionModelInfo, *, limits: Limits = DEFAULT_LIMITS) -> None:
         if not isinstance(info, InstructionModelInfo):
             raise values.wrong_type(info, "info", "an InstructionModelInfo")
-        limits.check_weight_count(sum(np.size(item) for item in (*info.weights, *info.bias)))
         # A copy, checked once more: its owner may have changed the original, and may yet.
         self._build(dataclasses.replace(info), None, limits)
 
@@ -75,12 +75,7 @@ class InstructionModel(Engine):
     @property
     def info(self) -> InstructionModelInfo:
         """The document, a copy: changing it does not change the model."""
-        layers = [self._packed.unpack(index) for index in range(len(self._packed.shapes))]
-        return dataclasses.replace(
-            self._checked.info,
-            weights=[weights for weights, _ in layers],
-            bias=[bias for _, bias in layers],
-        )
+        return self._packed.fill(self._checked.info)
 
     @property
     def features(self) -> list[str]:
@@ -225,12 +220,27 @@ def absolute_errors(
     return np.nan_to_num(errors, nan=np.inf, posinf=np.inf)
 
 
-def load(path: Any, *, limits: Limits = DEFAULT_LIMITS) -> InstructionModel:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    mmap: bool = False,
+    unknown: Unknown = "error",
+    limits: Limits = DEFAULT_LIMITS,
+) -> InstructionModel:
     """Load a model file, check it, and make it ready to run.
+
+    The format is recognised by the content, not by the name.
 
     Parameters
     ----------
     path : path-like
+    mmap : bool
+        Leave the weights of a binary file in the mapped file: processes that load it share them.
+        Everything else is copied before it is checked. Who changes the file then changes what the
+        model computes, and who truncates it ends the process (SIGBUS): replace such files by
+        renaming, as `InstructionModelInfo.save` does. JSON files are read as ever.
+    unknown : {"error", "ignore"}
+        What to do with a key that the format does not know.
     limits : Limits, optional
         How large a model may be.
 
@@ -241,7 +251,13 @@ def load(path: Any, *, limits: Limits = DEFAULT_LIMITS) -> InstructionModel:
     OSError
         The file cannot be read.
     """
-    return InstructionModel(InstructionModelInfo.load(path, limits=limits), limits=limits)
+    found = formats.open_model(path, mmap=mmap, unknown=unknown, limits=limits)
+    model = InstructionModel.__new__(InstructionModel)
+    if isinstance(found, InstructionModelInfo):
+        model._build(found, None, limits)
+    else:
+        model._build(found.info, found.packed, limits)
+    return model
 
 
 def _rebuild(

@@ -11,12 +11,14 @@ Binary files hold the same layout (docs/format.md), so a mapped file runs in pla
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from instmodel import _kernels, layout
+from instmodel.schema import InstructionModelInfo
 from instmodel.values import Matrix, Vector
 
 
@@ -64,6 +66,15 @@ class PackedWeights:
         table[:whole].reshape(-1, _kernels.PANEL, 1 + cols)[...] = panels.transpose(0, 2, 1)
         table[whole:] = rest.T
         return table[:, 1:].copy(), table[:, 0].copy()
+
+    def fill(self, info: InstructionModelInfo) -> InstructionModelInfo:
+        """Return a copy of a document with these layers as its weights and bias."""
+        layers = [self.unpack(index) for index in range(len(self.shapes))]
+        return dataclasses.replace(
+            info,
+            weights=[weights for weights, _ in layers],
+            bias=[bias for _, bias in layers],
+        )
 
 
 def layer_size(rows: int, cols: int) -> int:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,8 @@ _WORK_OF_A_CHUNK = 200_000_000
 # Rows converted to float32 at a time when the input has another type.
 _ROWS_CONVERTED = 1 << 18
 _MAX_THREADS = 1024
+# Hashing a megabyte takes half a millisecond.
+_BYTES_WORTH_THREADS = 4 << 20
 
 _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()
@@ -182,7 +185,7 @@ def _run(
     tile = engine.tile_samples
     chunk = max(tile, chunk // tile * tile)
     job = _kernels.Job(engine, rows, results, start, chunk)
-    helpers = [_submit(job) for _ in range(min(threads, -(-len(rows) // chunk)) - 1)]
+    helpers = [_submit(job.work) for _ in range(min(threads, -(-len(rows) // chunk)) - 1)]
     try:
         job.work(watch_signals=True)
     finally:
@@ -194,14 +197,47 @@ def _run(
         helper.result()
 
 
-def _submit(job: _kernels.Job) -> Future[None]:
+_T = TypeVar("_T")
+
+
+def map_chunks(function: Callable[[int], _T], starts: Sequence[int], size: int) -> list[_T]:
+    """Return ``[function(start) for start in starts]``, on several threads if `size` is worth it.
+
+    Parameters
+    ----------
+    function : callable
+        Does its work without the GIL.
+    starts : sequence of int
+        Where each chunk of the data starts.
+    size : int
+        Bytes of data.
+    """
+    threads = default_thread_count().threads if size >= _BYTES_WORTH_THREADS else 1
+    results: list[Any] = [None] * len(starts)
+
+    def every_nth(first: int) -> None:
+        for index in range(first, len(starts), threads):
+            results[index] = function(starts[index])
+
+    helpers = [_submit(every_nth, first) for first in range(1, threads)]
+    try:
+        every_nth(0)
+    finally:
+        for helper in helpers:
+            helper.exception()  # waits
+    for helper in helpers:
+        helper.result()
+    return results
+
+
+def _submit(function: Callable[..., None], *arguments: Any) -> Future[None]:
     from concurrent.futures import ThreadPoolExecutor
 
     global _pool
     with _pool_lock:
         if _pool is None:
             _pool = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="instmodel")
-        return _pool.submit(job.work)
+        return _pool.submit(function, *arguments)
 
 
 def _forget_pool() -> None:

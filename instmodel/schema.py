@@ -7,7 +7,9 @@ a model is made of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import io
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
@@ -21,7 +23,12 @@ from instmodel.limits import DEFAULT_LIMITS, Limits
 
 Unknown = Literal["error", "ignore"]
 
+_REQUIRED_KEYS = ("buffer_sizes", "instructions", "weights", "bias")
 _OPTIONAL_KEYS = ("features", "feature_size", "parameters", "maps", "validation_data", "metadata")
+_KEYS = (*_REQUIRED_KEYS, *_OPTIONAL_KEYS)
+
+# The ending by which `InstructionModelInfo.save` knows that a binary file is wanted.
+BINARY_SUFFIX = ".instmodel"
 
 
 @dataclass(eq=False)
@@ -73,6 +80,8 @@ class InstructionModelInfo:
     validation_data : ValidationData, optional
     metadata : optional
         Anything that JSON can hold; carried along, never interpreted.
+    allow_non_finite : bool
+        Let weights, bias, parameters and maps hold NaN and infinities; only binary files can.
 
     Raises
     ------
@@ -90,6 +99,7 @@ class InstructionModelInfo:
     maps: list[dict[int, values.Vector]] = field(default_factory=list)
     validation_data: ValidationData | None = None
     metadata: Any = None
+    allow_non_finite: bool = False
 
     def __post_init__(self) -> None:
         if self.features is not None:
@@ -101,14 +111,15 @@ class InstructionModelInfo:
         for index, item in enumerate(self.instructions):
             if not isinstance(item, Instruction) or item.TYPE not in INSTRUCTIONS:
                 raise values.wrong_type(item, f"instructions[{index}]", "an instruction")
+        finite = not self.allow_non_finite
         self.weights = [
-            values.matrix(item, f"weights[{i}]")
+            values.matrix(item, f"weights[{i}]", finite=finite)
             for i, item in enumerate(values.sequence(self.weights, "weights", "matrices"))
         ]
-        self.bias = _vectors(self.bias, "bias")
-        self.parameters = _vectors(self.parameters, "parameters")
+        self.bias = _vectors(self.bias, "bias", finite=finite)
+        self.parameters = _vectors(self.parameters, "parameters", finite=finite)
         self.maps = [
-            values.embedding(item, f"maps[{i}]")
+            values.embedding(item, f"maps[{i}]", finite=finite)
             for i, item in enumerate(values.sequence(self.maps, "maps", "maps"))
         ]
         data = self.validation_data
@@ -124,6 +135,7 @@ class InstructionModelInfo:
         *,
         unknown: Unknown = "error",
         limits: Limits = DEFAULT_LIMITS,
+        allow_non_finite: bool = False,
     ) -> InstructionModelInfo:
         """Read the JSON form of a document.
 
@@ -135,6 +147,8 @@ class InstructionModelInfo:
             What to do with a key that the format does not know.
         limits : Limits
             Sizes beyond which nothing is allocated.
+        allow_non_finite : bool
+            Accept NaN and infinities among weights, bias, parameters and maps.
 
         Raises
         ------
@@ -148,12 +162,11 @@ class InstructionModelInfo:
                 expected="an object",
                 actual=values.describe(document),
             )
-        known = [item.name for item in fields(cls)]
-        present = _known_only(document, known, "", unknown)
+        present = values.known_only(document, _KEYS, "", unknown)
         for key in _OPTIONAL_KEYS:
             if present.get(key, MISSING) is None:
                 del present[key]
-        for key in ("buffer_sizes", "instructions", "weights", "bias"):
+        for key in _REQUIRED_KEYS:
             if key not in present:
                 raise DocumentError("missing_field", "a required key is missing", field=key)
         limits.check_weight_count(_count(present["weights"], 2) + _count(present["bias"], 1))
@@ -163,7 +176,7 @@ class InstructionModelInfo:
         ]
         if "validation_data" in present:
             present["validation_data"] = _validation_data(present["validation_data"], unknown)
-        return cls(**present)
+        return cls(**present, allow_non_finite=allow_non_finite)
 
     @classmethod
     def from_json(
@@ -186,9 +199,29 @@ class InstructionModelInfo:
         unknown: Unknown = "error",
         limits: Limits = DEFAULT_LIMITS,
     ) -> InstructionModelInfo:
-        """Read a model file. See `from_dict` for the parameters and errors."""
-        with open(path, "rb") as file:
-            return cls.from_json(file.read(), unknown=unknown, limits=limits)
+        """Read a model file, JSON or binary by its content.
+
+        See `from_dict` for the parameters and errors.
+        """
+        from instmodel import formats
+
+        return formats.load(path, unknown=unknown, limits=limits)
+
+    @classmethod
+    def from_bytes(
+        cls,
+        data: bytes,
+        *,
+        unknown: Unknown = "error",
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> InstructionModelInfo:
+        """Read the bytes of a model file, JSON or binary by their content.
+
+        See `from_dict` for the parameters and errors.
+        """
+        from instmodel import formats
+
+        return formats.from_bytes(data, unknown=unknown, limits=limits)
 
     @classmethod
     def from_logistic_regression_model(
@@ -203,13 +236,7 @@ class InstructionModelInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form; `from_dict` of it gives an equal document, to the bit."""
-        document: dict[str, Any] = {}
-        if self.features is not None:
-            document["features"] = list(self.features)
-        if self.feature_size is not None:
-            document["feature_size"] = self.feature_size
-        document["buffer_sizes"] = list(self.buffer_sizes)
-        document["instructions"] = [_instruction_dict(item) for item in self.instructions]
+        document = self.structure()
         document["weights"] = [item.tolist() for item in self.weights]
         document["bias"] = [item.tolist() for item in self.bias]
         if self.parameters:
@@ -224,19 +251,59 @@ class InstructionModelInfo:
             document["metadata"] = self.metadata
         return document
 
+    def structure(self) -> dict[str, Any]:
+        """Return the JSON form of features, buffers and instructions alone."""
+        document: dict[str, Any] = {}
+        if self.features is not None:
+            document["features"] = list(self.features)
+        if self.feature_size is not None:
+            document["feature_size"] = self.feature_size
+        document["buffer_sizes"] = list(self.buffer_sizes)
+        document["instructions"] = [_instruction_dict(item) for item in self.instructions]
+        return document
+
     def to_json(self) -> str:
-        """Return the document as JSON text."""
+        """Return the document as JSON text.
+
+        Raises
+        ------
+        DocumentError
+            JSON cannot hold it: NaN, infinities, half a surrogate pair, foreign metadata.
+        """
         from instmodel.formats import json_text
 
         return json_text.format_document(self.to_dict())
 
-    def save(self, path: Any) -> None:
-        """Write the document as a JSON file, completely or not at all."""
-        from instmodel.atomic import replacing
+    def to_bytes(self) -> bytes:
+        """Return the bytes of the document's binary file."""
+        from instmodel.formats import binary
 
-        text = self.to_json()
-        with replacing(path) as file:
-            file.write(text.encode())
+        file = io.BytesIO()
+        binary.write(self, file)
+        return file.getvalue()
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the content, hexadecimal: the same for both formats."""
+        from instmodel.formats import binary
+
+        return binary.digest(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a model file, completely or not at all.
+
+        A name that ends in ``.instmodel`` gives a binary file, any other a JSON file. The file is
+        written beside its place, synced, and moved there.
+
+        Raises
+        ------
+        DocumentError
+            The format cannot hold the document.
+        OSError
+            The file cannot be written; what was there before still is.
+        """
+        from instmodel import formats
+
+        formats.save(self, path)
 
 
 # ------------------------------------------------------------------------------ parts of a document
@@ -255,25 +322,6 @@ def _names(items: Any) -> list[str]:
         if not isinstance(name, str):
             raise values.wrong_type(name, f"features[{index}]", "a name")
     return [str(name) for name in names]
-
-
-def _known_only(
-    given: Mapping[str, Any], known: Iterable[str], place: str, unknown: Unknown
-) -> dict[str, Any]:
-    if unknown not in ("error", "ignore"):
-        raise DocumentError(
-            "invalid_type", "no such policy", field="unknown", expected="'error' or 'ignore'"
-        )
-    known = list(known)
-    for key in given:
-        if key not in known and unknown == "error":
-            name = key if isinstance(key, str) else repr(key)
-            raise DocumentError(
-                "unknown_field",
-                f"unknown key {values.describe(key)}{values.hint(name, known)}",
-                field=f"{place}.{name}" if place else name,
-            )
-    return {key: given[key] for key in known if key in given}
 
 
 def _count(items: Any, depth: int) -> int:
@@ -305,7 +353,7 @@ def _instruction(item: Any, index: int, unknown: Unknown) -> Instruction:
         )
     try:
         known = {part.name: part for part in fields(kind)}
-        given = _known_only(item, ["type", *known], "", unknown)
+        given = values.known_only(item, ["type", *known], "", unknown)
         del given["type"]
         for key, part in known.items():
             if key not in given and part.default is MISSING:
@@ -331,7 +379,7 @@ def _validation_data(data: Any, unknown: Unknown) -> ValidationData:
     if not isinstance(data, Mapping):
         raise values.wrong_type(data, "validation_data", "an object")
     keys = ("inputs", "expected_outputs")
-    given = _known_only(data, keys, "validation_data", unknown)
+    given = values.known_only(data, keys, "validation_data", unknown)
     for key in keys:
         if key not in given:
             raise DocumentError(

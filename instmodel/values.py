@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel import _kernels
 from instmodel.activations import Activation
 from instmodel.errors import DocumentError, StructureError
 
@@ -57,6 +58,32 @@ def wrong_type(value: Any, field: str, expected: str) -> DocumentError:
     return DocumentError(
         "invalid_type", "wrong type", field=field, expected=expected, actual=describe(value)
     )
+
+
+def known_only(
+    given: Mapping[str, Any], known: Iterable[str], place: str, unknown: str
+) -> dict[str, Any]:
+    """Return the known keys of an object, in their own order.
+
+    Raises
+    ------
+    DocumentError
+        ``unknown_field`` with the closest known key, unless `unknown` is ``"ignore"``.
+    """
+    if unknown not in ("error", "ignore"):
+        raise DocumentError(
+            "invalid_type", "no such policy", field="unknown", expected="'error' or 'ignore'"
+        )
+    known = list(known)
+    for key in given:
+        if key not in known and unknown == "error":
+            name = key if isinstance(key, str) else repr(key)
+            raise DocumentError(
+                "unknown_field",
+                f"unknown key {describe(key)}{hint(name, known)}",
+                field=f"{place}.{name}" if place else name,
+            )
+    return {key: given[key] for key in known if key in given}
 
 
 def integer(value: Any, field: str) -> int:
@@ -139,13 +166,16 @@ def vector(value: Any, field: str, *, finite: bool = True) -> Vector:
     return _float32(array, field, finite)
 
 
-def matrix(value: Any, field: str) -> Matrix:
+def matrix(value: Any, field: str, *, finite: bool = True) -> Matrix:
     """Return a list of rows or a 2-D array as a C-ordered float32 matrix, (rows, cols)."""
     if isinstance(value, np.ndarray) and value.dtype != object:
         if value.ndim != 2:
             raise wrong_type(value, field, "a matrix")
-        return _float32(value, field, finite=True)
-    rows = [vector(row, f"{field}[{i}]") for i, row in enumerate(sequence(value, field, "rows"))]
+        return _float32(value, field, finite)
+    rows = [
+        vector(row, f"{field}[{i}]", finite=finite)
+        for i, row in enumerate(sequence(value, field, "rows"))
+    ]
     for i, row in enumerate(rows):
         if len(row) != len(rows[0]):
             raise StructureError(
@@ -158,7 +188,7 @@ def matrix(value: Any, field: str) -> Matrix:
     return np.stack(rows) if rows else np.empty((0, 0), np.float32)
 
 
-def embedding(value: Any, field: str) -> dict[int, Vector]:
+def embedding(value: Any, field: str, *, finite: bool = True) -> dict[int, Vector]:
     """Return an embedding table, {int32: float32 vector}, from int or decimal string keys."""
     if not isinstance(value, Mapping):
         raise wrong_type(value, field, "an object of int32 keys")
@@ -169,7 +199,7 @@ def embedding(value: Any, field: str) -> dict[int, Vector]:
             raise DocumentError(
                 "duplicate_key", "the same key twice", field=f"{field}[{key!r}]", actual=number
             )
-        table[number] = vector(values, f"{field}[{key!r}]")
+        table[number] = vector(values, f"{field}[{key!r}]", finite=finite)
     return table
 
 
@@ -215,7 +245,7 @@ def _float32(array: NDArray[Any], field: str, finite: bool) -> NDArray[np.float3
         )
     with np.errstate(over="ignore"):  # what overflows float32 is reported just below
         result = np.array(array, dtype=np.float32, order="C")
-    if finite and not np.isfinite(result).all():
+    if finite and not _kernels.all_finite(result.reshape(-1)):
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(result))[0])
         raise DocumentError(
             "non_finite_value",

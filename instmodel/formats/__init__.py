@@ -1,1 +1,56 @@
-"""File formats of a model document."""
+"""File formats of a model document, told apart by content."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from instmodel.atomic import replacing
+from instmodel.formats import binary, json_text
+from instmodel.limits import Limits
+from instmodel.schema import BINARY_SUFFIX, InstructionModelInfo, Unknown
+
+
+def load(path: Any, *, unknown: Unknown, limits: Limits) -> InstructionModelInfo:
+    """Read a document from a file; see `InstructionModelInfo.load`."""
+    found = open_model(path, mmap=False, unknown=unknown, limits=limits)
+    return _document(found)
+
+
+def from_bytes(data: bytes, *, unknown: Unknown, limits: Limits) -> InstructionModelInfo:
+    """Read a document from the bytes of a file; see `InstructionModelInfo.from_bytes`."""
+    if bytes(data[: len(binary.MAGIC)]) == binary.MAGIC:
+        return _document(binary.read_bytes(bytes(data), unknown=unknown, limits=limits))
+    return InstructionModelInfo.from_json(data, unknown=unknown, limits=limits)
+
+
+def open_model(
+    path: Any, *, mmap: bool, unknown: Unknown, limits: Limits
+) -> InstructionModelInfo | binary.BinaryModel:
+    """Read a file as it is: a document, or a binary model with its weights still packed."""
+    with open(path, "rb") as file:
+        start = file.read(len(binary.MAGIC))
+        file.seek(0)
+        if start == binary.MAGIC:
+            return binary.read(file, mmap=mmap, unknown=unknown, limits=limits)
+        return InstructionModelInfo.from_json(file.read(), unknown=unknown, limits=limits)
+
+
+def save(info: InstructionModelInfo, path: str | os.PathLike[str]) -> None:
+    """Write a file; see `InstructionModelInfo.save`."""
+    if os.fspath(path).endswith(BINARY_SUFFIX):
+        with replacing(path) as file:
+            binary.write(info, file)
+    else:
+        text = info.to_json().encode()
+        with replacing(path) as file:
+            file.write(text)
+
+
+def _document(found: InstructionModelInfo | binary.BinaryModel) -> InstructionModelInfo:
+    if isinstance(found, InstructionModelInfo):
+        return found
+    return found.packed.fill(found.info)
+
+
+__all__ = ["binary", "from_bytes", "json_text", "load", "open_model", "save"]

@@ -34,7 +34,7 @@ def parse(text: str | bytes) -> Any:
             "invalid_type", "not a JSON text", expected="str or bytes", actual=type(text).__name__
         )
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        value = json.loads(text, object_pairs_hook=unique_keys, parse_constant=_constant)
     except json.JSONDecodeError as error:
         raise DocumentError(
             "invalid_document",
@@ -51,10 +51,16 @@ def parse(text: str | bytes) -> Any:
     return value
 
 
-def format_document(document: Any) -> str:
+def format_document(document: Any, *, sort_keys: bool = False) -> str:
     """Return a document as JSON text; floats are written so that they read back to the bit."""
     try:
-        text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(
+            document,
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
+            sort_keys=sort_keys,
+        )
         text.encode()  # half a surrogate pair is no text
         return text
     except (TypeError, ValueError, RecursionError) as error:
@@ -90,7 +96,8 @@ def _too_deep() -> DocumentError:
     )
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its pairs, and refuse a key that comes twice."""
     result = dict(pairs)
     if len(result) != len(pairs):
         seen: set[str] = set()
