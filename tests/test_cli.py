@@ -202,6 +202,23 @@ def test_what_an_unneeded_column_holds_does_not_matter():
     assert Path("out.csv").read_text() == "score\n1.0\n2.0\n"
 
 
+def test_a_quoted_line_break_never_makes_two_rows():
+    model = write("m.json", json.dumps(identity(["x"], 1)))
+    write("t.csv", 'note,x\n"looks like a row,2\n",5\n')
+    assert main(["score", model, "t.csv", "-o", "out.csv"]) == 0
+    assert Path("out.csv").read_text() == "score\n5.0\n"
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t"])
+def test_a_blank_line_is_no_row_in_a_single_column_either(capsys, blank):
+    model = write("m.json", json.dumps(identity(["x"], 1)))
+    write("t.csv", f"x\n1\n{blank}\n2\n")
+    assert "line 3 is blank" in fails(capsys, "score", model, "t.csv", "-o", "out.csv")
+    write("t.csv", f"x\n1\n{blank}\n{blank}")
+    assert main(["score", model, "t.csv", "-o", "out.csv"]) == 0
+    assert Path("out.csv").read_text() == "score\n1.0\n"
+
+
 def test_no_rows_give_no_scores(unnamed):
     write("t.csv", "a,b,c\n")
     np.save("t.npy", np.zeros((0, 3)))
