@@ -13,7 +13,7 @@ from documents import build, dense, everything, network
 
 import instmodel as im
 from instmodel import parallel
-from instmodel.formats import binary
+from instmodel.formats import binary_reader
 
 PREFIX = struct.Struct("<8sIIQQ32s")
 
@@ -311,7 +311,7 @@ def test_what_the_format_cannot_hold_is_refused_before_a_file_is_touched(tmp_pat
 def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "m.instmodel"
     info_of(everything()).save(path)
-    original = binary._read_head
+    original = binary_reader._read_head
 
     def shrink(take, size, limits):
         result = original(take, size, limits)
@@ -319,7 +319,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path, monkeypatch):
             file.truncate(size - 4)
         return result
 
-    monkeypatch.setattr(binary, "_read_head", shrink)
+    monkeypatch.setattr(binary_reader, "_read_head", shrink)
     with pytest.raises(im.InstModelError) as caught:
         im.load(path)
     assert caught.value.code == "invalid_document"

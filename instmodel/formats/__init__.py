@@ -6,7 +6,8 @@ import os
 from typing import Any
 
 from instmodel.atomic import replacing
-from instmodel.formats import binary, json_text
+from instmodel.formats import binary, binary_reader
+from instmodel.formats.binary_reader import BinaryModel
 from instmodel.limits import Limits
 from instmodel.schema import BINARY_SUFFIX, InstructionModelInfo, Unknown
 
@@ -20,19 +21,19 @@ def load(path: Any, *, unknown: Unknown, limits: Limits) -> InstructionModelInfo
 def from_bytes(data: bytes, *, unknown: Unknown, limits: Limits) -> InstructionModelInfo:
     """Read a document from the bytes of a file; see `InstructionModelInfo.from_bytes`."""
     if bytes(data[: len(binary.MAGIC)]) == binary.MAGIC:
-        return _document(binary.read_bytes(bytes(data), unknown=unknown, limits=limits))
+        return _document(binary_reader.read_bytes(bytes(data), unknown=unknown, limits=limits))
     return InstructionModelInfo.from_json(data, unknown=unknown, limits=limits)
 
 
 def open_model(
     path: Any, *, mmap: bool, unknown: Unknown, limits: Limits
-) -> InstructionModelInfo | binary.BinaryModel:
+) -> InstructionModelInfo | BinaryModel:
     """Read a file as it is: a document, or a binary model with its weights still packed."""
     with open(path, "rb") as file:
         start = file.read(len(binary.MAGIC))
         file.seek(0)
         if start == binary.MAGIC:
-            return binary.read(file, mmap=mmap, unknown=unknown, limits=limits)
+            return binary_reader.read(file, mmap=mmap, unknown=unknown, limits=limits)
         return InstructionModelInfo.from_json(file.read(), unknown=unknown, limits=limits)
 
 
@@ -47,10 +48,7 @@ def save(info: InstructionModelInfo, path: str | os.PathLike[str]) -> None:
             file.write(text)
 
 
-def _document(found: InstructionModelInfo | binary.BinaryModel) -> InstructionModelInfo:
+def _document(found: InstructionModelInfo | BinaryModel) -> InstructionModelInfo:
     if isinstance(found, InstructionModelInfo):
         return found
     return found.packed.fill(found.info)
-
-
-__all__ = ["binary", "from_bytes", "json_text", "load", "open_model", "save"]
