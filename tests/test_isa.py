@@ -52,8 +52,8 @@ def compared(tmp_path_factory):
     return path, digest(documents)
 
 
-def run(isa, *arguments):
-    environment = {**os.environ, "INSTMODEL_ISA": isa}
+def run(isa, *arguments, **variables):
+    environment = {**os.environ, "INSTMODEL_ISA": isa, **variables}
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=250, check=False
@@ -68,6 +68,15 @@ def test_every_instruction_set_gives_the_same_bits(isa, compared):
     result = run(isa, HERE / "digest.py", path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.split() == [isa, expected]
+
+
+def test_generic_without_hardware_fma_gives_the_same_bits(compared):
+    # glibc chooses its fmaf by the CPU; told that there is no FMA, it computes it in software.
+    path, expected = compared
+    tunables = "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2"
+    result = run("generic", HERE / "digest.py", path, GLIBC_TUNABLES=tunables)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == ["generic", expected]
 
 
 def test_generic_is_always_there():

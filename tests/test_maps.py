@@ -75,6 +75,36 @@ def test_lookup(name, size):
         np.testing.assert_array_equal(model.predict(row), want)
 
 
+def test_keys_chosen_to_collide_are_found_like_others():
+    # Multiplicative hashing spreads by the high bits of key · 2^32/golden ratio; whoever knows that
+    # can choose keys that all fall on one place. Built and looked up one after the other, they
+    # would take n² steps: with these 300,000, longer than the time limit of a test allows.
+    inverse = pow(2654435769, -1, 2**32)
+    keys = [(p * inverse + 2**31) % 2**32 - 2**31 for p in range(1, 300_001)]
+    step = {
+        "type": "MAP_TRANSFORM",
+        "input": 0,
+        "output": 1,
+        "internal_input_index": 0,
+        "internal_output_index": 0,
+        "map": 0,
+        "size": 1,
+        "default": [-1.0],
+    }
+    rows = np.arange(len(keys), dtype=np.float32)[:, None]
+    info = im.InstructionModelInfo(
+        feature_size=1,
+        buffer_sizes=[1, 1],
+        instructions=[im.MapTransform(**{k: v for k, v in step.items() if k != "type"})],
+        maps=[dict(zip(keys, rows, strict=True))],
+    )
+    model = im.InstructionModel(info)
+    asked = [i for i, key in enumerate(keys) if int(np.float32(key)) == key]
+    assert len(asked) > 500
+    got = model.predict(np.array(keys, np.float32)[asked, None])
+    np.testing.assert_array_equal(got, rows[asked])
+
+
 def test_two_instructions_share_a_table():
     step = {
         "type": "MAP_TRANSFORM",
