@@ -1,0 +1,144 @@
+/* kernel_digests.c: run every kernel of every instruction set that this build and this CPU have, on
+ * the same pseudo-random numbers, and print one digest for each kernel and tile width.
+ *
+ * tests/test_cross.py compiles it for this machine and for 64-bit Arm, and compares the lines.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fpmode.h"
+#include "kernels.h"
+
+enum { SIZE = 37, COLS = 301, WIDE = 48 }; /* WIDE is a multiple of every vector width */
+
+static uint32_t state;
+
+static uint32_t next(void)
+{
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return state;
+}
+
+/* Mostly numbers between -8 and 8; every 32nd is whatever float32 can hold, NaN and infinity too. */
+static float number(void)
+{
+    uint32_t bits = next();
+    if (next() % 32 == 0) {
+        float any;
+        memcpy(&any, &bits, sizeof any);
+        return any;
+    }
+    return ((float)(bits >> 8) - 8388608.0f) / 1048576.0f;
+}
+
+static float *numbers(size_t n)
+{
+    float *x = malloc(n * sizeof *x);
+    for (size_t i = 0; i < n; i++) {
+        x[i] = number();
+    }
+    return x;
+}
+
+static void show(const char *kernel, int64_t T, float *x, int64_t n, const im_kernels *k)
+{
+    uint32_t hash = 2166136261u;
+    k->canonical(x, n);
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        hash = (hash ^ bits) * 16777619u;
+    }
+    printf("%s T=%d %08x\n", kernel, (int)T, hash);
+}
+
+/* Everything for one tile width; the numbers are the same for every instruction set. */
+static void run(const im_kernels *k, int64_t T)
+{
+    state = 2463534242u;
+    const int64_t n = SIZE * T;
+    float *rows = numbers(T * COLS);
+    float *panels = numbers(SIZE * (1 + COLS));
+    float *parameters = numbers(2 * SIZE);
+    float *tile = numbers(COLS * T);
+    float *out = numbers(n);
+    float *other = numbers(n);
+
+    k->load_tile(rows, COLS, T, COLS, tile, T);
+    show("load_tile", T, tile, COLS * T, k);
+    k->load_tile(rows, COLS, T, COLS, tile, T);
+    k->dense(tile, panels, out, COLS, SIZE, T, 0);
+    show("dense", T, out, n, k);
+    k->dense(tile, panels, out, COLS, SIZE, T, 1);
+    show("dense relu", T, out, n, k);
+    for (int activation = IM_RELU; activation <= IM_SIGN; activation++) {
+        char name[32];
+        snprintf(name, sizeof name, "activation %d", activation);
+        memcpy(out, tile, (size_t)n * sizeof *out);
+        if (activation == IM_SOFTMAX) {
+            k->softmax(out, SIZE, T);
+        } else {
+            k->activate(out, (size_t)n, activation);
+        }
+        show(name, T, out, n, k);
+    }
+    k->flush(parameters, 2 * SIZE);
+    memcpy(out, tile, (size_t)n * sizeof *out);
+    k->add_parameters(out, parameters, SIZE, T);
+    show("add_parameters", T, out, n, k);
+    k->mul_parameters(out, parameters, SIZE, T);
+    show("mul_parameters", T, out, n, k);
+    memcpy(out, tile, (size_t)n * sizeof *out);
+    k->clip(out, parameters, parameters + SIZE, SIZE, T);
+    show("clip", T, out, n, k);
+    const int64_t offsets[3] = {0, SIZE, 2 * SIZE};
+    k->add_buffers(tile, offsets, 3, out, SIZE, T);
+    show("add_buffers", T, out, n, k);
+    k->mul_buffers(tile, offsets, 3, out, SIZE, T);
+    show("mul_buffers", T, out, n, k);
+    k->add_heads(tile, tile + n, out, SIZE, 1, T);
+    show("add_heads", T, out, n, k);
+    k->mul_heads(tile, tile + n, out, SIZE - 1, 9, T);
+    show("mul_heads", T, out, (SIZE - 1) * T, k);
+    const int64_t indexes[4] = {36, 0, 0, 7};
+    k->copy_masked(tile, indexes, 4, out, T);
+    show("copy_masked", T, out, 4 * T, k);
+    k->reduce_sum(tile, out, SIZE, T);
+    show("reduce_sum", T, out, T, k);
+    int32_t index[17];
+    for (int i = 0; i < 17; i++) {
+        index[i] = i % 3 ? i : -1;
+    }
+    const im_map map = {-8, 17, index, NULL, 0, panels};
+    k->flush(panels, 17 * 2);
+    k->map_transform(&map, parameters, tile, out, 2, T);
+    show("map_transform", T, out, 2 * T, k);
+    k->store_tile(tile, T, T, SIZE, other);
+    show("store_tile", T, other, n, k);
+
+    free(rows);
+    free(panels);
+    free(parameters);
+    free(tile);
+    free(out);
+    free(other);
+}
+
+int main(void)
+{
+    const im_kernels *const *tables = im_available_kernels();
+    for (; *tables; tables++) {
+        const uint64_t mode = im_fp_enter();
+        printf("# %s\n", (*tables)->name);
+        run(*tables, 1);
+        run(*tables, WIDE);
+        im_fp_leave(mode);
+        if (im_fp_read() != mode) {
+            printf("the floating-point mode did not come back\n");
+        }
+    }
+    return 0;
+}
