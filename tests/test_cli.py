@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import documents
 import numpy as np
 import pytest
 from hypothesis import given
@@ -697,6 +698,27 @@ def test_inspect_as_json(capsys):
     assert facts["execution_graph"]["roots"] == [0]
     assert facts["execution_graph"]["children"] == [[1], [2], [3], [4], []]
     assert facts["counts"]["weights"] == 30 * 16 + 16 * 8 + 8
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_inspect_shows_every_kind_of_instruction(capsys, options):
+    document = documents.everything()
+    assert main(["inspect", write("m.json", json.dumps(document)), *options]) == 0
+    said = capsys.readouterr().out
+    for item in document["instructions"]:
+        assert item["type"] in said
+    if options:
+        assert json.loads(said)["instructions"][7]["default"] == [0.5, -0.5]
+
+
+def test_binary_models_are_as_good_as_json(capsys):
+    info = im.InstructionModelInfo.load(EXAMPLES / "digits_softmax.json")
+    info.save("m.instmodel")
+    for model, out in ((EXAMPLES / "digits_softmax.json", "a.csv"), ("m.instmodel", "b.csv")):
+        assert main(["score", str(model), str(EXAMPLES / "digits.csv"), "-o", out]) == 0
+    assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
+    assert main(["verify", "m.instmodel"]) == 0
+    assert main(["inspect", "m.instmodel", "--json"]) == 0
 
 
 def test_inspect_works_on_a_model_that_fails_its_validation(capsys):
