@@ -33,7 +33,7 @@
 #include "activations.h"
 #include "dense.h"
 #include "elementwise.h"
-#include "lookup.h"
+#include "embedding.h"
 #include "reduce.h"
 #include "tile.h"
 

@@ -58,16 +58,4 @@ static inline int64_t im_lookup(const im_map *map, float value)
     }
 }
 
-static inline void map_transform(const im_map *map, const float *missing, const float *keys,
-                                 float *out, int64_t size, int64_t T)
-{
-    for (int64_t s = 0; s < T; s++) {
-        const int64_t row = im_lookup(map, keys[s]);
-        const float *value = row < 0 ? missing : map->values + row * size;
-        for (int64_t f = 0; f < size; f++) {
-            out[f * T + s] = value[f];
-        }
-    }
-}
-
 #endif
