@@ -55,6 +55,8 @@ def digest(info: InstructionModelInfo) -> str:
 def _encode(info: InstructionModelInfo) -> tuple[bytes, list[Bytes]]:
     """Return all bytes up to the data, with no digest yet, and the pieces of the data."""
     packed = PackedWeights.pack(info.weights, info.bias)
+    for shape in packed.shapes:
+        check_shape(shape, "weights")
     section = _Section(packed)
     header = info.structure()
     header["dense"] = [list(shape) for shape in packed.shapes]
@@ -115,7 +117,20 @@ def _encode_map(table: dict[int, values.Vector], section: _Section) -> dict[str,
 def _rectangle(rows: list[values.Vector], name: str) -> NDArray[np.float32]:
     if len({len(row) for row in rows}) > 1:
         raise DocumentError("invalid_type", "a binary file needs rows of one length", field=name)
-    return np.stack(rows) if rows else np.empty((0, 0), np.float32)
+    table = np.stack(rows) if rows else np.empty((0, 0), np.float32)
+    check_shape(table.shape, name)
+    return table
+
+
+def check_shape(shape: tuple[int, ...], name: str) -> None:
+    """Refuse rows without values: any number of them would weigh nothing in the file."""
+    if 0 in shape and any(shape):
+        raise DocumentError(
+            "invalid_document",
+            "a tensor has either values or only sizes of 0",
+            field=name,
+            actual=list(shape),
+        )
 
 
 def head_digest(head: bytes, chunks: Iterator[bytes]) -> bytes:

@@ -30,6 +30,7 @@ from instmodel.formats.binary import (
     PREFIX,
     VERSION,
     Bytes,
+    check_shape,
     head_digest,
     stored_digest,
 )
@@ -413,6 +414,7 @@ def _sizes(item: Any, name: str, dimensions: int) -> tuple[int, ...]:
             expected=f"{dimensions} sizes ≥ 0",
             actual=list(sizes[:4]),
         )
+    check_shape(sizes, name)
     return sizes
 
 

@@ -14,8 +14,10 @@ from instmodel.errors import DocumentError, InstModelError
 
 MAX_DEPTH = 32
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Possessive: the engine keeps no way back, which would take a hundred bytes for each character.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _NOT_BRACKETS = re.compile(r"[^\[\]{}]+")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _EMPTY_PAIR = re.compile(r"\[\]|\{\}")
 
 
@@ -48,6 +50,7 @@ def parse(text: str | bytes) -> Any:
     except RecursionError:
         raise _too_deep() from None
     _check_depth(text)
+    _check_pairs(text, value)
     return value
 
 
@@ -88,6 +91,17 @@ def _check_depth(text: str) -> None:
         brackets = _EMPTY_PAIR.sub("", brackets)
     if brackets:
         raise _too_deep()
+
+
+def _check_pairs(text: str, value: Any) -> None:
+    """Refuse half a surrogate pair: it is no text, and no file could hold the document again."""
+    try:
+        if not text.isascii():
+            text.encode()  # a str may hold one as it is
+        if "\\u" in text and _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise DocumentError("invalid_document", "half a surrogate pair in a text") from None
 
 
 def _too_deep() -> DocumentError:
