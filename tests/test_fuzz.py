@@ -146,7 +146,7 @@ HEADER = {
 DATA = np.array([0.5, 1.0, -2.0], "<f4").tobytes()
 
 
-@pytest.mark.parametrize("n", [3, 2**20, 2**40, 2**62, 2**63 - 1, 2**64 - 1])
+@pytest.mark.parametrize("n", [5, 2**20, 2**40, 2**62, 2**63 - 1, 2**64 - 1])
 @pytest.mark.parametrize(
     "change",
     [

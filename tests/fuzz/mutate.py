@@ -220,7 +220,7 @@ def _edit_structure(rng, document, tensors):
         copy["buffer_sizes"] = grown
         steps.append({"type": "COPY_MASKED", "input": rng.randrange(sizes), "output": sizes})
         steps[-1]["indexes"] = [rng.randrange(3) for _ in range(rng.randrange(1 + grown[-1]))]
-    elif copy[tensors]:
+    elif copy.get(tensors):
         # The same layer once more: sizes that fit where sizes of this layer fit.
         steps.append(dict(rng.choice(steps)))
     return copy
