@@ -18,6 +18,9 @@ from setuptools.command.build_ext import build_ext
 
 CSRC = Path("instmodel", "csrc")
 
+# A slower module that checks every index of an array, for tests/fuzz/run.sh.
+CHECKED = os.environ.get("INSTMODEL_CHECKED") == "1"
+
 # No contraction and no fast-math anywhere: the bit promise (docs/numerics.md) rests on it.
 COMMON_FLAGS = ["-O3", "-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
 ISA_FLAGS = {
@@ -59,6 +62,10 @@ class BuildKernels(build_ext):
         if gnu:
             ext.extra_compile_args += ["-O2", "-std=c11", "-ffp-contract=off"]
         super().build_extension(ext)
+        if not self.inplace:
+            # Python started in the root of the repository imports the source folder, also after
+            # `pip install .`: the module must be there, too.
+            self.copy_file(self.get_ext_fullpath(ext.name), "instmodel")
 
 
 kernels = Extension(
@@ -76,9 +83,9 @@ setup(
         build_dir="build/cython",
         compiler_directives={
             "language_level": 3,
-            "boundscheck": False,
-            "wraparound": False,
-            "initializedcheck": False,
+            "boundscheck": CHECKED,
+            "wraparound": CHECKED,
+            "initializedcheck": CHECKED,
             "cdivision": True,
             "embedsignature": True,
         },

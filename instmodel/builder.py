@@ -10,6 +10,7 @@ B. `ModelBuilder.build` decides the buffers: an in-place instruction takes over 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -252,7 +253,12 @@ class ModelBuilder:
         """
         self._own(output)
         if output.number in self._inputs:
-            output = self.copy(output)
+            scratch = copy.copy(self)
+            scratch._steps, scratch._sizes = list(self._steps), list(self._sizes)
+            own = BufferHandle(scratch, output.number, output.size)
+            return scratch.build(
+                output=scratch.copy(own), validation_data=validation_data, metadata=metadata
+            )
         sizes = [self._sizes[number] for number in self._inputs]
         buffers = {number: place for place, number in enumerate(self._inputs)}
         last_use = {value: at for at, step in enumerate(self._steps) for value in step.inputs}
