@@ -1,4 +1,4 @@
-"""The command line: ``instmodel demo``, ``score``, ``inspect`` and ``verify``.
+"""The command line: ``instmodel demo``, ``score``, ``inspect``, ``verify`` and ``convert``.
 
 Exit codes: 0 success; 1 `verify` found a difference; 2 any error, told in one line on stderr;
 130 interrupted; 141 the reader of the output went away.
@@ -29,6 +29,7 @@ from instmodel.errors import InputError
 from instmodel.features import parse_feature_names
 from instmodel.inspection import build_unvalidated, model_facts
 from instmodel.model import VALIDATION_ATOL
+from instmodel.schema import BINARY_SUFFIX
 from instmodel.tables.columns import column_names
 from instmodel.tables.files import make_writer, open_reader, suffix
 
@@ -195,6 +196,10 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = command("verify", _verify, "Run a model's validation data; exit code 0 same, 1 not.")
     verify.add_argument("model", metavar="MODEL")
+
+    convert = command("convert", _convert, "Write a model in the other format, to the bit.")
+    convert.add_argument("source", metavar="SOURCE", help="a model file of either format")
+    convert.add_argument("target", metavar="TARGET", help="a name in .json or .instmodel")
     return parser
 
 
@@ -269,6 +274,7 @@ def _inspect(args: argparse.Namespace) -> int:
         return OK
     counts, graph = facts["counts"], facts["execution_graph"]
     print(printable(args.model))
+    print(f"  digest            {facts['digest']}")
     print(f"  inputs            {facts['feature_size']}")
     print(f"  outputs           {facts['output_size']}")
     print(f"  weights, biases   {counts['weights']}, {counts['biases']}")
@@ -311,6 +317,21 @@ def _one_line(fields: dict[str, Any]) -> str:
 def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     print(f"\n{title}")
     print(table(columns, rows, styled=sys.stdout.isatty()) if rows else "(not named)\n", end="")
+
+
+# ----------------------------------------------------------------------------------------- convert
+
+
+def _convert(args: argparse.Namespace) -> int:
+    if Path(args.target).suffix not in (".json", BINARY_SUFFIX):
+        raise InputError(
+            "invalid_document", f"{args.target}: the name must end in .json or {BINARY_SUFFIX}"
+        )
+    info = im.InstructionModelInfo.load(args.source)
+    im.InstructionModel(info)  # what breaks a rule is not passed on
+    info.save(args.target)
+    print(f"{printable(args.target)}: {info.digest()}")
+    return OK
 
 
 # -------------------------------------------------------------------------------------------- demo

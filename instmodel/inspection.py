@@ -37,6 +37,7 @@ def model_facts(info: InstructionModelInfo) -> dict[str, Any]:
     roles = [["input"] * (offset < model.feature_size) for offset in offsets]
     roles[-1].append("output")
     return {
+        "digest": info.digest(),
         "features": [dataclasses.asdict(f) for f in parse_feature_names(info.features or [])],
         "feature_size": model.feature_size,
         "output_size": model.output_size,

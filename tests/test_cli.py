@@ -777,3 +777,30 @@ def test_progress_shows_on_a_terminal(monkeypatch, capsys):
     with console.progress("[red]label") as advance:
         advance(1.0)
     assert "[red]label" in capsys.readouterr().err
+
+
+def test_convert_is_lossless_both_ways(capsys):
+    source = EXAMPLES / "breast_cancer_network.json"
+    assert main(["convert", str(source), "m.instmodel"]) == 0
+    assert main(["convert", "m.instmodel", "back.json"]) == 0
+    digests = {line.split()[-1] for line in capsys.readouterr().out.splitlines()}
+    info = im.InstructionModelInfo.load(source)
+    assert digests == {info.digest()}
+    assert im.InstructionModelInfo.load("back.json").to_dict() == info.to_dict()
+    for model in (source, "m.instmodel", "back.json"):
+        assert main(["inspect", str(model)]) == 0
+        assert info.digest() in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("target", ["m.onnx", "m", "m.json.gz"])
+def test_convert_wants_a_format_it_knows(target, capsys):
+    assert main(["convert", str(EXAMPLES / "breast_cancer_network.json"), target]) == 2
+    assert "must end in .json or .instmodel" in capsys.readouterr().err
+    assert not Path(target).exists()
+
+
+def test_convert_does_not_pass_on_a_broken_model(capsys):
+    broken = with_validation(identity(size=2), [[1, 2]], [[1, 3]])
+    assert main(["convert", broken, "m.instmodel"]) == 2
+    assert "validation_mismatch" in capsys.readouterr().err
+    assert not Path("m.instmodel").exists()
