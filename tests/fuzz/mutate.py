@@ -19,6 +19,7 @@ import random
 import re
 import struct
 from functools import cache
+from math import prod
 
 import msgpack
 import numpy as np
@@ -390,17 +391,16 @@ def _fitted(rng, header, data):
 
 
 def _counts(header):
-    """Yield the values of each tensor, in the order of the data section."""
-    for rows, cols in header["dense"]:
-        yield rows * (1 + cols)
-    for item in header["parameters"]:
-        yield item[1]
+    """Return the values of each tensor, in the order of the data section."""
+    shapes = [[rows, 1 + cols] for rows, cols in header["dense"]]
+    shapes += [item[1:2] for item in header["parameters"]]
     for item in header["maps"]:
-        yield item["keys"][1]
-        yield item["values"][1] * item["values"][2]
+        shapes += [item["keys"][1:2], item["values"][1:3]]
     if header.get("validation_data"):
-        for item in header["validation_data"].values():
-            yield item[1] * item[2]
+        shapes += [item[1:3] for item in header["validation_data"].values()]
+    if not all(isinstance(size, int) for shape in shapes for size in shape):
+        raise TypeError("damage hit a size")
+    return [prod(shape) for shape in shapes]
 
 
 def _floats(rng, size):

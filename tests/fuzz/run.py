@@ -98,6 +98,10 @@ def run(model: im.InstructionModel, number: int) -> None:
     assert whole.shape == (50, model.output_size)
     for count in (0, 1, 17):
         same_bits(model.predict(x[:count]), whole[:count])
+    if number % 8 == 1:
+        # A full tile: what leaves it leaves the memory that was asked for.
+        full = np.resize(x, (model.tile_samples, features))
+        same_bits(model.predict(full)[:50], whole[: len(full)])
     start = model.output_index_start
     config = im.PredictConfig(threads=2, buffer_slice=(0, model.required_memory))
     everything = np.asarray(model.predict_parallel(x, config))
@@ -168,6 +172,8 @@ def _work(kind: str, seed: int, numbers: range, shared: _Shared, tally: Path, me
     if memory:
         _limit_memory(memory)
     warnings.simplefilter("error")
+    unraisable: list[str] = []  # what a function that cannot raise would only print
+    sys.unraisablehook = lambda hook: unraisable.append(repr(hook.exc_value))
     counts: collections.Counter[str] = collections.Counter()
     crashers = 0
     for number in numbers:
@@ -177,6 +183,7 @@ def _work(kind: str, seed: int, numbers: range, shared: _Shared, tally: Path, me
         parallel._WORK_WORTH_A_THREAD = 1 if number % 8 == 0 else 5_000_000
         try:
             counts[exercise(data, number)] += 1
+            assert not unraisable, unraisable.pop()
         except BaseException as error:
             crashers += 1
             counts["CRASHER"] += 1
@@ -256,6 +263,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.corpus:
         globals()["CORPUS"] = arguments.corpus
+    say(f"instmodel from {Path(im.__file__).parent}, {im.runtime_info()['isa']}")
     failed = 0
     for kind in arguments.kind or mutate.KINDS:
         begin = time.monotonic()
