@@ -34,6 +34,7 @@ cdef extern from "kernels.h" nogil:
         const int32_t *index
         const int32_t *slots
         int64_t bits
+        uint64_t multiplier
         const float *values
 
     ctypedef struct im_kernels:
@@ -60,7 +61,8 @@ cdef extern from "kernels.h" nogil:
     const im_kernels *const *im_available_kernels()
 
 cdef extern from "lookup.h" nogil:
-    void im_hash_build(const int32_t *keys, int64_t n, int32_t *slots, int64_t bits)
+    void im_hash_build(const int32_t *keys, int64_t n, int32_t *slots, uint64_t multiplier,
+                       int64_t bits)
 
 cdef extern from "fpmode.h" nogil:
     uint64_t im_fp_read()

@@ -282,7 +282,8 @@ cdef class Engine:
                 array = np.full((1 << entry.bits, 2), -1, np.int32)
                 slots = array
                 entry.slots = &slots[0, 0]
-                im_hash_build(&keys[0], keys.shape[0], &slots[0, 0], entry.bits)
+                entry.multiplier = int.from_bytes(os.urandom(8), "little") | 1
+                im_hash_build(&keys[0], keys.shape[0], &slots[0, 0], entry.multiplier, entry.bits)
             self._alive.extend((table.rows, array))
         return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -60,10 +61,14 @@ class InstructionModel(Engine):
     def _build(
         self, info: InstructionModelInfo, packed: PackedWeights | None, limits: Limits
     ) -> None:
-        """Check and compile a document that nobody else holds.
+        """Check and compile a document that nobody else holds, once.
 
         With `packed`, the weights of `info` are only shapes, and their values are there.
         """
+        if hasattr(self, "_checked"):
+            raise RuntimeError("a model never changes: make another one")
+        if not isinstance(limits, Limits):
+            raise values.wrong_type(limits, "limits", "Limits")
         self._checked: CheckedModel = check(info, limits)
         self._limits = limits
         self._packed = packed or PackedWeights.pack(info.weights, info.bias)
@@ -179,6 +184,8 @@ class InstructionModel(Engine):
             ``validation_mismatch`` with the worst value; ``validation_count_mismatch`` and the
             like when the cases do not fit the model.
         """
+        if isinstance(atol, bool) or not isinstance(atol, Real):
+            raise values.wrong_type(atol, "atol", "a number")
         data = ValidationData(inputs, expected_outputs)
         check_cases(data.inputs, data.expected_outputs, self.feature_size, self.output_size)
         if not data.inputs:

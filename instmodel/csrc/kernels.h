@@ -79,6 +79,7 @@ typedef struct {
     const int32_t *index; /* dense: (span,) row or -1 */
     const int32_t *slots; /* hashed: (1 << bits, 2), NULL when dense */
     int64_t bits;
+    uint64_t multiplier; /* of the hash; random for each table */
     const float *values; /* (rows, size of a value) */
 } im_map;
 

@@ -7,20 +7,20 @@
 
 #include "kernels.h"
 
-/* Fibonacci hashing: the high bits of key * 2^32/golden ratio. */
-static inline uint32_t im_hash(int32_t key, int64_t bits)
+/* Multiply-shift hashing with a random odd multiplier: no file can hold keys that collide. */
+static inline uint32_t im_hash(int32_t key, uint64_t multiplier, int64_t bits)
 {
-    return ((uint32_t)key * 2654435769u) >> (32 - bits);
+    return (uint32_t)(((uint64_t)(int64_t)key * multiplier) >> (64 - bits));
 }
 
 /* Put row i under keys[i]. slots (1 << bits, 2) must hold row -1 everywhere and more slots than
- * keys; keys are distinct. */
+ * keys; keys are distinct; 1 ≤ bits < 32. */
 static inline void im_hash_build(const int32_t *keys /* IN (n,) */, int64_t n,
-                                 int32_t *slots /* INOUT */, int64_t bits)
+                                 int32_t *slots /* INOUT */, uint64_t multiplier, int64_t bits)
 {
     const uint32_t mask = (uint32_t)(((uint64_t)1 << bits) - 1);
     for (int64_t i = 0; i < n; i++) {
-        uint32_t slot = im_hash(keys[i], bits);
+        uint32_t slot = im_hash(keys[i], multiplier, bits);
         while (slots[2 * (size_t)slot + 1] >= 0) {
             slot = (slot + 1) & mask;
         }
@@ -48,7 +48,7 @@ static inline int64_t im_lookup(const im_map *map, float value)
         return -1;
     }
     const uint32_t mask = (uint32_t)(((uint64_t)1 << map->bits) - 1);
-    uint32_t slot = im_hash(key, map->bits);
+    uint32_t slot = im_hash(key, map->multiplier, map->bits);
     for (;;) {
         const int32_t *entry = map->slots + 2 * (size_t)slot;
         if (entry[1] < 0 || entry[0] == key) {

@@ -112,7 +112,7 @@ static void run(const im_kernels *k, int64_t T)
     for (int i = 0; i < 17; i++) {
         index[i] = i % 3 ? i : -1;
     }
-    const im_map map = {-8, 17, index, NULL, 0, panels};
+    const im_map map = {.first_key = -8, .span = 17, .index = index, .values = panels};
     k->flush(panels, 17 * 2);
     k->map_transform(&map, parameters, tile, out, 2, T);
     show("map_transform", T, out, 2 * T, k);
