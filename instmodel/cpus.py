@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 from instmodel.errors import InputError
@@ -58,35 +57,35 @@ def _affinity() -> ThreadCount:
     return ThreadCount(os.cpu_count() or 1, "CPU count")
 
 
-def cgroup_quota(root: Path = Path("/")) -> float | None:
+def cgroup_quota(root: str | os.PathLike[str] = "/") -> float | None:
     """Return the CPU quota of this process's control group in CPUs, None without one.
 
     Every group above counts, too: the smallest quota on the way to the top binds.
 
     Parameters
     ----------
-    root : Path
+    root : path-like
         Where ``proc`` and ``sys`` are; for tests.
     """
     quotas: list[float] = []
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    for line in _text(os.path.join(root, "proc/self/cgroup")).splitlines():
         hierarchy, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
         if hierarchy == "0" and not controllers:  # v2
-            for folder in _upwards(root / "sys/fs/cgroup", group):
-                quota, _, period = _text(folder / "cpu.max").partition(" ")
+            for folder in _upwards(os.path.join(root, "sys/fs/cgroup"), group):
+                quota, _, period = _text(f"{folder}/cpu.max").partition(" ")
                 quotas += _ratio(quota, period)
         elif "cpu" in controllers.split(","):  # v1
-            for folder in _upwards(root / "sys/fs/cgroup/cpu", group):
-                quota = _text(folder / "cpu.cfs_quota_us")
-                quotas += _ratio(quota, _text(folder / "cpu.cfs_period_us"))
+            for folder in _upwards(os.path.join(root, "sys/fs/cgroup/cpu"), group):
+                quota = _text(f"{folder}/cpu.cfs_quota_us")
+                quotas += _ratio(quota, _text(f"{folder}/cpu.cfs_period_us"))
     return min(quotas, default=None)
 
 
-def _upwards(mount: Path, group: str) -> list[Path]:
+def _upwards(mount: str, group: str) -> list[str]:
     # In a container the group's path may be the host's; then only the mount itself exists.
     parts = [part for part in group.split("/") if part and part != ".."]
-    return [mount.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1)]
+    return [os.path.join(mount, *parts[:depth]) for depth in range(len(parts), -1, -1)]
 
 
 def _ratio(quota: str, period: str) -> list[float]:
@@ -97,8 +96,9 @@ def _ratio(quota: str, period: str) -> list[float]:
     return [amount / length] if amount > 0 and length > 0 else []
 
 
-def _text(path: Path) -> str:
+def _text(path: str) -> str:
     try:
-        return path.read_text(encoding="ascii", errors="replace").strip()
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read().strip()
     except OSError:
         return ""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from instmodel import arrays, formats, parallel, program, values
+from instmodel import arrays, parallel, program, values
 from instmodel._kernels import Engine
 from instmodel.errors import InputError, ValidationDataError
 from instmodel.graph import ExecutionGraph
@@ -258,6 +258,9 @@ def load(
     OSError
         The file cannot be read.
     """
+    # Not at the top: who only builds models needs neither msgpack nor OpenSSL's hashes.
+    from instmodel import formats
+
     found = formats.open_model(path, mmap=mmap, unknown=unknown, limits=limits)
     model = InstructionModel.__new__(InstructionModel)
     if isinstance(found, InstructionModelInfo):
