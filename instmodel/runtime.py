@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,8 @@ def runtime_info() -> dict[str, Any]:
         ``threads`` of a parallel run by default and ``threads_decided_by``; ``python``, ``numpy``,
         ``machine``.
     """
+    import platform  # slow to import, and only needed here
+
     count = default_thread_count()
     return {
         "version": __version__,
