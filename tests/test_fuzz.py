@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import random
+import struct
 import subprocess
 import sys
 import textwrap
@@ -17,6 +20,7 @@ from documents import dense, everything, identity, network
 from fuzz import mutate, run
 
 import instmodel as im
+from instmodel.formats import binary_reader
 
 RUN = Path(run.__file__)
 CORPUS = sorted(path for path in run.CORPUS.iterdir() if not path.name.startswith("."))
@@ -228,3 +232,84 @@ def test_what_looks_heavy_takes_little_memory(what):
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 64
+
+
+# ------------------------------------------- checks that fuzz/remove_checks.py found nobody to miss
+
+
+def refusal(data):
+    with pytest.raises(im.InstModelError) as caught:
+        im.InstructionModelInfo.from_bytes(data)
+    return caught.value
+
+
+def with_fields(data, **changes):
+    """Change fields of the prefix, and sign the file again."""
+    names = ("magic", "version", "header", "size", "reserved")
+    fields = dict(zip(names, mutate.PREFIX.unpack_from(data)[:5], strict=True)) | changes
+    head = struct.pack("<8sIIQQ", *fields.values())
+    section = -(-(64 + fields["header"]) // 64) * 64
+    digest = hashlib.sha256(head + data[64:section])
+    if data[section:]:
+        digest.update(hashlib.sha256(data[section:]).digest())
+    return head + digest.digest() + data[64:]
+
+
+GOOD = mutate.assemble(msgpack.packb(HEADER), DATA)
+HEADER_END = 64 + len(msgpack.packb(HEADER))
+
+
+def test_the_padding_after_the_header_must_be_zero():
+    assert with_fields(GOOD) == GOOD
+    bad = bytearray(GOOD)
+    bad[HEADER_END] = 1
+    error = refusal(with_fields(bytes(bad)))
+    assert (error.code, error.field) == ("invalid_document", f"byte {HEADER_END}")
+
+
+def test_a_file_that_ends_inside_the_padding_is_refused():
+    size = HEADER_END + 1
+    error = refusal(with_fields(GOOD[:size], size=size))
+    assert error.message == "the file ends inside the padding"
+
+
+def test_a_header_that_leaves_the_file_is_refused():
+    error = refusal(with_fields(GOOD, header=len(GOOD)))
+    assert (error.message, error.field) == ("broken prefix", "byte 12")
+
+
+def test_every_reader_looks_at_the_magic_itself():
+    # The file may have changed since somebody looked at its start to tell the formats apart.
+    with pytest.raises(im.InstModelError) as caught:
+        binary_reader.read_bytes(
+            with_fields(GOOD, magic=b"instmodl"), unknown="error", limits=im.Limits()
+        )
+    assert caught.value.field == "byte 0"
+
+
+def test_a_file_that_shrinks_inside_its_header_is_refused():
+    with pytest.raises(im.InstModelError) as caught:
+        binary_reader._read_head(io.BytesIO(GOOD[:100]).read, len(GOOD), im.Limits())
+    assert caught.value.code == "invalid_document"
+
+
+def test_a_map_needs_as_many_values_as_keys():
+    maps = [{"keys": ["<i4", 2], "values": ["<f4", 1, 1]}]
+    data = DATA + bytes(52) + struct.pack("<2i", 1, 2) + bytes(56) + bytes(4)
+    error = refusal(mutate.assemble(msgpack.packb(HEADER | {"maps": maps}), data))
+    assert (error.code, error.field) == ("invalid_document", "maps[0]")
+
+
+def test_metadata_must_be_a_text():
+    error = refusal(mutate.assemble(msgpack.packb(HEADER | {"metadata": 1}), DATA))
+    assert (error.code, error.field) == ("invalid_type", "metadata")
+
+
+def test_the_tensor_that_leaves_the_file_is_named():
+    error = refusal(mutate.assemble(msgpack.packb(HEADER | {"parameters": [["<f4", 100]]}), DATA))
+    assert (error.code, error.field) == ("invalid_document", "parameters[0]")
+
+
+def test_an_extension_is_named():
+    header = HEADER | {"feature_size": msgpack.ExtType(5, b"x")}
+    assert refusal(mutate.assemble(msgpack.packb(header), DATA)).message == "msgpack extension 5"
