@@ -421,7 +421,9 @@ cdef class Engine:
         Parameters
         ----------
         x : array_like of shape (F,) or (N, F)
-            Real numbers of any type, converted to float32. Any strides; read-only is fine.
+            Real numbers of any type, converted to float32: what that cannot hold is infinite.
+            Any strides; read-only is fine. Columns count by their position; a data frame whose
+            columns are not the model's features in their order is refused.
         out : ndarray of float32, shape (O,) or (N, O), optional
             Where to write the result: C-ordered and writable.
 
@@ -433,7 +435,8 @@ cdef class Engine:
         Raises
         ------
         InstModelError
-            ``input_size_mismatch``, ``invalid_type``, ``destination_size_mismatch``.
+            ``input_size_mismatch``, ``invalid_type``, ``column_mismatch``,
+            ``destination_size_mismatch``.
         """
         if type(x) is cnp.ndarray and (out is None or type(out) is cnp.ndarray):
             result = self._predict_float32(<cnp.ndarray> x, out)

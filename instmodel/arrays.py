@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.errors import InputError
+from instmodel.features import Feature
 
 _REAL_KINDS = "biuf"
 
@@ -36,10 +39,35 @@ def real_array(x: Any, name: str = "input") -> NDArray[Any]:
             "invalid_type",
             "wrong type of array",
             field=name,
-            expected="real numbers",
+            expected="real numbers, for example after .astype('float32')",
             actual=f"dtype {array.dtype}",
         )
     return array
+
+
+def check_columns(x: Any, features: Sequence[Feature]) -> None:
+    """Refuse a data frame whose columns are not the model's features in their order.
+
+    Arrays and frames are taken by position; a frame whose names say otherwise would give wrong
+    scores that nobody notices.
+
+    Raises
+    ------
+    InputError
+        ``column_mismatch``, with the first column that differs.
+    """
+    names = [str(name) for name in x.columns]
+    wanted = [name for feature in features for name in feature.columns()]
+    for index, (expected, actual) in enumerate(zip_longest(wanted, names)):
+        if expected != actual:
+            raise InputError(
+                "column_mismatch",
+                "the columns must be the model's features in their order; "
+                "select them by name, as in frame[model.features]",
+                field=f"column {index}",
+                expected=repr(expected) if expected is not None else "no more columns",
+                actual=repr(actual) if actual is not None else "nothing",
+            )
 
 
 def as_float32(x: NDArray[Any]) -> NDArray[np.float32]:

@@ -343,8 +343,24 @@ class ModelBuilder:
             self._own(handle)
         index = len(self._weights)
         matrix = values.matrix(weights, f"weights[{index}]")
+        if matrix.shape[1] != inputs[-1].size:  # of a dense layer, or the key of an attention
+            raise StructureError(
+                "weights_column_size_mismatch",
+                "the weights need one column per input value",
+                field="weights",
+                expected=f"shape (rows, {inputs[-1].size})",
+                actual=f"shape {matrix.shape}",
+            )
         zeros = [0.0] * len(matrix)
         vector = values.vector(zeros if bias is None else bias, f"bias[{index}]")
+        if len(vector) != len(matrix):
+            raise StructureError(
+                "bias_weights_size_mismatch",
+                "the bias needs one value per row of the weights",
+                field="bias",
+                expected=len(matrix),
+                actual=len(vector),
+            )
         self._weights.append(matrix)
         self._bias.append(vector)
         return index, len(matrix)
@@ -354,9 +370,17 @@ class ModelBuilder:
         self._own(x)
         count = len(self._parameters)
         given = [item for item in vectors if item is not None]
-        self._parameters += [
-            values.vector(item, f"parameters[{count + i}]") for i, item in enumerate(given)
-        ]
+        checked = [values.vector(item, f"parameters[{count + i}]") for i, item in enumerate(given)]
+        for item in checked:
+            if len(item) != x.size:
+                raise StructureError(
+                    "parameters_size_mismatch",
+                    "the parameters need one value per value of the buffer",
+                    field="parameters",
+                    expected=x.size,
+                    actual=len(item),
+                )
+        self._parameters += checked
         indexes = iter(range(count, count + len(given)))
         return [None if item is None else next(indexes) for item in vectors]
 

@@ -6,11 +6,12 @@ message, which says the same in words.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Self
 
 # Characters of a part of a message; a document's names may be megabytes.
 _LONGEST = 200
-_PLACES = ("instruction", "instruction_type", "field", "expected", "actual")
+_PLACES = ("instruction", "instruction_type", "field", "expected", "actual", "file")
 
 
 class InstModelError(Exception):
@@ -30,10 +31,12 @@ class InstModelError(Exception):
         The field at fault, as a path into the document: ``"weights[0][2]"``.
     expected, actual : optional
         What the rule asks for, and what came instead.
+    file : str, optional
+        The model file at fault.
 
     Attributes
     ----------
-    code, instruction, instruction_type, field, expected, actual
+    code, message, instruction, instruction_type, field, expected, actual, file
         As above; None where they do not apply.
     """
 
@@ -47,6 +50,7 @@ class InstModelError(Exception):
         field: str | None = None,
         expected: Any = None,
         actual: Any = None,
+        file: Any = None,
     ) -> None:
         self.code = code
         self.message = message
@@ -55,10 +59,11 @@ class InstModelError(Exception):
         self.field = field
         self.expected = expected
         self.actual = actual
+        self.file = file
         super().__init__(self._sentence())
 
     def _sentence(self) -> str:
-        place = []
+        place = [] if self.file is None else [_printable(self.file)]
         if self.instruction is not None:
             name = f" ({self.instruction_type})" if self.instruction_type else ""
             place.append(f"instruction {self.instruction}{name}")
@@ -80,6 +85,10 @@ class InstModelError(Exception):
     def inside(self, prefix: str) -> Self:
         """Return the same error with its field under `prefix`: ``weights`` → ``prefix.weights``."""
         return self._copy(field=f"{prefix}.{self.field}" if self.field else prefix)
+
+    def in_file(self, path: Any) -> Self:
+        """Return the same error, of a file."""
+        return self._copy(file=os.fspath(path))
 
     def _copy(self, **changes: Any) -> Self:
         places = {name: getattr(self, name) for name in _PLACES}

@@ -30,6 +30,12 @@ class Feature:
     size: int = 1
     is_array: bool = False
 
+    def columns(self) -> list[str]:
+        """Return the column of each value: ``age``, or ``emb[0]``, ``emb[1]`` … for an array."""
+        if not self.is_array:
+            return [self.name]
+        return [f"{self.name}[{index}]" for index in range(self.size)]
+
 
 def parse_feature_names(names: Sequence[str]) -> list[Feature]:
     """Read the ``features`` of a document.

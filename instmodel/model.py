@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from instmodel import arrays, parallel, program, values
 from instmodel._kernels import Engine
-from instmodel.errors import InputError, ValidationDataError
+from instmodel.errors import InputError, InstModelError, ValidationDataError
 from instmodel.graph import ExecutionGraph
 from instmodel.limits import DEFAULT_LIMITS, Limits
 from instmodel.panels import PackedWeights
@@ -107,6 +107,14 @@ class InstructionModel(Engine):
         """Whether some instructions do not wait for each other."""
         return self._checked.graph.is_parallelizable
 
+    def _predict_any(self, x: ArrayLike, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        self._check_frame(x)
+        return super()._predict_any(x, out)
+
+    def _check_frame(self, x: Any) -> None:
+        if self._checked.features and hasattr(x, "columns"):
+            arrays.check_columns(x, self._checked.features)
+
     def predict_parallel(
         self, x: ArrayLike, config: PredictConfig | None = None
     ) -> ParallelPredictOutput:
@@ -130,6 +138,7 @@ class InstructionModel(Engine):
             ``input_size_mismatch``, ``invalid_type``, ``invalid_thread_count``, ``invalid_slice``,
             ``slice_out_of_bounds``.
         """
+        self._check_frame(x)
         return parallel.predict_parallel(self, x, PredictConfig() if config is None else config)
 
     def get_output(self, buffer: NDArray[np.float32], index: int) -> float:
@@ -263,10 +272,13 @@ def load(
 
     found = formats.open_model(path, mmap=mmap, unknown=unknown, limits=limits)
     model = InstructionModel.__new__(InstructionModel)
-    if isinstance(found, InstructionModelInfo):
-        model._build(found, None, limits)
-    else:
-        model._build(found.info, found.packed, limits)
+    try:
+        if isinstance(found, InstructionModelInfo):
+            model._build(found, None, limits)
+        else:
+            model._build(found.info, found.packed, limits)
+    except InstModelError as error:
+        raise error.in_file(path) from None
     return model
 
 

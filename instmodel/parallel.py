@@ -149,16 +149,16 @@ def predict_parallel(
             expected="a PredictConfig",
             actual=values.describe(config),
         )
-    threads = _thread_count(config.threads)
+    wanted = _checked_threads(config.threads)
     start, stop = _slice(engine, config.buffer_slice)
     rows = arrays.as_rows(arrays.real_array(x), engine.feature_size, flat=True)
     results = np.empty((len(rows), stop - start), np.float32)
     if _is_ready(rows):
-        _run(engine, rows, results, start, threads)
+        _run(engine, rows, results, start, wanted)
     else:
         for done in range(0, len(rows), _ROWS_CONVERTED):
             part = slice(done, done + _ROWS_CONVERTED)
-            _run(engine, arrays.as_float32(rows[part]), results[part], start, threads)
+            _run(engine, arrays.as_float32(rows[part]), results[part], start, wanted)
     return ParallelPredictOutput(results)
 
 
@@ -176,11 +176,12 @@ def _run(
     rows: NDArray[np.float32],
     results: NDArray[np.float32],
     start: int,
-    threads: int,
+    wanted: int | None,
 ) -> None:
     """Share the rows out; the calling thread is one of the workers."""
-    work = len(rows) * engine.work
-    threads = max(1, min(threads, work // _WORK_WORTH_A_THREAD))
+    threads = max(1, min(_MAX_THREADS, len(rows) * engine.work // _WORK_WORTH_A_THREAD))
+    if threads > 1:  # to find out what this process may use takes longer than a small run
+        threads = min(threads, default_thread_count().threads if wanted is None else wanted)
     chunk = min(len(rows) // (threads * _CHUNKS_PER_THREAD), _WORK_OF_A_CHUNK // engine.work)
     tile = engine.tile_samples
     chunk = max(tile, chunk // tile * tile)
@@ -250,19 +251,19 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_pool)
 
 
-def _thread_count(threads: int | None) -> int:
+def _checked_threads(threads: int | None) -> int | None:
     if threads is None:
-        return min(default_thread_count().threads, _MAX_THREADS)
+        return None
     count = integer_argument(threads, "threads")
     if count < 1:
         raise InputError(
             "invalid_thread_count",
-            "somebody has to do the work",
+            "not a number of threads",
             field="threads",
             expected="≥ 1, or None for every CPU",
             actual=count,
         )
-    return min(count, _MAX_THREADS)
+    return count
 
 
 def _slice(engine: _kernels.Engine, buffer_slice: Any) -> tuple[int, int]:

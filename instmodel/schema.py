@@ -347,7 +347,7 @@ def _instruction(item: Any, index: int, unknown: Unknown) -> Instruction:
     if kind is None:
         raise DocumentError(
             "unknown_instruction",
-            f"unknown instruction {values.describe(name)}{values.hint(name, INSTRUCTIONS)}",
+            f"unknown instruction {name!r}{values.hint(name, INSTRUCTIONS)}",
             instruction=index,
             field="type",
         )

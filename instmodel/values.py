@@ -32,8 +32,10 @@ def describe(value: Any) -> str:
         return (
             f"an int of {value.bit_length()} bits"  # CPython refuses to print thousands of digits
         )
-    text = repr(value) if isinstance(value, (str, int, float, bool, type(None))) else ""
-    kind = "null" if value is None else type(value).__name__
+    text = repr(value) if isinstance(value, (str, int, float, bool)) else ""
+    if value is None:
+        return "null"
+    kind = type(value).__name__
     return f"{kind} {text}".rstrip() if len(text) <= 40 else f"{kind} {text[:37]}..."
 
 
@@ -80,7 +82,7 @@ def known_only(
             name = key if isinstance(key, str) else repr(key)
             raise DocumentError(
                 "unknown_field",
-                f"unknown key {describe(key)}{hint(name, known)}",
+                f"unknown key {name!r}{hint(name, known)}",
                 field=f"{place}.{name}" if place else name,
             )
     return {key: given[key] for key in known if key in given}

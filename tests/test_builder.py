@@ -315,6 +315,9 @@ def test_mistakes(name):
     [
         lambda b, x: b.dense("x", W, BIAS),
         lambda b, x: b.dense(x, W, ["a"] * 4),
+        lambda b, x: b.dense(x, [[1.0, 2.0]]),
+        lambda b, x: b.dense(x, W, [1.0]),
+        lambda b, x: b.mul_elementwise(x, [1.0]),
         lambda b, x: b.add_elementwise(None, SIX),
         lambda b, x: b.clip_elementwise(x, [0.0] * 6, ["a"] * 6),
         lambda b, x: b.map_transform(3, 0, TABLE, [0.0, 0.0]),

@@ -804,3 +804,19 @@ def test_convert_does_not_pass_on_a_broken_model(capsys):
     assert main(["convert", broken, "m.instmodel"]) == 2
     assert "validation_mismatch" in capsys.readouterr().err
     assert not Path("m.instmodel").exists()
+
+
+def test_an_error_in_a_model_file_names_the_file(capsys):
+    Path("broken.json").write_text('{"feature_size": 1')
+    assert main(["inspect", "broken.json"]) == 2
+    assert capsys.readouterr().err.startswith("instmodel: error: broken.json, ")
+    with pytest.raises(im.InstModelError) as caught:
+        im.load("broken.json")
+    assert caught.value.file == "broken.json"
+
+
+def test_the_package_runs_as_a_module():
+    result = subprocess.run(
+        [sys.executable, "-m", "instmodel", "--version"], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == f"instmodel {im.__version__}\n"

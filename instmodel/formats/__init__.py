@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from instmodel.atomic import replacing
+from instmodel.errors import InstModelError
 from instmodel.formats import binary, binary_reader
 from instmodel.formats.binary_reader import BinaryModel
 from instmodel.limits import Limits
@@ -32,9 +33,12 @@ def open_model(
     with open(path, "rb") as file:
         start = file.read(len(binary.MAGIC))
         file.seek(0)
-        if start == binary.MAGIC:
-            return binary_reader.read(file, mmap=mmap, unknown=unknown, limits=limits)
-        return InstructionModelInfo.from_json(file.read(), unknown=unknown, limits=limits)
+        try:
+            if start == binary.MAGIC:
+                return binary_reader.read(file, mmap=mmap, unknown=unknown, limits=limits)
+            return InstructionModelInfo.from_json(file.read(), unknown=unknown, limits=limits)
+        except InstModelError as error:
+            raise error.in_file(path) from None
 
 
 def save(info: InstructionModelInfo, path: str | os.PathLike[str]) -> None:

@@ -40,7 +40,7 @@ def parse(text: str | bytes) -> Any:
     except json.JSONDecodeError as error:
         raise DocumentError(
             "invalid_document",
-            f"not valid JSON: {error.msg}",
+            f"neither a binary model nor valid JSON: {error.msg}",
             field=f"line {error.lineno}, column {error.colno}",
         ) from None
     except InstModelError:

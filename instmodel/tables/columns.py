@@ -20,12 +20,7 @@ def column_names(features: Sequence[Feature]) -> list[str]:
     InputError
         ``repeated_feature``: two inputs would come from the same column.
     """
-    names = []
-    for feature in features:
-        if feature.is_array:
-            names += [f"{feature.name}[{i}]" for i in range(feature.size)]
-        else:
-            names.append(feature.name)
+    names = [name for feature in features for name in feature.columns()]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise InputError(
