@@ -1,0 +1,155 @@
+"""``python -m perf.bench``: measure this engine, its peers and the machine in one run.
+
+Writes ``results.json``, ``report.md`` and plots. Exits with 1 when a contender failed or computed
+something else than we do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import track
+
+import instmodel as im
+from perf import machine
+from perf.imports import import_times
+from perf.limits import Limits
+from perf.measure import (
+    LESSER_ISA,
+    LESSER_ISA_NETWORK,
+    MEMORY_NETWORK,
+    OURS,
+    Settings,
+    limit_turns,
+    measure_activations,
+    measure_memory,
+    measure_network,
+)
+from perf.networks import NETWORKS
+from perf.peers import PEERS, installed
+from perf.plots import draw
+from perf.report import markdown
+from perf.workers import Contender, Worker
+
+_FULL = Settings(
+    rounds=7,
+    turn=0.12,
+    search=0.03,
+    chunks=(256, 1024, 4096, 16_384, None),
+    curve_rounds=3,
+    curve_turn=0.04,
+    sizes=(1, 10, 100, 1000, 10_000, 50_000, 200_000),
+    peers_afresh=True,
+)
+_QUICK = Settings(
+    rounds=3,
+    turn=0.01,
+    search=0.0,
+    chunks=(1024, 8192),
+    curve_rounds=1,
+    curve_turn=0.005,
+    sizes=(1, 100, 10_000),
+    peers_afresh=False,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return the exit code."""
+    console = Console()
+    options = _parse(arguments)
+    settings = _QUICK if options.quick else _FULL
+    if options.rounds is not None:
+        settings = replace(settings, rounds=options.rounds)
+    options.output.mkdir(parents=True, exist_ok=True)
+
+    results = _measure(options.only, [OURS, *options.peers], settings, console)
+    (options.output / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+    report = markdown(results)
+    (options.output / "report.md").write_text(report, encoding="utf-8")
+    draw(results, options.output)
+
+    console.print(Markdown(report))
+    console.print(f"results.json, report.md and plots are in {options.output}")
+    return 1 if any(network["failures"] for network in results["networks"].values()) else 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    peers = [peer for peer in installed() if peer != OURS]
+    parser = argparse.ArgumentParser(prog="python -m perf.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a minute, for a first impression")
+    parser.add_argument(
+        "--only", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NETWORK"
+    )
+    parser.add_argument(
+        "--peers", nargs="*", choices=peers, default=peers, metavar="PEER", help=" ".join(PEERS)
+    )
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--output", type=Path, default=Path("perf-results"))
+    options = parser.parse_args(arguments)
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    return options
+
+
+def _measure(
+    names: Sequence[str], peers: Sequence[str], settings: Settings, console: Console
+) -> dict[str, Any]:
+    begin, others = time.monotonic(), machine.OtherProcesses()
+    runtime = im.runtime_info()
+    threads = sorted({1, runtime["threads"]})
+    lesser = LESSER_ISA in runtime["available_isas"] and runtime["isa"] != LESSER_ISA
+    contenders = [Contender(peer, number) for peer in peers for number in threads]
+    if lesser:
+        contenders += [Contender(OURS, number, LESSER_ISA) for number in threads]
+    results: dict[str, Any] = {
+        "command": shlex.join(["python", "-m", "perf.bench", *sys.argv[1:]]),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": machine.describe(),
+        "versions": machine.versions(peers),
+        "runtime": runtime,
+        "threads": threads[-1],
+        "settings": asdict(settings),
+        "networks": {},
+        "memory": {},
+    }
+    afresh = [peer for peer in peers if peer == OURS or settings.peers_afresh]
+    modules = [peer for peer in afresh if peer != "numpy"]
+    results["imports"] = import_times(modules, settings.rounds)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        limits = Limits(folder)
+        workers = []
+        for contender in contenders:
+            workers.append(Worker(contender))
+            stack.callback(workers[-1].close)
+        for name in track(names, "networks", console=console, transient=True):
+            isas = [runtime["isa"]]
+            if lesser and name == LESSER_ISA_NETWORK:
+                isas.append(LESSER_ISA)
+            turns = limit_turns(limits, isas, threads)
+            results["networks"][name] = measure_network(NETWORKS[name], workers, turns, settings)
+        results["activations"] = measure_activations(workers[0], settings)
+    if MEMORY_NETWORK in names:
+        choices = results["networks"][MEMORY_NETWORK]["choices"]
+        started = [contender for contender in contenders if contender.peer in afresh]
+        results["memory"] = measure_memory(started, choices, settings.curve_rounds)
+    results["others_busy_cpus"] = others.busy_cpus()
+    results["minutes"] = (time.monotonic() - begin) / 60
+    return results
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Contenders, each in a process of its own that stands still while it is not its turn."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+#: A peer that is silent for so long has failed.
+_SECONDS_TO_ANSWER = 300
+#: Libraries decide by these how many threads to start, some of them when they are imported.
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_PR_SET_PDEATHSIG = 1
+
+
+class ContenderError(Exception):
+    """A contender failed; the message is its traceback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A library with a number of threads.
+
+    Attributes
+    ----------
+    peer : str
+        The module.
+    threads : int
+    isa : str, optional
+        Ours only: the instruction set to force.
+    """
+
+    peer: str
+    threads: int
+    isa: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Its name in the results."""
+        return f"{self.peer}{'/' + self.isa if self.isa else ''}-{self.threads}"
+
+
+class Worker:
+    """The process of a contender.
+
+    Parameters
+    ----------
+    contender : Contender
+    """
+
+    def __init__(self, contender: Contender) -> None:
+        self.contender = contender
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        variables = dict.fromkeys(_THREAD_VARIABLES, str(contender.threads))
+        if contender.isa:
+            variables["INSTMODEL_ISA"] = contender.isa
+        arguments = (theirs, contender.peer, contender.threads)
+        self._process = context.Process(target=_serve, args=arguments, daemon=True)
+        with _environment(variables):
+            self._process.start()
+        theirs.close()
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Let the contender run a method of its `Session`, and nobody else meanwhile."""
+        self._signal(signal.SIGCONT)
+        self._connection.send((method, arguments))
+        if not self._connection.poll(_SECONDS_TO_ANSWER):
+            raise ContenderError(f"{self.contender.key}: no answer to {method}{arguments}")
+        try:
+            succeeded, answer = self._connection.recv()
+        except (EOFError, ConnectionResetError):
+            raise ContenderError(f"{self.contender.key}: died in {method}{arguments}") from None
+        self._signal(signal.SIGSTOP)
+        if not succeeded:
+            raise ContenderError(f"{self.contender.key}: {answer}")
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.join()
+
+    def _signal(self, number: int) -> None:
+        if self._process.pid is not None and self._process.is_alive():
+            os.kill(self._process.pid, number)
+
+
+def _serve(connection: Connection, peer: str, threads: int) -> None:
+    """Answer calls until the process is killed."""
+    if sys.platform == "linux":  # a stopped process would outlive a parent that is killed
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    from perf.session import Session
+
+    session = Session(peer, threads)
+    while True:
+        method, arguments = connection.recv()
+        try:
+            answer = True, getattr(session, method)(*arguments)
+        except Exception:
+            answer = False, traceback.format_exc()
+        connection.send(answer)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a while."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,147 @@
+"""The benchmarks compute what they claim to measure. Nothing here measures time."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import instmodel as im
+
+# The benchmarks are not installed with the package.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from perf.measure import check_results
+from perf.networks import NETWORKS
+from perf.peers import PEERS
+from perf.report import markdown
+from perf.rounds import alternate, median_ratio, spread
+from perf.targets import targets
+from perf.timing import QUANTILES
+from perf.values import KINDS, NORMAL, hostile_inputs
+
+ROWS = 300
+
+
+def _result(peer, network, threads, chunk):
+    x = network.inputs(ROWS)
+    out = np.full((ROWS, network.outputs), np.nan, np.float32)
+    return PEERS[peer](network, threads, PEERS[peer].MODES[0]).run(x, out, chunk)
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=list(NETWORKS))
+class TestNetworks:
+    def test_numpy_agrees_with_the_engine(self, network):
+        expected = im.InstructionModel(network.info).predict(network.inputs(ROWS))
+        assert expected.std() > 1e-3  # outputs that are all alike would show nothing
+        check_results(_result("numpy", network, 1, None), expected)
+        check_results(_result("numpy", network, 1, 128), expected)
+        single = PEERS["numpy"](network, 1, "").single(network.inputs(1)[0])()
+        check_results(single[0], expected[0])
+
+    def test_the_engine_gives_the_same_bits_on_every_number_of_threads(self, network):
+        expected = im.InstructionModel(network.info).predict(network.inputs(ROWS))
+        for threads in (1, 2):
+            actual = _result("instmodel", network, threads, None)
+            check_results(actual, expected, exactly=True)
+
+    def test_inputs_do_not_depend_on_their_number(self, network):
+        assert np.array_equal(network.inputs(5000)[:ROWS], network.inputs(ROWS))
+
+
+def test_wrong_results_are_refused():
+    right = np.ones((3, 2), np.float32)
+    wrong = right.copy()
+    wrong[1, 1] += 1e-3
+    with pytest.raises(AssertionError, match="Mismatched elements: 1 / 6"):
+        check_results(wrong, right)
+    with pytest.raises(AssertionError):
+        check_results(np.full_like(right, np.nan), right)
+    with pytest.raises(AssertionError):
+        check_results(np.nextafter(right, np.float32(2)), right, exactly=True)
+
+
+def test_everybody_has_a_turn_in_each_round_and_another_one_begins():
+    calls = []
+    turns = {name: lambda name=name: calls.append(name) or len(calls) for name in "abc"}
+    results = alternate(turns, 3)
+    assert "".join(calls) == "abcbcacab"
+    assert results == {"a": [1, 6, 8], "b": [2, 4, 9], "c": [3, 5, 7]}
+
+
+def test_ratios_are_taken_within_rounds():
+    # The machine was half as fast in the second round; the ratio never changed.
+    assert median_ratio([8.0, 4.0, 8.0], [2.0, 1.0, 2.0]) == 4.0
+    assert spread([1.0, 2.0, 3.0]) == 0.5
+    assert spread([7.0]) == 0.0
+
+
+def test_hostile_inputs_are_of_the_kinds_that_they_say():
+    inputs = hostile_inputs(np.array([[-1.5, 2.0]], np.float32))
+    assert list(inputs) == [NORMAL, *KINDS]
+    assert np.all(np.abs(inputs["saturated"]) > 1e4)
+    assert np.all(np.abs(inputs["denormal"]) < np.finfo(np.float32).tiny)
+    assert np.all(inputs["denormal"] != 0)
+    assert np.all(np.isnan(inputs["NaN"]))
+    assert np.all(np.isinf(inputs["infinite"]))
+
+
+def _results(network, ours, peer):
+    """Return the results of a run with one network: rows per second of ours and of a peer."""
+    keys = {"instmodel-1": ours, "onnxruntime-1": peer}
+    costs = {kind: [1.0] for kind in (NORMAL, *KINDS)}
+    measured = {
+        "rows": 1000,
+        "flops_per_row": 200,
+        "bytes_per_row": 10,
+        "choices": {key: {"mode": "", "chunk": None} for key in keys},
+        "failures": {},
+        "rows_per_second": {key: [rate] for key, rate in keys.items()},
+        "limits": {"read-1": [2e6], "fma/avx2-1": [2e7]},  # 200,000 and 100,000 rows per second
+        "latency_seconds": {key: [[1 / rate] * len(QUANTILES)] for key, rate in keys.items()},
+        "load_seconds": {"instmodel-1": {"JSON": [0.001]}, "onnxruntime-1": {"ONNX": [0.002]}},
+        "values_seconds": {"instmodel-1": costs},
+    }
+    return {
+        "command": "python -m perf.bench",
+        "date": "today",
+        "minutes": 1.0,
+        "machine": {"name": "host", "cpu": "a CPU", "cpus": 1, "system": "Linux"},
+        "others_busy_cpus": 0.25,
+        "versions": {"Python": "3.11"},
+        "runtime": {"isa": "avx2"},
+        "threads": 1,
+        "settings": {"rounds": 1, "turn": 0.1},
+        "networks": {network: measured},
+        "imports": {"instmodel": [0.030]},
+        "memory": {"instmodel-1": [100 * 1024]},
+        "activations": {"RELU": {**costs, "NaN": [1.5]}},
+    }
+
+
+def test_targets_are_compared_with_what_was_reached():
+    reached = {t.what: t for t in targets(_results("250-300-200", 80_000.0, 40_000.0))}
+    share = reached["250-300-200, 1 thread: share of the FMA peak"]
+    assert (share.reached, share.met) == (pytest.approx(0.8), True)
+    ahead = reached["250-300-200, 1 thread: times as fast as the fastest peer"]
+    assert (ahead.reached, ahead.met, ahead.note) == (2.0, True, "onnxruntime-1")
+    one_row = reached["250-300-200, one row: times as fast as onnxruntime"]
+    assert (one_row.reached, one_row.met) == (pytest.approx(2.0), False)
+    values = reached["hostile values: cost, normal ones being 1"]
+    assert (values.reached, values.met, values.note) == (1.5, False, "RELU, NaN")
+    assert reached["250-300-200, 1 thread: memory per thread"].reached == 100
+    assert reached["import beyond NumPy's"].met
+    assert reached["30-16-8-1, 1 thread: times as fast as the fastest peer"].reached is None
+
+
+def test_the_report_shows_figures_and_failures():
+    results = _results("250-300-200", 80_000.0, 40_000.0)
+    results["networks"]["250-300-200"]["failures"] = {"torch-1": "something else"}
+    report = markdown(results)
+    assert "| 250-300-200 | 100 (FMA) | 80 (80%) | – | 40 (2.00) |" in report
+    assert "| import beyond NumPy's | ≤ 50 ms | 30 ms | met |  |" in report
+    assert "Other processes kept 0.25 CPUs busy" in report
+    assert "FAILED: torch-1 on 250-300-200" in report
+    for part in report.split("\n\n"):
+        if part.startswith("|"):  # every row of a table has as many cells as its header
+            assert len({line.count("|") for line in part.splitlines()}) == 1
