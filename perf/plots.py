@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 
 from perf.measure import OURS
 from perf.peers import PEERS
-from perf.results import NetworkResults
+from perf.results import NetworkResults, in_threads
 from perf.timing import QUANTILES
 
 _COLOURS = {
@@ -42,7 +42,7 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
 
 def _throughput(name: str, network: NetworkResults, threads: list[int], path: Path) -> None:
     figure, axes = plt.subplots(
-        1, len(threads), figsize=(5 * len(threads), 3.6), sharey=True, squeeze=False
+        1, len(threads), figsize=(4.5 * len(threads) + 1.5, 3.6), sharey=True, squeeze=False
     )
     for ax, number in zip(axes[0], threads, strict=True):
         for peer in PEERS:
@@ -54,10 +54,10 @@ def _throughput(name: str, network: NetworkResults, threads: list[int], path: Pa
         if limit is not None:
             label = "the measured FMA peak" if kind == "FMA" else "the measured read bandwidth"
             ax.axhline(median(limit), color="black", ls="--", lw=1, label=label)
-        ax.set(xscale="log", yscale="log", xlabel="rows in a batch", title=_threads(number))
+        ax.set(xscale="log", yscale="log", xlabel="rows in a batch", title=in_threads(number))
         ax.grid(alpha=0.25)
     axes[0][0].set_ylabel("rows per second")
-    axes[0][-1].legend(fontsize=8, frameon=False, loc="lower right")
+    axes[0][-1].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.suptitle(name)
     _save(figure, path)
 
@@ -90,7 +90,7 @@ def _summary(networks: dict[str, NetworkResults], threads: int, path: Path) -> N
         style = _style(peer)
         ax.bar(places, shares, width, color=style["color"], label=style["label"])
     ax.set_xticks(range(len(networks)), list(networks))
-    ax.set(ylabel="share of the measured limit", title=f"Batches on {_threads(threads)}")
+    ax.set(ylabel="share of the measured limit", title=f"Batches on {in_threads(threads)}")
     ax.grid(axis="y", alpha=0.25)
     ax.legend(fontsize=8, frameon=False, ncols=2)
     _save(figure, path)
@@ -105,10 +105,6 @@ def _style(peer: str) -> dict[str, Any]:
         "ms": 4 if ours else 3,
         "zorder": 3 if ours else 2,
     }
-
-
-def _threads(number: int) -> str:
-    return "1 thread" if number == 1 else f"{number} threads"
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from perf.measure import MEMORY_NETWORK, OURS
 from perf.peers import PEERS
-from perf.results import NetworkResults
+from perf.results import NetworkResults, in_threads
 from perf.rounds import median_ratio, spread
 from perf.targets import Target, targets
 from perf.timing import P50, P90, P99
@@ -26,7 +26,7 @@ def markdown(results: dict[str, Any]) -> str:
     threads = sorted({1, results["threads"]})
     parts = ["# Benchmark", *_setting(results), "## Targets", _targets(targets(results))]
     for number in threads:
-        parts += [f"## Throughput, {_threads(number)}", _throughput(networks, number)]
+        parts += [f"## Throughput, {in_threads(number)}", _throughput(networks, number)]
     parts.append(
         "Thousand rows per second, and in parentheses how many times as fast instmodel is. The "
         "limit is the lower one of what the measured FMA peak and the measured memory bandwidth "
@@ -87,7 +87,8 @@ def _targets(reached: Sequence[Target]) -> str:
 
 
 def _throughput(networks: dict[str, NetworkResults], threads: int) -> str:
-    keys = {f"{peer}-{threads}": peer for peer in PEERS}
+    measured = {key for network in networks.values() for key in network.contenders(threads)}
+    keys = {f"{p}-{threads}": p for p in PEERS if f"{p}-{threads}" in measured}
     rows = []
     for name, network in networks.items():
         kind, limit = network.limit(threads)
@@ -151,7 +152,7 @@ def _milliseconds(seconds: Sequence[float]) -> str:
 
 def _memory(results: dict[str, Any]) -> str:
     measured = {key: rounds for key, rounds in results["memory"].items() if None not in rounds}
-    names = [f"{_name(key)}, {_threads(int(key.rpartition('-')[2]))}" for key in measured]
+    names = [f"{_name(key)}, {in_threads(int(key.rpartition('-')[2]))}" for key in measured]
     cells = (f"{max(rounds) / 1024:,.0f}" for rounds in measured.values())
     return table(["contender", "KiB"], zip(names, cells, strict=True))
 
@@ -211,7 +212,3 @@ def _failures(networks: dict[str, NetworkResults]) -> Iterator[str]:
 def _name(key: str) -> str:
     peer, _, isa = key.rpartition("-")[0].partition("/")
     return f"{PEERS[peer].NAME} {isa}".strip()
-
-
-def _threads(number: int) -> str:
-    return "1 thread" if number == 1 else f"{number} threads"

@@ -10,6 +10,11 @@ from perf.rounds import median_ratio
 from perf.timing import P50
 
 
+def in_threads(number: int) -> str:
+    """Return a number of threads in words."""
+    return "1 thread" if number == 1 else f"{number} threads"
+
+
 class NetworkResults:
     """What was measured of one network.
 

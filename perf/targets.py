@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from perf.measure import LESSER_ISA, LESSER_ISA_NETWORK, MEMORY_NETWORK, OURS
-from perf.results import NetworkResults
+from perf.results import NetworkResults, in_threads
 from perf.rounds import median_ratio
 from perf.timing import P50
 from perf.values import NORMAL
@@ -97,7 +97,7 @@ def _share(
         binding = {"FMA": "the FMA peak", "read": "the read bandwidth"}[
             networks[name].limit(threads, isa)[0]
         ]
-    what = f"{name}, {_threads(threads)}{', ' + isa if isa else ''}: share of {binding}"
+    what = f"{name}, {in_threads(threads)}{', ' + isa if isa else ''}: share of {binding}"
     return Target(what, required, True, reached)
 
 
@@ -113,7 +113,7 @@ def _ahead(
         key = f"{peer}-{threads}" if peer else networks[name].fastest_peer(threads)
         reached = networks[name].speedup(threads, key)
         note = f"{key}" if key and not peer else ""
-    what = f"{name}, {_threads(threads)}: times as fast as {peer or 'the fastest peer'}"
+    what = f"{name}, {in_threads(threads)}: times as fast as {peer or 'the fastest peer'}"
     return Target(what, required, True, reached, note=note)
 
 
@@ -150,13 +150,9 @@ def _memory(memory: dict[str, list[int | None]]) -> Iterator[Target]:
         if key.startswith(f"{OURS}-") and None not in rounds:
             threads = int(key.rpartition("-")[2])
             reached = max(value for value in rounds if value is not None) / threads / 1024
-            what = f"{MEMORY_NETWORK}, {_threads(threads)}: memory per thread"
+            what = f"{MEMORY_NETWORK}, {in_threads(threads)}: memory per thread"
             yield Target(what, 256, False, reached, "KiB")
 
 
 def _imports(imports: dict[str, list[float]]) -> Iterator[Target]:
     yield Target("import beyond NumPy's", 50, False, 1e3 * median(imports[OURS]), "ms")
-
-
-def _threads(number: int) -> str:
-    return "1 thread" if number == 1 else f"{number} threads"

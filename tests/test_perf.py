@@ -138,7 +138,7 @@ def test_the_report_shows_figures_and_failures():
     results = _results("250-300-200", 80_000.0, 40_000.0)
     results["networks"]["250-300-200"]["failures"] = {"torch-1": "something else"}
     report = markdown(results)
-    assert "| 250-300-200 | 100 (FMA) | 80 (80%) | – | 40 (2.00) |" in report
+    assert "| 250-300-200 | 100 (FMA) | 80 (80%) | 40 (2.00) |" in report
     assert "| import beyond NumPy's | ≤ 50 ms | 30 ms | met |  |" in report
     assert "Other processes kept 0.25 CPUs busy" in report
     assert "FAILED: torch-1 on 250-300-200" in report

@@ -41,31 +41,24 @@ class SklearnPeer(Peer):
 
 
 def _estimator(network: Network) -> Callable[[Array], Array]:
+    """Return the method that computes the network."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
     layers: Any = network.layers
     x = network.inputs(16)
-    flags = np.arange(16) % 2
-    many = np.repeat(flags[:, np.newaxis], network.outputs, axis=1)
+    labels = np.arange(16) % 2
     if len(layers) == 1:
-        logistic = LogisticRegression().fit(x, flags)
+        logistic = LogisticRegression().fit(x, labels)
         logistic.coef_, logistic.intercept_ = layers[0].weights, layers[0].bias
         return logistic.predict_proba
-    shape: dict[str, Any] = {
-        "hidden_layer_sizes": [len(layer.bias) for layer in layers[:-1]],
-        "max_iter": 1,
-    }
+    classifies = layers[-1].activation == "SIGMOID"
+    kind: Any = MLPClassifier if classifies else MLPRegressor
+    y = np.repeat(labels[:, np.newaxis], network.outputs, axis=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # not converged: nobody asked it to
-        if layers[-1].activation == "SIGMOID":
-            network_model: Any = MLPClassifier(**shape).fit(
-                x, flags if many.shape[1] == 1 else many
-            )
-            predict = network_model.predict_proba
-        else:
-            network_model = MLPRegressor(**shape).fit(x, many.astype(np.float32))
-            predict = network_model.predict
-    network_model.coefs_ = [np.ascontiguousarray(layer.weights.T) for layer in layers]
-    network_model.intercepts_ = [layer.bias for layer in layers]
-    return predict
+        hidden = [len(layer.bias) for layer in layers[:-1]]
+        model = kind(hidden_layer_sizes=hidden, max_iter=1).fit(x, labels if len(y[0]) == 1 else y)
+    model.coefs_ = [np.ascontiguousarray(layer.weights.T) for layer in layers]
+    model.intercepts_ = [layer.bias for layer in layers]
+    return model.predict_proba if classifies else model.predict
