@@ -39,6 +39,8 @@ cdef int64_t WEIGHTS_IN_L2 = 1024 * 1024
 cdef int64_t BLOCKS_BEYOND_L2 = 4
 # Beyond this many bytes a tile is as narrow as a vector.
 cdef int64_t WIDE_TILE_BYTES = 8 * 1024 * 1024
+# Floats of a tile that is too large to keep one for each thread that ever ran: 1 MiB.
+cdef int64_t LARGE_TILE = 256 * 1024
 # Rows converted to float32 at a time when the input has another type.
 cdef Py_ssize_t ROWS_CONVERTED = 65_536
 
@@ -384,6 +386,9 @@ cdef class Engine:
         return workspace
 
     cdef void give(self, Workspace workspace):
+        # Keep one of the large ones: after a wide parallel run they would be memory for nothing.
+        if self._idle is not None and self.tile_samples * self.required_memory > LARGE_TILE:
+            return
         workspace.next, self._idle = self._idle, workspace
 
     cdef int run_array(self, const float *x, Py_ssize_t stride, Py_ssize_t n,
@@ -508,8 +513,8 @@ cdef class Engine:
         InstModelError
             ``input_size_mismatch``, ``invalid_type``.
         """
-        cdef cnp.ndarray result = self.predict(x)
-        if cnp.PyArray_NDIM(result) != 1:
+        result = self.predict(x)
+        if result.ndim != 1:
             raise InputError(
                 "input_size_mismatch",
                 "the input is not one sample",
@@ -517,7 +522,7 @@ cdef class Engine:
                 expected=f"shape ({self.feature_size},)",
                 actual=f"shape {np.shape(x)}",
             )
-        return (<float *> cnp.PyArray_DATA(result))[self.output_size - 1]
+        return float(result[self.output_size - 1])
 
     def predict_with_buffer(self, buffer):
         """Run the model in place, in a buffer that already holds the input.

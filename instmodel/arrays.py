@@ -56,14 +56,17 @@ def check_columns(x: Any, features: Sequence[Feature]) -> None:
     InputError
         ``column_mismatch``, with the first column that differs.
     """
-    names = [str(name) for name in x.columns]
+    # Arrow calls the names `column_names`; its `columns` are the data.
+    names = list(getattr(x, "column_names", x.columns))
+    if not all(isinstance(name, str) for name in names):
+        return  # numbered, not named
     wanted = [name for feature in features for name in feature.columns()]
     for index, (expected, actual) in enumerate(zip_longest(wanted, names)):
         if expected != actual:
             raise InputError(
                 "column_mismatch",
                 "the columns must be the model's features in their order; "
-                "select them by name, as in frame[model.features]",
+                "select them by name, as in frame[model.columns]",
                 field=f"column {index}",
                 expected=repr(expected) if expected is not None else "no more columns",
                 actual=repr(actual) if actual is not None else "nothing",

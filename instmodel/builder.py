@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from instmodel import values
+from instmodel import layout, values
 from instmodel.activations import Activation
 from instmodel.errors import StructureError
 from instmodel.features import parse_feature_names
@@ -139,6 +139,7 @@ class ModelBuilder:
 
     def copy(self, x: BufferHandle, size: int | None = None, at: int = 0) -> BufferHandle:
         """Add a copy of x, at place `at` of `size` values (just enough by default), else zeros."""
+        self._own(x)
         room = at + x.size if size is None else size
         return self._new([x], room, lambda i, o: Copy(input=i[0], output=o, internal_index=at))
 
@@ -151,7 +152,9 @@ class ModelBuilder:
 
     def concatenate(self, parts: Sequence[BufferHandle]) -> BufferHandle:
         """Add the values of all parts, one after the other."""
-        offsets = [sum(part.size for part in parts[:place]) for place in range(len(parts))]
+        for part in parts:
+            self._own(part)
+        offsets = layout.buffer_offsets([part.size for part in parts])[: len(parts)]
 
         def emit(inputs: list[int], output: int) -> list[Instruction]:
             return [
@@ -199,10 +202,12 @@ class ModelBuilder:
 
     def add_heads(self, data: BufferHandle, heads: BufferHandle) -> BufferHandle:
         """Add ``data[h·d + j] + heads[h]``."""
+        self._own(data)
         return self._new([data, heads], data.size, lambda i, o: AddBufferHeads(input=i, output=o))
 
     def multiply_heads(self, data: BufferHandle, heads: BufferHandle) -> BufferHandle:
         """Add ``data[h·d + j] · heads[h]``."""
+        self._own(data)
         return self._new(
             [data, heads], data.size, lambda i, o: MultiplyBufferHeads(input=i, output=o)
         )
@@ -386,4 +391,4 @@ class ModelBuilder:
 
 
 def _common_size(terms: Sequence[BufferHandle]) -> int:
-    return terms[0].size if terms else 0
+    return terms[0].size if terms and isinstance(terms[0], BufferHandle) else 0

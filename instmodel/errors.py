@@ -6,11 +6,10 @@ message, which says the same in words.
 
 from __future__ import annotations
 
-import os
 from typing import Any, Self
 
 # Characters of a part of a message; a document's names may be megabytes.
-_LONGEST = 200
+_LONGEST = 120
 _PLACES = ("instruction", "instruction_type", "field", "expected", "actual", "file")
 
 
@@ -67,6 +66,8 @@ class InstModelError(Exception):
         if self.instruction is not None:
             name = f" ({self.instruction_type})" if self.instruction_type else ""
             place.append(f"instruction {self.instruction}{name}")
+        elif self.instruction_type is not None:
+            place.append(self.instruction_type)
         if self.field is not None:
             place.append(f"field '{_printable(self.field)}'")
         where = ", ".join(place) + ": " if place else ""
@@ -76,9 +77,9 @@ class InstModelError(Exception):
         if self.actual is not None:
             facts.append(f"got {_printable(self.actual)}")
         values = f" ({', '.join(facts)})" if facts else ""
-        return f"{where}{_printable(self.message)}{values} [{self.code}]"
+        return f"{where}{_printable(self.message, 2 * _LONGEST)}{values} [{self.code}]"
 
-    def at(self, instruction: int, instruction_type: str) -> Self:
+    def at(self, instruction: int | None, instruction_type: str | None) -> Self:
         """Return the same error, located at an instruction."""
         return self._copy(instruction=instruction, instruction_type=instruction_type)
 
@@ -88,7 +89,7 @@ class InstModelError(Exception):
 
     def in_file(self, path: Any) -> Self:
         """Return the same error, of a file."""
-        return self._copy(file=os.fspath(path))
+        return self._copy(file=str(path))
 
     def _copy(self, **changes: Any) -> Self:
         places = {name: getattr(self, name) for name in _PLACES}
@@ -99,11 +100,11 @@ class InstModelError(Exception):
         return (_rebuild, (type(self), self.code, self.message, self.__dict__.copy()))
 
 
-def _printable(value: Any) -> str:
+def _printable(value: Any, longest: int = _LONGEST) -> str:
     """Return a text that is safe in one line of a terminal or a log, whatever a file holds."""
     text = str(value)
-    if len(text) > _LONGEST:
-        text = text[: _LONGEST - 1] + "…"
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
     if text.isprintable():
         return text
     escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -93,7 +93,7 @@ class ExecutionGraph:
         return False
 
 
-class _Ranges:
+class Ranges:
     """A set of integers kept as sorted, disjoint, half-open ranges."""
 
     def __init__(self) -> None:
@@ -101,6 +101,7 @@ class _Ranges:
         self.stops: list[int] = []
 
     def add(self, start: int, stop: int) -> None:
+        """Add start … stop - 1."""
         if start >= stop:
             return
         first = bisect.bisect_left(self.stops, start)
@@ -154,7 +155,7 @@ def trace(
     """
     writers: list[_Writers | None] = [None] * len(sizes)
     unread = [False] * len(sizes)
-    written = [_Ranges() for _ in sizes]
+    written = [Ranges() for _ in sizes]
     gaps: list[Gap] = []
     sources: list[tuple[_Writers, ...]] = []
 

@@ -87,6 +87,9 @@ class Lowering(Protocol):
     def constants(self, vector: Any) -> int:
         """Store a vector, and return where it starts."""
 
+    def filled(self, value: float, size: int) -> int:
+        """Return where `size` times the same value start; all who ask share them."""
+
     def operands(self, items: Sequence[int]) -> int:
         """Store a list of integers, and return where it starts."""
 
@@ -148,8 +151,7 @@ class Instruction:
             try:
                 value = convert(getattr(self, item.name), item.name)
             except DocumentError as error:
-                error.instruction_type = error.instruction_type or self.TYPE
-                raise
+                raise error.at(None, self.TYPE) from None
             object.__setattr__(self, item.name, value)
 
     def reads(self) -> tuple[int, ...]:

@@ -16,11 +16,10 @@ C. Whether indexes and sizes fit the model is the business of `Instruction.check
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar
-
-import numpy as np
 
 from instmodel import values
 from instmodel.activations import Activation
@@ -400,11 +399,10 @@ class ClipElementwise(_InPlace):
         size = into.size(self.input)
 
         def bound(index: int | None, absent: float) -> int:
-            if index is None:
-                return into.constants(np.full(size, absent, np.float32))
-            return into.parameters(index)
+            return into.filled(absent, size) if index is None else into.parameters(index)
 
-        lowest, highest = bound(self.parameters_min, -np.inf), bound(self.parameters_max, np.inf)
+        lowest = bound(self.parameters_min, -math.inf)
+        highest = bound(self.parameters_max, math.inf)
         return self._op(into, constants=lowest, more=highest)
 
 

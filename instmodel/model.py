@@ -88,6 +88,11 @@ class InstructionModel(Engine):
         return list(self._checked.info.features or [])
 
     @property
+    def columns(self) -> list[str]:
+        """Name of each input value: `features` with ``emb[2]`` as ``emb[0]``, ``emb[1]``."""
+        return [name for feature in self._checked.features for name in feature.columns()]
+
+    @property
     def buffer_sizes(self) -> list[int]:
         """Size of each buffer."""
         return list(self._checked.info.buffer_sizes)

@@ -6,6 +6,7 @@ did not come along. The calling thread works, too, and is the one that notices C
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -186,15 +187,27 @@ def _run(
     tile = engine.tile_samples
     chunk = max(tile, chunk // tile * tile)
     job = _kernels.Job(engine, rows, results, start, chunk)
-    helpers = [_submit(job.work) for _ in range(min(threads, -(-len(rows) // chunk)) - 1)]
+    _together(job.work, min(threads, -(-len(rows) // chunk)) - 1, job.cancel)
+
+
+def _together(work: Callable[..., None], helpers: int, cancel: Callable[[], None]) -> None:
+    """Run `work` on this thread, watching for signals, and on up to `helpers` others.
+
+    `work` takes pieces of a job until none is left, so it is done also when no helper can start:
+    in a container that is out of threads, or while the interpreter shuts down.
+    """
+    started: list[Future[None]] = []
     try:
-        job.work(watch_signals=True)
+        with contextlib.suppress(RuntimeError):
+            started.extend(_submit(work) for _ in range(helpers))
+        work(watch_signals=True)
     finally:
-        # Also when Ctrl-C ends this thread's part: nobody may write to `results` after we return.
-        job.cancel()
-        for helper in helpers:
+        # Also when Ctrl-C ends this thread's part: nobody may go on writing after we return.
+        cancel()
+        running = [helper for helper in started if not helper.cancel()]
+        for helper in running:
             helper.exception()  # waits
-    for helper in helpers:
+    for helper in running:
         helper.result()
 
 
@@ -213,32 +226,52 @@ def map_chunks(function: Callable[[int], _T], starts: Sequence[int], size: int) 
     size : int
         Bytes of data.
     """
-    threads = default_thread_count().threads if size >= _BYTES_WORTH_THREADS else 1
     results: list[Any] = [None] * len(starts)
+    left = iter(range(len(starts)))
+    lock = threading.Lock()
 
-    def every_nth(first: int) -> None:
-        for index in range(first, len(starts), threads):
+    def work(watch_signals: bool = False) -> None:
+        while True:
+            with lock:
+                index = next(left, None)
+            if index is None:
+                return
             results[index] = function(starts[index])
 
-    helpers = [_submit(every_nth, first) for first in range(1, threads)]
-    try:
-        every_nth(0)
-    finally:
-        for helper in helpers:
-            helper.exception()  # waits
-    for helper in helpers:
-        helper.result()
+    def cancel() -> None:
+        with lock:
+            for _ in left:
+                pass
+
+    _together(work, _helpers_for(size, len(starts)), cancel)
     return results
 
 
-def _submit(function: Callable[..., None], *arguments: Any) -> Future[None]:
+def _helpers_for(size: int, pieces: int) -> int:
+    if size < _BYTES_WORTH_THREADS:
+        return 0
+    try:
+        threads = default_thread_count().threads
+    except InputError:  # a senseless INSTMODEL_NUM_THREADS is no fault of a file
+        threads = 1
+    return min(threads, pieces, _MAX_THREADS) - 1
+
+
+def _submit(work: Callable[..., None]) -> Future[None]:
+    """Queue `work` for another thread, or raise RuntimeError when there can be none."""
     from concurrent.futures import ThreadPoolExecutor
 
     global _pool
     with _pool_lock:
         if _pool is None:
             _pool = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="instmodel")
-        return _pool.submit(function, *arguments)
+        try:
+            return _pool.submit(work)
+        except RuntimeError:
+            # The work was queued before its thread failed to start: leave both behind.
+            _pool.shutdown(wait=False, cancel_futures=True)
+            _pool = None
+            raise
 
 
 def _forget_pool() -> None:

@@ -111,6 +111,7 @@ class _Lowering:
         self._pieces: list[Vector] = []
         self._length = 0
         self._parameter_starts: dict[int, int] = {}
+        self._filled: dict[float, int] = {}
 
     def offset(self, buffer: int) -> int:
         return self._offsets[buffer]
@@ -131,6 +132,12 @@ class _Lowering:
         self._pieces.append(np.asarray(vector, np.float32))
         self._length += len(self._pieces[-1])
         return start
+
+    def filled(self, value: float, size: int) -> int:
+        if value not in self._filled:
+            longest = max(self._info.buffer_sizes)
+            self._filled[value] = self.constants(np.full(longest, value, np.float32))
+        return self._filled[value]
 
     def operands(self, items: Sequence[int]) -> int:
         start = len(self.operand_list)

@@ -123,8 +123,12 @@ class InstructionModelInfo:
             for i, item in enumerate(values.sequence(self.maps, "maps", "maps"))
         ]
         data = self.validation_data
-        if data is not None and not isinstance(data, ValidationData):
-            raise values.wrong_type(data, "validation_data", "ValidationData")
+        if data is not None:
+            if not isinstance(data, ValidationData):
+                raise values.wrong_type(data, "validation_data", "ValidationData")
+            self.validation_data = ValidationData(data.inputs, data.expected_outputs)
+        if self.metadata is not None:
+            self.metadata = _metadata(self.metadata)
 
     # ------------------------------------------------------------------------ documents and files
 
@@ -316,6 +320,14 @@ def _vectors(items: Any, name: str, *, finite: bool = True) -> list[values.Vecto
     ]
 
 
+def _metadata(value: Any) -> Any:
+    """Return a private copy of what JSON can hold, a level below the document."""
+    from instmodel.formats import json_text
+
+    text = json_text.format_document([value])
+    return json_text.parse(text)[0]
+
+
 def _names(items: Any) -> list[str]:
     names = list(values.sequence(items, "features", "names"))
     for index, name in enumerate(names):
@@ -342,14 +354,16 @@ def _instruction(item: Any, index: int, unknown: Unknown) -> Instruction:
     if name is MISSING:
         raise DocumentError("missing_field", "no type", instruction=index, field="type")
     if not isinstance(name, str):
-        raise values.wrong_type(name, "type", "the name of an instruction").at(index, "")
+        raise values.wrong_type(name, "type", "the name of an instruction").at(index, None)
     kind = INSTRUCTIONS.get(name)
     if kind is None:
         raise DocumentError(
             "unknown_instruction",
-            f"unknown instruction {name!r}{values.hint(name, INSTRUCTIONS)}",
+            f"unknown instruction{values.hint(name, INSTRUCTIONS)}",
             instruction=index,
             field="type",
+            expected="one of " + ", ".join(INSTRUCTIONS),
+            actual=repr(name),
         )
     try:
         known = {part.name: part for part in fields(kind)}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from instmodel import layout
 from instmodel.errors import InstModelError, StructureError, ValidationDataError
 from instmodel.features import Feature, parse_feature_names
-from instmodel.graph import ExecutionGraph, Gap, trace
+from instmodel.graph import ExecutionGraph, Gap, Ranges, trace
 from instmodel.instruction_base import Shapes
 from instmodel.limits import DEFAULT_LIMITS, Limits
 from instmodel.schema import InstructionModelInfo
@@ -93,7 +93,7 @@ def check(info: InstructionModelInfo, limits: Limits = DEFAULT_LIMITS) -> Checke
 
 def _weight_count(info: InstructionModelInfo) -> int:
     arrays = [*info.weights, *info.bias]
-    return sum(item.size for item in arrays if hasattr(item, "size"))
+    return sum(item.size for item in arrays)
 
 
 def _check_buffers(sizes: Sequence[int], limits: Limits) -> None:
@@ -195,13 +195,13 @@ def _unnamed_feature_size(info: InstructionModelInfo) -> int:
     """
     if info.validation_data is not None and info.validation_data.inputs:
         return len(info.validation_data.inputs[0])
+    sizes = info.buffer_sizes
     inputs = set[int]()
-    written = set[int]()
+    written = [Ranges() for _ in sizes]
     for item in info.instructions:
-        inputs.update(buffer for buffer in item.reads() if buffer not in written)
-        target = item.write(info.buffer_sizes)
-        if not target.partial:
-            written.add(target.buffer)
+        inputs.update(b for b in item.reads() if any(written[b].missing(sizes[b])))
+        target = item.write(sizes)
+        written[target.buffer].add(target.start, target.stop)
     leading = 0
     while leading in inputs:
         leading += 1
@@ -212,7 +212,7 @@ def _unnamed_feature_size(info: InstructionModelInfo) -> int:
             field="features",
             expected="`features`, `feature_size` or validation inputs",
         )
-    return sum(info.buffer_sizes[:leading])
+    return sum(sizes[:leading])
 
 
 # ---------------------------------------------------------------------------- maps, use, validation

@@ -74,7 +74,11 @@ def known_only(
     """
     if unknown not in ("error", "ignore"):
         raise DocumentError(
-            "invalid_type", "no such policy", field="unknown", expected="'error' or 'ignore'"
+            "invalid_type",
+            "no such policy",
+            field="unknown",
+            expected="'error' or 'ignore'",
+            actual=describe(unknown),
         )
     known = list(known)
     for key in given:
@@ -82,8 +86,10 @@ def known_only(
             name = key if isinstance(key, str) else repr(key)
             raise DocumentError(
                 "unknown_field",
-                f"unknown key {name!r}{hint(name, known)}",
+                f"unknown key{hint(name, known)}",
                 field=f"{place}.{name}" if place else name,
+                expected="one of " + ", ".join(known),
+                actual=repr(name),
             )
     return {key: given[key] for key in known if key in given}
 

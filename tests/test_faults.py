@@ -78,6 +78,7 @@ MEMORY = {
 # What CPython, NumPy and OpenSSL say instead of MemoryError when they cannot allocate.
 FOREIGN = (
     "error return without exception set",
+    "NULL object passed",
     "returned NULL without setting an exception",
     "can't allocate",
     "digital envelope",

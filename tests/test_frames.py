@@ -39,7 +39,6 @@ def test_a_frame_with_the_models_columns_is_taken(model, predict):
         (["emb[0]", "age", "emb[1]"], "column 0"),
         (["age", "emb[0]"], "column 2"),
         (["age", "emb[0]", "emb[1]", "zip"], "column 3"),
-        ([0, 1, 2], "column 0"),
     ],
 )
 def test_a_frame_with_other_columns_is_refused(model, predict, columns, field):
@@ -48,6 +47,14 @@ def test_a_frame_with_other_columns_is_refused(model, predict, columns, field):
         getattr(model, predict)(frame)
     assert caught.value.code == "column_mismatch"
     assert caught.value.field == field
+
+
+def test_a_frame_without_names_counts_by_position(model):
+    assert model.predict(Frame([0, 1, 2], [[1.0, 2.0, 3.0]]))[0, 0] == 321.0
+
+
+def test_columns_name_every_value(model):
+    assert model.columns == ["age", "emb[0]", "emb[1]"]
 
 
 def test_a_model_without_names_takes_any_frame():

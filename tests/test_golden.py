@@ -140,6 +140,14 @@ def test_trainer_export(index):
 
 
 @pytest.mark.parametrize("index", EXPORTS)
+def test_trainer_export_without_its_cases_has_the_same_number_of_features(index):
+    document = dict(trainer_exports()[index]["model"])
+    cases = document.pop("validation_data")
+    assert document["features"] == []
+    assert build(document).feature_size == len(cases["inputs"][0])
+
+
+@pytest.mark.parametrize("index", EXPORTS)
 def test_trainer_export_with_a_wrong_expected_output_is_refused(index):
     document = json.loads(json.dumps(trainer_exports()[index]["model"]))
     document["validation_data"]["expected_outputs"][3][0] += 2e-5

@@ -48,3 +48,17 @@ def test_other_types_are_converted_piece_by_piece():
     x = np.ones((1_000_000, 4))  # float64
     result = 4 * len(x)
     assert peak_of(lambda: model.predict(x)) < result + x.nbytes / 4
+
+
+def test_absent_bounds_of_clips_cost_one_vector():
+    size, count = 100_000, 50
+    clip = {"type": "CLIP_ELEMENTWISE", "input": 0, "parameters_min": 0}
+    document = {
+        "feature_size": size,
+        "buffer_sizes": [size, 1],
+        "instructions": [clip] * count + [{"type": "REDUCE_SUM", "input": 0, "output": 1}],
+        "weights": [],
+        "bias": [],
+        "parameters": [[0.0] * size],
+    }
+    assert peak_of(lambda: build(document)) < 20 * 4 * size

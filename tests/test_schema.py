@@ -136,19 +136,57 @@ def test_metadata_is_carried_along(metadata):
 
 @pytest.mark.parametrize("metadata", [{1, 2}, object(), math.nan, {"x": [math.inf]}, {"a": b"x"}])
 def test_metadata_that_json_cannot_hold(metadata):
-    info = Info.from_dict({**dense(), "metadata": metadata})
     with pytest.raises(im.InstModelError) as caught:
-        info.to_json()
-    assert caught.value.code == "invalid_type"
+        Info.from_dict({**dense(), "metadata": metadata})
+    assert caught.value.code in ("invalid_type", "non_finite_value")
 
 
 def test_metadata_that_contains_itself():
     metadata = []
     metadata.append(metadata)
-    info = Info.from_dict({**dense(), "metadata": metadata})
     with pytest.raises(im.InstModelError) as caught:
-        info.to_json()
+        Info.from_dict({**dense(), "metadata": metadata})
     assert caught.value.code == "invalid_type"
+
+
+@pytest.mark.parametrize("depth", [31, 32, 40])
+def test_metadata_is_nested_as_deep_as_both_formats_can_read(depth):
+    metadata = 1
+    for _ in range(depth):
+        metadata = [metadata]
+    document = {**dense(), "metadata": metadata}
+    if depth > 31:
+        with pytest.raises(im.InstModelError) as caught:
+            Info.from_dict(document)
+        assert caught.value.code == "invalid_document"
+    else:
+        info = Info.from_dict(document)
+        assert Info.from_json(info.to_json()).metadata == metadata
+        assert Info.from_bytes(info.to_bytes()).metadata == metadata
+
+
+@pytest.mark.parametrize(
+    ("metadata", "code"), [({1: 2, "1": 3}, "duplicate_key"), (float("inf"), "non_finite_value")]
+)
+def test_metadata_that_would_not_be_read_back(metadata, code):
+    with pytest.raises(im.InstModelError) as caught:
+        Info.from_dict({**dense(), "metadata": metadata})
+    assert caught.value.code == code
+
+
+def test_a_number_beyond_float64_is_no_number():
+    with pytest.raises(im.InstModelError) as caught:
+        Info.from_json('{"metadata": 1e400}')
+    assert caught.value.code == "non_finite_value"
+
+
+def test_a_document_shares_nothing_with_what_it_was_made_of():
+    metadata, cases = {"a": [1]}, im.ValidationData([[1.0, 2.0]], [[3.0]])
+    info = Info.from_dict({**dense(), "metadata": metadata, "validation_data": cases})
+    metadata["a"].append(2)
+    cases.inputs[0][0] = 9.0
+    assert info.metadata == {"a": [1]}
+    assert info.validation_data.inputs[0][0] == 1.0
 
 
 def test_null_stands_for_an_optional_key_that_is_missing():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from instmodel import values
 from instmodel.atomic import replacing
 from instmodel.errors import InstModelError
 from instmodel.formats import binary, binary_reader
@@ -21,6 +22,8 @@ def load(path: Any, *, unknown: Unknown, limits: Limits) -> InstructionModelInfo
 
 def from_bytes(data: bytes, *, unknown: Unknown, limits: Limits) -> InstructionModelInfo:
     """Read a document from the bytes of a file; see `InstructionModelInfo.from_bytes`."""
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise values.wrong_type(data, "data", "bytes")
     if bytes(data[: len(binary.MAGIC)]) == binary.MAGIC:
         return _document(binary_reader.read_bytes(bytes(data), unknown=unknown, limits=limits))
     return InstructionModelInfo.from_json(data, unknown=unknown, limits=limits)

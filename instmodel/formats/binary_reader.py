@@ -93,14 +93,17 @@ def read(file: BinaryIO, *, mmap: bool, unknown: Unknown, limits: Limits) -> Bin
     if mmap:
         # The arrays keep the mapping alive, and end it.
         mapped = memory_map.mmap(file.fileno(), 0, access=memory_map.ACCESS_READ)
-        return _decode(head, np.frombuffer(mapped, np.uint8)[start:], None, unknown, limits)
+        return _decode(head, np.frombuffer(mapped, np.uint8)[start:], size - start, unknown, limits)
 
     def fill(offset: int, part: Bytes) -> None:
-        done = os.preadv(file.fileno(), [part.data], start + offset)
-        if done != len(part):
-            raise _broken("the file changed while it was read", f"byte {start + offset + done}")
+        done = 0
+        while done < len(part):  # a network file system may give less than it was asked for
+            got = os.preadv(file.fileno(), [part[done:].data], start + offset + done)
+            if not got:
+                raise _broken("the file changed while it was read", f"byte {start + offset + done}")
+            done += got
 
-    return _decode(head, layout.aligned_empty(size - start), fill, unknown, limits)
+    return _decode(head, fill, size - start, unknown, limits)
 
 
 def read_bytes(data: bytes, *, unknown: Unknown, limits: Limits) -> BinaryModel:
@@ -119,7 +122,7 @@ def read_bytes(data: bytes, *, unknown: Unknown, limits: Limits) -> BinaryModel:
     def fill(offset: int, part: Bytes) -> None:
         part[...] = source[offset : offset + len(part)]
 
-    return _decode(head, layout.aligned_empty(len(source)), fill, unknown, limits)
+    return _decode(head, fill, len(source), unknown, limits)
 
 
 def _read_head(take: Callable[[int], bytes], size: int, limits: Limits) -> tuple[bytes, int]:
@@ -167,18 +170,19 @@ def _read_head(take: Callable[[int], bytes], size: int, limits: Limits) -> tuple
 
 def _decode(
     head: bytes,
-    data: Bytes,
-    fill: Callable[[int, Bytes], None] | None,
+    source: Bytes | Callable[[int, Bytes], None],
+    size: int,
     unknown: Unknown,
     limits: Limits,
 ) -> BinaryModel:
+    """Read the header, then the data: mapped already, or what `source` fills in piece by piece."""
     header_size = PREFIX.unpack_from(head)[2]
     header = _unpack(head[PREFIX.size : PREFIX.size + header_size])
     given = values.known_only(header, _KEYS, "", unknown)
     for key in ("buffer_sizes", "instructions", "dense", "parameters", "maps"):
         if key not in given:
             raise DocumentError("missing_field", "a required key is missing", field=key)
-    reader = _Tensors(given["dense"], data, limits)
+    reader = _Tensors(given["dense"], size, limits)
     tensors = {
         "parameters": [
             reader.place(item, f"parameters[{i}]", 1, F4)
@@ -193,14 +197,16 @@ def _decode(
     if cases is not None:
         tensors["validation_data"] = _place_cases(cases, reader)
     reader.finish()
+    # Every size was compared with the file's: only now is memory allocated.
+    data = layout.aligned_empty(size) if callable(source) else source
 
     def hash_chunk(offset: int) -> bytes:
         part = data[offset : offset + CHUNK]
-        if fill is not None:
-            fill(offset, part)
+        if callable(source):
+            source(offset, part)
         return hashlib.sha256(part.data).digest()
 
-    chunks = parallel.map_chunks(hash_chunk, range(0, len(data), CHUNK), len(data))
+    chunks = parallel.map_chunks(hash_chunk, range(0, size, CHUNK), size)
     found = head_digest(head, iter(chunks))
     if found != stored_digest(head):
         raise DocumentError(
@@ -210,6 +216,7 @@ def _decode(
             expected=stored_digest(head).hex(),
             actual=found.hex(),
         )
+    reader.data = data
     reader.check_padding()
     return BinaryModel(_info(given, tensors, reader, unknown), reader.packed, found.hex())
 
@@ -312,7 +319,7 @@ class _Place:
 class _Tensors:
     """The tensors of a data section, placed one after the other as the header names them."""
 
-    def __init__(self, dense: Any, data: Bytes, limits: Limits) -> None:
+    def __init__(self, dense: Any, size: int, limits: Limits) -> None:
         shapes = []
         count = 0
         for index, item in enumerate(values.sequence(dense, "dense", "shapes")):
@@ -321,7 +328,8 @@ class _Tensors:
             limits.check_weight_count(count)
             shapes.append((rows, cols))
         starts, total = layout.aligned_starts([layer_size(*shape) for shape in shapes])
-        self._data = data
+        self.data: Bytes = np.empty(0, np.uint8)  # given when the places are known to be right
+        self._size = size
         self._end = 0
         self._padding: list[tuple[int, int]] = []
         edges = [
@@ -335,7 +343,7 @@ class _Tensors:
     @property
     def packed(self) -> PackedWeights:
         """The dense layers, in place."""
-        arena = self._data[: self._dense_floats * 4].view(np.float32)
+        arena = self.data[: self._dense_floats * 4].view(np.float32)
         return PackedWeights(arena, self._starts, self._shapes)
 
     def place(self, item: Any, name: str, dimensions: int, kind: str) -> _Place:
@@ -357,12 +365,12 @@ class _Tensors:
 
     def finish(self) -> None:
         """Check that nothing follows the last tensor."""
-        if self._end != len(self._data):
+        if self._end != self._size:
             raise _broken("bytes after the last tensor", f"data byte {self._end}")
 
     def check_padding(self) -> None:
         for start, stop in self._padding:
-            if self._data[start:stop].any():
+            if self.data[start:stop].any():
                 raise _broken("padding must be zero", f"data byte {start}")
 
     def check_finite(self) -> None:
@@ -379,7 +387,7 @@ class _Tensors:
     def tensor(self, place: _Place) -> NDArray[Any]:
         """Return a private copy."""
         stop = place.offset + 4 * prod(place.shape)
-        return self._data[place.offset : stop].view(place.kind).reshape(place.shape).copy()
+        return self.data[place.offset : stop].view(place.kind).reshape(place.shape).copy()
 
     def table(self, keys: _Place, rows: _Place) -> dict[int, values.Vector]:
         """Return a map, whose keys must ascend."""
@@ -391,12 +399,12 @@ class _Tensors:
         return dict(zip(numbers.tolist(), self.tensor(rows), strict=True))
 
     def _advance(self, start: int, stop: int, name: str) -> None:
-        if stop > len(self._data):
+        if stop > self._size:
             raise DocumentError(
                 "invalid_document",
                 "a tensor leaves the file",
                 field=name,
-                expected=f"at most {len(self._data)} bytes of data",
+                expected=f"at most {self._size} bytes of data",
                 actual=stop,
             )
         if start > self._end:

@@ -7,6 +7,7 @@ are errors; the standard parser takes the first two silently and runs out of sta
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any, NoReturn
 
@@ -36,7 +37,9 @@ def parse(text: str | bytes) -> Any:
             "invalid_type", "not a JSON text", expected="str or bytes", actual=type(text).__name__
         )
     try:
-        value = json.loads(text, object_pairs_hook=unique_keys, parse_constant=_constant)
+        value = json.loads(
+            text, object_pairs_hook=unique_keys, parse_constant=_constant, parse_float=_float
+        )
     except json.JSONDecodeError as error:
         raise DocumentError(
             "invalid_document",
@@ -55,7 +58,15 @@ def parse(text: str | bytes) -> Any:
 
 
 def format_document(document: Any, *, sort_keys: bool = False) -> str:
-    """Return a document as JSON text; floats are written so that they read back to the bit."""
+    """Return a document as JSON text that `parse` takes; floats read back to the bit.
+
+    Raises
+    ------
+    DocumentError
+        ``non_finite_value`` for NaN and infinities, ``invalid_type`` for what JSON cannot hold,
+        ``invalid_document`` for too deep a nesting, ``duplicate_key`` for keys that are the same
+        as text.
+    """
     try:
         text = json.dumps(
             document,
@@ -65,9 +76,14 @@ def format_document(document: Any, *, sort_keys: bool = False) -> str:
             sort_keys=sort_keys,
         )
         text.encode()  # half a surrogate pair is no text
-        return text
     except (TypeError, ValueError, RecursionError) as error:
+        if "Out of range float" in str(error):
+            raise DocumentError(
+                "non_finite_value", "JSON holds finite numbers only", expected="a finite number"
+            ) from None
         raise DocumentError("invalid_type", f"JSON cannot hold this document: {error}") from None
+    _check_depth(text)
+    return text
 
 
 def _decode(data: bytes) -> str:
@@ -122,6 +138,11 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 )
             seen.add(key)
     return result
+
+
+def _float(literal: str) -> float:
+    value = float(literal)
+    return value if math.isfinite(value) else _constant(literal)
 
 
 def _constant(literal: str) -> NoReturn:

@@ -144,7 +144,7 @@ class CsvReader:
             return None
         with np.errstate(over="ignore"):
             rounded = values.astype(np.float32)
-        if (np.isinf(rounded) & np.isfinite(values)).any():
+        if np.isinf(rounded).any():  # written so, or too large
             return None
         self._line += len(lines)
         return rounded
@@ -180,7 +180,7 @@ class CsvReader:
             cell = row[position]
             try:
                 number = math.nan if "_" in cell else float(cell)
-                fits = not math.isfinite(number) or abs(number) < _FLOAT32_LIMIT
+                fits = math.isnan(number) or abs(number) < _FLOAT32_LIMIT or _is_inf(cell)
                 problem = "not a number" if "_" in cell else "" if fits else "too large for float32"
             except ValueError:
                 problem = "not a number" if cell.strip() else "empty"
@@ -196,6 +196,10 @@ class CsvReader:
         self, code: str, message: str, expected: Any = None, actual: Any = None
     ) -> InputError:
         return InputError(code, f"{self._path}: {message}", expected=expected, actual=actual)
+
+
+def _is_inf(cell: str) -> bool:
+    return cell.strip().lstrip("+-").lower() in ("inf", "infinity")
 
 
 def _remember(lines: Iterator[str], memory: list[str]) -> Iterator[str]:

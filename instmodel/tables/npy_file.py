@@ -50,7 +50,7 @@ class NpyReader:
             raise self._error(
                 "invalid_type", "wrong type of values", "floats, integers or booleans", self._dtype
             )
-        if len(shape) != 2 or shape[1] != width:
+        if len(shape) != 2 or shape[1] != width or shape[0] < 0:
             raise self._error("input_size_mismatch", "wrong shape", f"(rows, {width})", shape)
         self._width = width
         self._rows = shape[0]
