@@ -89,7 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     peers = [peer for peer in installed() if peer != OURS]
     parser = argparse.ArgumentParser(prog="python -m perf.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a minute, for a first impression")
+    parser.add_argument(
+        "--quick", action="store_true", help="a minute or two, for a first impression"
+    )
     parser.add_argument(
         "--only", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NETWORK"
     )

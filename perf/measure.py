@@ -99,7 +99,11 @@ def measure_network(
         {key: partial(worker.call, "latency", settings.curve_turn) for key, worker in able.items()},
         settings.rounds,
     )
-    single = {key: worker for key, worker in able.items() if worker.contender.threads == 1}
+    single = {
+        key: worker
+        for key, worker in able.items()
+        if worker.contender.threads == 1 and not worker.contender.isa
+    }
     load = alternate(
         {key: partial(worker.call, "load", settings.search) for key, worker in single.items()},
         settings.curve_rounds,

@@ -238,8 +238,8 @@ NETWORKS: dict[str, Network] = {
     network.name: network
     for network in (
         _network("250-300-200", 250, 32_768, lambda m: m.chain([250, 300, 200], "SIGMOID")),
-        _network("10-1", 10, 2_000_000, lambda m: m.chain([10, 1], "SIGMOID")),
-        _network("250-1", 250, 131_072, lambda m: m.chain([250, 1], "SIGMOID")),
+        _network("10-1", 10, 1_500_000, lambda m: m.chain([10, 1], "SIGMOID")),
+        _network("250-1", 250, 65_536, lambda m: m.chain([250, 1], "SIGMOID")),
         _network("30-16-8-1", 30, 131_072, lambda m: m.chain([30, 16, 8, 1], "SIGMOID")),
         _network("64x20", 64, 16_384, lambda m: m.chain([64] * 21)),
         _network("1024-2048-1024", 1024, 2048, lambda m: m.chain([1024, 2048, 1024])),
