@@ -101,7 +101,7 @@ EVERY_ALLOCATION = """
     wanted = right(work(new()))
     right(work(new()))  # what is imported or cached on first use is not what this is about
     ARMING
-    failed = foreign = n = 0
+    failed = foreign = clean = n = 0
     while True:
         n += step
         model = new()
@@ -120,13 +120,14 @@ EVERY_ALLOCATION = """
             foreign += 1
         finally:
             reached = disarm(n)
+        clean = clean + 1 if result is not None else 0
         if result is not None:
             right(result)
             del result
         # Whatever happened, everything works again: the same model and a new one.
         right(work(model))
         right(work(new()))
-        if not reached:
+        if not reached or clean == 40:
             break
     print(failed, foreign, n)
     """
@@ -151,7 +152,7 @@ PYTHON_ARMING = """
         _testcapi.set_nomemory(n, n + 1)
     def disarm(n):
         _testcapi.remove_mem_hooks()
-        return n < int(sys.argv[3])
+        return True  # the hook does not tell; forty calls in a row that work are the end
     """
 
 
@@ -175,9 +176,8 @@ def test_any_allocation_of_python_may_fail(what, tmp_path):
     # whoever waits for it waits for ever. Its own allocations fail in the test above.
     pytest.importorskip("_testcapi", reason="this Python has no allocator that fails on demand")
     code = every_allocation(what, PYTHON_ARMING)
-    last = 60 if what.startswith("predict") else 6000
-    step = 1 if ALL or last < 100 else 23
-    output = script(code, str(tmp_path / "m.instmodel"), str(step), str(last))
+    step = 1 if ALL or what.startswith("predict") else 23
+    output = script(code, str(tmp_path / "m.instmodel"), str(step), timeout=1000)
     assert int(output.split()[0]) > 0
 
 
