@@ -619,6 +619,13 @@ cdef class Job:
 
     def __cinit__(self, Engine engine not None, cnp.ndarray x not None, cnp.ndarray y not None,
                   Py_ssize_t start, Py_ssize_t chunk):
+        if (cnp.PyArray_NDIM(x) != 2 or cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32
+                or cnp.PyArray_NDIM(y) != 2 or cnp.PyArray_TYPE(y) != cnp.NPY_FLOAT32
+                or not cnp.PyArray_ISCARRAY(y) or cnp.PyArray_DIM(x, 0) != cnp.PyArray_DIM(y, 0)
+                or cnp.PyArray_DIM(x, 1) != engine.feature_size or chunk < 1 or start < 0
+                or start + cnp.PyArray_DIM(y, 1) > engine.required_memory
+                or (engine.feature_size > 1 and cnp.PyArray_STRIDE(x, 1) != sizeof(float))):
+            raise ValueError("the arrays do not fit the engine")  # no one but a subclass gets here
         self.engine, self.x, self.y = engine, x, y
         self.start, self.chunk = start, chunk
         self.rows = cnp.PyArray_DIM(x, 0)

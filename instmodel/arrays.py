@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
@@ -26,7 +27,7 @@ def real_array(x: Any, name: str = "input") -> NDArray[Any]:
         ``invalid_type`` for complex, object and string arrays, ``input_size_mismatch`` for lists
         of unequal lengths.
     """
-    if isinstance(x, np.ma.MaskedArray):
+    if is_masked(x):
         x = np.ma.filled(x.astype(np.result_type(x.dtype, np.float32)), np.nan)
     try:
         array = np.asarray(x)
@@ -43,6 +44,16 @@ def real_array(x: Any, name: str = "input") -> NDArray[Any]:
             actual=f"dtype {array.dtype}",
         )
     return array
+
+
+def is_masked(x: Any) -> bool:
+    """Return whether `x` is a masked array.
+
+    ``np.ma`` is imported on first use, and a fork meanwhile would leave the child with a locked
+    import; where it is not imported, there are no masked arrays.
+    """
+    masked_arrays = sys.modules.get("numpy.ma")
+    return masked_arrays is not None and isinstance(x, masked_arrays.MaskedArray)
 
 
 def check_columns(x: Any, features: Sequence[Feature]) -> None:
@@ -120,6 +131,7 @@ def check_out(out: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """
     fits = (
         isinstance(out, np.ndarray)
+        and not is_masked(out)
         and out.dtype == np.float32
         and out.dtype.isnative
         and out.flags.c_contiguous
@@ -156,6 +168,7 @@ def in_place_copy(buffer: Any) -> NDArray[np.float32]:
     """
     if (
         isinstance(buffer, np.ndarray)
+        and not is_masked(buffer)
         and buffer.ndim == 1
         and buffer.dtype.newbyteorder("=") == np.float32
         and buffer.flags.writeable

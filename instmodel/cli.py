@@ -51,6 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
+    # A stream that was closed before the program started is None: what goes there is lost.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -85,9 +88,11 @@ def _let_go_of_stdout() -> None:
 
 
 def _say_error(sentence: str, error: BaseException, debug: bool) -> None:
-    if debug:
-        traceback.print_exception(error)
-    print(f"instmodel: error: {printable(' '.join(sentence.split()))}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the exit code still tells
+        if debug:
+            traceback.print_exception(error)
+        print(f"instmodel: error: {printable(' '.join(sentence.split()))}", file=sys.stderr)
+        sys.stderr.flush()
 
 
 def _sentence(error: Exception) -> str:

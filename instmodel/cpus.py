@@ -21,6 +21,28 @@ class ThreadCount(NamedTuple):
     decided_by: str
 
 
+def requested_thread_count() -> int | None:
+    """Return what ``INSTMODEL_NUM_THREADS`` asks for, None when it is not set.
+
+    Raises
+    ------
+    InputError
+        ``invalid_thread_count`` when it is not a whole number ≥ 1.
+    """
+    wanted = os.environ.get("INSTMODEL_NUM_THREADS", "").strip()
+    if not wanted:
+        return None
+    if not (wanted.isascii() and wanted.isdecimal() and 0 < len(wanted) < 7 and int(wanted)):
+        raise InputError(
+            "invalid_thread_count",
+            "not a number of threads",
+            field="INSTMODEL_NUM_THREADS",
+            expected="a whole number ≥ 1",
+            actual=repr(wanted[:40]),
+        )
+    return int(wanted)
+
+
 def default_thread_count() -> ThreadCount:
     """Return the number of threads to use when a caller names none.
 
@@ -29,17 +51,9 @@ def default_thread_count() -> ThreadCount:
     InputError
         ``invalid_thread_count`` when ``INSTMODEL_NUM_THREADS`` is not a whole number ≥ 1.
     """
-    wanted = os.environ.get("INSTMODEL_NUM_THREADS", "").strip()
-    if wanted:
-        if not (wanted.isascii() and wanted.isdecimal() and 0 < len(wanted) < 7 and int(wanted)):
-            raise InputError(
-                "invalid_thread_count",
-                "not a number of threads",
-                field="INSTMODEL_NUM_THREADS",
-                expected="a whole number ≥ 1",
-                actual=repr(wanted[:40]),
-            )
-        return ThreadCount(int(wanted), "INSTMODEL_NUM_THREADS")
+    wanted = requested_thread_count()
+    if wanted is not None:
+        return ThreadCount(wanted, "INSTMODEL_NUM_THREADS")
     counts = [_affinity()]
     quota = cgroup_quota()
     if quota is not None:

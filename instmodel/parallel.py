@@ -1,27 +1,23 @@
 """Many samples on many threads.
 
-The pool is made on first use and never at import. After ``fork`` the child forgets it: its threads
-did not come along. The calling thread works, too, and is the one that notices Ctrl-C.
+Rows are shared out in chunks that threads claim. The calling thread works, too, and is the one that
+notices Ctrl-C. The helpers come from `instmodel.pool`: made on first use, forgotten after a fork.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from instmodel import _kernels, arrays, values
-from instmodel.cpus import default_thread_count
+from instmodel.cpus import default_thread_count, requested_thread_count
 from instmodel.errors import DocumentError, InputError
-
-if TYPE_CHECKING:  # imported on first use: it costs a quarter of this package's import time
-    from concurrent.futures import Future, ThreadPoolExecutor
+from instmodel.pool import MAX_THREADS, run_together
 
 # Waking a thread costs some tens of microseconds; less work than about fifty of them per thread is
 # not worth it. In the units of `Program.work`.
@@ -32,12 +28,8 @@ _CHUNKS_PER_THREAD = 8
 _WORK_OF_A_CHUNK = 200_000_000
 # Rows converted to float32 at a time when the input has another type.
 _ROWS_CONVERTED = 1 << 18
-_MAX_THREADS = 1024
 # Hashing a megabyte takes half a millisecond.
 _BYTES_WORTH_THREADS = 4 << 20
-
-_pool: ThreadPoolExecutor | None = None
-_pool_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,35 +172,14 @@ def _run(
     wanted: int | None,
 ) -> None:
     """Share the rows out; the calling thread is one of the workers."""
-    threads = max(1, min(_MAX_THREADS, len(rows) * engine.work // _WORK_WORTH_A_THREAD))
+    threads = max(1, min(MAX_THREADS, len(rows) * engine.work // _WORK_WORTH_A_THREAD))
     if threads > 1:  # to find out what this process may use takes longer than a small run
         threads = min(threads, default_thread_count().threads if wanted is None else wanted)
     chunk = min(len(rows) // (threads * _CHUNKS_PER_THREAD), _WORK_OF_A_CHUNK // engine.work)
     tile = engine.tile_samples
     chunk = max(tile, chunk // tile * tile)
     job = _kernels.Job(engine, rows, results, start, chunk)
-    _together(job.work, min(threads, -(-len(rows) // chunk)) - 1, job.cancel)
-
-
-def _together(work: Callable[..., None], helpers: int, cancel: Callable[[], None]) -> None:
-    """Run `work` on this thread, watching for signals, and on up to `helpers` others.
-
-    `work` takes pieces of a job until none is left, so it is done also when no helper can start:
-    in a container that is out of threads, or while the interpreter shuts down.
-    """
-    started: list[Future[None]] = []
-    try:
-        with contextlib.suppress(RuntimeError):
-            started.extend(_submit(work) for _ in range(helpers))
-        work(watch_signals=True)
-    finally:
-        # Also when Ctrl-C ends this thread's part: nobody may go on writing after we return.
-        cancel()
-        running = [helper for helper in started if not helper.cancel()]
-        for helper in running:
-            helper.exception()  # waits
-    for helper in running:
-        helper.result()
+    run_together(job.work, min(threads, -(-len(rows) // chunk)) - 1, job.cancel)
 
 
 _T = TypeVar("_T")
@@ -243,7 +214,7 @@ def map_chunks(function: Callable[[int], _T], starts: Sequence[int], size: int) 
             for _ in left:
                 pass
 
-    _together(work, _helpers_for(size, len(starts)), cancel)
+    run_together(work, _helpers_for(size, len(starts)), cancel)
     return results
 
 
@@ -254,39 +225,12 @@ def _helpers_for(size: int, pieces: int) -> int:
         threads = default_thread_count().threads
     except InputError:  # a senseless INSTMODEL_NUM_THREADS is no fault of a file
         threads = 1
-    return min(threads, pieces, _MAX_THREADS) - 1
-
-
-def _submit(work: Callable[..., None]) -> Future[None]:
-    """Queue `work` for another thread, or raise RuntimeError when there can be none."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    global _pool
-    with _pool_lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="instmodel")
-        try:
-            return _pool.submit(work)
-        except RuntimeError:
-            # The work was queued before its thread failed to start: leave both behind.
-            _pool.shutdown(wait=False, cancel_futures=True)
-            _pool = None
-            raise
-
-
-def _forget_pool() -> None:
-    global _pool, _pool_lock
-    _pool = None
-    _pool_lock = threading.Lock()  # another thread may have held it at the fork
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    return min(threads, pieces, MAX_THREADS) - 1
 
 
 def _checked_threads(threads: int | None) -> int | None:
     if threads is None:
-        return None
+        return requested_thread_count()
     count = integer_argument(threads, "threads")
     if count < 1:
         raise InputError(

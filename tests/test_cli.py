@@ -820,3 +820,29 @@ def test_the_package_runs_as_a_module():
         [sys.executable, "-m", "instmodel", "--version"], capture_output=True, text=True, check=True
     )
     assert result.stdout == f"instmodel {im.__version__}\n"
+
+
+@pytest.mark.parametrize("first", [",,", "NA,NA,NA", "1O,2,3", "null,null,null", "1.5.2,a,b"])
+def test_a_bad_first_row_is_not_taken_for_a_header(first, capsys):
+    model = write("m.json", json.dumps(identity(size=3)))
+    table = write("t.csv", f"{first}\n1,2,3\n")
+    assert main(["score", str(model), str(table), "-o", "o.csv"]) == 2
+    assert "first line" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["1e39", "1e400", "-1e999"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_numbers_too_large_for_float32_are_errors_however_large(number, quote, capsys):
+    model = write("m.json", json.dumps(identity(size=1)))
+    table = write("t.csv", f"1\n{quote}{number}{quote}\n")
+    assert main(["score", str(model), str(table), "-o", "o.csv"]) == 2
+    assert "too large for float32" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("2>&-", 0), ("2>/dev/full", 0)])
+def test_closed_streams_change_nothing_else(closed, code):
+    model = EXAMPLES / "digits_softmax.json"
+    command = f'"{sys.executable}" -m instmodel verify "{model}" {closed}'
+    assert subprocess.run(command, shell=True).returncode == code
+    missing = f'"{sys.executable}" -m instmodel verify /no/such/model {closed}'
+    assert subprocess.run(missing, shell=True, stderr=subprocess.DEVNULL).returncode == 2

@@ -284,31 +284,3 @@ def test_a_mistake_in_a_thread_reaches_the_caller(monkeypatch):
     monkeypatch.setattr(parallel._kernels, "Job", Broken)
     with pytest.raises(MemoryError, match="in a helper"):
         model.predict_parallel(np.zeros((20_000, 64), np.float32), im.PredictConfig(threads=3))
-
-
-def test_the_caller_does_all_the_work_when_no_thread_can_start(monkeypatch):
-    model = build(network([64, 96, 8], ["RELU", None]))
-    x = np.random.default_rng(0).normal(size=(20_000, 64)).astype(np.float32)
-
-    def no_thread(work):
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(parallel, "_submit", no_thread)
-    result = np.asarray(model.predict_parallel(x, im.PredictConfig(threads=4)))
-    np.testing.assert_array_equal(result, model.predict(x))
-
-
-def test_a_pool_that_cannot_start_a_thread_is_remade(monkeypatch):
-    model = build(network([64, 96, 8], ["RELU", None]))
-    x = np.random.default_rng(0).normal(size=(20_000, 64)).astype(np.float32)
-    monkeypatch.setattr(parallel, "_pool", None)
-    with monkeypatch.context() as patch:
-
-        def refuse(thread):
-            raise RuntimeError("can't start new thread")
-
-        patch.setattr(threading.Thread, "start", refuse)
-        model.predict_parallel(x, im.PredictConfig(threads=4))
-        assert parallel._pool is None
-    result = np.asarray(model.predict_parallel(x, im.PredictConfig(threads=4)))
-    np.testing.assert_array_equal(result, model.predict(x))

@@ -16,6 +16,7 @@ import csv
 import io
 import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, BinaryIO
@@ -32,6 +33,8 @@ Floats = NDArray[np.float32]
 BATCH_VALUES = 1 << 18
 # Longer "lines" come from files that are no CSV; 1,000,000 features fit.
 _LINE_LIMIT = 1 << 25
+# Cells of a first line that are a bad row rather than the names of columns.
+_NO_NAME = re.compile(r"|[-+]?\.?[0-9].*|na|n/a|null|none", re.IGNORECASE | re.DOTALL)
 # From here on, a number rounds to infinity in float32.
 _FLOAT32_LIMIT = float(2**128 - 2**103)
 
@@ -211,6 +214,15 @@ def _remember(lines: Iterator[str], memory: list[str]) -> Iterator[str]:
 def _is_data(first: list[str], error: Any) -> bool:
     """Tell a row of numbers from a header; a line that could be both is an error."""
     numbers = [is_number(cell) for cell in first]
+    for cell in first:
+        # What stands for a missing number, or begins like one, names no column.
+        if not is_number(cell) and _NO_NAME.fullmatch(cell.strip()):
+            raise error(
+                "invalid_table",
+                "the first line is neither a header nor a row of numbers",
+                "names or numbers",
+                repr(cell[:40]),
+            )
     if any(numbers) and not all(numbers):
         cell = first[numbers.index(False)]
         raise error(
