@@ -265,6 +265,15 @@ def test_a_broken_file_is_refused(data, code):
     assert refused(data).code == code
 
 
+def test_a_document_has_one_way_to_be_written():
+    turned = dict(reversed(HEADER.items()))
+    assert refused(assemble(turned, DATA)).code == "invalid_document"
+    long_number = msgpack.packb(HEADER).replace(b"feature_size\x02", b"feature_size\xcc\x02")
+    assert refused(assemble(long_number, DATA)).code == "invalid_document"
+    loose = {**HEADER, "metadata": '{"b": 1, "a": 2}'}
+    assert refused(assemble(loose, DATA)).code == "invalid_document"
+
+
 def test_padding_between_tensors_must_be_zero():
     header = HEADER | {"parameters": [["<f4", 2]]}
     header["instructions"] = [

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import msgpack
@@ -54,34 +54,54 @@ def digest(info: InstructionModelInfo) -> str:
 
 def _encode(info: InstructionModelInfo) -> tuple[bytes, list[Bytes]]:
     """Return all bytes up to the data, with no digest yet, and the pieces of the data."""
-    packed = PackedWeights.pack(info.weights, info.bias)
-    for shape in packed.shapes:
-        check_shape(shape, "weights")
-    section = _Section(packed)
+    section = _Section(PackedWeights.pack(info.weights, info.bias))
+    text = encode_header(info, section.add)
+    padding = -(PREFIX.size + len(text)) % layout.ALIGNMENT if section.size else 0
+    total = PREFIX.size + len(text) + padding + section.size
+    prefix = PREFIX.pack(MAGIC, VERSION, len(text), total, 0, bytes(32))
+    return prefix + text + bytes(padding), section.pieces
+
+
+def encode_header(info: InstructionModelInfo, add: Callable[[NDArray[Any]], list[Any]]) -> bytes:
+    """Return the header of a document, the one way to write it.
+
+    Parameters
+    ----------
+    info : InstructionModelInfo
+        Of its weights and bias, only the shapes count.
+    add : callable
+        Gets each tensor but the dense ones in the order of the file, and returns how the header
+        describes it: `describe`, for one.
+    """
     header = info.structure()
-    header["dense"] = [list(shape) for shape in packed.shapes]
-    header["parameters"] = [section.add(item) for item in info.parameters]
-    header["maps"] = [_encode_map(item, section) for item in info.maps]
+    shapes = [item.shape for item in info.weights]
+    for shape in shapes:
+        check_shape(shape, "weights")
+    header["dense"] = [list(shape) for shape in shapes]
+    header["parameters"] = [add(item) for item in info.parameters]
+    header["maps"] = [_encode_map(item, add) for item in info.maps]
     data = info.validation_data
     if data is not None:
         header["validation_data"] = {
-            "inputs": section.add(_rectangle(data.inputs, "inputs")),
-            "expected_outputs": section.add(_rectangle(data.expected_outputs, "expected_outputs")),
+            "inputs": add(_rectangle(data.inputs, "inputs")),
+            "expected_outputs": add(_rectangle(data.expected_outputs, "expected_outputs")),
         }
     if info.metadata is not None:
         header["metadata"] = json_text.format_document(info.metadata, sort_keys=True)
     if info.allow_non_finite:
         header["allow_non_finite"] = True
     try:
-        text = msgpack.packb(header, use_bin_type=True)
+        text: bytes = msgpack.packb(header, use_bin_type=True)
     except (TypeError, ValueError, OverflowError) as error:
         raise DocumentError(
             "invalid_type", f"a binary file cannot hold this document: {error}"
         ) from None
-    padding = -(PREFIX.size + len(text)) % layout.ALIGNMENT if section.size else 0
-    total = PREFIX.size + len(text) + padding + section.size
-    prefix = PREFIX.pack(MAGIC, VERSION, len(text), total, 0, bytes(32))
-    return prefix + text + bytes(padding), section.pieces
+    return text
+
+
+def describe(tensor: NDArray[Any]) -> list[Any]:
+    """Return how a header describes a tensor: its dtype and shape."""
+    return [I4 if tensor.dtype.kind == "i" else F4, *tensor.shape]
 
 
 class _Section:
@@ -94,11 +114,11 @@ class _Section:
             self._append(packed.arena)
 
     def add(self, tensor: NDArray[Any]) -> list[Any]:
-        """Append a tensor, and return how the header describes it: its dtype and shape."""
-        kind = I4 if tensor.dtype.kind == "i" else F4
+        """Append a tensor, and return how the header describes it."""
+        description = describe(tensor)
         if tensor.size:
-            self._append(np.ascontiguousarray(tensor, kind))
-        return [kind, *tensor.shape]
+            self._append(np.ascontiguousarray(tensor, description[0]))
+        return description
 
     def _append(self, tensor: NDArray[Any]) -> None:
         padding = -self.size % layout.ALIGNMENT
@@ -108,10 +128,12 @@ class _Section:
         self.size += padding + tensor.nbytes
 
 
-def _encode_map(table: dict[int, values.Vector], section: _Section) -> dict[str, Any]:
+def _encode_map(
+    table: dict[int, values.Vector], add: Callable[[NDArray[Any]], list[Any]]
+) -> dict[str, Any]:
     keys = np.array(sorted(table), np.int32)
     rows = _rectangle([table[int(key)] for key in keys], "maps")
-    return {"keys": section.add(keys), "values": section.add(rows)}
+    return {"keys": add(keys), "values": add(rows)}
 
 
 def _rectangle(rows: list[values.Vector], name: str) -> NDArray[np.float32]:

@@ -31,6 +31,8 @@ from instmodel.formats.binary import (
     VERSION,
     Bytes,
     check_shape,
+    describe,
+    encode_header,
     head_digest,
     stored_digest,
 )
@@ -218,7 +220,12 @@ def _decode(
         )
     reader.data = data
     reader.check_padding()
-    return BinaryModel(_info(given, tensors, reader, unknown), reader.packed, found.hex())
+    info = _info(given, tensors, reader, unknown)
+    text = head[PREFIX.size : PREFIX.size + header_size]
+    if unknown == "error" and encode_header(info, describe) != text:
+        # Else one document would have many digests.
+        raise _broken("the header is not written in its one way: order, sizes of numbers", "header")
+    return BinaryModel(info, reader.packed, found.hex())
 
 
 def _info(

@@ -7,7 +7,6 @@ are errors; the standard parser takes the first two silently and runs out of sta
 from __future__ import annotations
 
 import json
-import math
 import re
 from typing import Any, NoReturn
 
@@ -37,9 +36,7 @@ def parse(text: str | bytes) -> Any:
             "invalid_type", "not a JSON text", expected="str or bytes", actual=type(text).__name__
         )
     try:
-        value = json.loads(
-            text, object_pairs_hook=unique_keys, parse_constant=_constant, parse_float=_float
-        )
+        value = json.loads(text, object_pairs_hook=unique_keys, parse_constant=_constant)
     except json.JSONDecodeError as error:
         raise DocumentError(
             "invalid_document",
@@ -138,11 +135,6 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 )
             seen.add(key)
     return result
-
-
-def _float(literal: str) -> float:
-    value = float(literal)
-    return value if math.isfinite(value) else _constant(literal)
 
 
 def _constant(literal: str) -> NoReturn:
