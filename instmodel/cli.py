@@ -16,7 +16,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,22 +69,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say_error("stopped", stop, debug)
         return stop.args[0] if stop.args else INTERRUPTED
     except BrokenPipeError:
-        _let_go_of_stdout()
+        _let_go_of(sys.stdout)
         return BROKEN_PIPE
     except Exception as error:
-        _let_go_of_stdout()
+        _let_go_of(sys.stdout)
         _say_error(_sentence(error), error, debug)
         return FAILED
     return code
 
 
-def _let_go_of_stdout() -> None:
+def _let_go_of(stream: TextIO) -> None:
     """Keep the interpreter's last flush from failing again on a full disk or a closed pipe."""
     try:
-        sys.stdout.flush()
+        stream.flush()
     except (OSError, ValueError):
         with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _say_error(sentence: str, error: BaseException, debug: bool) -> None:
@@ -92,7 +92,7 @@ def _say_error(sentence: str, error: BaseException, debug: bool) -> None:
         if debug:
             traceback.print_exception(error)
         print(f"instmodel: error: {printable(' '.join(sentence.split()))}", file=sys.stderr)
-        sys.stderr.flush()
+    _let_go_of(sys.stderr)
 
 
 def _sentence(error: Exception) -> str:
