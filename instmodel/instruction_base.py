@@ -155,12 +155,14 @@ class Instruction:
             object.__setattr__(self, item.name, value)
 
     def reads(self) -> tuple[int, ...]:
-        """Return the buffers that are read, in order, without repeats."""
-        raise NotImplementedError
+        """Return the buffers that are read, in order, without repeats: those of `input`."""
+        given = vars(self)["input"]
+        return (given,) if isinstance(given, int) else tuple(dict.fromkeys(given))
 
     def write(self, sizes: Sequence[int]) -> Write:
-        """Return the range that is written; an in-place instruction writes what it reads."""
-        raise NotImplementedError
+        """Return the range that is written: all of `output`, or of `input` when in place."""
+        buffer = vars(self)["input" if self.IN_PLACE else "output"]
+        return Write(buffer, 0, sizes[buffer])
 
     def uses(self, role: str) -> list[int]:
         """Return the indexes this instruction uses of ``weights``, ``parameters`` or ``maps``."""

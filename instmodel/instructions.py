@@ -68,12 +68,6 @@ class Dot(Instruction):
     weights: int = index_field("weights")
     activation: Activation | None = checked_field(values.activation, default=None)
 
-    def reads(self) -> tuple[int, ...]:
-        return (self.input,)
-
-    def write(self, sizes: Sequence[int]) -> Write:
-        return Write(self.output, 0, sizes[self.output])
-
     def check(self, shapes: Shapes) -> None:
         cols = buffer_size(shapes, self.input, "input")
         rows = buffer_size(shapes, self.output, "output")
@@ -117,9 +111,6 @@ class Attention(Instruction):
     def reads(self) -> tuple[int, ...]:
         return tuple(dict.fromkeys((self.input, self.key)))
 
-    def write(self, sizes: Sequence[int]) -> Write:
-        return Write(self.output, 0, sizes[self.output])
-
     def check(self, shapes: Shapes) -> None:
         size = buffer_size(shapes, self.input, "input")
         cols = buffer_size(shapes, self.key, "key")
@@ -155,9 +146,6 @@ class Copy(Instruction):
     output: int = buffer_field()
     internal_index: int = index_field()
 
-    def reads(self) -> tuple[int, ...]:
-        return (self.input,)
-
     def write(self, sizes: Sequence[int]) -> Write:
         stop = self.internal_index + sizes[self.input]
         return Write(self.output, self.internal_index, stop, partial=True)
@@ -189,9 +177,6 @@ class CopyMasked(Instruction):
     input: int = buffer_field()
     output: int = buffer_field()
     indexes: Sequence[int] = checked_field(values.integers)
-
-    def reads(self) -> tuple[int, ...]:
-        return (self.input,)
 
     def write(self, sizes: Sequence[int]) -> Write:
         return Write(self.output, 0, len(self.indexes), partial=True)
@@ -252,9 +237,6 @@ class MapTransform(Instruction):
     size: int = index_field()
     default: Sequence[float] = checked_field(floats)
 
-    def reads(self) -> tuple[int, ...]:
-        return (self.input,)
-
     def write(self, sizes: Sequence[int]) -> Write:
         start = self.internal_output_index
         return Write(self.output, start, start + self.size, partial=True)
@@ -306,12 +288,6 @@ class _InPlace(Instruction):
     IN_PLACE: ClassVar[bool] = True
 
     input: int = buffer_field()
-
-    def reads(self) -> tuple[int, ...]:
-        return (self.input,)
-
-    def write(self, sizes: Sequence[int]) -> Write:
-        return Write(self.input, 0, sizes[self.input])
 
     def check(self, shapes: Shapes) -> None:
         size = buffer_size(shapes, self.input, "input")
@@ -416,12 +392,6 @@ class _ManyInputs(Instruction):
     input: Sequence[int] = checked_field(values.integers)
     output: int = buffer_field()
 
-    def reads(self) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(self.input))
-
-    def write(self, sizes: Sequence[int]) -> Write:
-        return Write(self.output, 0, sizes[self.output])
-
     def check(self, shapes: Shapes) -> None:
         require(
             len(self.input) >= 2,
@@ -478,12 +448,6 @@ class _Heads(Instruction):
 
     input: Sequence[int] = checked_field(values.integers)
     output: int = buffer_field()
-
-    def reads(self) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(self.input))
-
-    def write(self, sizes: Sequence[int]) -> Write:
-        return Write(self.output, 0, sizes[self.output])
 
     def check(self, shapes: Shapes) -> None:
         require(
@@ -549,12 +513,6 @@ class ReduceSum(Instruction):
 
     input: int = buffer_field()
     output: int = buffer_field()
-
-    def reads(self) -> tuple[int, ...]:
-        return (self.input,)
-
-    def write(self, sizes: Sequence[int]) -> Write:
-        return Write(self.output, 0, 1)
 
     def check(self, shapes: Shapes) -> None:
         buffer_size(shapes, self.input, "input")

@@ -164,7 +164,7 @@ def test_validation_data_of_the_model_itself_passes(document, seed):
 def test_strategies_make_everything():
     seen = Counter()
 
-    @settings(max_examples=400)
+    @settings(max_examples=2000)
     @given(documents())
     def collect(document):
         for item in document["instructions"]:
