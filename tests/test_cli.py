@@ -561,7 +561,7 @@ def test_unexpected_errors_are_one_line_too(capsys, monkeypatch, unnamed):
     def broken(*_):
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr(cli, "model_facts", broken)
+    monkeypatch.setattr(cli.inspect, "model_facts", broken)
     assert "unexpected RuntimeError: two lines" in fails(capsys, "inspect", unnamed)
 
 
@@ -570,7 +570,7 @@ def test_ctrl_c_ends_with_130_and_cleans_up(capsys, monkeypatch, unnamed):
         raise KeyboardInterrupt
 
     write("t.csv", GOOD)
-    monkeypatch.setattr(cli, "_predict", interrupted)
+    monkeypatch.setattr(cli.score, "_predict", interrupted)
     assert fails(capsys, "score", unnamed, "t.csv", "-o", "o.csv", code=130)
     assert not Path("o.csv").exists()
 
@@ -579,7 +579,7 @@ def test_memory_errors_are_readable(capsys, monkeypatch, unnamed):
     def hungry(*_):
         raise MemoryError
 
-    monkeypatch.setattr(cli, "model_facts", hungry)
+    monkeypatch.setattr(cli.inspect, "model_facts", hungry)
     assert "out of memory" in fails(capsys, "inspect", unnamed)
 
 

@@ -1,0 +1,51 @@
+"""What the commands share: exit codes, the parser, and types of arguments."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from instmodel.console import printable
+
+OK, DIFFERENT, FAILED, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
+
+# What `add_subparsers` returns; argparse has no public name for it.
+Commands = Any
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit."""
+        self.exit(FAILED, f"instmodel: error: {printable(message)} (see {self.prog} --help)\n")
+
+
+def add_command(
+    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], summary: str
+) -> argparse.ArgumentParser:
+    """Add a command whose parsed arguments `run` turns into an exit code."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=summary, allow_abbrev=False
+    )
+    command.set_defaults(run=run)
+    # SUPPRESS: do not undo a --debug that came before the command.
+    command.add_argument(
+        "--debug",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="show the traceback of an error",
+    )
+    return command
+
+
+def at_least_one(text: str) -> int:
+    """Read a whole number of 1 or more."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return number

@@ -1,0 +1,74 @@
+"""``instmodel inspect``: what a model is made of."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import instmodel as im
+from instmodel.cli.arguments import OK, Commands, add_command
+from instmodel.console import printable, table
+from instmodel.inspection import model_facts
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = add_command(commands, "inspect", run, "Show what a model is made of.")
+    command.add_argument("model", metavar="MODEL")
+    command.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command, and return its exit code."""
+    facts = model_facts(im.InstructionModelInfo.load(args.model))
+    if args.json:
+        print(json.dumps(facts, indent=2))
+        return OK
+    counts, graph = facts["counts"], facts["execution_graph"]
+    print(printable(args.model))
+    print(f"  digest            {facts['digest']}")
+    print(f"  inputs            {facts['feature_size']}")
+    print(f"  outputs           {facts['output_size']}")
+    print(f"  weights, biases   {counts['weights']}, {counts['biases']}")
+    print(f"  parameters        {counts['parameters']}")
+    if counts["map_values"]:
+        print(f"  map values        {counts['map_values']}")
+    print(f"  memory per row    {facts['required_memory']} floats, {facts['memory_bytes']} bytes")
+    print(f"  validation cases  {counts['validation_cases']}")
+    print(f"  parallelizable    {'yes' if graph['parallelizable'] else 'no'}")
+
+    named = [[i, f["name"], f["size"]] for i, f in enumerate(facts["features"])]
+    _print_table("Features", ["#", "name", "values"], named)
+    buffers = [[b["index"], b["size"], b["offset"], b["role"]] for b in facts["buffers"]]
+    _print_table("Buffers", ["#", "size", "offset", "role"], buffers)
+    steps = [
+        [
+            i,
+            item["type"],
+            _one_line(item),
+            "root" if i in graph["roots"] else "",
+            ", ".join(map(str, graph["children"][i])),
+        ]
+        for i, item in enumerate(facts["instructions"])
+    ]
+    _print_table("Instructions", ["#", "type", "fields", "root", "then"], steps)
+    return OK
+
+
+def _one_line(fields: dict[str, Any]) -> str:
+    parts = []
+    for name, value in fields.items():
+        if isinstance(value, list | tuple):
+            shown = ", ".join(map(str, value[:8])) + (", …" if len(value) > 8 else "")
+            value = f"[{shown}] ({len(value)})" if len(value) > 8 else f"[{shown}]"
+        if name != "type":
+            parts.append(f"{name}={value}")
+    return " ".join(parts)
+
+
+def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    print(f"\n{title}")
+    print(table(columns, rows, styled=sys.stdout.isatty()) if rows else "(not named)\n", end="")
