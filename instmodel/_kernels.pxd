@@ -57,6 +57,7 @@ cdef extern from "kernels.h" nogil:
         void (*map_transform)(const im_map *map, const float *missing, const float *keys, float *out, int64_t size, int64_t T) noexcept nogil
         void (*flush)(float *x, int64_t n) noexcept nogil
         void (*canonical)(float *x, int64_t n) noexcept nogil
+        bint (*all_finite)(const float *x, int64_t n) noexcept nogil
 
     const im_kernels *const *im_available_kernels()
 

@@ -142,16 +142,11 @@ def flush(float[::1] x not None) -> None:
 
 def all_finite(const float[::1] x not None) -> bool:
     """Return whether a float32 vector holds neither NaN nor infinities."""
-    if not x.shape[0]:
-        return True
-    cdef const uint32_t *bits = <const uint32_t *> &x[0]
-    cdef Py_ssize_t i, n = x.shape[0]
-    cdef uint32_t highest = 0
-    with nogil:
-        for i in range(n):
-            # Without the sign, infinity and every NaN are the largest numbers.
-            highest = max(highest, bits[i] & <uint32_t> 0x7FFFFFFF)
-    return highest < <uint32_t> 0x7F800000
+    cdef bint finite = True
+    if x.shape[0]:
+        with nogil:
+            finite = CHOSEN.all_finite(&x[0], x.shape[0])
+    return finite
 
 
 def pack_panels(const float[:, ::1] weights not None, const float[::1] bias not None,

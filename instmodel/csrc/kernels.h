@@ -133,6 +133,8 @@ typedef struct {
     /* x (n,): denormals to zero; every NaN to 0x7FC00000. For buffers that are run in place. */
     void (*flush)(float *x /* INOUT */, int64_t n);
     void (*canonical)(float *x /* INOUT */, int64_t n);
+    /* Whether x (n,) holds neither NaN nor infinities: 1 or 0. */
+    int (*all_finite)(const float *x /* IN */, int64_t n);
 } im_kernels;
 
 /* dispatch.c: the tables that were compiled and that this CPU can run, best first, NULL at the end. */

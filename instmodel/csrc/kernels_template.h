@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "kernels.h"
 
@@ -58,4 +59,5 @@ const im_kernels IM_TABLE = {
     .map_transform = map_transform,
     .flush = flush,
     .canonical = canonical,
+    .all_finite = all_finite,
 };

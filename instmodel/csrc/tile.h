@@ -96,4 +96,17 @@ static void canonical(float *x, int64_t n)
     }
 }
 
+static int all_finite(const float *x, int64_t n)
+{
+    uint32_t highest = 0;
+    for (int64_t i = 0; i < n; i++) { /* the compiler makes vectors of this */
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        /* Without the sign, infinity and every NaN are the largest numbers. */
+        bits &= 0x7FFFFFFFu;
+        highest = bits > highest ? bits : highest;
+    }
+    return highest < 0x7F800000u;
+}
+
 #endif

@@ -202,14 +202,16 @@ def _decode(
     # Every size was compared with the file's: only now is memory allocated.
     data = layout.aligned_empty(size) if callable(source) else source
 
-    def hash_chunk(offset: int) -> bytes:
+    def read_chunk(offset: int) -> tuple[bytes, bool]:
         part = data[offset : offset + CHUNK]
         if callable(source):
             source(offset, part)
-        return hashlib.sha256(part.data).digest()
+        # Both look at every byte: together, while the chunk is in the cache.
+        dense = part[: max(0, reader.dense_size - offset)].view(np.float32)
+        return hashlib.sha256(part.data).digest(), _kernels.all_finite(dense)
 
-    chunks = parallel.map_chunks(hash_chunk, range(0, size, CHUNK), size)
-    found = head_digest(head, iter(chunks))
+    chunks = parallel.map_chunks(read_chunk, range(0, size, CHUNK), size)
+    found = head_digest(head, (digest for digest, _ in chunks))
     if found != stored_digest(head):
         raise DocumentError(
             "digest_mismatch",
@@ -221,6 +223,8 @@ def _decode(
     reader.data = data
     reader.check_padding()
     info = _info(given, tensors, reader, unknown)
+    if not info.allow_non_finite and not all(finite for _, finite in chunks):
+        raise reader.not_finite()
     text = head[PREFIX.size : PREFIX.size + header_size]
     if unknown == "error" and encode_header(info, describe) != text:
         # Else one document would have many digests.
@@ -232,9 +236,9 @@ def _info(
     given: dict[str, Any], tensors: dict[str, Any], reader: _Tensors, unknown: Unknown
 ) -> InstructionModelInfo:
     """Make the document; its weights are arrays without memory that only have a shape."""
-    finite = not given.get("allow_non_finite", False)
-    if not isinstance(given.get("allow_non_finite", False), bool):
-        raise values.wrong_type(given["allow_non_finite"], "allow_non_finite", "true or false")
+    allow_non_finite = given.get("allow_non_finite", False)
+    if not isinstance(allow_non_finite, bool):
+        raise values.wrong_type(allow_non_finite, "allow_non_finite", "true or false")
     document: dict[str, Any] = {
         key: given[key]
         for key in ("features", "feature_size", "buffer_sizes", "instructions")
@@ -251,11 +255,11 @@ def _info(
         if not isinstance(given["metadata"], str):
             raise values.wrong_type(given["metadata"], "metadata", "a JSON text")
         document["metadata"] = json_text.parse(given["metadata"])
-    info = InstructionModelInfo.from_dict(document, unknown=unknown, allow_non_finite=not finite)
+    info = InstructionModelInfo.from_dict(
+        document, unknown=unknown, allow_non_finite=allow_non_finite
+    )
     info.weights = [_shape_only(*shape) for shape in reader.packed.shapes]
     info.bias = [_shape_only(rows) for rows, _ in reader.packed.shapes]
-    if finite:
-        reader.check_finite()
     return info
 
 
@@ -348,9 +352,14 @@ class _Tensors:
         self._shapes, self._starts, self._dense_floats = shapes, starts, total
 
     @property
+    def dense_size(self) -> int:
+        """Bytes of the dense layers, at the start of the data."""
+        return self._dense_floats * 4
+
+    @property
     def packed(self) -> PackedWeights:
         """The dense layers, in place."""
-        arena = self.data[: self._dense_floats * 4].view(np.float32)
+        arena = self.data[: self.dense_size].view(np.float32)
         return PackedWeights(arena, self._starts, self._shapes)
 
     def place(self, item: Any, name: str, dimensions: int, kind: str) -> _Place:
@@ -380,16 +389,16 @@ class _Tensors:
             if self.data[start:stop].any():
                 raise _broken("padding must be zero", f"data byte {start}")
 
-    def check_finite(self) -> None:
+    def not_finite(self) -> DocumentError:
+        """Return the error that names the first weight that is not finite."""
         arena = self.packed.arena
-        if not _kernels.all_finite(arena):
-            place = int(np.argmin(np.isfinite(arena)))
-            raise DocumentError(
-                "non_finite_value",
-                "a weight is not finite, and the file does not allow that",
-                field=f"dense, value {place}",
-                actual=float(arena[place]),
-            )
+        place = int(np.argmin(np.isfinite(arena)))
+        return DocumentError(
+            "non_finite_value",
+            "a weight is not finite, and the file does not allow that",
+            field=f"dense, value {place}",
+            actual=float(arena[place]),
+        )
 
     def tensor(self, place: _Place) -> NDArray[Any]:
         """Return a private copy."""
