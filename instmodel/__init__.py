@@ -15,6 +15,7 @@ from instmodel.errors import (
     ValidationDataError,
 )
 from instmodel.features import Feature, parse_feature_names
+from instmodel.gpu import GpuModel, pack_models
 from instmodel.graph import ExecutionGraph, GraphNode
 from instmodel.instruction_base import Instruction
 from instmodel.instructions import (
@@ -55,6 +56,7 @@ __all__ = [
     "Dot",
     "ExecutionGraph",
     "Feature",
+    "GpuModel",
     "GraphNode",
     "InputError",
     "InstModelError",
@@ -75,6 +77,7 @@ __all__ = [
     "ValidationDataError",
     "__version__",
     "load",
+    "pack_models",
     "parse_feature_names",
     "runtime_info",
 ]

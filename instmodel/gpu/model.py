@@ -1,0 +1,259 @@
+"""`GpuModel`: a model as words for the GPU, and several of them in one buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from instmodel import validate, values
+from instmodel.errors import DocumentError, StructureError
+from instmodel.gpu.check import CheckedWords, Words, check
+from instmodel.gpu.encode import encode
+from instmodel.gpu.instructions import ROWS, TYPES, activation_name
+from instmodel.gpu.layout import ABSENT, MAX_WORDS, WORD, GpuOp, Header
+from instmodel.limits import DEFAULT_LIMITS, Limits
+from instmodel.schema import InstructionModelInfo
+
+_LITTLE = np.dtype("<u4")
+
+
+class GpuModel:
+    """A model packed into 32-bit words, for shaders that contain `get_instmodel_wgsl`.
+
+    Make one with `from_info` or `from_bytes`; both check everything. A model never changes, equals
+    another of the same words, and pickles as its bytes. docs/gpu.md describes the words.
+
+    Attributes
+    ----------
+    version : int
+        1, or 2 for a model that needs an instruction which version 1 lacks.
+    feature_size, output_size : int
+        Input values F and output values O.
+    compute_buffer_size : int
+        Floats in all buffers together; the input is its start, the output its end.
+    output_start : int
+        Where the output starts in the compute buffer.
+    full_size : int
+        Words in the model.
+    """
+
+    def __init__(self, words: Words, *, allow_non_finite: bool = False) -> None:
+        self._checked: CheckedWords = check(words, allow_non_finite=allow_non_finite)
+        self._words = words
+        self._allow_non_finite = allow_non_finite
+        words.flags.writeable = False
+
+    @classmethod
+    def from_info(cls, info: InstructionModelInfo, *, limits: Limits = DEFAULT_LIMITS) -> GpuModel:
+        """Pack a document.
+
+        The structure is checked as `InstructionModel` does; validation data is not run.
+
+        Parameters
+        ----------
+        info : InstructionModelInfo
+        limits : Limits, optional
+
+        Raises
+        ------
+        InstModelError
+            The rule that the document breaks; ``buffer_limit_exceeded`` for more than 65,536 floats
+            of compute buffer.
+        """
+        if not isinstance(info, InstructionModelInfo):
+            raise values.wrong_type(info, "info", "an InstructionModelInfo")
+        checked = validate.check(info, limits)
+        return cls(encode(checked), allow_non_finite=info.allow_non_finite)
+
+    @classmethod
+    def from_bytes(cls, data: Any, *, allow_non_finite: bool = False) -> GpuModel:
+        """Read a model, which must fill the data exactly.
+
+        Parameters
+        ----------
+        data : bytes-like
+            What `as_bytes` gave, or `as_words`; copied.
+        allow_non_finite : bool
+            Accept NaN and infinities among weights, parameters and maps.
+
+        Raises
+        ------
+        InstModelError
+            The first rule that the words break: ``invalid_document``, ``unsupported_version`` or
+            the code that a document with the same mistake has.
+        """
+        try:
+            raw = bytes(memoryview(data))
+        except (TypeError, BufferError):
+            raise values.wrong_type(data, "data", "bytes") from None
+        if len(raw) % WORD:
+            raise DocumentError(
+                "invalid_document",
+                "not whole words",
+                field="data",
+                expected="a multiple of 4 bytes",
+                actual=len(raw),
+            )
+        words = np.frombuffer(raw, _LITTLE).astype(np.uint32)
+        return cls(words, allow_non_finite=allow_non_finite)
+
+    @property
+    def _header(self) -> Header:
+        return self._checked.header
+
+    @property
+    def version(self) -> int:
+        """Version of the words, 1 or 2."""
+        return self._header.version
+
+    @property
+    def feature_size(self) -> int:
+        """Number of input values F."""
+        return self._header.feature_size
+
+    @property
+    def output_size(self) -> int:
+        """Number of output values O."""
+        return self._header.output_size
+
+    @property
+    def compute_buffer_size(self) -> int:
+        """Floats in all buffers together."""
+        return self._header.compute_buffer_size
+
+    @property
+    def output_start(self) -> int:
+        """Where the output starts in the compute buffer."""
+        return self._header.output_start
+
+    @property
+    def full_size(self) -> int:
+        """Words in the model."""
+        return self._header.full_size
+
+    @property
+    def ops(self) -> list[GpuOp]:
+        """The words of each instruction."""
+        return list(self._checked.ops)
+
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """Ranges (start, stop) of the compute buffer that are read before they are written."""
+        return list(self._checked.gaps)
+
+    def as_words(self) -> Words:
+        """Return the words, (full_size,) uint32, read-only."""
+        return self._words
+
+    def as_bytes(self) -> bytes:
+        """Return the words as little-endian bytes."""
+        return self._words.astype(_LITTLE).tobytes()
+
+    def facts(self) -> dict[str, Any]:
+        """Return what ``instmodel inspect`` shows of the model, as far as the words hold it.
+
+        Pointers count floats of the compute buffer. ``digest`` is the SHA-256 of the bytes.
+        """
+        import hashlib  # OpenSSL; who only packs models does not need it
+
+        header = self._header
+        keys = sum(op.p1 for op in _first_of_each_map(self.ops))
+        defaults = sum(op.size for op in self.ops if TYPES[op.opcode] == "MAP_TRANSFORM")
+        return {
+            "digest": hashlib.sha256(self.as_bytes()).hexdigest(),
+            "version": header.version,
+            "feature_size": header.feature_size,
+            "output_size": header.output_size,
+            "output_index_start": header.output_start,
+            "required_memory": header.compute_buffer_size,
+            "memory_bytes": WORD * header.compute_buffer_size,
+            "full_size": header.full_size,
+            "instructions": [_fields(op) for op in self.ops],
+            "counts": {
+                "weights": header.weights_count - sum(self._bias_sizes()),
+                "biases": sum(self._bias_sizes()),
+                "parameters": header.parameters_count,
+                "map_values": header.maps_count - keys - defaults,
+            },
+        }
+
+    def _bias_sizes(self) -> list[int]:
+        dense = {op.p0: op.size for op in self.ops if TYPES[op.opcode] in ("DOT", "ATTENTION")}
+        return list(dense.values())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GpuModel) and np.array_equal(self._words, other._words)
+
+    def __hash__(self) -> int:
+        return hash(self._words.tobytes())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (self.as_bytes(), self._allow_non_finite))
+
+    def __repr__(self) -> str:
+        return (
+            f"GpuModel(version={self.version}, features={self.feature_size}, "
+            f"outputs={self.output_size}, instructions={len(self.ops)}, words={self.full_size})"
+        )
+
+
+def pack_models(models: Sequence[GpuModel]) -> tuple[Words, list[int]]:
+    """Put models one after the other into one buffer, for shaders that use several.
+
+    Parameters
+    ----------
+    models : sequence of GpuModel
+
+    Returns
+    -------
+    words : ndarray of uint32
+        All words; upload their bytes as ``model_data``.
+    offsets : list of int
+        First word of each model: the ``model_offset`` of ``predict``.
+
+    Raises
+    ------
+    StructureError
+        ``buffer_limit_exceeded``: more words than a shader can count.
+    """
+    models = list(models)
+    for index, model in enumerate(models):
+        if not isinstance(model, GpuModel):
+            raise values.wrong_type(model, f"models[{index}]", "a GpuModel")
+    ends = np.cumsum([0, *(model.full_size for model in models)], dtype=np.int64).tolist()
+    if ends[-1] > MAX_WORDS:
+        raise StructureError(
+            "buffer_limit_exceeded",
+            "too many words for one buffer",
+            field="models",
+            expected=f"at most {MAX_WORDS:,}",
+            actual=f"{ends[-1]:,}",
+        )
+    words = np.concatenate([np.empty(0, np.uint32), *(model.as_words() for model in models)])
+    return words, ends[:-1]
+
+
+def _first_of_each_map(ops: Sequence[GpuOp]) -> list[GpuOp]:
+    maps = {(op.p0, op.p1): op for op in ops if TYPES[op.opcode] == "MAP_TRANSFORM"}
+    return list(maps.values())
+
+
+def _fields(op: GpuOp) -> dict[str, Any]:
+    """Return an instruction's words under the names of its row."""
+    name = TYPES[op.opcode]
+    facts: dict[str, Any] = {"type": name, **op._asdict()}
+    row_names = ROWS[name].names
+    for word, meaning in zip(("p0", "p1", "p2"), row_names, strict=True):
+        value = facts.pop(word)
+        if meaning == "activation":
+            value = activation_name(value)
+        if meaning and value not in (None, ABSENT):
+            facts[meaning] = value
+    del facts["opcode"], facts["reserved"]
+    return facts
+
+
+def _rebuild(data: bytes, allow_non_finite: bool) -> GpuModel:
+    return GpuModel.from_bytes(data, allow_non_finite=allow_non_finite)
