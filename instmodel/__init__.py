@@ -5,6 +5,7 @@
 >>> scores = model.predict(rows)            # doctest: +SKIP
 """
 
+from instmodel import importers
 from instmodel.activations import Activation
 from instmodel.builder import BufferHandle, ModelBuilder
 from instmodel.errors import (
@@ -12,6 +13,7 @@ from instmodel.errors import (
     InputError,
     InstModelError,
     StructureError,
+    UnsupportedModelError,
     ValidationDataError,
 )
 from instmodel.features import Feature, parse_feature_names
@@ -73,9 +75,11 @@ __all__ = [
     "PredictConfig",
     "ReduceSum",
     "StructureError",
+    "UnsupportedModelError",
     "ValidationData",
     "ValidationDataError",
     "__version__",
+    "importers",
     "load",
     "pack_models",
     "parse_feature_names",

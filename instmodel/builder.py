@@ -216,6 +216,14 @@ class ModelBuilder:
         """Add the sum of the values of x: one value."""
         return self._new([x], 1, lambda i, o: ReduceSum(input=i[0], output=o))
 
+    def constant(self, numbers: Any) -> BufferHandle:
+        """Add numbers that are the same for every sample."""
+        vector = values.vector(numbers, f"parameters[{len(self._parameters)}]")
+        index = len(self._parameters)
+        self._parameters.append(vector)
+        # What nothing has written reads as 0.
+        return self._new([], len(vector), lambda i, o: AddElementwise(input=o, parameters=index))
+
     # --------------------------------------------------------------------------- in-place kinds
 
     def activation(self, x: BufferHandle, activation: Activation | str) -> BufferHandle:

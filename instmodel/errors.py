@@ -6,6 +6,7 @@ message, which says the same in words.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 # Characters of a part of a message; a document's names may be megabytes.
@@ -92,12 +93,14 @@ class InstModelError(Exception):
         return self._copy(file=str(path))
 
     def _copy(self, **changes: Any) -> Self:
-        places = {name: getattr(self, name) for name in _PLACES}
-        return type(self)(self.code, self.message, **(places | changes))
+        return type(self)(self.code, self.message, **(self._places() | changes))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions pickle as type(*args); the keyword attributes travel as state.
-        return (_rebuild, (type(self), self.code, self.message, self.__dict__.copy()))
+        return (_rebuild, (type(self), self.code, self.message, self._places()))
+
+    def _places(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _PLACES}
 
 
 def _printable(value: Any, longest: int = _LONGEST) -> str:
@@ -112,9 +115,9 @@ def _printable(value: Any, longest: int = _LONGEST) -> str:
 
 
 def _rebuild(
-    kind: type[InstModelError], code: str, message: str, state: dict[str, Any]
+    kind: type[InstModelError], code: str, message: str, places: dict[str, Any]
 ) -> InstModelError:
-    return kind(code, message, **{name: state[name] for name in _PLACES})
+    return kind(code, message, **places)
 
 
 class DocumentError(InstModelError, ValueError):
@@ -131,3 +134,27 @@ class ValidationDataError(InstModelError, ValueError):
 
 class InputError(InstModelError, ValueError):
     """An argument of a call (an array, a slice, a thread count) does not fit the model."""
+
+
+class UnsupportedModelError(InstModelError, ValueError):
+    """A model from elsewhere holds pieces that no instructions express; nothing was imported.
+
+    Attributes
+    ----------
+    pieces : list of str
+        Every piece that is in the way, with its place and the reason.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, pieces: Sequence[str] = (), **places: Any
+    ) -> None:
+        self.pieces = list(pieces)
+        super().__init__(code, message, **places)
+
+    def _sentence(self) -> str:
+        # All of them, however many: who mends a model wants the whole list.
+        listed = "; ".join(_printable(piece, 2 * _LONGEST) for piece in self.pieces)
+        return f"{super()._sentence()} {listed}"
+
+    def _places(self) -> dict[str, Any]:
+        return super()._places() | {"pieces": self.pieces}

@@ -90,6 +90,10 @@ METHODS = {
         lambda b, x: b.clip_elementwise(x, maximum=[0.5] * 6),
         lambda x: np.minimum(x, 0.5),
     ),
+    "constant": (
+        lambda b, x: b.concatenate([b.constant([3.0, -1.0]), x]),
+        lambda x: np.c_[np.tile([3.0, -1.0], (len(x), 1)), x],
+    ),
     # ---- values keep what they are, also where the instruction works in place
     "the input again after it was changed": (
         lambda b, x: b.concatenate([b.activation(x, "RELU"), x]),

@@ -359,6 +359,14 @@ def test_errors_travel_between_processes(case):
         assert twin.__dict__ == caught.value.__dict__
 
 
+def test_a_refused_model_travels_with_all_its_pieces():
+    pieces = [f"layer {i}: no" for i in range(100)]
+    error = im.UnsupportedModelError("unsupported_model", "too much", pieces=pieces).in_file("m")
+    twin = pickle.loads(pickle.dumps(error))
+    assert (str(twin), twin.pieces, twin.file) == (str(error), pieces, "m")
+    assert all(piece in str(twin) for piece in pieces)
+
+
 def test_expected_and_actual_are_values_not_only_words():
     with pytest.raises(im.InstModelError) as caught:
         build(edited(D, "weights", 1, to=[[1.0, 2.0]]))

@@ -1,0 +1,202 @@
+"""What every importer does: collect what is in the way, build, and compare with the source."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.builder import ModelBuilder
+from instmodel.errors import DocumentError, InputError, UnsupportedModelError, ValidationDataError
+from instmodel.importers.expressions import Unsupported, Value, lower
+from instmodel.inspection import build_unvalidated
+from instmodel.model import VALIDATION_ATOL
+from instmodel.schema import InstructionModelInfo, ValidationData
+
+Floats = NDArray[np.float64]
+
+# Rows on which an import is compared with its source, and how many of them the model keeps.
+CHECKED_ROWS = 256
+VALIDATION_ROWS = 16
+# Of the largest expected output of a column, or of 1 where that is less.
+TOLERANCE = 1e-5
+
+
+class Findings:
+    """What the instructions cannot express, found so far."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._pieces: dict[str, None] = {}
+
+    def add(self, place: str, reason: object) -> None:
+        """Note one piece."""
+        self._pieces[f"{place}: {reason}" if place else str(reason)] = None
+
+    @contextlib.contextmanager
+    def at(self, place: str) -> Iterator[None]:
+        """Note what the block finds, and go on."""
+        try:
+            yield
+        except Unsupported as found:
+            self.add(place, found)
+
+    def check(self) -> None:
+        """Raise one error with everything that was found, if anything was.
+
+        Raises
+        ------
+        UnsupportedModelError
+            ``unsupported_model``
+        """
+        if self._pieces:
+            raise UnsupportedModelError(
+                "unsupported_model",
+                f"{len(self._pieces)} pieces of the {self._kind} model have no instructions",
+                pieces=list(self._pieces),
+            )
+
+
+def required(package: str, extra: str) -> Any:
+    """Import a package that only one importer needs.
+
+    Raises
+    ------
+    InputError
+        ``missing_package``, with the extra to install.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise InputError(
+            "missing_package",
+            f"this needs the package {package!r}: pip install 'instmodel-inference[{extra}]' "
+            f"({error})",
+        ) from None
+
+
+def build(
+    output: Value, inputs: Sequence[Value], names: Sequence[str] | None, metadata: dict[str, Any]
+) -> InstructionModelInfo:
+    """Return the document of a model without validation data.
+
+    Parameters
+    ----------
+    output : Value
+    inputs : sequence of Value
+        The leaves, in the order of the features.
+    names : sequence of str, optional
+        Name of each feature of all inputs together, if they have names that a document can hold.
+    metadata : dict
+    """
+    total = sum(leaf.size for leaf in inputs)
+    if names is not None and len(names) != total:
+        raise InputError(
+            "feature_size_mismatch",
+            "not one name per feature",
+            field="features",
+            expected=f"{total} names",
+            actual=len(names),
+        )
+    given: list[Any] = [leaf.size for leaf in inputs]
+    if names is not None:
+        rest = iter(names)
+        given = [[next(rest) for _ in range(size)] for size in given]
+    builder = ModelBuilder()
+    handle = lower(output, inputs, builder, given)
+    return builder.build(output=handle, metadata=metadata)
+
+
+def usable_names(names: Sequence[Any] | None) -> list[str] | None:
+    """Return the names of features, or None unless all are different and fit for a document."""
+    if names is None:
+        return None
+    found = [name for name in names if isinstance(name, str) and name and not set(name) & set("[]")]
+    return found if len(found) == len(names) == len(set(found)) else None
+
+
+def attach_cases(
+    info: InstructionModelInfo,
+    rows: NDArray[np.float32],
+    expected: Any,
+    tolerance: float = TOLERANCE,
+) -> InstructionModelInfo:
+    """Compare a model with what its source computed, and keep cases of it as validation data.
+
+    Kept are cases that the model reproduces within the tolerance that every model is held to when
+    it is loaded, 1e-5 absolute: outputs of several hundreds can miss that by their last bit.
+
+    Parameters
+    ----------
+    info : InstructionModelInfo
+        IN/OUT: gets `validation_data`.
+    rows : (N, F) float32
+    expected : (N, O)
+        The outputs of the source.
+    tolerance : float
+        Largest error, relative to the largest expected output of its column, at least 1.
+
+    Raises
+    ------
+    InstModelError
+        ``import_mismatch``: the model is not what the source is.
+    """
+    wanted = np.asarray(expected, np.float64).reshape(len(rows), -1)
+    model = build_unvalidated(info)
+    if wanted.shape[1] != model.output_size:
+        raise ValidationDataError(
+            "import_mismatch",
+            "the source has another number of outputs than what was imported",
+            expected=wanted.shape[1],
+            actual=model.output_size,
+        )
+    actual = model.predict(rows).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        errors = np.abs(actual - wanted)
+    errors[(actual == wanted) | (np.isnan(actual) & np.isnan(wanted))] = 0.0
+    finite = np.where(np.isfinite(wanted), np.abs(wanted), 0.0)
+    relative = np.nan_to_num(errors / np.maximum(1.0, finite.max(axis=0)), nan=np.inf)
+    if relative.size and relative.max() > tolerance:
+        row, column = (int(i) for i in np.unravel_index(np.argmax(relative), relative.shape))
+        raise ValidationDataError(
+            "import_mismatch",
+            f"row {row}, output {column}: what was imported does not compute what its source does",
+            expected=wanted[row, column],
+            actual=actual[row, column],
+        )
+    absolute = np.nan_to_num(np.abs(actual - wanted.astype(np.float32)), nan=0.0)
+    good = np.flatnonzero((absolute <= VALIDATION_ATOL).all(axis=1))
+    kept = good[np.linspace(0, len(good) - 1, min(VALIDATION_ROWS, len(good))).astype(int)]
+    if len(kept):
+        info.validation_data = ValidationData(list(rows[kept]), list(wanted[kept]))
+    return info
+
+
+def sample_rows(
+    given: Any, size: int, make: Callable[[np.random.Generator, int], Any]
+) -> NDArray[np.float32]:
+    """Return the rows to compare on: the caller's, or such as `make` draws.
+
+    Parameters
+    ----------
+    given : array_like of shape (N, F), optional
+    size : int
+        F
+    make : callable
+        Takes a generator and a number of rows.
+    """
+    rows = make(np.random.default_rng(0), CHECKED_ROWS) if given is None else given
+    array = np.asarray(rows, np.float32)
+    if array.ndim != 2 or array.shape[1] != size or not len(array):
+        raise DocumentError(
+            "input_size_mismatch",
+            "the sample does not fit the model",
+            field="sample",
+            expected=f"shape (rows, {size})",
+            actual=f"shape {array.shape}",
+        )
+    return array

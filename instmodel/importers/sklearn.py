@@ -1,0 +1,189 @@
+"""Import fitted scikit-learn estimators.
+
+The pieces are in `instmodel.importers.sklearn_transformers` and `sklearn_predictors`; here is what
+calls them: choosing the output, names of features, and rows to compare on.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from instmodel.errors import InputError
+from instmodel.importers import common
+from instmodel.importers.expressions import source
+from instmodel.importers.sklearn_predictors import METHODS, predict
+from instmodel.importers.sklearn_transformers import transform
+from instmodel.importers.sklearn_walk import Walk, known_class
+from instmodel.schema import InstructionModelInfo
+
+
+def from_sklearn(
+    estimator: Any, *, output: str | None = None, sample: ArrayLike | None = None
+) -> InstructionModelInfo:
+    """Turn a fitted scikit-learn estimator into a model document.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted classifier, regressor, transformer, or a pipeline of them; docs/importers.md lists
+        what is known.
+    output : {"predict_proba", "decision_function", "predict", "transform"}, optional
+        The method that the model is to compute; by default the first of these that the estimator
+        has. For two classes, `predict_proba` gives one column: the probability of
+        ``classes_[1]``.
+    sample : array_like of shape (N, F), optional
+        Rows on which the import is compared with the estimator, and of which a few become the
+        model's validation data; by default random ones of the scale that the first step learned.
+
+    Returns
+    -------
+    InstructionModelInfo
+        With the names of ``feature_names_in_``.
+
+    Raises
+    ------
+    InstModelError
+        ``unsupported_model`` with every piece that has no instructions; ``import_mismatch`` when
+        the result is not what the estimator computes; ``missing_package``.
+    """
+    common.required("sklearn", "sklearn")
+    size = getattr(estimator, "n_features_in_", None)
+    if not isinstance(size, int | np.integer):
+        raise InputError(
+            "invalid_type",
+            "not a fitted scikit-learn estimator of a table",
+            expected="an estimator with n_features_in_",
+            actual=type(estimator).__name__,
+        )
+    size = int(size)
+    method = _method(estimator, output)
+    findings = common.Findings("scikit-learn")
+    walk = Walk(findings, transform, predict)
+    leaf = source(size)
+    result = leaf
+    with findings.at(type(estimator).__name__):
+        if method == "transform":
+            result = walk.transform(estimator, leaf, "")
+        else:
+            result = walk.predict(estimator, leaf, method, "")
+    findings.check()
+
+    names = common.usable_names(getattr(estimator, "feature_names_in_", None))
+    metadata: dict[str, Any] = {
+        "imported_from": "scikit-learn",
+        "estimator": type(estimator).__name__,
+        "output": method,
+    }
+    classes = getattr(estimator, "classes_", None)
+    if isinstance(classes, np.ndarray) and classes.ndim == 1:
+        metadata["classes"] = classes.tolist()
+    info = common.build(result, [leaf], names, metadata)
+    rows = common.sample_rows(sample, size, lambda rng, n: random_rows(estimator, rng, n))
+    return common.attach_cases(info, rows, source_outputs(estimator, method, rows, result.size))
+
+
+def source_outputs(
+    estimator: Any, method: str, rows: ArrayLike, outputs: int
+) -> NDArray[np.float64]:
+    """Return what the estimator computes, (N, O) float64, in the form that the import has.
+
+    Parameters
+    ----------
+    estimator : estimator
+    method : str
+        As `from_sklearn` chose it; it is ``metadata["output"]``.
+    rows : array_like of shape (N, F)
+    outputs : int
+        How many outputs the import has: 1 asks for the second of two probabilities.
+    """
+    table: Any = np.asarray(rows, np.float64)
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is not None:
+        try:
+            import pandas
+        except ImportError:
+            pass  # whoever fitted by name without pandas selected columns by position
+        else:
+            table = pandas.DataFrame(table, columns=names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = getattr(estimator, method)(table)
+    if method == "predict_proba" and isinstance(result, list):  # one array per label
+        result = np.hstack([one[:, 1:] if one.shape[1] == 2 else one for one in result])
+    if hasattr(result, "toarray"):  # sparse
+        result = result.toarray()
+    result = np.asarray(result, np.float64).reshape(len(table), -1)
+    return result[:, 1:] if result.shape[1] == 2 and outputs == 1 else result
+
+
+def _method(estimator: Any, output: str | None) -> str:
+    if output is not None and output not in METHODS:
+        raise InputError(
+            "invalid_type",
+            "no such output",
+            field="output",
+            expected="one of " + ", ".join(METHODS),
+            actual=repr(output),
+        )
+    for method in METHODS if output is None else (output,):
+        if callable(getattr(estimator, method, None)):
+            return method
+    raise InputError(
+        "invalid_type",
+        f"{type(estimator).__name__} computes no {output or 'output'}",
+        field="output",
+        expected="one of " + ", ".join(m for m in METHODS if hasattr(estimator, m)),
+    )
+
+
+def random_rows(estimator: Any, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Return random rows (count, F) on which an estimator is likely to do something.
+
+    Encoders get their categories, scalers what they map to a few standard deviations.
+    """
+    rows = rng.normal(size=(count, int(estimator.n_features_in_)))
+    kind = known_class(estimator, ("Pipeline", "ColumnTransformer", "FeatureUnion", *_LIKELY))
+    if kind == "Pipeline":
+        steps = [step for _, step in estimator.steps if hasattr(step, "n_features_in_")]
+        return random_rows(steps[0], rng, count) if steps else rows
+    if kind == "FeatureUnion":
+        members = [m for _, m in estimator.transformer_list if hasattr(m, "n_features_in_")]
+        return random_rows(members[0], rng, count) if members else rows
+    if kind == "ColumnTransformer":
+        from instmodel.importers.sklearn_transformers import column_positions
+
+        for _, member, columns in estimator.transformers_:
+            if hasattr(member, "n_features_in_"):
+                rows[:, column_positions(estimator, columns)] = random_rows(member, rng, count)
+        return rows
+    return _LIKELY[kind](estimator, rng, rows) if kind else rows
+
+
+def _categories(estimator: Any, rng: np.random.Generator, rows: Any) -> Any:
+    for column, values in enumerate(estimator.categories_):
+        if values.dtype.kind in "fiub":
+            rows[:, column] = rng.choice(values[np.isfinite(values)], len(rows))
+    return rows
+
+
+def _imputable(estimator: Any, rng: np.random.Generator, rows: Any) -> Any:
+    missing = estimator.missing_values
+    if isinstance(missing, int | float):
+        rows[rng.random(rows.shape) < 0.2] = missing
+    return rows
+
+
+_LIKELY: dict[str, Any] = {
+    "OneHotEncoder": _categories,
+    "OrdinalEncoder": _categories,
+    "TargetEncoder": _categories,
+    "SimpleImputer": _imputable,
+    "StandardScaler": lambda e, rng, rows: e.inverse_transform(rows),
+    "RobustScaler": lambda e, rng, rows: e.inverse_transform(rows),
+    "MinMaxScaler": lambda e, rng, rows: e.inverse_transform(rng.uniform(size=rows.shape)),
+    "MaxAbsScaler": lambda e, rng, rows: e.inverse_transform(rows / 2),
+}

@@ -1,0 +1,200 @@
+"""What scikit-learn's classifiers and regressors compute, as expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from instmodel.importers import expressions as ex
+from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.sklearn_transformers import pipeline_steps
+from instmodel.importers.sklearn_walk import Walk, inside, known_class, require
+
+METHODS = ("predict_proba", "decision_function", "predict", "transform")
+
+
+def predict(walk: Walk, estimator: Any, x: Value, method: str, place: str) -> Value:
+    """Return ``estimator.<method>`` of x: shape (outputs,)."""
+    kind = known_class(estimator, _PREDICTORS)
+    if kind is None:
+        raise Unsupported("an estimator without instructions")
+    if method == "predict" and hasattr(estimator, "classes_"):
+        raise Unsupported("the labels of a classifier; import its scores")
+    return _PREDICTORS[kind](walk, estimator, x, method, place)
+
+
+# ------------------------------------------------------------------------------------- composites
+
+
+def _pipeline(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    name, last = e.steps[-1]
+    x = pipeline_steps(walk, e, x, place, last=False)
+    size = getattr(last, "n_features_in_", x.size)
+    return walk.predict(last, x if x.size == size else ex.source(size), method, inside(place, name))
+
+
+def _search(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    return walk.predict(e.best_estimator_, x, method, inside(place, "best_estimator_"))
+
+
+def _wrapped(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    return walk.predict(e.estimator_, x, method, inside(place, "estimator_"))
+
+
+def _voting(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    require(method in ("predict", "predict_proba"), f"{method} of a vote")
+    weights = np.ones(len(e.estimators_)) if e.weights is None else np.asarray(e._weights_not_none)
+    total = ex.constant(0.0)
+    for index, (member, weight) in enumerate(zip(e.estimators_, weights, strict=True)):
+        part = walk.predict(member, x, method, inside(place, f"estimators_[{index}]"))
+        total = ex.add(total, ex.multiply(part, ex.constant(float(weight))))
+    return ex.multiply(total, ex.constant(1.0 / weights.sum()))
+
+
+def _many(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    members = enumerate(e.estimators_)
+    parts = [walk.predict(m, x, method, inside(place, f"estimators_[{i}]")) for i, m in members]
+    return ex.concatenate(parts)
+
+
+def _one_against_rest(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    normalised = method == "predict_proba" and len(e.estimators_) > 1 and not e.multilabel_
+    require(not normalised, "probabilities divided by their sum; take output='decision_function'")
+    return _many(walk, e, x, method, place)
+
+
+def _stacking(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    parts = [x] if e.passthrough else []
+    level = []
+    for index, (member, stage) in enumerate(zip(e.estimators_, e.stack_method_, strict=True)):
+        level.append(walk.predict(member, x, stage, inside(place, f"estimators_[{index}]")))
+    final = ex.concatenate([*level, *parts])
+    return walk.predict(e.final_estimator_, final, method, inside(place, "final_estimator_"))
+
+
+# ------------------------------------------------------------------------------------------ linear
+
+
+def _scores(e: Any, x: Value) -> Value:
+    weights = np.asarray(e.coef_.toarray() if hasattr(e.coef_, "toarray") else e.coef_, float)
+    weights = weights.reshape(-1, x.size)
+    return ex.dense(x, weights, np.broadcast_to(np.asarray(e.intercept_, float), len(weights)))
+
+
+def _regressor(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    require(method == "predict", f"{method} of a regressor")
+    return _scores(e, x)
+
+
+def _generalized(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    scores = _regressor(walk, e, x, method, place)
+    link = type(e._base_loss.link).__name__
+    require(link in ("IdentityLink", "LogLink"), f"the link function {link}")
+    return ex.activation(scores, "EXP") if link == "LogLink" else scores
+
+
+def _partial_least_squares(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    require(method == "predict", f"{method} of a regressor")
+    return ex.dense(ex.subtract(x, ex.constant(e._x_mean)), e.coef_, e.intercept_)
+
+
+def _classifier(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    scores = _scores(e, x)
+    return scores if method == "decision_function" else _probabilities(scores)
+
+
+def _probabilities(scores: Value) -> Value:
+    return ex.softmax(scores) if scores.size > 1 else ex.activation(scores, "SIGMOID")
+
+
+def _gradient(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    scores = _scores(e, x)
+    if method == "decision_function":
+        return scores
+    require(scores.size == 1, "probabilities divided by their sum; take output='decision_function'")
+    if e.loss == "modified_huber":
+        return ex.multiply(ex.add(ex.clip(scores, -1.0, 1.0), ex.constant(1.0)), ex.constant(0.5))
+    return ex.activation(scores, "SIGMOID")
+
+
+def _support_vectors(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    require(e.kernel == "linear", f"kernel={e.kernel!r}")
+    require(method in ("decision_function", "predict"), f"{method} of a support vector machine")
+    require(len(e.coef_) == 1, "more than two classes")
+    return _scores(e, x)
+
+
+def _naive_bayes(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    require(method == "predict_proba", f"{method} of a naive Bayes classifier")
+    probabilities = ex.softmax(ex.dense(x, e.feature_log_prob_, e.class_log_prior_))
+    return _positive_class(probabilities)
+
+
+def _positive_class(probabilities: Value) -> Value:
+    two = probabilities.size == 2
+    return ex.rearrange(probabilities, np.array([1])) if two else probabilities
+
+
+# ---------------------------------------------------------------------------------------- networks
+
+_NETWORK_ACTIVATIONS = {
+    "identity": None,
+    "relu": "RELU",
+    "tanh": "TANH",
+    "logistic": "SIGMOID",
+    "softmax": "SOFTMAX",
+}
+
+
+def _network(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    require(method in ("predict", "predict_proba"), f"{method} of a network")
+    layers = list(zip(e.coefs_, e.intercepts_, strict=True))
+    for index, (weights, bias) in enumerate(layers):
+        name = e.activation if index + 1 < len(layers) else e.out_activation_
+        require(name in _NETWORK_ACTIVATIONS, f"the activation {name!r}")
+        x = ex.dense(x, weights.T, bias)
+        function = _NETWORK_ACTIVATIONS[name]
+        x = ex.activation(x, function) if function else x
+    return x
+
+
+_LINEAR_REGRESSORS = (
+    "LinearModel",  # LinearRegression, Ridge, Lasso, BayesianRidge and many more
+    "LinearSVR",
+    "SGDRegressor",
+    "PassiveAggressiveRegressor",
+    "SGDOneClassSVM",
+)
+
+_PREDICTORS: dict[str, Callable[[Walk, Any, Value, str, str], Value]] = {
+    "Pipeline": _pipeline,
+    "BaseSearchCV": _search,
+    "RANSACRegressor": _wrapped,
+    "VotingRegressor": _voting,
+    "VotingClassifier": _voting,
+    "MultiOutputRegressor": _many,
+    "MultiOutputClassifier": _many,
+    "OneVsRestClassifier": _one_against_rest,
+    "StackingRegressor": _stacking,
+    "StackingClassifier": _stacking,
+    "LogisticRegression": _classifier,
+    "LinearDiscriminantAnalysis": _classifier,
+    "SGDClassifier": _gradient,
+    "PassiveAggressiveClassifier": _classifier,
+    "Perceptron": _classifier,
+    "RidgeClassifier": _classifier,
+    "RidgeClassifierCV": _classifier,
+    "LinearSVC": _classifier,
+    "SVC": _support_vectors,
+    "NuSVC": _support_vectors,
+    "SVR": _support_vectors,
+    "NuSVR": _support_vectors,
+    "MultinomialNB": _naive_bayes,
+    "_GeneralizedLinearRegressor": _generalized,
+    "_PLS": _partial_least_squares,
+    "MLPClassifier": _network,
+    "MLPRegressor": _network,
+    **dict.fromkeys(_LINEAR_REGRESSORS, _regressor),
+}

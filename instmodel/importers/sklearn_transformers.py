@@ -1,0 +1,299 @@
+"""What scikit-learn's transformers do, as expressions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.importers import expressions as ex
+from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.sklearn_walk import Walk, inside, known_class, require
+
+
+def transform(walk: Walk, estimator: Any, x: Value, place: str) -> Value:
+    """Return ``estimator.transform`` of x: shape (columns,)."""
+    kind = known_class(estimator, _TRANSFORMERS)
+    if kind is None:
+        raise Unsupported("a transformer without instructions")
+    return _TRANSFORMERS[kind](walk, estimator, x, place)
+
+
+# ------------------------------------------------------------------------------------- composites
+
+
+def _pipeline(walk: Walk, estimator: Any, x: Value, place: str) -> Value:
+    return pipeline_steps(walk, estimator, x, place, last=True)
+
+
+def pipeline_steps(walk: Walk, pipeline: Any, x: Value, place: str, *, last: bool) -> Value:
+    """Apply the steps of a pipeline, with or without the last."""
+    for name, step in pipeline.steps if last else pipeline.steps[:-1]:
+        if step is not None and step != "passthrough":
+            size = getattr(step, "n_features_in_", x.size)
+            # A step that could not be expressed may have left another number of columns.
+            x = walk.transform(step, x if x.size == size else ex.source(size), inside(place, name))
+    return x
+
+
+def _union(walk: Walk, estimator: Any, x: Value, place: str) -> Value:
+    weights = estimator.transformer_weights or {}
+    parts = []
+    for name, member in estimator.transformer_list:
+        if member == "drop":
+            continue
+        part = x if member == "passthrough" else walk.transform(member, x, inside(place, name))
+        parts.append(ex.multiply(part, ex.constant(weights[name])) if name in weights else part)
+    require(bool(parts), "no columns are left")
+    return ex.concatenate(parts)
+
+
+def _columns(walk: Walk, estimator: Any, x: Value, place: str) -> Value:
+    parts = []
+    weights = estimator.transformer_weights or {}
+    for name, member, columns in estimator.transformers_:
+        positions = column_positions(estimator, columns)
+        if (isinstance(member, str) and member == "drop") or not len(positions):
+            continue
+        part = ex.rearrange(x, positions)
+        if not (isinstance(member, str) and member == "passthrough"):
+            part = walk.transform(member, part, inside(place, name))
+        parts.append(ex.multiply(part, ex.constant(weights[name])) if name in weights else part)
+    require(bool(parts), "no columns are left")
+    return ex.concatenate(parts)
+
+
+def column_positions(estimator: Any, columns: Any) -> NDArray[np.intp]:
+    """Return the positions of the columns that a member of a ColumnTransformer takes."""
+    size = int(estimator.n_features_in_)
+    names = list(getattr(estimator, "feature_names_in_", ()))
+    if isinstance(columns, slice):
+        start, stop = columns.start, columns.stop
+        if isinstance(start, str):
+            start = names.index(start)
+        if isinstance(stop, str):
+            stop = names.index(stop) + 1  # by name, the end belongs to it
+        return np.arange(size)[slice(start, stop, columns.step)]
+    if isinstance(columns, str):
+        columns = [columns]
+    chosen = np.atleast_1d(np.asarray(columns))
+    if not chosen.size:
+        return np.empty(0, np.intp)
+    if chosen.dtype.kind in "UO":
+        return np.array([names.index(name) for name in chosen], np.intp)
+    positions: NDArray[np.intp] = np.arange(size)[chosen]
+    return positions
+
+
+# ----------------------------------------------------------------------------------------- scaling
+
+
+def _standard(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    if e.with_mean and e.mean_ is not None:
+        x = ex.subtract(x, ex.constant(e.mean_))
+    return ex.divide(x, ex.constant(e.scale_)) if e.scale_ is not None else x
+
+
+def _robust(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    if e.with_centering:
+        x = ex.subtract(x, ex.constant(e.center_))
+    return ex.divide(x, ex.constant(e.scale_)) if e.with_scaling else x
+
+
+def _min_max(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    # From the least value that was seen: X · scale_ + min_ would cancel far from zero.
+    low, high = e.feature_range
+    x = ex.multiply(ex.subtract(x, ex.constant(e.data_min_)), ex.constant(e.scale_))
+    x = ex.add(x, ex.constant(low))
+    return ex.clip(x, low, high) if e.clip else x
+
+
+def _max_abs(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    x = ex.divide(x, ex.constant(e.scale_))
+    return ex.clip(x, -1.0, 1.0) if getattr(e, "clip", False) else x
+
+
+def _binarizer(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    return ex.positive(ex.subtract(x, ex.constant(float(e.threshold))))
+
+
+def _function(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    require(e.func is None, "a function that nobody can look into")
+    return x
+
+
+def _polynomial(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    parts = []
+    for degrees in e.powers_:
+        chosen = np.repeat(np.arange(x.size), degrees)  # the factors of this column
+        product = ex.constant([1.0])
+        for index in chosen:
+            product = ex.multiply(product, ex.rearrange(x, np.array([index])))
+        parts.append(product)
+    return ex.concatenate(parts)
+
+
+# ---------------------------------------------------------------------------------------- imputing
+
+
+def _imputer(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    missing = e.missing_values
+    try:
+        fills = np.asarray(e.statistics_, np.float64)
+    except ValueError:
+        raise Unsupported("an imputer of text") from None
+    is_number = isinstance(missing, int | float) and not isinstance(missing, bool)
+    require(is_number, f"missing_values={missing!r}")
+    empty = np.isnan(fills)
+    if np.isnan(missing):
+        gaps = ex.is_nan(x)
+        filled = ex.replace_nan(x, np.where(empty, 0.0, fills))
+    else:
+        # SIGN of the distance is 0 only at the value itself.
+        distance = ex.activation(ex.subtract(x, ex.constant(float(missing))), "SIGN")
+        kept = ex.multiply(distance, distance)
+        gaps = ex.activation(kept, "INVERSE")
+        fill = ex.multiply(gaps, ex.constant(np.where(empty, 0.0, fills)))
+        filled = ex.add(ex.multiply(x, kept), fill)
+    if not e.keep_empty_features and empty.any():
+        require(not empty.all(), "no columns are left")
+        filled = ex.rearrange(filled, np.flatnonzero(~empty))
+    if not e.add_indicator or not len(e.indicator_.features_):
+        return filled
+    return ex.concatenate([filled, ex.rearrange(gaps, np.asarray(e.indicator_.features_))])
+
+
+# ---------------------------------------------------------------------------------------- encoding
+
+
+def _encoder(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    """Look each column up in a table of what the encoder itself makes of every category.
+
+    That covers dropped and infrequent categories without knowing them.
+    """
+    categories = [np.asarray(values) for values in e.categories_]
+    for column, values in enumerate(categories):
+        whole = values.dtype.kind in "iub" or (
+            values.dtype.kind == "f" and bool(np.all(np.isfinite(values) & (values % 1 == 0)))
+        )
+        if not whole or np.any(np.abs(values.astype(float)) >= 2**24):
+            raise Unsupported(
+                f"column {column} has categories that are no whole numbers below 2^24"
+            )
+    first = np.array([values[0] for values in categories], float)
+    widths = _encoded_widths(e, len(categories))
+    starts = np.cumsum([0, *widths])
+    parts = []
+    for column, values in enumerate(categories):
+        rows = np.tile(first, (len(values), 1))
+        rows[:, column] = values
+        part = slice(starts[column], starts[column + 1])
+        encoded = _dense_array(e.transform(rows))[:, part]
+        if not encoded.shape[1]:
+            continue
+        table = dict(zip(values.astype(int).tolist(), encoded, strict=True))
+        known = ex.rearrange(x, np.array([column]))
+        looked_up = ex.lookup(known, table, _unknown(e, column, first, encoded, part))
+        parts.append(ex.reshape(looked_up, (encoded.shape[1],)))
+    require(bool(parts), "no columns are left")
+    return ex.concatenate(parts)
+
+
+def _encoded_widths(e: Any, columns: int) -> list[int]:
+    if known_class(e, ("OneHotEncoder",)):
+        return [int(n) for n in e._n_features_outs]
+    classes = getattr(e, "classes_", None)  # of a TargetEncoder
+    width = 1 if classes is None or len(classes) == 2 else len(classes)
+    return [width] * columns
+
+
+def _unknown(e: Any, column: int, first: Any, encoded: Any, part: slice) -> Any:
+    """Return what an unknown category gives; zeros where the encoder would raise an error."""
+    zeros = np.zeros(encoded.shape[1])
+    if getattr(e, "handle_unknown", "ignore") == "error":
+        return zeros
+    row = first.copy()
+    row[column] = max(float(np.max(e.categories_[column])), 0.0) + 1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is unknown is the point
+        found = _dense_array(e.transform(row[None]))[0, part]
+    require(bool(np.isfinite(found).all()), "unknown_value=NaN")
+    return found
+
+
+def _dense_array(table: Any) -> NDArray[np.float64]:
+    return np.asarray(table.toarray() if hasattr(table, "toarray") else table, np.float64)
+
+
+# -------------------------------------------------------------------------------------- projections
+
+
+def _principal(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    if e.mean_ is not None:
+        x = ex.subtract(x, ex.constant(e.mean_))
+    x = ex.dense(x, e.components_)
+    if e.whiten:
+        deviations = np.sqrt(np.maximum(e.explained_variance_, np.finfo(float).eps))
+        x = ex.divide(x, ex.constant(deviations))
+    return x
+
+
+def _projection(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    return ex.dense(x, _dense_array(e.components_))
+
+
+def _ica(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    if e.whiten:
+        x = ex.subtract(x, ex.constant(e.mean_))
+    return ex.dense(x, e.components_)
+
+
+def _factors(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    scaled = e.components_ / e.noise_variance_
+    covariance = np.linalg.inv(np.eye(len(scaled)) + scaled @ e.components_.T)
+    return ex.dense(ex.subtract(x, ex.constant(e.mean_)), covariance @ scaled)
+
+
+def _selector(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    chosen = np.flatnonzero(e.get_support())
+    require(len(chosen) > 0, "no columns are left")
+    return ex.rearrange(x, chosen)
+
+
+def _discriminant(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    require(e.solver != "lsqr", "solver='lsqr' has no transform")
+    scalings = e.scalings_[:, : e._max_components]
+    if e.solver == "svd":
+        x = ex.subtract(x, ex.constant(e.xbar_))
+    return ex.dense(x, scalings.T)
+
+
+_TRANSFORMERS: dict[str, Callable[[Walk, Any, Value, str], Value]] = {
+    "Pipeline": _pipeline,
+    "FeatureUnion": _union,
+    "ColumnTransformer": _columns,
+    "StandardScaler": _standard,
+    "RobustScaler": _robust,
+    "MinMaxScaler": _min_max,
+    "MaxAbsScaler": _max_abs,
+    "Binarizer": _binarizer,
+    "FunctionTransformer": _function,
+    "PolynomialFeatures": _polynomial,
+    "SimpleImputer": _imputer,
+    "OneHotEncoder": _encoder,
+    "OrdinalEncoder": _encoder,
+    "TargetEncoder": _encoder,
+    "PCA": _principal,
+    "IncrementalPCA": _principal,
+    "FactorAnalysis": _factors,
+    "FastICA": _ica,
+    "TruncatedSVD": _projection,
+    "GaussianRandomProjection": _projection,
+    "SparseRandomProjection": _projection,
+    "NeighborhoodComponentsAnalysis": _projection,
+    "SelectorMixin": _selector,
+    "LinearDiscriminantAnalysis": _discriminant,
+}

@@ -1,0 +1,69 @@
+"""Walk through nested scikit-learn estimators, and find the class that instmodel knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from typing import Any
+
+from instmodel.importers.common import Findings
+from instmodel.importers.expressions import Unsupported, Value, source
+
+
+def known_class(estimator: Any, known: Container[str]) -> str | None:
+    """Return the first scikit-learn class of an estimator, itself or inherited, that is known.
+
+    A class that inherits may compute something else: the comparison with the source finds that.
+    """
+    for kind in type(estimator).__mro__:
+        if kind.__module__.startswith("sklearn.") and kind.__name__ in known:
+            return kind.__name__
+    return None
+
+
+class Walk:
+    """Applies handlers to estimators inside of estimators, and notes what none of them can do."""
+
+    def __init__(
+        self,
+        findings: Findings,
+        transform: Callable[[Walk, Any, Value, str], Value],
+        predict: Callable[[Walk, Any, Value, str, str], Value],
+    ) -> None:
+        self.findings = findings
+        self._transform = transform
+        self._predict = predict
+
+    def transform(self, estimator: Any, x: Value, place: str) -> Value:
+        """Return what the transformer makes of x; where it cannot, a value of the right size."""
+        with self.findings.at(_named(place, estimator)):
+            return self._transform(self, estimator, x, place)
+        return source(_columns_out(estimator, x))
+
+    def predict(self, estimator: Any, x: Value, method: str, place: str) -> Value:
+        """Return what `method` of the predictor makes of x: shape (outputs,)."""
+        with self.findings.at(_named(place, estimator)):
+            return self._predict(self, estimator, x, method, place)
+        return source(1)
+
+
+def inside(place: str, name: object) -> str:
+    """Return the place of a step."""
+    return f"{place}.{name}" if place else str(name)
+
+
+def _named(place: str, estimator: Any) -> str:
+    kind = type(estimator).__name__
+    return f"{place} ({kind})" if place else kind
+
+
+def _columns_out(estimator: Any, x: Value) -> int:
+    try:
+        return len(estimator.get_feature_names_out())
+    except Exception:  # not fitted, or no names: any size does, since the import fails anyway
+        return x.size
+
+
+def require(holds: bool, reason: str) -> None:
+    """Refuse a setting that has no instructions."""
+    if not holds:
+        raise Unsupported(reason)

@@ -1,0 +1,342 @@
+"""scikit-learn estimators are imported as what they are, or refused with all reasons."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import instmodel as im
+
+pytest.importorskip("sklearn")
+
+from sklearn import (
+    compose,
+    cross_decomposition,
+    decomposition,
+    discriminant_analysis,
+    ensemble,
+    feature_selection,
+    impute,
+    linear_model,
+    model_selection,
+    multiclass,
+    multioutput,
+    naive_bayes,
+    neighbors,
+    neural_network,
+    preprocessing,
+    random_projection,
+    svm,
+    tree,
+)
+from sklearn.pipeline import FeatureUnion, make_pipeline
+
+from importers.sources import ROWS, assert_same
+from instmodel.importers import sklearn as importer
+
+RNG = np.random.default_rng(1)
+X = RNG.normal(size=(200, 5)) * [1, 10, 0.1, 3, 2] + [0, 50, 1, -3, 4]
+X = X.astype(np.float32).astype(np.float64)
+SCORE = X @ [1.0, 0.1, -5.0, 0.3, 0.5]
+TWO = (np.median(SCORE) < SCORE).astype(int)
+THREE = np.digitize(SCORE, np.quantile(SCORE, [0.33, 0.66]))
+REAL = SCORE + RNG.normal(size=len(X))
+PAIR = np.column_stack([REAL, X[:, 0] - X[:, 3]])
+COUNTS = np.exp(SCORE / 10)
+CODES = RNG.integers(0, 6, (200, 3)) * [1, 10, -2] + [0, 100, 3]
+HOLES = np.where(RNG.random(X.shape) < 0.2, np.nan, X)
+NINES = np.where(RNG.random(X.shape) < 0.2, -9.0, X)
+MIXED = np.column_stack([X, CODES])
+
+linear, pre = linear_model, preprocessing
+
+
+def scaled(*steps):
+    return make_pipeline(pre.StandardScaler(), *steps)
+
+
+# name: (estimator, X, y, options of from_sklearn)
+SUPPORTED = {
+    "logistic": (scaled(linear.LogisticRegression()), X, TWO, {}),
+    "logistic, three classes": (scaled(linear.LogisticRegression()), X, THREE, {}),
+    "logistic, decision": (
+        scaled(linear.LogisticRegression()),
+        X,
+        THREE,
+        {"output": "decision_function"},
+    ),
+    "logistic, no bias": (scaled(linear.LogisticRegression(fit_intercept=False)), X, TWO, {}),
+    "logistic, cross-validated": (scaled(linear.LogisticRegressionCV(Cs=2, cv=2)), X, TWO, {}),
+    "ridge classifier": (scaled(linear.RidgeClassifier()), X, THREE, {}),
+    "perceptron": (scaled(linear.Perceptron()), X, TWO, {}),
+    "SGD, log loss": (scaled(linear.SGDClassifier(loss="log_loss", alpha=0.1)), X, TWO, {}),
+    "SGD, modified Huber": (
+        scaled(linear.SGDClassifier(loss="modified_huber", alpha=0.1)),
+        X,
+        TWO,
+        {},
+    ),
+    "SGD, hinge": (scaled(linear.SGDClassifier(alpha=0.1)), X, THREE, {}),
+    "linear SVC": (scaled(svm.LinearSVC()), X, THREE, {}),
+    "SVC, linear kernel": (scaled(svm.SVC(kernel="linear")), X, TWO, {}),
+    "SVR, linear kernel": (scaled(svm.SVR(kernel="linear")), X, REAL, {}),
+    "linear SVR": (scaled(svm.LinearSVR()), X, REAL, {}),
+    "discriminant": (discriminant_analysis.LinearDiscriminantAnalysis(), X, THREE, {}),
+    "discriminant, transform": (
+        discriminant_analysis.LinearDiscriminantAnalysis(),
+        X,
+        THREE,
+        {"output": "transform"},
+    ),
+    "multinomial naive Bayes": (
+        make_pipeline(pre.MinMaxScaler(clip=True), naive_bayes.MultinomialNB()),
+        X,
+        THREE,
+        {},
+    ),
+    "linear": (linear.LinearRegression(), X, REAL, {}),
+    "linear, two outputs": (linear.LinearRegression(), X, PAIR, {}),
+    "ridge": (linear.Ridge(), X, REAL, {}),
+    "lasso": (linear.Lasso(alpha=0.1), X, REAL, {}),
+    "elastic net": (linear.ElasticNetCV(cv=2), X, REAL, {}),
+    "multi-task lasso": (linear.MultiTaskLasso(), X, PAIR, {}),
+    "Bayesian ridge": (linear.BayesianRidge(), X, REAL, {}),
+    "Huber": (linear.HuberRegressor(max_iter=1000), X, REAL, {}),
+    "quantile": (linear.QuantileRegressor(alpha=0.01), X, REAL, {}),
+    "SGD regressor": (scaled(linear.SGDRegressor()), X, REAL, {}),
+    "RANSAC": (linear.RANSACRegressor(random_state=0), X, REAL, {}),
+    "Poisson": (scaled(linear.PoissonRegressor()), X, COUNTS, {}),
+    "Tweedie, identity link": (scaled(linear.TweedieRegressor(power=0)), X, REAL, {}),
+    "partial least squares": (cross_decomposition.PLSRegression(2), X, PAIR, {}),
+    **{
+        f"MLP, {name}": (
+            scaled(neural_network.MLPClassifier((7, 5), activation=name, max_iter=20)),
+            X,
+            THREE,
+            {},
+        )
+        for name in ("relu", "tanh", "logistic", "identity")
+    },
+    "MLP, two classes": (scaled(neural_network.MLPClassifier((6,), max_iter=20)), X, TWO, {}),
+    "MLP, labels": (
+        scaled(neural_network.MLPClassifier((6,), max_iter=20)),
+        X,
+        np.column_stack([TWO, THREE == 1]),
+        {},
+    ),
+    "MLP regressor": (
+        scaled(neural_network.MLPRegressor(hidden_layer_sizes=(8, 4), max_iter=20)),
+        X,
+        PAIR,
+        {},
+    ),
+    "standard scaler": (pre.StandardScaler(), X, None, {}),
+    "standard scaler, no mean": (pre.StandardScaler(with_mean=False), X, None, {}),
+    "min-max scaler": (pre.MinMaxScaler((-1, 3), clip=True), X, None, {}),
+    "max-abs scaler": (pre.MaxAbsScaler(), X, None, {}),
+    "robust scaler": (pre.RobustScaler(), X, None, {}),
+    "binarizer": (pre.Binarizer(threshold=0.5), X, None, {}),
+    "polynomial": (make_pipeline(pre.StandardScaler(), pre.PolynomialFeatures(3)), X, None, {}),
+    "imputer, NaN": (impute.SimpleImputer(strategy="median"), HOLES, None, {}),
+    "imputer, number": (impute.SimpleImputer(missing_values=-9.0), NINES, None, {}),
+    "imputer, indicator": (
+        impute.SimpleImputer(add_indicator=True, strategy="constant", fill_value=7.0),
+        HOLES,
+        None,
+        {},
+    ),
+    "PCA": (decomposition.PCA(3), X, None, {}),
+    "PCA, whitened": (decomposition.PCA(3, whiten=True), X, None, {}),
+    "incremental PCA": (decomposition.IncrementalPCA(3), X, None, {}),
+    "truncated SVD": (decomposition.TruncatedSVD(3), X, None, {}),
+    "factor analysis": (scaled(decomposition.FactorAnalysis(2)), X, None, {}),
+    "ICA": (scaled(decomposition.FastICA(3, random_state=0)), X, None, {}),
+    "random projection": (
+        random_projection.GaussianRandomProjection(3, random_state=0),
+        X,
+        None,
+        {},
+    ),
+    "selection": (feature_selection.SelectKBest(k=2), X, TWO, {}),
+    "one-hot": (pre.OneHotEncoder(), CODES, None, {}),
+    "one-hot, drop and ignore": (
+        pre.OneHotEncoder(drop="first", handle_unknown="ignore", sparse_output=False),
+        CODES,
+        None,
+        {},
+    ),
+    "one-hot, infrequent": (
+        pre.OneHotEncoder(min_frequency=33, handle_unknown="infrequent_if_exist"),
+        CODES,
+        None,
+        {},
+    ),
+    "ordinal": (pre.OrdinalEncoder(), CODES, None, {}),
+    "ordinal, unknown": (
+        pre.OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+        CODES,
+        None,
+        {},
+    ),
+    "union": (
+        FeatureUnion(
+            [("a", pre.StandardScaler()), ("b", decomposition.PCA(2)), ("c", "passthrough")],
+            transformer_weights={"a": 0.5},
+        ),
+        X,
+        None,
+        {},
+    ),
+    "columns": (
+        make_pipeline(
+            compose.ColumnTransformer(
+                [
+                    ("numbers", scaled(pre.PolynomialFeatures(2)), slice(0, 3)),
+                    ("codes", pre.OneHotEncoder(handle_unknown="ignore"), [-3, -1]),
+                    ("rest", "passthrough", [3]),
+                ],
+                remainder="drop",
+            ),
+            linear.LogisticRegression(max_iter=1000),
+        ),
+        MIXED,
+        THREE,
+        {},
+    ),
+    "voting": (
+        ensemble.VotingRegressor(
+            [("a", linear.Ridge()), ("b", scaled(linear.Lasso()))], weights=[1, 3]
+        ),
+        X,
+        REAL,
+        {},
+    ),
+    "stacking": (
+        ensemble.StackingClassifier(
+            [("a", scaled(linear.LogisticRegression())), ("b", scaled(svm.LinearSVC()))],
+            cv=2,
+        ),
+        X,
+        TWO,
+        {},
+    ),
+    "several outputs": (multioutput.MultiOutputRegressor(linear.Ridge()), X, PAIR, {}),
+    "one against the rest": (
+        multiclass.OneVsRestClassifier(linear.LogisticRegression(max_iter=1000)),
+        X,
+        THREE,
+        {"output": "decision_function"},
+    ),
+    "search": (
+        model_selection.GridSearchCV(scaled(linear.Ridge()), {"ridge__alpha": [1, 10]}, cv=2),
+        X,
+        REAL,
+        {},
+    ),
+}
+
+
+def fitted(estimator, x, y):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # networks that stop early, and the like
+        return estimator.fit(x, y)
+
+
+def many_rows(x: np.ndarray) -> np.ndarray:
+    """Return rows as in training, mixed anew: categories stay what they are."""
+    rng = np.random.default_rng(2)
+    columns = [rng.choice(x[:, i], ROWS) for i in range(x.shape[1])]
+    return np.column_stack(columns).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", SUPPORTED)
+def test_an_estimator_is_imported_as_what_it_is(name):
+    estimator, x, y, options = SUPPORTED[name]
+    estimator = fitted(estimator, x, y)
+    info = importer.from_sklearn(estimator, **options)
+    rows = many_rows(x)
+    method, outputs = info.metadata["output"], info.buffer_sizes[-1]
+    assert_same(info, rows, importer.source_outputs(estimator, method, rows, outputs))
+    assert info.validation_data is not None
+
+
+UNSUPPORTED = {
+    "tree": (tree.DecisionTreeClassifier(), X, TWO, ["DecisionTreeClassifier"]),
+    "neighbours": (neighbors.KNeighborsRegressor(), X, REAL, ["KNeighborsRegressor"]),
+    "kernel": (svm.SVC(kernel="rbf"), X, TWO, ["kernel='rbf'"]),
+    "function": (pre.FunctionTransformer(np.sin), X, None, ["look into"]),
+    "two steps": (
+        make_pipeline(pre.Normalizer(), pre.PowerTransformer(), tree.DecisionTreeRegressor()),
+        X,
+        REAL,
+        ["normalizer", "powertransformer", "DecisionTreeRegressor"],
+    ),
+    "columns": (
+        make_pipeline(
+            compose.ColumnTransformer(
+                [
+                    ("a", pre.QuantileTransformer(n_quantiles=10), [0]),
+                    ("b", scaled(pre.SplineTransformer()), [1]),
+                    ("c", pre.StandardScaler(), [2]),
+                ]
+            ),
+            ensemble.RandomForestClassifier(2),
+        ),
+        X,
+        TWO,
+        ["columntransformer.a", "columntransformer.b.splinetransformer", "RandomForestClassifier"],
+    ),
+    "fractions as categories": (pre.OneHotEncoder(), X.round(1), None, ["whole numbers"]),
+    "normalised probabilities": (
+        multiclass.OneVsRestClassifier(linear.LogisticRegression(max_iter=1000)),
+        X,
+        THREE,
+        ["divided by their sum"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_one_error_lists_all_that_has_no_instructions(name):
+    estimator, x, y, reasons = UNSUPPORTED[name]
+    with pytest.raises(im.InstModelError) as caught:
+        importer.from_sklearn(fitted(estimator, x, y))
+    assert caught.value.code == "unsupported_model"
+    assert len(caught.value.pieces) == len(reasons)
+    for reason, piece in zip(reasons, caught.value.pieces, strict=True):
+        assert reason in piece
+        assert piece in str(caught.value)
+
+
+def test_what_is_not_fitted_or_no_estimator_is_refused():
+    for wrong in (linear.Ridge(), object()):
+        with pytest.raises(im.InstModelError, match="not a fitted") as caught:
+            importer.from_sklearn(wrong)
+        assert caught.value.code == "invalid_type"
+
+
+def test_an_estimator_that_computes_something_else_than_its_class_is_found():
+    class Louder(linear.Ridge):
+        def predict(self, X):
+            return super().predict(X) * 1.001
+
+    with pytest.raises(im.InstModelError) as caught:
+        importer.from_sklearn(fitted(Louder(), X, REAL))
+    assert caught.value.code == "import_mismatch"
+
+
+def test_the_names_of_a_frame_become_features():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abcde"))
+    columns = compose.ColumnTransformer(
+        [("scaled", pre.StandardScaler(), ["e", "a"]), ("rest", "passthrough", slice("b", "c"))]
+    )
+    pipeline = fitted(make_pipeline(columns, linear.LogisticRegression()), frame, TWO)
+    info = importer.from_sklearn(pipeline)
+    assert info.features == list("abcde")
+    assert_same(info, X[:100].astype(np.float32), pipeline.predict_proba(frame[:100])[:, 1])
+
+
+def test_large_outputs_keep_the_cases_that_float32_can_hold():
+    info = importer.from_sklearn(fitted(linear.Ridge(), X, REAL * 1e6))
+    im.InstructionModel(info)  # whatever validation data it has, it passes
