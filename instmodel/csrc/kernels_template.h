@@ -25,8 +25,10 @@
 
 #if defined(__GNUC__)
 #define IM_PREFETCH(p) __builtin_prefetch(p)
+#define IM_NOINLINE __attribute__((noinline))
 #else
 #define IM_PREFETCH(p) ((void)(p))
+#define IM_NOINLINE
 #endif
 
 #include "vmath.h"

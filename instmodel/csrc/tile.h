@@ -6,6 +6,15 @@
  * at once, and no hardware prefetcher follows that. Without it, reading and computing take turns. */
 enum { IM_BYTES_AHEAD = 8192 };
 
+/* A square of the matrix, IM_W samples x count features, into its rows of the tile. A function of its
+ * own for each kind: inlined into the loops of load_tile, the compiler keeps a pointer for every row
+ * in memory and moves them all, which costs more than the transpose. */
+#define IM_LOAD_SQUARE(name, full, prefetch)                                                          IM_NOINLINE static void name(const float *corner /* IN (IM_W, count) */, ptrdiff_t stride,                                     ptrdiff_t ahead, int count, float *tile /* OUT (count, IM_W) */,                                  int64_t T)                                                           {                                                                                                     vf block[IM_W];                                                                                   IM_UNROLL                                                                                         for (int i = 0; i < IM_W; i++) {                                                                      block[i] = full ? vf_load(corner) : vf_load_n(corner, count);                                     if (prefetch) {                                                                                       IM_PREFETCH(corner + ahead);                                                                  }                                                                                                 corner += stride;                                                                             }                                                                                                 vf_transpose(block);                                                                              IM_UNROLL                                                                                         for (int i = 0; i < IM_W; i++) {                                                                      if (full || i < count) {                                                                              vf_store(tile, vf_flush(block[i]));                                                           }                                                                                                 tile += T;                                                                                    }                                                                                             }
+IM_LOAD_SQUARE(load_full, 1, 1)
+IM_LOAD_SQUARE(load_part, 0, 1)
+IM_LOAD_SQUARE(load_narrow, 0, 0) /* rows this short follow each other: the hardware prefetches */
+#undef IM_LOAD_SQUARE
+
 static void load_tile(const float *x, ptrdiff_t stride, int64_t n, int64_t features, float *tile,
                       int64_t T)
 {
@@ -18,28 +27,29 @@ static void load_tile(const float *x, ptrdiff_t stride, int64_t n, int64_t featu
     }
     const int64_t rows_ahead = IM_BYTES_AHEAD / (features * (int64_t)sizeof(float));
     const ptrdiff_t ahead = (rows_ahead > IM_W ? rows_ahead : IM_W) * stride;
-    vf block[IM_W]; /* IM_W samples x IM_W features, then the transpose */
-    for (int64_t s = 0; s < T; s += IM_W) {
-        const int64_t samples = n - s < IM_W ? (n > s ? n - s : 0) : IM_W;
+    int64_t s = 0;
+    for (; s + IM_W <= n; s += IM_W) {
+        const float *row = x + s * stride;
+        int64_t f = 0;
+        for (; f + IM_W <= features; f += IM_W) {
+            load_full(row + f, stride, ahead, IM_W, tile + f * T + s, T);
+        }
+        if (f < features) {
+            (f ? load_part : load_narrow)(row + f, stride, ahead, (int)(features - f),
+                                          tile + f * T + s, T);
+        }
+    }
+    /* The last samples, and zeros in the lanes that are left. */
+    for (; s < T; s += IM_W) {
         for (int64_t f = 0; f < features; f += IM_W) {
             const int count = features - f < IM_W ? (int)(features - f) : IM_W;
-            const float *corner = x + s * stride + f;
-            if (samples == IM_W && count == IM_W) {
-                IM_UNROLL
-                for (int i = 0; i < IM_W; i++) {
-                    block[i] = vf_flush(vf_load(corner + i * stride));
-                    IM_PREFETCH(corner + i * stride + ahead);
-                }
-            } else {
-                for (int i = 0; i < IM_W; i++) {
-                    block[i] = i < samples ? vf_flush(vf_load_n(corner + i * stride, count))
-                                           : vf_zero();
-                    IM_PREFETCH(corner + i * stride + ahead);
-                }
+            vf block[IM_W];
+            for (int64_t i = 0; i < IM_W; i++) {
+                block[i] = s + i < n ? vf_load_n(x + (s + i) * stride + f, count) : vf_zero();
             }
             vf_transpose(block);
             for (int i = 0; i < count; i++) {
-                vf_store(tile + (f + i) * T + s, block[i]);
+                vf_store(tile + (f + i) * T + s, vf_flush(block[i]));
             }
         }
     }
