@@ -11,7 +11,10 @@ from typing import Any, Self
 
 # Characters of a part of a message; a document's names may be megabytes.
 _LONGEST = 120
-_PLACES = ("instruction", "instruction_type", "field", "expected", "actual", "file")
+_PLACES = (
+    *("instruction", "instruction_type", "field", "expected", "actual", "file"),
+    *("column", "row"),
+)
 
 
 class InstModelError(Exception):
@@ -33,10 +36,12 @@ class InstModelError(Exception):
         What the rule asks for, and what came instead.
     file : str, optional
         The model file at fault.
+    column, row : str and int, optional
+        The cell at fault of a table; rows count from 0, in files from 1.
 
     Attributes
     ----------
-    code, message, instruction, instruction_type, field, expected, actual, file
+    code, message, instruction, instruction_type, field, expected, actual, file, column, row
         As above; None where they do not apply.
     """
 
@@ -51,6 +56,8 @@ class InstModelError(Exception):
         expected: Any = None,
         actual: Any = None,
         file: Any = None,
+        column: str | None = None,
+        row: int | None = None,
     ) -> None:
         self.code = code
         self.message = message
@@ -60,6 +67,8 @@ class InstModelError(Exception):
         self.expected = expected
         self.actual = actual
         self.file = file
+        self.column = column
+        self.row = row
         super().__init__(self._sentence())
 
     def _sentence(self) -> str:
@@ -71,6 +80,10 @@ class InstModelError(Exception):
             place.append(self.instruction_type)
         if self.field is not None:
             place.append(f"field '{_printable(self.field)}'")
+        if self.column is not None:
+            place.append(f"column '{_printable(self.column)}'")
+        if self.row is not None:
+            place.append(f"row {self.row}")
         where = ", ".join(place) + ": " if place else ""
         facts = []
         if self.expected is not None:

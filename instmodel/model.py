@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
@@ -74,6 +75,8 @@ class InstructionModel(Engine):
         self._packed = packed or PackedWeights.pack(info.weights, info.bias)
         info.weights, info.bias = [], []  # they are in the panels; `info` unpacks them
         self._compile(program.lower(self._checked, self._packed))
+        self._packer: Any = None  # of `predict_one`, made on first use
+        self._said_positions = False
         if info.validation_data is not None:
             self.validate(info.validation_data.inputs, info.validation_data.expected_outputs)
 
@@ -145,6 +148,74 @@ class InstructionModel(Engine):
         """
         self._check_frame(x)
         return parallel.predict_parallel(self, x, PredictConfig() if config is None else config)
+
+    def predict_table(
+        self, table: Any, nulls: str | float | Mapping[str, str | float] = "error"
+    ) -> NDArray[np.float32]:
+        """Compute the outputs of every row of a table; columns are found by name.
+
+        Parameters
+        ----------
+        table : table of N rows
+            A pandas or Polars data frame, a pyarrow Table or RecordBatch, a DuckDB relation,
+            anything else with the Arrow PyCapsule interface, a mapping from names to arrays, or a
+            list of mappings. Columns may stand in any order, and others may stand between them.
+            An array feature ``emb[16]`` is a column ``emb`` of lists of 16 numbers, or the columns
+            ``emb[0]`` … ``emb[15]``. Cells are integers, floats, booleans or decimals. All but
+            pandas and Python's own need the extra ``arrow``.
+        nulls : {"error", "nan"}, number, or mapping of column to one of them
+            What a null becomes. In pandas NaN is a null; elsewhere it is a number like others.
+
+        Returns
+        -------
+        ndarray of float32, shape (N, O)
+
+        Raises
+        ------
+        InstModelError
+            ``missing_column``, ``repeated_column``, ``invalid_cell``, ``list_length_mismatch``,
+            ``null_value``, ``column_count_mismatch``, ``invalid_table``, ``invalid_nulls``,
+            ``repeated_feature``, ``missing_package``: with `column` and the first `row` at fault,
+            counted from 0.
+
+        Warns
+        -----
+        UserWarning
+            Once, when the model does not name its features, so that columns count by position.
+        """
+        from instmodel.tables import scoring
+
+        return scoring.predict_table(self, table, nulls)
+
+    def predict_one(
+        self,
+        row: Mapping[str, Any],
+        nulls: str | float | Mapping[str, str | float] = "error",
+    ) -> NDArray[np.float32]:
+        """Compute the outputs of one row, given by name; a few microseconds.
+
+        Parameters
+        ----------
+        row : mapping of str to number
+            Others than the model's features do not matter. A list for an array feature.
+        nulls : {"error", "nan"}, number, or mapping of column to one of them
+            What None becomes. NaN is a number.
+
+        Returns
+        -------
+        ndarray of float32, shape (O,)
+
+        Raises
+        ------
+        InstModelError
+            As `predict_table`.
+        """
+        from instmodel.tables import single
+
+        if self._packer is None:
+            self._packer = single.packer_of(self)
+        x = self._packer(row)
+        return single.predict_one(self, row, nulls) if x is None else self.predict(x)
 
     def get_output(self, buffer: NDArray[np.float32], index: int) -> float:
         """Return one output value from a buffer that `predict_with_buffer` ran in.

@@ -106,7 +106,7 @@ def test_columns_are_matched_by_name_in_any_order(named):
 def test_a_missing_column_is_named_with_the_closest_one(named, capsys):
     write("t.csv", "A,b,emb[0],emb[1],emb_2\n1,2,3,4,5\n")
     said = fails(capsys, "score", named, "t.csv", "-o", "out.csv")
-    assert "column 'a' is missing (and 1 more); did you mean 'A'?" in said
+    assert "column 'a': missing (and 1 more); did you mean 'A'?" in said
     assert not Path("out.csv").exists()
 
 
@@ -128,7 +128,7 @@ def test_repeated_columns_matter_only_where_they_are_needed(named, capsys):
     assert main(["score", named, "t.csv", "-o", "out.csv"]) == 0
     write("t.csv", "a,b,emb[0],emb[1],emb[2],b\n1,2,3,4,5,6\n")
     said = fails(capsys, "score", named, "t.csv", "-o", "out.csv")
-    assert "column 'b' is there 2 times" in said
+    assert "column 'b': there 2 times" in said
 
 
 def test_repeated_feature_names_are_an_error_for_csv_only(capsys):

@@ -31,15 +31,17 @@ def column_names(features: Sequence[Feature]) -> list[str]:
     return names
 
 
-def match_columns(wanted: Sequence[str], header: Sequence[str], where: str) -> list[int]:
+def match_columns(
+    wanted: Sequence[str], header: Sequence[str], where: str | None = None
+) -> list[int]:
     """Return the position in `header` of every wanted column; other columns do not matter.
 
     Parameters
     ----------
     wanted, header : sequence of str
         Column names.
-    where : str
-        The table's name, for messages.
+    where : str, optional
+        The table's file.
 
     Raises
     ------
@@ -52,12 +54,17 @@ def match_columns(wanted: Sequence[str], header: Sequence[str], where: str) -> l
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise InputError(
             "missing_column",
-            f"{where}: column {missing[0]!r} is missing{more}{_advice(missing[0], header)}",
+            f"missing{more}{_advice(missing[0], header)}",
+            file=where,
+            column=missing[0],
         )
     for name in wanted:
         if counts[name] > 1:
             raise InputError(
-                "repeated_column", f"{where}: column {name!r} is there {counts[name]} times"
+                "repeated_column",
+                f"there {counts[name]} times",
+                file=where,
+                column=name,
             )
     positions = {name: i for i, name in enumerate(header)}
     return [positions[name] for name in wanted]

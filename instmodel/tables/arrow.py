@@ -1,0 +1,195 @@
+"""Columns of Arrow record batches: numbers are read where they are, the rest a block at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.errors import InputError
+from instmodel.extras import require
+from instmodel.tables.binding import Slot
+from instmodel.tables.cells import Column, Mask, NumpyColumn, Part, wrong_length, wrong_type
+
+
+def is_arrow(table: Any) -> bool:
+    """Return whether an object hands out Arrow data (the PyCapsule interface)."""
+    return hasattr(table, "__arrow_c_stream__") or hasattr(table, "__arrow_c_array__")
+
+
+def open_stream(table: Any) -> tuple[list[str], Iterator[Any]]:
+    """Return the column names and the record batches of anything with the PyCapsule interface.
+
+    Raises
+    ------
+    InstModelError
+        ``missing_package`` without pyarrow; ``invalid_table`` for what is not a table.
+    """
+    pa = require("pyarrow", "arrow")
+    try:
+        if isinstance(table, pa.Table):
+            return table.column_names, iter(table.to_batches())
+        if hasattr(table, "__arrow_c_stream__"):
+            reader = pa.RecordBatchReader.from_stream(table)
+            return reader.schema.names, iter(reader)
+        batch = pa.record_batch(table)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise InputError(
+            "invalid_table", "not a table: its rows have no columns", actual=error
+        ) from None
+    return batch.schema.names, iter([batch])
+
+
+def arrow_column(slot: Slot, array: Any, first_row: int = 0) -> Column:
+    """Return the column of an Arrow array.
+
+    Raises
+    ------
+    InputError
+        ``invalid_cell``: the type is no number, or for an array feature no list of numbers.
+    """
+    import pyarrow as pa
+
+    while isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    kind = array.type
+    if pa.types.is_null(kind):
+        return _nothing(slot, len(array))
+    if slot.is_array:
+        if _is_list(kind):
+            return _ListColumn(slot, array, first_row)
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return _PlainColumn(slot, array)
+    elif _numeric_after_conversion(kind):
+        return _ConvertedColumn(slot, array)
+    row = next((i for i, valid in enumerate(array.is_valid()) if valid.as_py()), None)
+    if row is None:
+        raise wrong_type(slot, str(kind))
+    raise wrong_type(slot, str(kind), first_row + row, array[row].as_py())
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa
+
+    checks = (
+        *(pa.types.is_fixed_size_list, pa.types.is_list, pa.types.is_large_list),
+        *(pa.types.is_list_view, pa.types.is_large_list_view),
+    )
+    return any(check(kind) for check in checks)
+
+
+def _numeric_after_conversion(kind: Any) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        kind = kind.value_type
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            return True
+    return bool(pa.types.is_boolean(kind) or pa.types.is_decimal(kind))
+
+
+def _nothing(slot: Slot, rows: int) -> Column:
+    shape = (rows, slot.size) if slot.is_array else (rows,)
+    return NumpyColumn(
+        slot, np.broadcast_to(np.float32(0), shape), np.broadcast_to(np.True_, shape)
+    )
+
+
+class _PlainColumn(Column):
+    """Integers or floats, read where Arrow has them."""
+
+    def __init__(self, slot: Slot, array: Any) -> None:
+        super().__init__(slot)
+        dtype = array.type.to_pandas_dtype()
+        validity, data = array.buffers()
+        self._offset = array.offset
+        self._values: NDArray[Any] = np.zeros(0, dtype)
+        if data is not None and len(array):
+            self._values = np.frombuffer(data, dtype)[self._offset : self._offset + len(array)]
+        self._validity: NDArray[np.uint8] | None = None  # a bit for each value
+        if array.null_count:
+            self._validity = np.frombuffer(validity, np.uint8)
+
+    def part(self, start: int, stop: int) -> Part:
+        values = self._values[start:stop]
+        if self._validity is None:
+            return Part(values)
+        return Part(values, _cleared(self._validity, self._offset + start, len(values)))
+
+
+def _cleared(bits: NDArray[np.uint8], start: int, count: int) -> Mask | None:
+    """Return which of `count` bits from `start` on are 0; None: none is."""
+    first, skip = divmod(start, 8)
+    unpacked = np.unpackbits(bits[first:], count=skip + count, bitorder="little")[skip:]
+    missing: Mask = unpacked == 0
+    return missing if missing.any() else None
+
+
+class _ConvertedColumn(Column):
+    """Booleans, decimals, and integers or floats behind an encoding."""
+
+    def __init__(self, slot: Slot, array: Any) -> None:
+        super().__init__(slot)
+        self._array = array
+
+    def part(self, start: int, stop: int) -> Part:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        array = self._array.slice(start, stop - start)
+        if pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        elif pa.types.is_run_end_encoded(array.type):
+            array = pc.run_end_decode(array)
+        if pa.types.is_boolean(array.type):
+            array = array.cast(pa.uint8())
+        elif pa.types.is_decimal(array.type):
+            array = array.cast(pa.float64())
+        return _PlainColumn(self.slot, array).part(0, len(array))
+
+
+class _ListColumn(Column):
+    """Lists of numbers, of any of Arrow's list types."""
+
+    def __init__(self, slot: Slot, array: Any, first_row: int) -> None:
+        super().__init__(slot)
+        self._array = array
+        self._first_row = first_row
+        self._element = slot._replace(is_array=False)
+        # Looks at the type of the elements now, so that it is an error also without rows.
+        arrow_column(self._element, array[:0].flatten())
+
+    def part(self, start: int, stop: int) -> Part:
+        import pyarrow.compute as pc
+
+        size = self.slot.size
+        array = self._array.slice(start, stop - start)
+        lengths = pc.fill_null(pc.list_value_length(array), size).to_numpy(zero_copy_only=False)
+        missing: Mask | None = None
+        if array.null_count:
+            missing = array.is_null().to_numpy(zero_copy_only=False)
+        wrong = {
+            row: wrong_length(size, int(lengths[row]))
+            for row in np.flatnonzero(lengths != size).tolist()
+        }
+        there: Mask | None = None  # rows whose elements are taken
+        if wrong or missing is not None:
+            there = lengths == size
+            if missing is not None:
+                there &= ~missing
+            array = array.filter(there)
+        inner = arrow_column(self._element, array.flatten()).part(0, len(array) * size)
+        values = inner.values.reshape(-1, size)
+        holes = None if inner.missing is None else inner.missing.reshape(-1, size)
+        if there is None:
+            return Part(values, holes)
+        spread = np.zeros((stop - start, size), values.dtype)
+        spread[there] = values
+        gaps = np.zeros((stop - start, size), bool)
+        if missing is not None:
+            gaps[missing] = True
+        if holes is not None:
+            gaps[there] = holes
+        return Part(spread, gaps if gaps.any() else None, wrong)

@@ -1,0 +1,150 @@
+"""Which column of a table fills which input values, and what a null in it becomes."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from instmodel import values
+from instmodel.errors import InputError
+from instmodel.features import Feature
+from instmodel.tables.columns import column_names, match_columns
+
+Nulls = str | float | Mapping[str, str | float]
+"""``"error"``, ``"nan"``, a number, or one of them for each column."""
+
+
+class Slot(NamedTuple):
+    """A column of a table and the input values that it fills."""
+
+    position: int  # of the column in the table
+    name: str
+    start: int  # of the input values
+    size: int
+    is_array: bool  # each cell is a list of `size` numbers
+    null: float | None  # what takes the place of a null; None: a null is an error
+
+
+class Binding:
+    """The features of a model, ready to be found in tables.
+
+    Parameters
+    ----------
+    features : sequence of Feature
+        Empty for a model without names: then columns count by their position.
+    feature_size : int
+    nulls : str, number or mapping
+        See `Nulls`; a mapping goes by feature or column, and what it leaves out is an error.
+
+    Raises
+    ------
+    InputError
+        ``repeated_feature``, ``invalid_nulls``.
+    """
+
+    def __init__(
+        self, features: Sequence[Feature], feature_size: int, nulls: Nulls = "error"
+    ) -> None:
+        self.features = tuple(features)
+        self.feature_size = feature_size
+        column_names(self.features)  # raises for repeated names
+        names = [feature.name for feature in self.features]
+        if len(set(names)) < len(names):  # "a" and "a[1]": the same column
+            raise InputError("repeated_feature", "an array and another feature share a name")
+        if isinstance(nulls, Mapping):
+            self._nulls = {name: _null(value, name) for name, value in nulls.items()}
+            self._other: float | None = None
+        else:
+            self._nulls = {}
+            self._other = _null(nulls, None)
+
+    def slots(self, header: Sequence[str]) -> list[Slot]:
+        """Find the columns of a table; extra ones do not matter.
+
+        An array feature ``emb[3]`` is a column ``emb`` of lists or, where there is none, the three
+        columns ``emb[0]``, ``emb[1]``, ``emb[2]``.
+
+        Raises
+        ------
+        InputError
+            ``missing_column``, ``repeated_column``, ``column_count_mismatch``, ``invalid_nulls``.
+        """
+        wanted: list[tuple[str, str, int, bool]] = []  # column, feature, size, is_array
+        if self.features:
+            present = set(header)
+            for feature in self.features:
+                if feature.is_array and (feature.name in present or not _parts(feature, present)):
+                    wanted.append((feature.name, feature.name, feature.size, True))
+                else:
+                    wanted += [(name, feature.name, 1, False) for name in feature.columns()]
+        else:
+            self._check_count(header)
+            wanted = [(name, name, 1, False) for name in header]
+        self._check_nulls(wanted)
+        if self.features:
+            positions = match_columns([name for name, *_ in wanted], header)
+        else:
+            positions = list(range(len(header)))
+        slots, start = [], 0
+        for (name, owner, size, is_array), position in zip(wanted, positions, strict=True):
+            null = self._nulls.get(name, self._nulls.get(owner, self._other))
+            slots.append(Slot(position, name, start, size, is_array, null))
+            start += size
+        return slots
+
+    def _check_count(self, header: Sequence[str]) -> None:
+        if len(header) != self.feature_size:
+            raise InputError(
+                "column_count_mismatch",
+                "the model does not name its features, so the columns must be exactly its inputs",
+                expected=f"{self.feature_size} columns",
+                actual=len(header),
+            )
+
+    def _check_nulls(self, wanted: Sequence[tuple[str, str, int, bool]]) -> None:
+        known = {name for column, feature, *_ in wanted for name in (column, feature)}
+        for name in self._nulls:
+            if name not in known:
+                advice = values.hint(str(name), sorted(known))
+                raise InputError(
+                    "invalid_nulls", f"`nulls` names no column of the model: {name!r}{advice}"
+                )
+
+
+def _parts(feature: Feature, present: set[str]) -> bool:
+    return any(name in present for name in feature.columns())
+
+
+def _null(value: Any, name: str | None) -> float | None:
+    if isinstance(value, str) and value in ("error", "nan"):
+        return None if value == "error" else math.nan
+    # What rounds to infinity in float32 is no replacement for anything.
+    with np.errstate(over="ignore"):
+        if (
+            isinstance(value, Real)
+            and not isinstance(value, bool)
+            and not np.isinf(np.float32(float(value)))
+        ):
+            return float(value)
+    raise InputError(
+        "invalid_nulls",
+        "not a way to treat nulls",
+        field="nulls" if name is None else f"nulls[{name!r}]",
+        expected="'error', 'nan', or a finite number",
+        actual=repr(value),
+    )
+
+
+def warn_of_positions(header: Sequence[str]) -> None:
+    """Say that names were not looked at."""
+    shown = ", ".join(map(repr, header[:5])) + (", …" if len(header) > 5 else "")
+    warnings.warn(
+        f"the model does not name its features: the columns {shown} count by their position",
+        UserWarning,
+        stacklevel=4,
+    )

@@ -1,0 +1,203 @@
+"""Columns of a table, a block of rows at a time, as numbers that NumPy converts to float32.
+
+A column never raises for the value of a cell: it says which cells are missing and which are wrong,
+and `instmodel.tables.scoring` decides what that means.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from decimal import Decimal
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.errors import InputError
+from instmodel.tables.binding import Slot
+
+Mask = NDArray[np.bool_]
+# Types whose cells need no closer look.
+_NUMBERS = {int, float, bool}
+# What pandas and NumPy put where nothing is; their modules need not be imported.
+_MISSING = {"NoneType", "NAType", "NaTType", "MaskedConstant"}
+
+
+class BadCell(NamedTuple):
+    """What is wrong with a cell."""
+
+    code: str
+    message: str
+    expected: str
+    actual: str
+
+
+class Part(NamedTuple):
+    """Some rows of a column: (rows,), or (rows, size) where each cell is a list."""
+
+    values: NDArray[Any]  # real numbers; where `missing`, anything
+    missing: Mask | None = None  # like `values`; None: nothing is
+    wrong: dict[int, BadCell] = {}  # noqa: RUF012 by row of the part; never changed when empty
+
+
+class Column(ABC):
+    """A column that fills a slot."""
+
+    def __init__(self, slot: Slot) -> None:
+        self.slot = slot
+
+    @abstractmethod
+    def part(self, start: int, stop: int) -> Part:
+        """Return the rows start … stop."""
+
+
+class NumpyColumn(Column):
+    """Numbers in an array: (N,), or (N, size) for an array feature.
+
+    Parameters
+    ----------
+    values : ndarray of booleans, integers or floats
+    missing : ndarray of bool, like `values`, optional
+    nan_is_null : bool
+        As in pandas.
+    """
+
+    def __init__(
+        self,
+        slot: Slot,
+        values: NDArray[Any],
+        missing: Mask | None = None,
+        nan_is_null: bool = False,
+    ) -> None:
+        super().__init__(slot)
+        self._values = values
+        self._missing = missing
+        self._nan_is_null = nan_is_null and values.dtype.kind == "f"
+
+    def part(self, start: int, stop: int) -> Part:
+        """Return the rows start … stop."""
+        values = self._values[start:stop]
+        part = Part(values, None if self._missing is None else self._missing[start:stop])
+        return nan_as_null(part) if self._nan_is_null else part
+
+
+class ObjectColumn(Column):
+    """Python objects: numbers, None, or lists of them."""
+
+    def __init__(self, slot: Slot, cells: Sequence[Any], nan_is_null: bool = False) -> None:
+        super().__init__(slot)
+        self._cells = cells
+        self._nan_is_null = nan_is_null
+
+    def part(self, start: int, stop: int) -> Part:
+        """Return the rows start … stop."""
+        cells = list(self._cells[start:stop])
+        found = lists(cells, self.slot.size) if self.slot.is_array else numbers(cells)
+        return nan_as_null(found) if self._nan_is_null else found
+
+
+def nan_as_null(part: Part) -> Part:
+    """Return floats whose NaN are nulls, too."""
+    missing = np.isnan(part.values)
+    if not missing.any():
+        return part
+    if part.missing is not None:
+        missing |= part.missing
+    return part._replace(missing=missing)
+
+
+def numbers(cells: list[Any]) -> Part:
+    """Read Python objects as numbers."""
+    if set(map(type, cells)) <= _NUMBERS:
+        try:
+            return Part(np.array(cells, np.float64))
+        except OverflowError:  # an int beyond float64
+            pass
+    values = np.zeros(len(cells))
+    missing = np.zeros(len(cells), bool)
+    wrong = {}
+    for row, cell in enumerate(cells):
+        if type(cell).__name__ in _MISSING:
+            missing[row] = True
+        elif isinstance(cell, Real | Decimal | np.bool_) or _is_scalar_array(cell):
+            try:
+                values[row] = float(cell)
+            except (OverflowError, ValueError):
+                wrong[row] = too_large(cell)
+        else:
+            wrong[row] = not_a_number(cell)
+    return Part(values, missing if missing.any() else None, wrong)
+
+
+def _is_scalar_array(cell: Any) -> bool:
+    return isinstance(cell, np.ndarray) and cell.shape == () and cell.dtype.kind in "biuf"
+
+
+def lists(cells: list[Any], size: int) -> Part:
+    """Read Python objects as lists of `size` numbers."""
+    values = np.zeros((len(cells), size))
+    missing = np.zeros((len(cells), size), bool)
+    wrong = {}
+    for row, cell in enumerate(cells):
+        if type(cell).__name__ in _MISSING or (isinstance(cell, float) and math.isnan(cell)):
+            missing[row] = True  # pandas writes NaN where a list is missing
+        elif not isinstance(cell, list | tuple | np.ndarray):
+            wrong[row] = BadCell(
+                "invalid_cell", "not a list of numbers", f"a list of {size} numbers", shown(cell)
+            )
+        elif len(cell) != size:
+            wrong[row] = wrong_length(size, len(cell))
+        else:
+            found = numbers(list(cell))
+            values[row] = found.values
+            if found.missing is not None:
+                missing[row] = found.missing
+            for problem in found.wrong.values():
+                wrong.setdefault(row, problem)
+    return Part(values, missing if missing.any() else None, wrong)
+
+
+# ------------------------------------------------------------------------- what is wrong with cells
+
+
+def shown(cell: Any) -> str:
+    """Return a cell as a message shows it."""
+    text = repr(cell)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def not_a_number(cell: Any) -> BadCell:
+    """Return the problem of a cell that is none."""
+    return BadCell("invalid_cell", "the cell is not a number", "a number", shown(cell))
+
+
+def too_large(cell: Any) -> BadCell:
+    """Return the problem of a finite number that float32 cannot hold."""
+    return BadCell("invalid_cell", "too large for float32", "at most 3.4028235e38", shown(cell))
+
+
+def wrong_length(expected: int, actual: int) -> BadCell:
+    """Return the problem of a list."""
+    return BadCell(
+        "list_length_mismatch",
+        "the list has the wrong length",
+        f"{expected} numbers",
+        f"{actual}",
+    )
+
+
+def wrong_type(slot: Slot, actual: str, row: int | None = None, cell: Any = None) -> InputError:
+    """Build the error for a column whose type fits no number (or list, for an array feature)."""
+    wanted = f"lists of {slot.size} numbers" if slot.is_array else "numbers"
+    held = actual if row is None else f"{actual}: {shown(cell)}"
+    return InputError(
+        "invalid_cell",
+        "the column is of the wrong type",
+        column=slot.name,
+        row=row,
+        expected=wanted,
+        actual=held,
+    )

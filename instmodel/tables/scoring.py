@@ -1,0 +1,258 @@
+"""Score tables: fill blocks of rows from columns, and run the model on each.
+
+Design
+------
+A. A table comes as *chunks*: one for a data frame, one for each Arrow record batch. A chunk holds
+   one `Column` for each `Slot` of the model's input.
+B. A block is a float32 matrix of some thousand rows that fits the cache. Every column is written
+   into it, and the model reads it at once: nothing of the size of the table is ever made.
+C. What is wrong with a row is a `BadRow`; the caller makes it an error, a null, or a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.errors import InputError
+from instmodel.tables import arrow, frames
+from instmodel.tables.binding import Binding, Nulls, Slot, warn_of_positions
+from instmodel.tables.cells import BadCell, Column, ObjectColumn, too_large
+
+if TYPE_CHECKING:
+    from instmodel.model import InstructionModel
+
+Floats = NDArray[np.float32]
+
+# Values of a block: half a megabyte, which fits L2 beside what is read meanwhile.
+_BLOCK_VALUES = 1 << 17
+# Rows of Python objects that are looked at together.
+_ROWS_OF_OBJECTS = 4096
+
+
+class BadRow(NamedTuple):
+    """A row that cannot be scored, and the first column at fault."""
+
+    row: int | None  # None where there is but one
+    column: str
+    cell: BadCell
+
+    def error(self) -> InputError:
+        """Return the row as an error."""
+        code, message, expected, actual = self.cell
+        return InputError(
+            code, message, column=self.column, row=self.row, expected=expected, actual=actual
+        )
+
+
+class Chunk(NamedTuple):
+    """Rows of a table."""
+
+    rows: int
+    columns: Sequence[Column]
+
+
+def binding_of(model: InstructionModel, nulls: Nulls) -> Binding:
+    """Return a model's features, ready to be found in tables."""
+    return Binding(model._checked.features, model.feature_size, nulls)
+
+
+def predict_table(model: InstructionModel, table: Any, nulls: Nulls = "error") -> Floats:
+    """Score a table; see `InstructionModel.predict_table`."""
+    header, chunks = open_table(table, binding_of(model, nulls))
+    if not model.features and not model._said_positions:
+        model._said_positions = True
+        warn_of_positions(header)
+    results = [np.empty((0, model.output_size), np.float32)]
+    row = 0
+    for chunk in chunks:
+        scores, bad = score_chunk(model, chunk, row, first_only=True)
+        if bad:
+            raise bad[0].error()
+        results.append(scores)
+        row += chunk.rows
+    return results[1] if len(results) == 2 else np.concatenate(results)
+
+
+def open_table(table: Any, binding: Binding) -> tuple[list[str], Iterable[Chunk]]:
+    """Return the column names and the chunks of any table.
+
+    Raises
+    ------
+    InputError
+        ``invalid_table`` for what is none, and what `Binding.slots` raises.
+    """
+    if frames.is_pandas(table):
+        header = list(map(str, table.columns))
+        columns = frames.pandas_columns(binding.slots(header), table)
+        return header, [Chunk(len(table), columns)]
+    if arrow.is_arrow(table):
+        header, batches = arrow.open_stream(table)
+        slots = binding.slots(header)
+        return header, _arrow_chunks(batches, slots)
+    if isinstance(table, np.ndarray) and table.dtype.names:
+        table = {name: table[name] for name in table.dtype.names}
+    if isinstance(table, Mapping):
+        header = list(map(str, table))
+        return header, [Chunk(*frames.numpy_columns(binding.slots(header), table))]
+    if isinstance(table, list | tuple) and all(isinstance(row, Mapping) for row in table):
+        return _open_rows(table, binding)
+    raise InputError(
+        "invalid_table",
+        "not a table; predict takes matrices",
+        expected="an Arrow, pandas, Polars or DuckDB table, a dict of arrays, or a list of dicts",
+        actual=_what(table),
+    )
+
+
+def _what(table: Any) -> str:
+    kind = type(table)
+    hint = " (collect() it first)" if kind.__name__ == "LazyFrame" else ""
+    return f"{kind.__module__}.{kind.__qualname__}{hint}".removeprefix("builtins.")
+
+
+def _arrow_chunks(batches: Iterable[Any], slots: Sequence[Slot]) -> Iterator[Chunk]:
+    row = 0
+    for batch in batches:
+        columns = [arrow.arrow_column(slot, batch.column(slot.position), row) for slot in slots]
+        yield Chunk(batch.num_rows, columns)
+        row += batch.num_rows
+
+
+# ----------------------------------------------------------------------------------- rows of dicts
+
+
+def _open_rows(rows: Sequence[Mapping[str, Any]], binding: Binding) -> tuple[list[str], Any]:
+    # Not every row may have every key; the first one says which names there are.
+    header = list(map(str, rows[0])) if rows else []
+    if not rows:
+        return header, []
+    slots = binding.slots(header)
+    return header, _row_chunks(rows, header, slots)
+
+
+def _row_chunks(
+    rows: Sequence[Mapping[str, Any]], header: list[str], slots: Sequence[Slot]
+) -> Iterator[Chunk]:
+    for start in range(0, len(rows), _ROWS_OF_OBJECTS):
+        part = rows[start : start + _ROWS_OF_OBJECTS]
+        yield Chunk(len(part), [object_column(slot, part, start) for slot in slots])
+
+
+def object_column(slot: Slot, rows: Sequence[Mapping[str, Any]], first_row: int = 0) -> Column:
+    """Return the column of rows that are mappings.
+
+    Raises
+    ------
+    InputError
+        ``missing_column``: a row does not have it.
+    """
+    try:
+        return ObjectColumn(slot, [row[slot.name] for row in rows])
+    except KeyError:
+        index = next(i for i, row in enumerate(rows) if slot.name not in row)
+        raise InputError(
+            "missing_column", "missing in this row", column=slot.name, row=first_row + index
+        ) from None
+
+
+# ------------------------------------------------------------------------------------------ blocks
+
+
+def score_chunk(
+    model: InstructionModel, chunk: Chunk, first_row: int = 0, first_only: bool = False
+) -> tuple[Floats, list[BadRow]]:
+    """Score the rows of a chunk.
+
+    Parameters
+    ----------
+    model : InstructionModel
+    chunk : Chunk
+    first_row : int
+        Number of the chunk's first row.
+    first_only : bool
+        Return with the first block that has a bad row.
+
+    Returns
+    -------
+    scores : ndarray of float32, shape (rows, O)
+        Of a bad row, anything.
+    bad : list of BadRow
+        In the order of the rows, one for each bad row.
+    """
+    scores = np.empty((chunk.rows, model.output_size), np.float32)
+    size = max(64, _BLOCK_VALUES // model.feature_size)
+    block = np.empty((min(size, chunk.rows), model.feature_size), np.float32)
+    found: list[BadRow] = []
+    for start in range(0, chunk.rows, size):
+        stop = min(start + size, chunk.rows)
+        rows = block[: stop - start]
+        bad = fill(chunk.columns, start, stop, rows)
+        for row in sorted(bad):
+            found.append(BadRow(first_row + start + row, *bad[row]))
+            rows[row] = 0
+        if found and first_only:
+            break
+        model.predict(rows, out=scores[start:stop])
+    return scores, found
+
+
+def fill(
+    columns: Sequence[Column], start: int, stop: int, block: Floats
+) -> dict[int, tuple[str, BadCell]]:
+    """Write the rows start … stop of columns into a matrix.
+
+    Parameters
+    ----------
+    block : float32 (stop - start, F)
+        OUT.
+
+    Returns
+    -------
+    dict
+        By row of the block: the first column at fault and its problem.
+    """
+    bad: dict[int, tuple[str, BadCell]] = {}
+    with np.errstate(over="raise", invalid="ignore"):
+        for column in columns:
+            slot = column.slot
+            values, missing, wrong = column.part(start, stop)
+            target = block[:, slot.start]
+            if slot.is_array:
+                target = block[:, slot.start : slot.start + slot.size]
+            try:
+                target[...] = values
+            except FloatingPointError:
+                wrong = {**_overflows(values, missing), **wrong}
+                with np.errstate(over="ignore"):
+                    target[...] = values
+            if missing is not None:
+                if slot.null is not None:
+                    np.copyto(target, slot.null, where=missing)
+                else:
+                    wrong = {**_nulls(missing), **wrong}
+            for row, cell in wrong.items():
+                bad.setdefault(row, (slot.name, cell))
+    return bad
+
+
+def _nulls(missing: NDArray[np.bool_]) -> dict[int, BadCell]:
+    rows = missing if missing.ndim == 1 else missing.any(axis=1)
+    if not rows.any():
+        return {}
+    null = BadCell("null_value", "the value is null", "a number", "null")
+    return dict.fromkeys(np.flatnonzero(rows).tolist(), null)
+
+
+def _overflows(values: NDArray[Any], missing: NDArray[np.bool_] | None) -> dict[int, BadCell]:
+    with np.errstate(over="ignore"):
+        lost = np.isinf(values.astype(np.float32)) & np.isfinite(values)
+    if missing is not None:
+        lost &= ~missing
+    cells: dict[int, BadCell] = {}
+    for index in np.argwhere(lost).tolist():
+        cells.setdefault(index[0], too_large(values[tuple(index)].item()))
+    return cells

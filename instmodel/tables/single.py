@@ -1,0 +1,66 @@
+"""One row, given by name: the online side of a feature store."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.errors import InputError
+from instmodel.tables.binding import Nulls, warn_of_positions
+from instmodel.tables.cells import ObjectColumn
+from instmodel.tables.scoring import BadRow, binding_of, fill
+
+if TYPE_CHECKING:
+    from instmodel.model import InstructionModel
+
+Floats = NDArray[np.float32]
+Packer = Callable[[Mapping[str, Any]], Floats | None]
+
+
+def packer_of(model: InstructionModel) -> Packer:
+    """Return what turns a row of plain numbers into an input quickly.
+
+    Packing converts what is a number and refuses everything else: then the result is None, and
+    `predict_one` looks closer. So it is for models without names, and with array features.
+    """
+    names = model.columns
+    arrays = any(feature.is_array for feature in model._checked.features)
+    if not names or arrays or len(set(names)) < len(names):
+        return lambda row: None
+    pack = struct.Struct(f"={len(names)}f").pack
+    get = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
+
+    def packer(row: Mapping[str, Any]) -> Floats | None:
+        try:
+            return np.frombuffer(pack(*get(row)), np.float32)
+        except (KeyError, TypeError, OverflowError, struct.error):
+            return None
+
+    return packer
+
+
+def predict_one(model: InstructionModel, row: Mapping[str, Any], nulls: Nulls) -> Floats:
+    """Score a row that is not only plain numbers; see `InstructionModel.predict_one`."""
+    if not isinstance(row, Mapping):
+        raise InputError(
+            "invalid_table",
+            "not a row",
+            expected="a mapping from names to values",
+            actual=type(row).__name__,
+        )
+    header = list(map(str, row))
+    slots = binding_of(model, nulls).slots(header)
+    if not model.features and not model._said_positions:
+        model._said_positions = True
+        warn_of_positions(header)
+    cells = list(row.values())
+    block = np.empty((1, model.feature_size), np.float32)
+    bad = fill([ObjectColumn(slot, [cells[slot.position]]) for slot in slots], 0, 1, block)
+    if bad:
+        raise BadRow(None, *bad[0]).error()
+    return model.predict(block[0])

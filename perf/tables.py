@@ -1,0 +1,93 @@
+"""What tables cost beyond matrices: ``python -m perf.tables``.
+
+Needs the extra ``test-tables``. Everything takes turns in one process; a figure is the fastest of
+its calls, since whatever else the machine does only slows one down.
+"""
+
+from __future__ import annotations
+
+import argparse
+import timeit
+
+import numpy as np
+
+import instmodel as im
+from perf.timing import fastest_of
+
+FEATURES = 30
+
+
+def network() -> im.InstructionModel:
+    """Return a 30-16-1 network with the names f0, f1 and so on."""
+    rng = np.random.default_rng(0)
+    b = im.ModelBuilder()
+    x = b.input([f"f{i}" for i in range(FEATURES)])
+    h = b.dense(x, rng.normal(size=(16, FEATURES)) / 6, np.zeros(16), "RELU")
+    y = b.dense(h, rng.normal(size=(1, 16)), np.zeros(1), "SIGMOID")
+    return im.InstructionModel(b.build(output=y))
+
+
+def columns(rows: int, dtype: str) -> dict[str, np.ndarray]:
+    """Return random columns for `network`."""
+    rng = np.random.default_rng(1)
+    return {f"f{i}": rng.normal(size=rows).astype(dtype) for i in range(FEATURES)}
+
+
+def compare(rows: int, dtype: str, seconds: float) -> None:
+    """Print `predict_table` against `predict` on a matrix that pyarrow builds."""
+    import duckdb
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    model = network()
+    data = columns(rows, dtype)
+    table = pa.table(data)
+    batch = table.to_batches()[0]
+    matrix = np.column_stack(list(data.values())).astype(np.float32)
+    tables = {
+        "dict of arrays": data,
+        "pyarrow": table,
+        "pandas": pd.DataFrame(data),
+        "Polars": pl.DataFrame(data),
+        "DuckDB": duckdb.from_arrow(table),
+        "pyarrow, 5 % nulls": pa.table(
+            {name: pa.array(v, mask=np.arange(rows) % 20 == 3) for name, v in data.items()}
+        ),
+    }
+    calls = {
+        "predict": lambda: model.predict(matrix),
+        "the matrix": lambda: np.asarray(batch.to_tensor()).astype(np.float32, copy=False),
+    } | {
+        name: (lambda table=table: model.predict_table(table, 0.0))
+        for name, table in tables.items()
+    }
+    found = fastest_of(calls, seconds)
+    base = found["predict"] + found["the matrix"]
+    print(f"\n{rows} rows × {FEATURES} columns of {dtype}; ratio to predict + matrix")
+    for name, time in found.items():
+        ratio = f"{time / base:6.2f}" if name in tables else ""
+        print(f"  {name:20} {1e3 * time:8.1f} ms  {ratio}")
+
+
+def one_row() -> None:
+    """Print what one row by name takes."""
+    model = network()
+    row = {name: float(values[0]) for name, values in columns(1, "f8").items()}
+    best = min(timeit.repeat(lambda: model.predict_one(row), number=10_000, repeat=20)) / 10_000
+    print(f"\npredict_one, {FEATURES} features: {1e6 * best:.2f} µs")
+
+
+def main() -> None:
+    """Run the comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each comparison")
+    args = parser.parse_args()
+    for dtype in ("float32", "float64"):
+        compare(args.rows, dtype, args.seconds)
+    one_row()
+
+
+if __name__ == "__main__":
+    main()

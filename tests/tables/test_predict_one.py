@@ -1,0 +1,71 @@
+"""One row by name."""
+
+from __future__ import annotations
+
+import decimal
+import fractions
+
+import numpy as np
+import pytest
+from table_models import identity, network
+
+import instmodel as im
+
+
+def test_one_row_scores_as_in_a_table():
+    rng = np.random.default_rng(0)
+    row = {f"f{i}": float(value) for i, value in enumerate(rng.normal(size=30))}
+    model = network()
+    expected = model.predict(list(row.values()))
+    turned = {"more": "text"} | dict(reversed(row.items()))
+    assert np.array_equal(model.predict_one(turned), expected)
+    assert model.predict_one(turned).shape == (1,)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [3, 3.0, np.float64(3), np.int8(3), decimal.Decimal(3), fractions.Fraction(3), np.array(3)],
+)
+def test_every_kind_of_number(number):
+    assert identity(["a", "b"]).predict_one({"b": number, "a": True}).tolist() == [1, 3]
+    assert identity(["b"]).predict_one({"b": number}).tolist() == [3]
+
+
+def test_lists_and_parts_for_an_array_feature():
+    model = identity(["a", "emb[2]"])
+    assert model.predict_one({"emb": [1, 2], "a": 0}).tolist() == [0, 1, 2]
+    assert model.predict_one({"emb": np.array([1, 2]), "a": 0}).tolist() == [0, 1, 2]
+    assert model.predict_one({"emb[1]": 2, "emb[0]": 1, "a": 0}).tolist() == [0, 1, 2]
+
+
+def test_nulls():
+    model = identity(["a", "b"])
+    assert model.predict_one({"a": None, "b": 2}, nulls=5).tolist() == [5, 2]
+    assert np.isnan(model.predict_one({"a": None, "b": 2}, nulls={"a": "nan"})[0])
+    assert np.isnan(model.predict_one({"a": float("nan"), "b": 2})[0])
+
+
+def test_a_model_without_names():
+    with pytest.warns(UserWarning, match="by their position"):
+        assert identity(2).predict_one({"x": 1, "a": 2}).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "column"),
+    [
+        ({"a": 1, "bb": 2}, "missing_column", "b"),
+        ({"a": None, "b": 2}, "null_value", "a"),
+        ({"a": "1", "b": 2}, "invalid_cell", "a"),
+        ({"a": 1e39, "b": 2}, "invalid_cell", "a"),
+        ({"a": 10**400, "b": 2}, "invalid_cell", "a"),
+        ({"a": [1], "b": 2}, "invalid_cell", "a"),
+        ({"a": 1j, "b": 2}, "invalid_cell", "a"),
+        ({"a": np.ones(1), "b": 2}, "invalid_cell", "a"),
+        ([1, 2], "invalid_table", None),
+        (None, "invalid_table", None),
+    ],
+)
+def test_bad_rows(row, code, column):
+    with pytest.raises(im.InstModelError) as caught:
+        identity(["a", "b"]).predict_one(row)
+    assert (caught.value.code, caught.value.column, caught.value.row) == (code, column, None)
