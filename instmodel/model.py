@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -216,6 +216,44 @@ class InstructionModel(Engine):
             self._packer = single.packer_of(self)
         x = self._packer(row)
         return single.predict_one(self, row, nulls) if x is None else self.predict(x)
+
+    def score_batches(
+        self,
+        batches: Iterable[Any],
+        keep: Sequence[str] = (),
+        outputs: Sequence[str] | None = None,
+        nulls: str | float | Mapping[str, str | float] = "error",
+        on_bad_row: Literal["error", "null", "skip"] = "error",
+    ) -> Iterator[Any]:
+        """Score Arrow record batches one by one, with columns found by name.
+
+        Parameters
+        ----------
+        batches : iterable of pyarrow.RecordBatch
+            All of one schema; or anything with the Arrow PyCapsule interface.
+        keep : sequence of str
+            Columns that go along unchanged, before the outputs.
+        outputs : sequence of O str, optional
+            Names of the output columns: by default ``score``, or ``output_0``, ``output_1`` …
+        nulls : {"error", "nan"}, number, or mapping of column to one of them
+            As in `predict_table`.
+        on_bad_row : {"error", "null", "skip"}
+            What becomes of a row that cannot be scored: it ends the work, gets null outputs, or
+            is left out. What is wrong with the columns as a whole is always an error.
+
+        Yields
+        ------
+        pyarrow.RecordBatch
+            One for each batch, all of one schema; the outputs are float32.
+
+        Raises
+        ------
+        InstModelError
+            As `predict_table`, and ``invalid_outputs``; rows count through all batches.
+        """
+        from instmodel.tables import batches as arrow_batches
+
+        return arrow_batches.score_batches(self, batches, keep, outputs, nulls, on_bad_row)
 
     def get_output(self, buffer: NDArray[np.float32], index: int) -> float:
         """Return one output value from a buffer that `predict_with_buffer` ran in.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
@@ -137,14 +136,4 @@ def _null(value: Any, name: str | None) -> float | None:
         field="nulls" if name is None else f"nulls[{name!r}]",
         expected="'error', 'nan', or a finite number",
         actual=repr(value),
-    )
-
-
-def warn_of_positions(header: Sequence[str]) -> None:
-    """Say that names were not looked at."""
-    shown = ", ".join(map(repr, header[:5])) + (", …" if len(header) > 5 else "")
-    warnings.warn(
-        f"the model does not name its features: the columns {shown} count by their position",
-        UserWarning,
-        stacklevel=4,
     )

@@ -31,6 +31,11 @@ def column_names(features: Sequence[Feature]) -> list[str]:
     return names
 
 
+def output_names(count: int) -> list[str]:
+    """Return the default names of the columns that hold a model's outputs."""
+    return ["score"] if count == 1 else [f"output_{index}" for index in range(count)]
+
+
 def match_columns(
     wanted: Sequence[str], header: Sequence[str], where: str | None = None
 ) -> list[int]:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.errors import InputError
-from instmodel.tables.columns import is_number, match_columns
+from instmodel.tables.columns import is_number, match_columns, output_names
 
 Floats = NDArray[np.float32]
 
@@ -239,8 +239,7 @@ class CsvWriter:
 
     def __init__(self, file: BinaryIO, outputs: int) -> None:
         self._file = file
-        names = ["score"] if outputs == 1 else [f"output_{i}" for i in range(outputs)]
-        self._file.write((",".join(names) + "\n").encode())
+        self._file.write((",".join(output_names(outputs)) + "\n").encode())
 
     def write(self, scores: Floats) -> None:
         """Add rows, given as (rows, outputs)."""

@@ -11,6 +11,7 @@ C. What is wrong with a row is a `BadRow`; the caller makes it an error, a null,
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from instmodel.errors import InputError
 from instmodel.tables import arrow, frames
-from instmodel.tables.binding import Binding, Nulls, Slot, warn_of_positions
+from instmodel.tables.binding import Binding, Nulls, Slot
 from instmodel.tables.cells import BadCell, Column, ObjectColumn, too_large
 
 if TYPE_CHECKING:
@@ -60,12 +61,22 @@ def binding_of(model: InstructionModel, nulls: Nulls) -> Binding:
     return Binding(model._checked.features, model.feature_size, nulls)
 
 
+def say_positions(model: InstructionModel, header: Sequence[str]) -> None:
+    """Warn, once for each model, that names are not looked at."""
+    if not model.features and not model._said_positions:
+        model._said_positions = True
+        shown = ", ".join(map(repr, header[:5])) + (", …" if len(header) > 5 else "")
+        warnings.warn(
+            f"the model does not name its features: the columns {shown} count by their position",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
 def predict_table(model: InstructionModel, table: Any, nulls: Nulls = "error") -> Floats:
     """Score a table; see `InstructionModel.predict_table`."""
     header, chunks = open_table(table, binding_of(model, nulls))
-    if not model.features and not model._said_positions:
-        model._said_positions = True
-        warn_of_positions(header)
+    say_positions(model, header)
     results = [np.empty((0, model.output_size), np.float32)]
     row = 0
     for chunk in chunks:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.errors import InputError
-from instmodel.tables.binding import Nulls, warn_of_positions
+from instmodel.tables.binding import Nulls
 from instmodel.tables.cells import ObjectColumn
-from instmodel.tables.scoring import BadRow, binding_of, fill
+from instmodel.tables.scoring import BadRow, binding_of, fill, say_positions
 
 if TYPE_CHECKING:
     from instmodel.model import InstructionModel
@@ -55,9 +55,7 @@ def predict_one(model: InstructionModel, row: Mapping[str, Any], nulls: Nulls) -
         )
     header = list(map(str, row))
     slots = binding_of(model, nulls).slots(header)
-    if not model.features and not model._said_positions:
-        model._said_positions = True
-        warn_of_positions(header)
+    say_positions(model, header)
     cells = list(row.values())
     block = np.empty((1, model.feature_size), np.float32)
     bad = fill([ObjectColumn(slot, [cells[slot.position]]) for slot in slots], 0, 1, block)

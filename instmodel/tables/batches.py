@@ -1,0 +1,181 @@
+"""Record batches in, record batches out: what files, engines and servers share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel import values
+from instmodel.errors import InputError
+from instmodel.extras import require
+from instmodel.tables.arrow import arrow_column, is_arrow, open_stream
+from instmodel.tables.binding import Nulls
+from instmodel.tables.columns import match_columns, output_names
+from instmodel.tables.scoring import BadRow, Chunk, binding_of, say_positions, score_chunk
+
+if TYPE_CHECKING:
+    from instmodel.model import InstructionModel
+
+OnBadRow = Literal["error", "null", "skip"]
+
+
+class Scored(NamedTuple):
+    """A scored batch."""
+
+    batch: Any  # pyarrow.RecordBatch: the kept columns, then the outputs
+    bad: list[BadRow]
+
+
+class BatchScorer:
+    """Scores record batches of one schema. Any number of threads may use it at once.
+
+    Parameters
+    ----------
+    model : InstructionModel
+    schema : pyarrow.Schema
+        Of the batches.
+    keep : sequence of str
+        Columns that go along unchanged.
+    outputs : sequence of str, optional
+        Names of the output columns: by default ``score``, or ``output_0``, ``output_1`` …
+    nulls : see `InstructionModel.predict_table`
+    on_bad_row : {"error", "null", "skip"}
+        Whether a row that cannot be scored ends the work, gets null outputs, or is left out.
+
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+        Of the results.
+
+    Raises
+    ------
+    InstModelError
+        What the columns of the schema get wrong, and ``invalid_outputs``, ``invalid_type``.
+    """
+
+    def __init__(
+        self,
+        model: InstructionModel,
+        schema: Any,
+        keep: Sequence[str] = (),
+        outputs: Sequence[str] | None = None,
+        nulls: Nulls = "error",
+        on_bad_row: OnBadRow = "error",
+    ) -> None:
+        pa = require("pyarrow", "arrow")
+        if on_bad_row not in get_args(OnBadRow):
+            raise InputError(
+                "invalid_type",
+                "not a way to treat bad rows",
+                field="on_bad_row",
+                expected=" or ".join(map(repr, get_args(OnBadRow))),
+                actual=repr(on_bad_row),
+            )
+        self.slots = binding_of(model, nulls).slots(schema.names)
+        say_positions(model, schema.names)
+        keep = [keep] if isinstance(keep, str) else list(keep)
+        self.kept = match_columns(keep, schema.names)
+        self._model = model
+        self._on_bad_row = on_bad_row
+        names = _checked_outputs(outputs, model.output_size, keep)
+        fields = [pa.field(name, pa.float32()) for name in names]
+        self.schema = pa.schema([*(schema.field(i) for i in self.kept), *fields])
+
+    def score(self, batch: Any, first_row: int = 0) -> Scored:
+        """Score a record batch.
+
+        Parameters
+        ----------
+        batch : pyarrow.RecordBatch
+        first_row : int
+            Number of its first row, for errors.
+
+        Raises
+        ------
+        InstModelError
+            With ``on_bad_row="error"``, for the first bad row.
+        """
+        columns = [arrow_column(s, batch.column(s.position), first_row) for s in self.slots]
+        kept = [batch.column(i) for i in self.kept]
+        return self.score_chunk(Chunk(batch.num_rows, columns), kept, first_row)
+
+    def score_chunk(self, chunk: Chunk, kept: Sequence[Any], first_row: int = 0) -> Scored:
+        """Score rows whose columns are there already; `kept` are Arrow arrays."""
+        import pyarrow as pa
+
+        stop = self._on_bad_row == "error"
+        scores, bad = score_chunk(self._model, chunk, first_row, first_only=stop)
+        if bad and stop:
+            raise bad[0].error()
+        mask: NDArray[np.bool_] | None = None
+        if bad:
+            mask = np.zeros(chunk.rows, bool)
+            mask[[row.row - first_row for row in bad if row.row is not None]] = True
+        columns = np.ascontiguousarray(scores.T)
+        null = mask if self._on_bad_row == "null" else None
+        outputs = [pa.array(column, mask=null) for column in columns]
+        batch = pa.RecordBatch.from_arrays([*kept, *outputs], schema=self.schema)
+        if mask is not None and self._on_bad_row == "skip":
+            batch = batch.filter(pa.array(~mask))
+        return Scored(batch, bad)
+
+
+def _checked_outputs(
+    outputs: Sequence[str] | None, count: int, keep: Sequence[str]
+) -> Sequence[str]:
+    if outputs is None:
+        outputs = output_names(count)
+    elif isinstance(outputs, str):
+        outputs = [outputs]
+    names = list(outputs)
+    if len(names) != count or not all(isinstance(name, str) and name for name in names):
+        raise InputError(
+            "invalid_outputs",
+            "not the names of the outputs",
+            field="outputs",
+            expected=f"{count} names",
+            actual=repr(names),
+        )
+    taken = [*keep, *names]
+    twice = next((name for name in taken if taken.count(name) > 1), None)
+    if twice is not None:
+        raise InputError("invalid_outputs", f"two columns of the result would be called {twice!r}")
+    return names
+
+
+def score_batches(
+    model: InstructionModel,
+    batches: Iterable[Any],
+    keep: Sequence[str],
+    outputs: Sequence[str] | None,
+    nulls: Nulls,
+    on_bad_row: OnBadRow,
+) -> Iterator[Any]:
+    """Score batches one by one; see `InstructionModel.score_batches`."""
+    if is_arrow(batches):
+        _, batches = open_stream(batches)
+    scorer: BatchScorer | None = None
+    first_row = 0
+    schema = None
+    for batch in batches:
+        if not hasattr(batch, "num_rows"):
+            raise values.wrong_type(batch, "batches", "pyarrow record batches")
+        if scorer is None or not batch.schema.equals(schema):
+            if scorer is not None:
+                raise InputError(
+                    "invalid_table",
+                    "the batches have different columns",
+                    expected=_fields(schema),
+                    actual=_fields(batch.schema),
+                )
+            schema = batch.schema
+            scorer = BatchScorer(model, schema, keep, outputs, nulls, on_bad_row)
+        yield scorer.score(batch, first_row).batch
+        first_row += batch.num_rows
+
+
+def _fields(schema: Any) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)
