@@ -122,30 +122,44 @@ static void dense_tile(const float *x, const float *panels, float *out, int64_t 
     }
 }
 
-/* One sample: `panels` full panels side by side, the vectors across outputs. HOT for single rows. */
-IM_INLINE void dense_row_panels(const int panels, /* compile-time constant */
-                                const float *x,   /* IN (cols,) */
-                                const float *w,   /* IN (panels, 1 + cols, 16) */
-                                float *out /* OUT (panels * 16,) */, int64_t cols, int relu)
+/* Lanes of a vector that `left` values fill. */
+IM_INLINE int im_lanes(int left) { return left < 0 ? 0 : left < IM_W ? left : IM_W; }
+
+/* Weights or biases of panel p of dense_row_panels, vector v. */
+#define IM_ROW_LOAD(p, v)                                                                         \
+    ((p) < full ? vf_load(w + (p) * panel + (v) * IM_W)                                           \
+                : vf_load_n(narrow + (v) * IM_W, im_lanes(width - (v) * IM_W)))
+
+/* One sample: `panels` panels side by side, the vectors across outputs. With `rest`, the last one is
+ * only `width` < 16 wide, and not one float past its end is read: the weights may be a mapped file.
+ * HOT for single rows. */
+IM_INLINE void dense_row_panels(const int panels, const int rest, /* compile-time constants */
+                                const float *x,                   /* IN (cols,) */
+                                const float *w,                   /* IN (panels, 1 + cols, 16) */
+                                float *out,                       /* OUT (panels * 16,) */
+                                int64_t cols, int width, int relu)
 {
     enum { vectors = IM_PANEL / IM_W };
-    vf acc[IM_ROW_PANELS][vectors];
     const int64_t panel = (1 + cols) * IM_PANEL;
+    const int full = panels - rest;
+    const float *narrow = w + full * panel; /* IN (1 + cols, width) */
+    vf acc[IM_ROW_PANELS][vectors];
     IM_UNROLL
     for (int p = 0; p < panels; p++) {
         IM_UNROLL
         for (int v = 0; v < vectors; v++) {
-            acc[p][v] = vf_load(w + p * panel + v * IM_W);
+            acc[p][v] = IM_ROW_LOAD(p, v);
         }
     }
     for (int64_t k = 0; k < cols; k++) {
         const vf xk = vf_set1(x[k]);
         w += IM_PANEL;
+        narrow += width;
         IM_UNROLL
         for (int p = 0; p < panels; p++) {
             IM_UNROLL
             for (int v = 0; v < vectors; v++) {
-                acc[p][v] = vf_fma(vf_load(w + p * panel + v * IM_W), xk, acc[p][v]);
+                acc[p][v] = vf_fma(IM_ROW_LOAD(p, v), xk, acc[p][v]);
             }
         }
     }
@@ -153,49 +167,50 @@ IM_INLINE void dense_row_panels(const int panels, /* compile-time constant */
     for (int p = 0; p < panels; p++) {
         IM_UNROLL
         for (int v = 0; v < vectors; v++) {
-            const vf sum = acc[p][v];
-            vf_store(out + p * IM_PANEL + v * IM_W, relu ? vf_max_keep(sum, vf_zero()) : sum);
+            const vf sum = relu ? vf_max_keep(acc[p][v], vf_zero()) : acc[p][v];
+            if (p < full) {
+                vf_store(out + p * IM_PANEL + v * IM_W, sum);
+            } else {
+                vf_store_n(out + p * IM_PANEL + v * IM_W, sum, im_lanes(width - v * IM_W));
+            }
         }
     }
 }
+#undef IM_ROW_LOAD
 
-/* One sample, the last panel: `width` < 16 outputs. */
-static void dense_row_rest(const float *x, const float *w, float *out, int64_t cols, int64_t width,
-                           int relu)
-{
-    for (int64_t i = 0; i < width; i += IM_W) {
-        /* Not one float past the end: the weights may be a mapped file. */
-        const int count = width - i < IM_W ? (int)(width - i) : IM_W;
-        vf acc = vf_load_n(w + i, count);
-        for (int64_t k = 0; k < cols; k++) {
-            acc = vf_fma(vf_load_n(w + (1 + k) * width + i, count), vf_set1(x[k]), acc);
-        }
-        vf_store_n(out + i, relu ? vf_max_keep(acc, vf_zero()) : acc, count);
-    }
-}
-
+/* Groups of panels of about the same size: one panel alone would wait for its own sums. */
 static void dense_row(const float *x, const float *panels, float *out, int64_t cols, int64_t rows,
                       int relu)
 {
-    int64_t row = 0;
+    const int width = (int)(rows % IM_PANEL);
+    int64_t left = (rows + IM_PANEL - 1) / IM_PANEL;
+    int64_t groups = (left + IM_ROW_PANELS - 1) / IM_ROW_PANELS;
+    for (; groups > 0; groups--) {
+        const int64_t count = (left + groups - 1) / groups;
+        left -= count;
+        const int rest = width && !left;
+        switch (2 * count + rest) {
 #define IM_ROWS(n)                                                                                \
-    for (; row + (n) * IM_PANEL <= rows; row += (n) * IM_PANEL) {                                 \
-        dense_row_panels(n, x, panels, out + row, cols, relu);                                    \
-        panels += (n) * (1 + cols) * IM_PANEL;                                                    \
-    }
+    case 2 * (n): dense_row_panels(n, 0, x, panels, out, cols, 0, relu); break;                   \
+    case 2 * (n) + 1: dense_row_panels(n, 1, x, panels, out, cols, width, relu); break;
 #if IM_ROW_PANELS >= 8
-    IM_ROWS(8)
+            IM_ROWS(8)
+            IM_ROWS(7)
+            IM_ROWS(6)
+            IM_ROWS(5)
 #endif
 #if IM_ROW_PANELS >= 4
-    IM_ROWS(4)
+            IM_ROWS(4)
+            IM_ROWS(3)
 #endif
 #if IM_ROW_PANELS >= 2
-    IM_ROWS(2)
+            IM_ROWS(2)
 #endif
-    IM_ROWS(1)
+            IM_ROWS(1)
 #undef IM_ROWS
-    if (row < rows) {
-        dense_row_rest(x, panels, out + row, cols, rows - row, relu);
+        }
+        panels += count * (1 + cols) * IM_PANEL;
+        out += count * IM_PANEL;
     }
 }
 

@@ -4,13 +4,32 @@
 
 #include "lookup.h"
 
-/* The values of IM_W samples, each a row of `count` ≤ IM_W floats, become `count` vectors. */
-IM_INLINE void embed_block(const float *const rows[IM_W] /* IN */, int64_t f, int count,
-                           float *out /* OUT (count, T) */, int64_t T)
+/* Samples that are looked up before the first of their values is needed, so that the caches fetch
+ * many rows at once. */
+enum { IM_LOOKUPS = 64 };
+
+/* IM_W floats of IM_W rows become IM_W vectors; see load_tile for why it is not inlined. */
+IM_NOINLINE static void embed_square(const float *const *rows /* IN (IM_W,) of (IM_W,) */,
+                                     float *out /* OUT (IM_W, T) */, int64_t T)
+{
+    vf block[IM_W];
+    IM_UNROLL
+    for (int i = 0; i < IM_W; i++) {
+        block[i] = vf_load(rows[i]);
+    }
+    vf_transpose(block);
+    IM_UNROLL
+    for (int i = 0; i < IM_W; i++) {
+        vf_store(out, block[i]);
+        out += T;
+    }
+}
+
+static void embed_part(const float *const *rows, int count, float *out /* OUT (count, T) */, int64_t T)
 {
     vf block[IM_W];
     for (int i = 0; i < IM_W; i++) {
-        block[i] = vf_load_n(rows[i] + f, count);
+        block[i] = vf_load_n(rows[i], count);
     }
     vf_transpose(block);
     for (int i = 0; i < count; i++) {
@@ -21,24 +40,34 @@ IM_INLINE void embed_block(const float *const rows[IM_W] /* IN */, int64_t f, in
 static void map_transform(const im_map *map, const float *missing, const float *keys, float *out,
                           int64_t size, int64_t T)
 {
-    const int64_t lanes = T == 1 ? 1 : IM_W;
-    const float *rows[IM_W];
-    for (int64_t s = 0; s < T; s += lanes) {
-        for (int64_t i = 0; i < lanes; i++) {
+    const float *rows[IM_LOOKUPS];
+    for (int64_t s = 0; s < T; s += IM_LOOKUPS) {
+        const int64_t samples = T - s < IM_LOOKUPS ? T - s : IM_LOOKUPS;
+        for (int64_t i = 0; i < samples; i++) {
             const int64_t row = im_lookup(map, keys[s + i]);
             rows[i] = row < 0 ? missing : map->values + row * size;
+            IM_PREFETCH(rows[i]);
         }
-        if (T == 1 || size < IM_W / 4) { /* a transpose would move mostly nothing */
-            for (int64_t i = 0; i < lanes; i++) {
-                for (int64_t f = 0; f < size; f++) {
-                    out[f * T + s + i] = rows[i][f];
-                }
+        int64_t f = 0;
+        for (; T > 1 && f + IM_W <= size; f += IM_W) {
+            for (int64_t i = 0; i < samples; i += IM_W) {
+                embed_square(rows + i, out + f * T + s + i, T);
+            }
+            for (int64_t i = 0; i < samples; i++) {
+                rows[i] += IM_W;
+            }
+        }
+        if (T > 1 && size - f >= IM_W / 4) {
+            for (int64_t i = 0; i < samples; i += IM_W) {
+                embed_part(rows + i, (int)(size - f), out + f * T + s + i, T);
             }
             continue;
         }
-        for (int64_t f = 0; f < size; f += IM_W) {
-            const int count = size - f < IM_W ? (int)(size - f) : IM_W;
-            embed_block(rows, f, count, out + f * T + s, T);
+        /* A transpose would move mostly nothing. */
+        for (int64_t i = 0; i < samples; i++) {
+            for (int64_t j = f; j < size; j++) {
+                out[j * T + s + i] = rows[i][j - f];
+            }
         }
     }
 }
