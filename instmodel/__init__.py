@@ -17,7 +17,7 @@ from instmodel.errors import (
     ValidationDataError,
 )
 from instmodel.features import Feature, parse_feature_names
-from instmodel.gpu import GpuModel, pack_models
+from instmodel.gpu import GpuModel, get_instmodel_wgsl, pack_models
 from instmodel.graph import ExecutionGraph, GraphNode
 from instmodel.instruction_base import Instruction
 from instmodel.instructions import (
@@ -79,6 +79,7 @@ __all__ = [
     "ValidationData",
     "ValidationDataError",
     "__version__",
+    "get_instmodel_wgsl",
     "importers",
     "load",
     "pack_models",

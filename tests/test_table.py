@@ -14,10 +14,12 @@ from documents import build, everything
 
 import instmodel as im
 from instmodel import _kernels, program, reference
+from instmodel.gpu import instructions as gpu_instructions
 from instmodel.instruction_base import Op
 from instmodel.instructions import INSTRUCTIONS
 
 ROOT = Path(__file__).parent.parent
+WGSL = ROOT / "instmodel" / "gpu" / "wgsl"
 PAGES = [page for page in (ROOT / "README.md", ROOT / "docs" / "format.md") if page.exists()]
 
 # SPEC.md 2: the fields of each instruction, those in brackets may be left out.
@@ -158,6 +160,24 @@ def test_an_activation_has_a_kernel_a_reference_and_a_random_test(name):
             expected = reference.ACTIVATIONS[name](np.array([points]))[0]
         np.testing.assert_allclose(got, expected, rtol=5e-7)
         assert not np.array_equal(got, np.float32(points)), "an identity is no activation"
+
+
+@pytest.mark.parametrize("name", INSTRUCTIONS)
+def test_an_instruction_has_its_gpu_row_and_wgsl(name):
+    function = f"instmodel_{name.lower()}"
+    assert name in gpu_instructions.ROWS, "no row in instmodel/gpu/instructions.py"
+    file = WGSL / "instructions" / f"{name.lower()}.wgsl"
+    assert file.exists()
+    assert f"fn {function}(" in file.read_text(encoding="utf-8")
+    assert f"case {gpu_instructions.ROWS[name].opcode}u: {{ {function}(" in im.get_instmodel_wgsl(1)
+    assert name in (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", GPU_IDS)
+def test_an_activation_has_its_wgsl(name):
+    file = WGSL / "activations" / f"{name.lower()}.wgsl"
+    assert f"fn instmodel_{name.lower()}(" in file.read_text(encoding="utf-8")
+    assert f"case {GPU_IDS[name]}u: {{" in im.get_instmodel_wgsl(1)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,0 +1,10 @@
+// The root of x for x > 0, else 0, for NaN too.
+fn instmodel_sqrt(x: f32) -> f32 {
+    if (instmodel_is_nan(x) || x <= 0.0) {
+        return 0.0;
+    }
+    if (instmodel_is_infinite(x)) {
+        return x;
+    }
+    return sqrt(x);
+}
