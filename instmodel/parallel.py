@@ -19,9 +19,9 @@ from instmodel.cpus import default_thread_count, requested_thread_count
 from instmodel.errors import DocumentError, InputError
 from instmodel.pool import MAX_THREADS, run_together
 
-# Waking a thread costs some tens of microseconds; less work than about fifty of them per thread is
-# not worth it. In the units of `Program.work`.
-_WORK_WORTH_A_THREAD = 5_000_000
+# Waking a thread costs some tens of microseconds on a virtual machine; less work than about eighty
+# of them per thread is not worth it. In the units of `Program.work`.
+_WORK_WORTH_A_THREAD = 8_000_000
 # Chunks per thread: enough to even out threads that the system slows down.
 _CHUNKS_PER_THREAD = 8
 # Work of a chunk at the most: a few milliseconds, so that Ctrl-C is prompt.
@@ -131,7 +131,7 @@ class ParallelPredictOutput:
 
 
 def predict_parallel(
-    engine: _kernels.Engine, x: Any, config: PredictConfig
+    engine: _kernels.Engine, x: Any, config: PredictConfig, out: NDArray[np.float32] | None = None
 ) -> ParallelPredictOutput:
     """Run `engine` on many samples; see `InstructionModel.predict_parallel`."""
     if not isinstance(config, PredictConfig):
@@ -145,7 +145,13 @@ def predict_parallel(
     wanted = _checked_threads(config.threads)
     start, stop = _slice(engine, config.buffer_slice)
     rows = arrays.as_rows(arrays.real_array(x), engine.feature_size, flat=True)
-    results = np.empty((len(rows), stop - start), np.float32)
+    shape = (len(rows), stop - start)
+    if out is None:
+        results = np.empty(shape, np.float32)
+    else:
+        results = arrays.check_out(out, shape)
+        if np.may_share_memory(rows, results):
+            rows = rows.copy()
     if _is_ready(rows):
         _run(engine, rows, results, start, wanted)
     else:

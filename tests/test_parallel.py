@@ -284,3 +284,41 @@ def test_a_mistake_in_a_thread_reaches_the_caller(monkeypatch):
     monkeypatch.setattr(parallel._kernels, "Job", Broken)
     with pytest.raises(MemoryError, match="in a helper"):
         model.predict_parallel(np.zeros((20_000, 64), np.float32), im.PredictConfig(threads=3))
+
+
+# --------------------------------------------------------------------------------------------- out
+
+
+@pytest.mark.parametrize("part", [None, (3, 9)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_results_are_written_where_out_says(model, part, dtype):
+    config = im.PredictConfig(buffer_slice=part)
+    expected = np.asarray(model.predict_parallel(X, config))
+    out = np.full(expected.shape, np.nan, np.float32)
+    result = model.predict_parallel(X.astype(dtype), config, out=out)
+    np.testing.assert_array_equal(out, expected)
+    assert np.shares_memory(np.asarray(result), out)
+
+
+def test_out_may_overlap_the_rows(model):
+    expected = np.asarray(model.predict_parallel(X))
+    memory = np.zeros(X.size + 2, np.float32)
+    memory[: X.size] = X.ravel()
+    rows, out = memory[: X.size].reshape(X.shape), memory[2 : 2 + expected.size]
+    model.predict_parallel(rows, out=out.reshape(expected.shape))
+    np.testing.assert_array_equal(out, expected.ravel())
+
+
+@pytest.mark.parametrize(
+    ("out", "code"),
+    [
+        (np.empty((7, 3), np.float32), "destination_size_mismatch"),
+        (np.empty((8, 2), np.float32), "destination_size_mismatch"),
+        (np.empty((7, 2), np.float64), "invalid_type"),
+        (np.empty((2, 7), np.float32).T, "invalid_type"),
+        ([[0.0] * 2] * 7, "invalid_type"),
+    ],
+)
+def test_results_that_do_not_fit_out(model, out, code):
+    error = error_of(model.predict_parallel, X, out=out)
+    assert (error.code, error.field) == (code, "out")

@@ -15,7 +15,7 @@ from perf.peers.base import Peer
 
 
 class InstModelPeer(Peer):
-    """`predict` on one thread, into an array; `predict_parallel`, which makes its own, on more."""
+    """`predict` on one thread, `predict_parallel` on more; both into an array."""
 
     NAME, MODULE, CHUNKED = "instmodel", "instmodel", False
 
@@ -27,7 +27,7 @@ class InstModelPeer(Peer):
         """Compute all rows at once."""
         if self._config is None:
             return self._model.predict(x, out=out)
-        return np.asarray(self._model.predict_parallel(x, self._config))
+        return np.asarray(self._model.predict_parallel(x, self._config, out=out))
 
     def single(self, row: Array) -> Callable[[], object]:
         """Return the call that computes one row."""
