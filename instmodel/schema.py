@@ -292,6 +292,20 @@ class InstructionModelInfo:
 
         return binary.digest(self)
 
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as an ONNX file, "input" (N, F) to "output" (N, O), both float32.
+
+        Raises
+        ------
+        InstModelError
+            The document breaks a rule; ``missing_package`` without the extra ``onnx``.
+        OSError
+            The file cannot be written.
+        """
+        from instmodel.exporters import onnx
+
+        onnx.save(self, path)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a model file, completely or not at all.
 

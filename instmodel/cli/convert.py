@@ -1,4 +1,4 @@
-"""``instmodel convert``: write a model in the other format."""
+"""``instmodel convert``: write a model in another format, or bring one of another library in."""
 
 from __future__ import annotations
 
@@ -9,25 +9,40 @@ import instmodel as im
 from instmodel.cli.arguments import OK, Commands, add_command
 from instmodel.console import printable
 from instmodel.errors import InputError
+from instmodel.importers.files import import_file
 from instmodel.schema import BINARY_SUFFIX
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    summary = "Write a model in the other format, to the bit."
+    summary = "Write a model in another format; import one of another library, or export ONNX."
     command = add_command(commands, "convert", run, summary)
-    command.add_argument("source", metavar="SOURCE", help="a model file of either format")
-    command.add_argument("target", metavar="TARGET", help="a name in .json or .instmodel")
+    command.add_argument(
+        "source", metavar="SOURCE", help="a model file of either format, .onnx, or .joblib"
+    )
+    command.add_argument("target", metavar="TARGET", help="a name in .json, .instmodel or .onnx")
+    command.add_argument(
+        "--trust-pickle",
+        action="store_true",
+        help="load a pickled estimator: that runs whatever code is in the file",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
-    if Path(args.target).suffix not in (".json", BINARY_SUFFIX):
+    ending = Path(args.target).suffix
+    if ending not in (".json", ".onnx", BINARY_SUFFIX):
         raise InputError(
-            "invalid_document", f"{args.target}: the name must end in .json or {BINARY_SUFFIX}"
+            "invalid_document",
+            f"{args.target}: the name must end in .json, {BINARY_SUFFIX} or .onnx",
         )
-    info = im.InstructionModelInfo.load(args.source)
+    info = import_file(args.source, trust_pickle=args.trust_pickle)
+    if info is None:
+        info = im.InstructionModelInfo.load(args.source)
     im.InstructionModel(info)  # what breaks a rule is not passed on
-    info.save(args.target)
+    if ending == ".onnx":
+        info.to_onnx(args.target)
+    else:
+        info.save(args.target)
     print(f"{printable(args.target)}: {info.digest()}")
     return OK

@@ -10,11 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from instmodel.importers.onnx import from_onnx
     from instmodel.importers.sklearn import from_sklearn
 
-__all__ = ["from_sklearn"]
+__all__ = ["from_onnx", "from_sklearn"]
 
-_MODULES = {"from_sklearn": "sklearn"}
+_MODULES = {"from_onnx": "onnx", "from_sklearn": "sklearn"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from instmodel.builder import ModelBuilder
 from instmodel.errors import DocumentError, InputError, UnsupportedModelError, ValidationDataError
-from instmodel.importers.expressions import Unsupported, Value, lower
+from instmodel.features import parse_feature_names
+from instmodel.importers.expressions import Unsupported, Value, looked_up, obstacles
+from instmodel.importers.lowering import lower
 from instmodel.inspection import build_unvalidated
 from instmodel.model import VALIDATION_ATOL
 from instmodel.schema import InstructionModelInfo, ValidationData
@@ -45,14 +47,16 @@ class Findings:
         except Unsupported as found:
             self.add(place, found)
 
-    def check(self) -> None:
-        """Raise one error with everything that was found, if anything was.
+    def check(self, output: Value | None = None) -> None:
+        """Raise one error with everything that was found, also in `output`, if anything was.
 
         Raises
         ------
         UnsupportedModelError
             ``unsupported_model``
         """
+        for reason in obstacles(output) if output is not None else ():
+            self.add("", reason)
         if self._pieces:
             raise UnsupportedModelError(
                 "unsupported_model",
@@ -90,25 +94,59 @@ def build(
     inputs : sequence of Value
         The leaves, in the order of the features.
     names : sequence of str, optional
-        Name of each feature of all inputs together, if they have names that a document can hold.
+        The features of all inputs together, as a document writes them.
     metadata : dict
     """
-    total = sum(leaf.size for leaf in inputs)
-    if names is not None and len(names) != total:
-        raise InputError(
-            "feature_size_mismatch",
-            "not one name per feature",
-            field="features",
-            expected=f"{total} names",
-            actual=len(names),
-        )
     given: list[Any] = [leaf.size for leaf in inputs]
     if names is not None:
-        rest = iter(names)
-        given = [[next(rest) for _ in range(size)] for size in given]
+        given = _shared_out(names, given)
     builder = ModelBuilder()
     handle = lower(output, inputs, builder, given)
     return builder.build(output=handle, metadata=metadata)
+
+
+def _shared_out(names: Sequence[str], sizes: Sequence[int]) -> list[list[str]]:
+    """Return the features of each input; a feature must not reach from one into the next."""
+    rest = parse_feature_names(list(names))[::-1]
+    written = list(names)[::-1]
+    groups: list[list[str]] = []
+    for size in sizes:
+        group: list[str] = []
+        while size > 0 and rest:
+            size -= rest.pop().size
+            group.append(written.pop())
+        groups.append(group)
+        if size:
+            break
+    if size or rest:
+        raise InputError(
+            "feature_size_mismatch",
+            "the features do not fit the inputs",
+            field="features",
+            expected=f"features of {list(sizes)} values",
+            actual=f"{len(names)} features",
+        )
+    return groups
+
+
+def likely_rows(
+    output: Value, leaves: Sequence[Value], rng: np.random.Generator, count: int
+) -> Floats:
+    """Return random rows (count, F): normal, and keys of the table where one is looked up."""
+    blocks = []
+    for leaf in leaves:
+        block = rng.normal(size=(count, leaf.size))
+        for position, keys in looked_up(output, leaf).items():
+            block[:, position] = rng.choice(keys or [0], count)
+        blocks.append(block)
+    return np.concatenate(blocks, axis=1)
+
+
+def feature_names(inputs: Sequence[tuple[str, Value]]) -> list[str] | None:
+    """Return a feature for each input of a graph: its name, ``name[n]`` for n values."""
+    if usable_names([name for name, _ in inputs]) is None:
+        return None
+    return [name if leaf.size == 1 else f"{name}[{leaf.size}]" for name, leaf in inputs]
 
 
 def usable_names(names: Sequence[Any] | None) -> list[str] | None:

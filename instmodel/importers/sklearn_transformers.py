@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.importers import expressions as ex
+from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.sklearn_walk import Walk, inside, known_class, require
 
@@ -117,7 +118,7 @@ def _max_abs(walk: Walk, e: Any, x: Value, place: str) -> Value:
 
 
 def _binarizer(walk: Walk, e: Any, x: Value, place: str) -> Value:
-    return ex.positive(ex.subtract(x, ex.constant(float(e.threshold))))
+    return fn.positive(ex.subtract(x, ex.constant(float(e.threshold))))
 
 
 def _function(walk: Walk, e: Any, x: Value, place: str) -> Value:
@@ -149,8 +150,8 @@ def _imputer(walk: Walk, e: Any, x: Value, place: str) -> Value:
     require(is_number, f"missing_values={missing!r}")
     empty = np.isnan(fills)
     if np.isnan(missing):
-        gaps = ex.is_nan(x)
-        filled = ex.replace_nan(x, np.where(empty, 0.0, fills))
+        gaps = fn.is_nan(x)
+        filled = fn.replace_nan(x, np.where(empty, 0.0, fills))
     else:
         # SIGN of the distance is 0 only at the value itself.
         distance = ex.activation(ex.subtract(x, ex.constant(float(missing))), "SIGN")

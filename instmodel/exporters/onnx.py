@@ -1,0 +1,341 @@
+"""Write a model as an ONNX graph, for every instruction and activation of the format.
+
+Design
+------
+A. ONNX tensors never change, buffers do. A buffer is therefore a list of *pieces*, tensors side by
+   side; a piece without a tensor is what nothing has written, and reads as zeros. A partial write
+   replaces some pieces; a read joins them.
+B. The guards of the formulas stand in the graph: √x is ``Where(x > 0, Sqrt(x), 0)``. Where float32
+   underflows or overflows, or a value is NaN, ONNX Runtime may still differ: ONNX promises less.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from instmodel.activations import Activation
+from instmodel.atomic import replacing
+from instmodel.importers.common import required
+from instmodel.importers.onnx import FEATURES_KEY
+from instmodel.instructions import (
+    Activate,
+    AddBufferHeads,
+    AddElementwise,
+    AddElementwiseBuffers,
+    Attention,
+    ClipElementwise,
+    Copy,
+    CopyMasked,
+    Dot,
+    MapTransform,
+    MulElementwise,
+    MultiplyBufferHeads,
+    MultiplyElementwiseBuffers,
+    ReduceSum,
+)
+from instmodel.schema import InstructionModelInfo
+from instmodel.validate import check
+
+INPUT, OUTPUT = "input", "output"
+# The first opset with Gelu, and what ONNX Runtime 1.17 and OpenVINO 2024 read.
+OPSET, ML_OPSET, IR_VERSION = 20, 3, 9
+
+
+def to_onnx(info: InstructionModelInfo) -> Any:
+    """Return a model as an ONNX ``ModelProto``: "input" (N, F) to "output" (N, O), both float32.
+
+    Raises
+    ------
+    InstModelError
+        The document breaks a rule; ``missing_package``.
+    """
+    onnx = required("onnx", "onnx")
+    checked = check(info)
+    graph = _Graph(info, checked.feature_size)
+    for instruction in info.instructions:
+        graph.add(instruction)
+    graph.node("Identity", graph.read(len(info.buffer_sizes) - 1), result=OUTPUT)
+    float_tensor = onnx.TensorProto.FLOAT
+    helper = onnx.helper
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "instmodel",
+            [helper.make_tensor_value_info(INPUT, float_tensor, ["N", checked.feature_size])],
+            [helper.make_tensor_value_info(OUTPUT, float_tensor, ["N", info.buffer_sizes[-1]])],
+            graph.constants,
+        ),
+        opset_imports=[
+            helper.make_opsetid("", OPSET),
+            helper.make_opsetid("ai.onnx.ml", ML_OPSET),
+        ],
+        ir_version=IR_VERSION,
+        producer_name="instmodel",
+    )
+    helper.set_model_props(model, {FEATURES_KEY: json.dumps(info.features or [])})
+    onnx.checker.check_model(model)
+    return model
+
+
+def save(info: InstructionModelInfo, path: str | os.PathLike[str]) -> None:
+    """Write a model as an ONNX file, completely or not at all; see `to_onnx`."""
+    data = to_onnx(info).SerializeToString()
+    with replacing(path) as file:
+        file.write(data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Values ``start … stop`` of a buffer: a tensor (N, stop - start), or None for zeros."""
+
+    start: int
+    stop: int
+    tensor: str | None
+
+
+class _Graph:
+    """The nodes so far, and the tensors that the buffers hold."""
+
+    def __init__(self, info: InstructionModelInfo, feature_size: int) -> None:
+        import onnx
+
+        self._onnx = onnx
+        self._info = info
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self._buffers: list[list[_Piece]] = []
+        start = 0
+        for size in info.buffer_sizes:
+            tensor = None
+            if start < feature_size:
+                whole = size == feature_size
+                tensor = INPUT if whole else self._part(INPUT, start, start + size)
+            self._buffers.append([_Piece(0, size, tensor)])
+            start += size
+
+    # ------------------------------------------------------------------------- nodes and buffers
+
+    def node(
+        self, kind: str, *inputs: str, result: str = "", domain: str = "", **attributes: Any
+    ) -> str:
+        """Add a node, and return the name of its output."""
+        result = result or f"{kind}_{len(self.nodes)}"
+        made = self._onnx.helper.make_node(kind, inputs, [result], domain=domain, **attributes)
+        self.nodes.append(made)
+        return result
+
+    def constant(self, array: Any, dtype: Any = np.float32) -> str:
+        """Add a constant, and return its name."""
+        name = f"constant_{len(self.constants)}"
+        data = np.array(array, dtype, order="C")
+        self.constants.append(self._onnx.numpy_helper.from_array(data, name))
+        return name
+
+    def _scalar(self, number: float) -> str:
+        return self.constant(number)
+
+    def _part(self, tensor: str, start: int, stop: int) -> str:
+        edges = [self.constant([edge], np.int64) for edge in (start, stop, 1)]
+        return self.node("Slice", tensor, *edges)
+
+    def read(self, buffer: int) -> str:
+        """Return a buffer as one tensor (N, size)."""
+        pieces = self._buffers[buffer]
+        tensors = [piece.tensor or self._zeros(piece.stop - piece.start) for piece in pieces]
+        whole = tensors[0] if len(tensors) == 1 else self.node("Concat", *tensors, axis=1)
+        self._buffers[buffer] = [_Piece(0, self._info.buffer_sizes[buffer], whole)]
+        return whole
+
+    def _zeros(self, width: int) -> str:
+        rows = self.node("Shape", INPUT, start=0, end=1)
+        shape = self.node("Concat", rows, self.constant([width], np.int64), axis=0)
+        return self.node("Expand", self.constant(np.zeros((1, width))), shape)
+
+    def write(self, buffer: int, start: int, stop: int, tensor: str) -> None:
+        """Replace the values ``start … stop`` of a buffer."""
+        kept = []
+        for piece in self._buffers[buffer]:
+            for low, high in (
+                (piece.start, min(piece.stop, start)),
+                (max(piece.start, stop), piece.stop),
+            ):
+                if low < high:
+                    part = piece.tensor
+                    if part is not None and high - low < piece.stop - piece.start:
+                        part = self._part(part, low - piece.start, high - piece.start)
+                    kept.append(_Piece(low, high, part))
+        kept.append(_Piece(start, stop, tensor))
+        self._buffers[buffer] = sorted(kept, key=lambda piece: piece.start)
+
+    def _replace(self, buffer: int, tensor: str) -> None:
+        self.write(buffer, 0, self._info.buffer_sizes[buffer], tensor)
+
+    # ------------------------------------------------------------------------------- instructions
+
+    def add(self, instruction: Any) -> None:
+        """Add the nodes of an instruction."""
+        _INSTRUCTIONS[type(instruction)](self, instruction)
+
+    def _affine(self, buffer: int, weights: int) -> str:
+        matrix = self.constant(self._info.weights[weights])
+        bias = self.constant(self._info.bias[weights])
+        return self.node("Gemm", self.read(buffer), matrix, bias, transB=1)
+
+    def dot(self, i: Dot) -> None:
+        result = self._affine(i.input, i.weights)
+        self._replace(i.output, self._activated(result, i.activation) if i.activation else result)
+
+    def attention(self, i: Attention) -> None:
+        gate = self.node("Softmax", self._affine(i.key, i.weights), axis=-1)
+        self._replace(i.output, self.node("Mul", gate, self.read(i.input)))
+
+    def copy(self, i: Copy) -> None:
+        stop = i.internal_index + self._info.buffer_sizes[i.input]
+        self.write(i.output, i.internal_index, stop, self.read(i.input))
+
+    def copy_masked(self, i: CopyMasked) -> None:
+        if i.indexes:
+            chosen = self.constant(i.indexes, np.int64)
+            picked = self.node("Gather", self.read(i.input), chosen, axis=1)
+            self.write(i.output, 0, len(i.indexes), picked)
+
+    def activate(self, i: Activate) -> None:
+        self._replace(i.input, self._activated(self.read(i.input), i.activation))
+
+    def add_elementwise(self, i: AddElementwise) -> None:
+        self._with_parameters("Add", i.input, i.parameters)
+
+    def mul_elementwise(self, i: MulElementwise) -> None:
+        self._with_parameters("Mul", i.input, i.parameters)
+
+    def clip_elementwise(self, i: ClipElementwise) -> None:
+        if i.parameters_min is not None:
+            self._with_parameters("Max", i.input, i.parameters_min)
+        if i.parameters_max is not None:
+            self._with_parameters("Min", i.input, i.parameters_max)
+
+    def _with_parameters(self, kind: str, buffer: int, index: int) -> None:
+        parameters = self.constant(self._info.parameters[index])
+        self._replace(buffer, self.node(kind, self.read(buffer), parameters))
+
+    def add_buffers(self, i: AddElementwiseBuffers) -> None:
+        self._folded("Add", i.input, i.output)
+
+    def multiply_buffers(self, i: MultiplyElementwiseBuffers) -> None:
+        self._folded("Mul", i.input, i.output)
+
+    def _folded(self, kind: str, buffers: Sequence[int], output: int) -> None:
+        total = self.read(buffers[0])
+        for buffer in buffers[1:]:
+            total = self.node(kind, total, self.read(buffer))
+        self._replace(output, total)
+
+    def add_heads(self, i: AddBufferHeads) -> None:
+        self._heads("Add", i.input, i.output)
+
+    def multiply_heads(self, i: MultiplyBufferHeads) -> None:
+        self._heads("Mul", i.input, i.output)
+
+    def _heads(self, kind: str, inputs: Sequence[int], output: int) -> None:
+        size, count = (self._info.buffer_sizes[buffer] for buffer in inputs)
+        blocks = self._shaped(self.read(inputs[0]), count, size // count)
+        heads = self._shaped(self.read(inputs[1]), count, 1)
+        self._replace(output, self._shaped(self.node(kind, blocks, heads), size))
+
+    def _shaped(self, tensor: str, *sizes: int) -> str:
+        return self.node("Reshape", tensor, self.constant([0, *sizes], np.int64))
+
+    def reduce_sum(self, i: ReduceSum) -> None:
+        axes = self.constant([1], np.int64)
+        self._replace(i.output, self.node("ReduceSum", self.read(i.input), axes, keepdims=1))
+
+    def map_transform(self, i: MapTransform) -> None:
+        """Round in float64 half away from zero; what is no int32 becomes a key that is nowhere."""
+        table = self._info.maps[i.map]
+        to = self._onnx.TensorProto
+        place = self.constant(i.internal_input_index, np.int64)
+        number = self.node("Gather", self.read(i.input), place, axis=1)  # (N,)
+        number = self.node("Cast", number, to=to.DOUBLE)
+        half = self.constant(0.5, np.float64)
+        whole = self.node("Floor", self.node("Add", self.node("Abs", number), half))
+        key = self.node("Mul", self.node("Sign", number), whole)
+        low = self.constant(-(2.0**31) - 1, np.float64)
+        high = self.constant(2.0**31, np.float64)
+        inside = self.node("And", self.node("Greater", key, low), self.node("Less", key, high))
+        nowhere = self.constant(2.0**40, np.float64)
+        key = self.node("Cast", self.node("Where", inside, key, nowhere), to=to.INT64)
+        last = len(table)
+        row = self.node(
+            "LabelEncoder",
+            key,
+            domain="ai.onnx.ml",
+            keys_int64s=[*table, 2**40],
+            values_int64s=[*range(last), last],
+            default_int64=last,
+        )
+        rows = self.constant(np.stack([*table.values(), np.asarray(i.default, np.float32)]))
+        found = self.node("Gather", rows, row, axis=0)  # (N, size)
+        start = i.internal_output_index
+        self.write(i.output, start, start + i.size, found)
+
+    # -------------------------------------------------------------------------------- activations
+
+    def _activated(self, x: str, activation: Activation) -> str:
+        if activation in _OPERATORS:
+            return self.node(_OPERATORS[activation], x)
+        match activation:
+            case Activation.SOFTMAX:
+                return self.node("Softmax", x, axis=-1)
+            case Activation.SQRT:
+                return self._where_positive(x, self.node("Sqrt", x))
+            case Activation.LOG:
+                return self._log(x)
+            case Activation.LOG10:
+                return self.node("Mul", self._log(x), self._scalar(1 / np.log(10.0)))
+            case Activation.INVERSE:
+                return self.node("Sub", self._scalar(1.0), x)
+            case Activation.EXP:
+                limited = self.node("Clip", x, self._scalar(-88.0), self._scalar(88.0))
+                return self.node("Exp", limited)
+        raise AssertionError(activation)
+
+    def _log(self, x: str) -> str:
+        logarithm = self.node("Log", self.node("Add", x, self._scalar(1.0)))
+        return self._where_positive(x, logarithm)
+
+    def _where_positive(self, x: str, result: str) -> str:
+        zero = self._scalar(0.0)
+        return self.node("Where", self.node("Greater", x, zero), result, zero)
+
+
+_OPERATORS = {
+    Activation.RELU: "Relu",
+    Activation.SIGMOID: "Sigmoid",
+    Activation.TANH: "Tanh",
+    Activation.GELU: "Gelu",
+    Activation.SOFTPLUS: "Softplus",
+    Activation.SIGN: "Sign",
+}
+
+_INSTRUCTIONS: dict[type, Callable[[_Graph, Any], None]] = {
+    Dot: _Graph.dot,
+    Attention: _Graph.attention,
+    Copy: _Graph.copy,
+    CopyMasked: _Graph.copy_masked,
+    MapTransform: _Graph.map_transform,
+    Activate: _Graph.activate,
+    AddElementwise: _Graph.add_elementwise,
+    MulElementwise: _Graph.mul_elementwise,
+    ClipElementwise: _Graph.clip_elementwise,
+    AddElementwiseBuffers: _Graph.add_buffers,
+    MultiplyElementwiseBuffers: _Graph.multiply_buffers,
+    AddBufferHeads: _Graph.add_heads,
+    MultiplyBufferHeads: _Graph.multiply_heads,
+    ReduceSum: _Graph.reduce_sum,
+}

@@ -1,0 +1,85 @@
+"""Functions of other libraries, made of the activations that instructions have."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from instmodel.importers.expressions import (
+    Value,
+    activation,
+    add,
+    clip,
+    constant,
+    factor_of,
+    multiply,
+    subtract,
+)
+
+
+def positive(x: Value) -> Value:
+    """Return 1 where x > 0, else 0: also for NaN it is no number that looks valid."""
+    return activation(activation(x, "SIGN"), "RELU")
+
+
+def replace_nan(x: Value, fill: ArrayLike) -> Value:
+    """Return x with `fill` in the place of NaN.
+
+    SQRT turns NaN to 0, so √x·√x - √-x·√-x is x, within 2 ULP, and 0 for NaN; and for what was a
+    number, SIGN(SQRT(EXP(x limited to ±1))) is 1.
+    """
+    root = activation(x, "SQRT")
+    mirrored = activation(multiply(x, constant(-1.0)), "SQRT")
+    cleaned = subtract(multiply(root, root), multiply(mirrored, mirrored))
+    return add(cleaned, multiply(is_nan(x), constant(np.broadcast_to(fill, x.shape))))
+
+
+def is_nan(x: Value) -> Value:
+    """Return 1 where x is NaN, else 0."""
+    bounded = activation(clip(x, -1.0, 1.0), "EXP")
+    return activation(activation(activation(bounded, "SQRT"), "SIGN"), "INVERSE")
+
+
+def leaky_relu(x: Value, slope: ArrayLike) -> Value:
+    """Return x where x > 0, else slope · x."""
+    below = activation(multiply(x, constant(-1.0)), "RELU")
+    return add(activation(x, "RELU"), multiply(below, constant(-np.asarray(slope, float))))
+
+
+def magnitude(x: Value) -> Value:
+    """Return |x|."""
+    return leaky_relu(x, -1.0)
+
+
+def is_magnitude(y: Value, x: Value) -> bool:
+    """Whether y was made by `magnitude` of x."""
+    if y.kind != "add" or [part.data for part in y.inputs] != ["RELU", "RELU"]:
+        return False
+    (above,), (mirrored,) = (part.inputs for part in y.inputs)
+    (base, factor), (same, opposite) = factor_of(x), factor_of(mirrored)
+    return above is x and same is base and opposite == -factor
+
+
+def elu(x: Value, alpha: float = 1.0) -> Value:
+    """Return x where x > 0, else alpha · (e^x - 1)."""
+    below = add(activation(clip(x, None, 0.0), "EXP"), constant(-1.0))
+    return add(activation(x, "RELU"), multiply(below, constant(alpha)))
+
+
+# Of Klambauer et al., Self-Normalizing Neural Networks, 2017, to float32.
+SELU_ALPHA, SELU_GAMMA = 1.6732632423543772, 1.0507009873554805
+
+
+def hard_sigmoid(x: Value, slope: float, shift: float) -> Value:
+    """Return ``slope · x + shift``, limited to 0 … 1."""
+    return clip(add(multiply(x, constant(slope)), constant(shift)), 0.0, 1.0)
+
+
+def gelu_tanh(x: Value) -> Value:
+    """Return x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))), the approximate GELU."""
+    cube = multiply(multiply(x, x), x)
+    inner = multiply(add(x, multiply(cube, constant(0.044715))), constant(math.sqrt(2 / math.pi)))
+    gate = multiply(add(activation(inner, "TANH"), constant(1.0)), constant(0.5))
+    return multiply(x, gate)

@@ -1,0 +1,269 @@
+"""Import ONNX models."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from instmodel.errors import DocumentError, InputError, StructureError
+from instmodel.importers import common
+from instmodel.importers import expressions as ex
+from instmodel.importers.common import Findings
+from instmodel.importers.expressions import Value
+from instmodel.importers.onnx_context import Node, Operand, one_row
+from instmodel.importers.onnx_file import Session, load_model, needed_nodes, tensor_array
+from instmodel.importers.onnx_ml import ML_OPERATORS
+from instmodel.importers.onnx_ops import OPERATORS
+from instmodel.importers.onnx_shapes import SHAPE_OPERATORS
+from instmodel.limits import DEFAULT_LIMITS
+from instmodel.schema import InstructionModelInfo
+
+# Where the exporter of this package, and this importer, keep the names of features.
+FEATURES_KEY = "instmodel.features"
+
+_MAIN, _ML = ("", "ai.onnx"), "ai.onnx.ml"
+_INPUT_TYPES = {1: np.float32, 11: np.float64, 6: np.int32, 7: np.int64}
+# All numbers of all values of the graph together: a hostile graph must not fill the memory.
+_BUDGET = 4 * DEFAULT_LIMITS.max_weight_count
+
+
+def from_onnx(
+    model: Any, *, output: str | None = None, sample: ArrayLike | None = None
+) -> InstructionModelInfo:
+    """Turn an ONNX model into a model document.
+
+    Parameters
+    ----------
+    model : path-like, bytes or ModelProto
+        The first axis of every input is the batch. Data in other files is refused.
+    output : str, optional
+        The tensor that the model is to compute; by default the only output, or the scores where a
+        classifier has labels and scores.
+    sample : array_like of shape (N, F), optional
+        Rows on which the import is compared with ONNX Runtime, and of which a few become the
+        model's validation data. Several inputs stand side by side.
+
+    Returns
+    -------
+    InstructionModelInfo
+        Its features are named like the inputs: ``x[4]`` for an input of four numbers.
+
+    Raises
+    ------
+    InstModelError
+        ``unsupported_model`` with every node that has no instructions; ``invalid_document``,
+        ``external_data``, ``weight_limit_exceeded`` for files that are broken or hostile;
+        ``import_mismatch`` when ONNX Runtime computes something else; ``missing_package``.
+    OSError
+        The file cannot be read.
+    """
+    graph = OnnxGraph(model)
+    chosen = graph.choose_output(output)
+    result, leaves = graph.translate(chosen)
+    features = graph.features(leaves)
+    info = common.build(
+        result,
+        [leaf for _, leaf in leaves],
+        features,
+        {"imported_from": "ONNX", "output": chosen},
+    )
+    size = sum(leaf.size for _, leaf in leaves)
+    rows = common.sample_rows(
+        sample, size, lambda rng, n: common.likely_rows(result, [v for _, v in leaves], rng, n)
+    )
+    return common.attach_cases(info, rows, graph.session(chosen).run(rows))
+
+
+class OnnxGraph:
+    """A loaded ONNX model: its inputs and outputs, as an importer needs them.
+
+    Parameters
+    ----------
+    model : path-like, bytes or ModelProto
+
+    Raises
+    ------
+    InstModelError
+        See `from_onnx`.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = load_model(model)
+        self._graph = self._model.graph
+        self._constants = {item.name: item for item in self._graph.initializer}
+        self._inputs = [i for i in self._graph.input if i.name not in self._constants]
+        self._opsets = {item.domain: item.version for item in self._model.opset_import}
+
+    def session(self, output: str) -> Session:
+        """Return ONNX Runtime, for one tensor of the model."""
+        described = []
+        for item in self._inputs:
+            batch, *shape = _dimensions(item, Findings("ONNX"))
+            dtype = _INPUT_TYPES[item.type.tensor_type.elem_type]
+            described.append((item.name, tuple(shape), dtype, batch if batch > 0 else None))
+        return Session(self._model, described, output)
+
+    def choose_output(self, name: str | None = None) -> str:
+        """Return the name of the tensor to compute."""
+        known = {text for node in self._graph.node for text in node.output if text}
+        if name is not None:
+            if name not in known:
+                raise InputError(
+                    "invalid_type", "no such tensor", field="output", actual=repr(name)
+                )
+            return self._scores(name)
+        outputs = [item.name for item in self._graph.output]
+        if len(outputs) > 1:
+            labels = {node.output[0] for node in self._graph.node if node.op_type in _CLASSIFIERS}
+            types = {i.name: i.type.tensor_type.elem_type for i in self._graph.output}
+            # 0: no tensor, as the dictionaries of a ZipMap
+            outputs = [n for n in outputs if n not in labels and types[n] in (0, 1, 11)]
+        if len(outputs) != 1 or outputs[0] not in known:
+            raise InputError(
+                "ambiguous_output",
+                "choose one tensor with output=",
+                expected="one output of numbers",
+                actual=", ".join(str(item.name) for item in self._graph.output),
+            )
+        return self._scores(outputs[0])
+
+    def _scores(self, name: str) -> str:
+        """Return what a ZipMap makes dictionaries of."""
+        for node in self._graph.node:
+            if name in node.output and node.op_type == "ZipMap" and node.input:
+                return str(node.input[0])
+        return name
+
+    def translate(self, output: str) -> tuple[Value, list[tuple[str, Value]]]:
+        """Return the expression of a tensor, and the inputs of the graph.
+
+        Raises
+        ------
+        UnsupportedModelError
+        """
+        findings = Findings("ONNX")
+        known: dict[str, Operand | None] = {}  # None: follows something unsupported
+        leaves = []
+        for item in self._inputs:
+            _, *shape = _dimensions(item, findings)
+            with findings.at(f"input {item.name!r}"):
+                leaf = ex.source(math.prod(shape))
+                leaves.append((item.name, leaf))
+                known[item.name] = ex.reshape(leaf, shape)
+        findings.check()
+        normalised: set[int] = set()
+        budget = _BUDGET
+        for index, node in enumerate(needed_nodes(self._graph, output)):
+            place = f"node {node.name or index!r} ({node.op_type})"
+            results: Any = None
+            with findings.at(place):
+                results = self._run_handler(node, known, normalised, place)
+            listed = results if isinstance(results, list) else [results]
+            # NumPy makes scalars of arrays without axes.
+            listed = [np.asarray(r) if isinstance(r, np.generic) else r for r in listed]
+            for name, result in zip(
+                node.output, [*listed, *[None] * len(node.output)], strict=False
+            ):
+                known[name] = result
+                budget -= 0 if result is None else math.prod(result.shape)
+            if budget < 0:
+                raise StructureError(
+                    "buffer_limit_exceeded",
+                    f"{place}: the tensors of the graph together are too large",
+                    expected=f"at most {_BUDGET} numbers",
+                )
+        found = known.get(output)
+        if found is not None and not isinstance(found, Value):
+            with findings.at("output"):
+                found = one_row(found)
+        findings.check(found if isinstance(found, Value) else None)
+        assert isinstance(found, Value)
+        return found, leaves
+
+    def _run_handler(
+        self, node: Any, known: dict[str, Operand | None], normalised: set[int], place: str
+    ) -> Any:
+        domain = "" if node.domain in _MAIN else node.domain
+        handler = {"": OPERATORS | SHAPE_OPERATORS, _ML: ML_OPERATORS}.get(domain, {}).get(
+            node.op_type
+        )
+        if handler is None:
+            raise ex.Unsupported(
+                f"no instructions for {node.domain}:{node.op_type}".replace(" :", " ")
+            )
+        inputs: list[Operand | None] = []
+        for name in node.input:
+            if name in self._constants and name not in known:
+                known[name] = tensor_array(self._constants[name])
+            if name and name not in known:
+                raise DocumentError(
+                    "invalid_document", f"{place}: nothing before it computes {name!r}"
+                )
+            if name and known[name] is None:
+                return None  # the reason is noted already
+            inputs.append(known[name] if name else None)
+        version = self._opsets.get(node.domain, self._opsets.get("", 1))
+        try:
+            return handler(Node(node.op_type, version, inputs, _attributes(node), normalised))
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if isinstance(error, StructureError | DocumentError):
+                raise
+            raise ex.Unsupported(f"not what the operator takes: {error}") from None
+
+    def features(self, leaves: list[tuple[str, Value]]) -> list[str] | None:
+        """Return the features: as this package's exporter wrote them, or of the inputs' names."""
+        written = {item.key: item.value for item in self._model.metadata_props}.get(FEATURES_KEY)
+        if written is not None:
+            try:
+                names = json.loads(written)
+            except (ValueError, RecursionError):
+                names = None
+            if isinstance(names, list) and all(isinstance(name, str) for name in names):
+                return names or None
+        return common.feature_names(leaves)
+
+
+_CLASSIFIERS = ("LinearClassifier", "TreeEnsembleClassifier", "SVMClassifier", "ArgMax")
+
+
+def _dimensions(item: Any, findings: Findings) -> tuple[int, ...]:
+    """Return the shape of an input; a batch of any size is 0."""
+    tensor = item.type.tensor_type
+    place = f"input {item.name!r}"
+    if tensor.elem_type not in _INPUT_TYPES:
+        findings.add(place, "no tensor of floats or integers")
+    sizes = [int(d.dim_value) for d in tensor.shape.dim]
+    if not sizes:
+        findings.add(place, "no batch axis")
+        return (0, 1)
+    if any(size < 1 for size in sizes[1:]) or sizes[0] < 0:
+        findings.add(place, f"only the batch may have any size, not the axes {sizes[1:]}")
+        return (0, 1)
+    return (max(0, sizes[0]), *sizes[1:])
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    import onnx.helper
+
+    found: dict[str, Any] = {}
+    for item in node.attribute:
+        if item.type == onnx.AttributeProto.TENSOR:
+            found[item.name] = tensor_array(item.t)
+        elif item.type in _PLAIN:
+            found[item.name] = onnx.helper.get_attribute_value(item)
+        else:
+            raise ex.Unsupported(f"the attribute {item.name!r} holds no numbers")
+    return found
+
+
+_PLAIN = (1, 2, 3, 6, 7, 8)  # float, int, string, and lists of them
+
+
+def run_onnx(model: Any, rows: NDArray[np.float32], output: str | None = None) -> NDArray[Any]:
+    """Run an ONNX model with ONNX Runtime on rows (N, F), several inputs side by side: (N, O)."""
+    graph = OnnxGraph(model)
+    return graph.session(graph.choose_output(output)).run(rows)

@@ -1,0 +1,195 @@
+"""Read an ONNX file that nobody vouches for, and run it.
+
+Sizes are checked before anything of that size is made; data outside of the file is refused.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.errors import DocumentError, InputError, StructureError
+from instmodel.importers.common import required
+from instmodel.limits import DEFAULT_LIMITS
+
+# Weights take 4 bytes, or 8; names and attributes take the rest.
+LARGEST_FILE = 8 * DEFAULT_LIMITS.max_weight_count + (16 << 20)
+MOST_NODES = 20_000
+_EXTERNAL = 1  # TensorProto.EXTERNAL
+
+
+def load_model(source: Any) -> Any:
+    """Return the ``ModelProto`` of a path, of bytes, or of a model that is one already.
+
+    Raises
+    ------
+    InstModelError
+        ``invalid_document``: no ONNX model; ``weight_limit_exceeded``: too large;
+        ``missing_package``.
+    OSError
+        The file cannot be read.
+    """
+    onnx = required("onnx", "onnx")
+    if isinstance(source, onnx.ModelProto):
+        return source
+    if isinstance(source, bytes | bytearray):
+        data = bytes(source)
+    else:
+        if not isinstance(source, str | os.PathLike):
+            raise InputError(
+                "invalid_type",
+                "no ONNX model",
+                expected="a path, bytes or a ModelProto",
+                actual=type(source).__name__,
+            )
+        _check_file_size(os.stat(source).st_size)
+        data = Path(source).read_bytes()
+    _check_file_size(len(data))
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except Exception as error:  # protobuf's implementations each have their own
+        raise DocumentError("invalid_document", f"not an ONNX model: {error}") from None
+    if not model.graph.node or not model.opset_import:
+        raise DocumentError("invalid_document", "not an ONNX model: no graph, or no opset")
+    if len(model.graph.node) > MOST_NODES:
+        raise StructureError(
+            "buffer_limit_exceeded",
+            "too many nodes",
+            expected=f"at most {MOST_NODES}",
+            actual=len(model.graph.node),
+        )
+    return model
+
+
+def _check_file_size(size: int) -> None:
+    if size > LARGEST_FILE:
+        raise StructureError(
+            "weight_limit_exceeded",
+            "the file is too large",
+            expected=f"at most {LARGEST_FILE} bytes",
+            actual=size,
+        )
+
+
+def tensor_array(tensor: Any) -> NDArray[Any]:
+    """Return a tensor of the file as an array.
+
+    Raises
+    ------
+    InstModelError
+        ``external_data``: its numbers are in another file; ``weight_limit_exceeded``;
+        ``invalid_document``: its size is not that of its numbers.
+    """
+    import onnx.numpy_helper
+
+    if tensor.data_location == _EXTERNAL or tensor.external_data:
+        raise DocumentError(
+            "external_data",
+            "the numbers of a tensor are in another file, which is not opened",
+            field=tensor.name,
+        )
+    if math.prod(tensor.dims) > DEFAULT_LIMITS.max_weight_count:
+        raise StructureError(
+            "weight_limit_exceeded",
+            "a tensor is too large",
+            field=tensor.name,
+            expected=f"at most {DEFAULT_LIMITS.max_weight_count} numbers",
+            actual=list(tensor.dims),
+        )
+    try:
+        array: NDArray[Any] = onnx.numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, KeyError) as error:
+        raise DocumentError(
+            "invalid_document", f"not a tensor: {error}", field=tensor.name
+        ) from None
+    if array.dtype.kind not in "fiub":
+        array = array.astype(np.float64) if array.dtype.kind == "V" else array
+    return array
+
+
+def needed_nodes(graph: Any, output: str) -> list[Any]:
+    """Return the nodes that a tensor needs, in the order of the graph."""
+    needed = {output}
+    nodes = []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            nodes.append(node)
+            needed |= set(node.input)
+    return nodes[::-1]
+
+
+class Session:
+    """ONNX Runtime on the part of a model that one tensor needs.
+
+    Parameters
+    ----------
+    model : ModelProto
+    inputs : sequence of (name, shape of a sample, NumPy dtype, batch size or None)
+    output : str
+        The tensor to compute.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        inputs: Sequence[tuple[str, tuple[int, ...], Any, int | None]],
+        output: str,
+    ) -> None:
+        onnx = required("onnx", "onnx")
+        runtime = required("onnxruntime", "onnx")
+        part = onnx.ModelProto()
+        part.CopyFrom(model)
+        del part.graph.node[:], part.graph.output[:], part.functions[:]
+        part.graph.node.extend(needed_nodes(model.graph, output))
+        part.graph.output.append(onnx.helper.make_empty_tensor_value_info(output))
+        options = runtime.SessionOptions()
+        options.log_severity_level = 4
+        try:
+            self._session = runtime.InferenceSession(
+                part.SerializeToString(),
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # it would print, and try the same again
+            )
+        except Exception as error:  # its classes differ between releases
+            raise DocumentError(
+                "invalid_document", f"ONNX Runtime does not load the model: {error}"
+            ) from None
+        present = {item.name for item in self._session.get_inputs()}
+        self._inputs = [item for item in inputs if item[0] in present]
+        self._all = inputs
+        self._output = output
+
+    def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Compute the tensor for rows (N, F): (N, O), its other axes made one."""
+        fixed = next((size for *_, size in self._inputs if size is not None), None)
+        step = fixed or max(1, len(rows))
+        results = []
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
+            padded = np.resize(part, (step, rows.shape[1])) if fixed else part
+            results.append(self._run(padded)[: len(part)])
+        return np.concatenate(results) if results else self._run(rows)
+
+    def _run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        feeds, start = {}, 0
+        wanted = {item[0] for item in self._inputs}
+        for name, shape, dtype, _ in self._all:
+            stop = start + math.prod(shape)
+            if name in wanted:
+                feeds[name] = rows[:, start:stop].reshape(len(rows), *shape).astype(dtype)
+            start = stop
+        try:
+            (result,) = self._session.run([self._output], feeds)
+        except Exception as error:
+            raise DocumentError(
+                "invalid_document", f"ONNX Runtime does not run the model: {error}"
+            ) from None
+        return np.asarray(result, np.float32).reshape(len(rows), -1)

@@ -1,0 +1,199 @@
+"""ONNX operators that move numbers, and the arithmetic of shapes among constants."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.importers import expressions as ex
+from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.onnx_context import BATCH, Node, Operand, aligned, checked_size
+from instmodel.importers.onnx_ops import Handler
+
+
+def _identity(node: Node) -> Operand:
+    return node.operand(0)
+
+
+def _dropout(node: Node) -> Operand:
+    if node.has(2) and bool(node.array(2)):
+        raise Unsupported("training_mode")
+    return node.operand(0)
+
+
+def _flatten(node: Node) -> Operand:
+    x = node.value(0)
+    if node.axis(node.attributes.get("axis", 1), len(x.shape)) != 0:
+        raise Unsupported("a Flatten that joins the batch with other axes")
+    return ex.reshape(x, (x.size,))
+
+
+def _reshape(node: Node) -> Operand:
+    x = node.operand(0)
+    wanted = [int(size) for size in node.setting("shape", 1)]
+    before = x.shape if isinstance(x, np.ndarray) else (BATCH, *x.shape)
+    if not node.attributes.get("allowzero", 0):
+        wanted = [before[i] if size == 0 else size for i, size in enumerate(wanted)]
+    if isinstance(x, np.ndarray):
+        return x.reshape(wanted)
+    if not wanted:
+        raise Unsupported("a Reshape of the batch into one number")
+    # The batch stays first, whatever number the exporter wrote for it.
+    known = math.prod(size for size in wanted[1:] if size != -1)
+    if wanted.count(-1) == 1 and wanted[0] != BATCH and known and x.size % known:
+        raise Unsupported(f"a Reshape to {wanted}")
+    return ex.reshape(x, wanted[1:])
+
+
+def _transpose(node: Node) -> Operand:
+    x, order = node.operand(0), node.attributes.get("perm")
+    if isinstance(x, np.ndarray):
+        return x.transpose(order)
+    if order is None or sorted(order) != list(range(len(x.shape) + 1)) or order[0] != 0:
+        raise Unsupported("a Transpose that moves the batch")
+    return ex.rearrange(x, ex.positions_of(x).transpose([axis - 1 for axis in order[1:]]))
+
+
+def _unsqueeze(node: Node) -> Operand:
+    x, axes = node.operand(0), [int(axis) for axis in node.setting("axes", 1)]
+    if isinstance(x, np.ndarray):
+        return np.expand_dims(x, tuple(axes))
+    rank = len(x.shape) + len(axes)
+    chosen = {node.axis(axis, rank) for axis in axes}
+    sizes = iter(x.shape)
+    return ex.reshape(x, [1 if i in chosen else next(sizes) for i in range(rank)])
+
+
+def _squeeze(node: Node) -> Operand:
+    x, axes = node.operand(0), node.setting("axes", 1)
+    if isinstance(x, np.ndarray):
+        return x.squeeze(None if axes is None else tuple(axes))
+    if axes is None:
+        raise Unsupported("a Squeeze without axes")
+    chosen = {node.axis(axis, len(x.shape)) for axis in axes}
+    if any(x.shape[axis] != 1 for axis in chosen):
+        raise Unsupported("a Squeeze of an axis that is not 1")
+    return ex.reshape(x, [size for i, size in enumerate(x.shape) if i not in chosen])
+
+
+def _concat(node: Node) -> Operand:
+    parts = [node.operand(i) for i in range(len(node.inputs))]
+    axis = node.attributes.get("axis", 1)
+    if node.all_constant:
+        arrays = [np.asarray(part) for part in parts]
+        checked_size((sum(array.size for array in arrays),))
+        return np.concatenate(arrays, axis)
+    rank = max(len(part.shape) for part in parts if isinstance(part, Value))
+    values = [part if isinstance(part, Value) else aligned(part, rank) for part in parts]
+    return ex.concatenate(values, node.axis(axis, rank))
+
+
+def _gather(node: Node) -> Operand:
+    x, indexes, axis = node.operand(0), node.operand(1), node.attributes.get("axis", 0)
+    if isinstance(x, np.ndarray):
+        if isinstance(indexes, np.ndarray):
+            checked_size((x.size // max(1, x.shape[axis]), indexes.size))
+            return np.take(x, indexes, axis)
+        return _embedding(x, indexes, axis)
+    chosen = node.array(1)
+    place = node.axis(axis, len(x.shape))
+    checked_size((x.size // x.shape[place], chosen.size))
+    return ex.rearrange(x, np.take(ex.positions_of(x), chosen, place))
+
+
+def _embedding(table: NDArray[Any], keys: Value, axis: int) -> Value:
+    if axis != 0 or table.ndim != 2:
+        raise Unsupported(f"a lookup along axis {axis} of a table of shape {table.shape}")
+    keys = ex.without_opaque(keys, "whole")
+    return ex.lookup(keys, dict(enumerate(table)), np.zeros(table.shape[1]))
+
+
+def _slice(node: Node) -> Operand:
+    x = node.operand(0)
+    starts, ends = node.setting("starts", 1), node.setting("ends", 2)
+    axes = node.setting("axes", 3, list(range(len(starts))))
+    steps = node.setting("steps", 4, [1] * len(starts))
+    rank = len(x.shape) + (0 if isinstance(x, np.ndarray) else 1)
+    cuts = [slice(None)] * rank
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        # An end before the first element is written as a very negative number.
+        last = None if step < 0 and end < -(2**30) else end
+        cuts[axis] = slice(start, last, step)
+    if isinstance(x, np.ndarray):
+        return x[tuple(cuts)]
+    if cuts[0].start not in (None, 0) or (cuts[0].stop or 2**31) < 2**31 - 1:
+        raise Unsupported("a Slice of the batch")
+    return ex.rearrange(x, ex.positions_of(x)[tuple(cuts[1:])])
+
+
+def _split(node: Node) -> list[Operand]:
+    x = node.value(0)
+    axis = node.axis(node.attributes.get("axis", 0), len(x.shape))
+    sizes = node.setting("split", 1)
+    if sizes is None:
+        count = int(node.attributes["num_outputs"])
+        each = -(-x.shape[axis] // count)
+        sizes = [min(each, x.shape[axis] - i * each) for i in range(count)]
+    edges = np.cumsum(sizes)
+    if not len(edges) or edges[-1] != x.shape[axis] or min(sizes) < 1:
+        raise Unsupported(f"a Split into {sizes}")
+    parts = np.split(ex.positions_of(x), edges[:-1], axis)
+    return [ex.rearrange(x, positions) for positions in parts]
+
+
+def _shape(node: Node) -> Operand:
+    x = node.operand(0)
+    sizes = x.shape if isinstance(x, np.ndarray) else (BATCH, *x.shape)
+    return np.array(sizes, np.int64)[node.attributes.get("start", 0) : node.attributes.get("end")]
+
+
+def _expand(node: Node) -> Operand:
+    x, wanted = node.operand(0), [int(size) for size in node.array(1)]
+    if isinstance(x, np.ndarray):
+        shape = [1 if size == BATCH else size for size in wanted]
+        return np.broadcast_to(x, checked_size(np.broadcast_shapes(x.shape, shape)))
+    return ex.broadcast(x, np.broadcast_shapes(x.shape, _without_batch(wanted, len(x.shape))))
+
+
+def _without_batch(wanted: Sequence[int], rank: int) -> tuple[int, ...]:
+    if len(wanted) == rank + 1:
+        if wanted[0] not in (1, BATCH):
+            raise Unsupported(f"an Expand to {list(wanted)}")
+        wanted = wanted[1:]
+    return tuple(wanted)
+
+
+def _constant(node: Node) -> Operand:
+    for name in ("value", "value_float", "value_int", "value_floats", "value_ints"):
+        if name in node.attributes:
+            return np.asarray(node.attributes[name])
+    raise Unsupported("a constant that is no dense tensor of numbers")
+
+
+def _constant_of_shape(node: Node) -> Operand:
+    shape = [1 if size == BATCH else int(size) for size in node.array(0)]
+    fill = np.asarray(node.attributes.get("value", np.zeros(1, np.float32)))
+    return np.full(checked_size(shape), fill.reshape(-1)[0])
+
+
+SHAPE_OPERATORS: dict[str, Handler | Any] = {
+    "Identity": _identity,
+    "Dropout": _dropout,
+    "Flatten": _flatten,
+    "Reshape": _reshape,
+    "Transpose": _transpose,
+    "Unsqueeze": _unsqueeze,
+    "Squeeze": _squeeze,
+    "Concat": _concat,
+    "Gather": _gather,
+    "Slice": _slice,
+    "Split": _split,
+    "Shape": _shape,
+    "Expand": _expand,
+    "Constant": _constant,
+    "ConstantOfShape": _constant_of_shape,
+}

@@ -1,0 +1,313 @@
+"""ONNX models are imported as what they are, or refused with all reasons; no file does harm."""
+
+import contextlib
+import warnings
+
+import numpy as np
+import pytest
+
+import instmodel as im
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+import onnx
+
+from importers.onnx_graphs import GRAPHS, array, ints, made, model
+from importers.sources import ROWS, assert_same
+from instmodel.exporters.onnx import to_onnx
+from instmodel.importers.onnx import from_onnx, run_onnx
+
+
+def many_rows(info, keys=()):
+    """Return normal rows; the columns `keys` hold whole numbers."""
+    rng = np.random.default_rng(4)
+    rows = rng.normal(size=(ROWS, im.InstructionModel(info).feature_size))
+    rows[:, keys] = rng.integers(0, 7, (ROWS, len(keys)))
+    return rows.astype(np.float32)
+
+
+KEYS = {"an embedding": [0, 1], "an embedding of floats": [0], "LabelEncoder": [0, 1]}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_graph_is_imported_as_what_it_is_and_goes_back(name):
+    source = made(name)
+    onnx.checker.check_model(source)
+    info = from_onnx(source)
+    rows = many_rows(info, KEYS.get(name, []))
+    expected = run_onnx(source, rows)
+    assert_same(info, rows, expected)
+    np.testing.assert_allclose(run_onnx(to_onnx(info), rows), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_layers_become_one_instruction_each():
+    info = from_onnx(made("MatMul, Add, Relu"))
+    assert [item.TYPE for item in info.instructions] == ["DOT"]
+    assert info.features == ["x[4]"]
+    info = from_onnx(made("attention"))
+    assert [item.TYPE for item in info.instructions] == ["ATTENTION"]
+    for name in ("Gelu of Erf", "Gelu of Erf, half first"):
+        info = from_onnx(made(name))
+        assert [item.TYPE for item in info.instructions] == ["COPY", "ACTIVATION"]
+
+
+# ------------------------------------------------------------------------------ other exporters
+
+
+def sklearn_models():
+    pytest.importorskip("skl2onnx")
+    from sklearn import linear_model, neural_network, preprocessing
+    from sklearn.pipeline import make_pipeline
+
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(200, 4)) * 2 + 1
+    two = (x.sum(axis=1) > 4).astype(int)
+    three = np.digitize(x.sum(axis=1), [2, 6])
+
+    def scaled(step):
+        return make_pipeline(preprocessing.StandardScaler(), step)
+
+    pairs = {
+        "logistic": (scaled(linear_model.LogisticRegression()), two),
+        "logistic, three classes": (scaled(linear_model.LogisticRegression()), three),
+        "linear": (linear_model.Ridge(), x @ [1, 2, 3, 4]),
+        "network": (scaled(neural_network.MLPClassifier((6, 5), max_iter=30)), three),
+        "network, two classes": (scaled(neural_network.MLPClassifier((6,), max_iter=30)), two),
+        "network, regression": (
+            scaled(neural_network.MLPRegressor(hidden_layer_sizes=(6,), max_iter=30)),
+            x @ [1, 2, 3, 4],
+        ),
+        "scalers": (
+            make_pipeline(
+                preprocessing.MinMaxScaler(),
+                preprocessing.MaxAbsScaler(),
+                preprocessing.RobustScaler(),
+            ),
+            two,
+        ),
+    }
+    return x, pairs
+
+
+SKL2ONNX = (
+    *("logistic", "logistic, three classes", "linear", "network", "network, two classes"),
+    *("network, regression", "scalers"),
+)
+
+
+@pytest.mark.parametrize("name", SKL2ONNX)
+@pytest.mark.filterwarnings("ignore")  # of the exporter, and of networks that stop early
+def test_what_skl2onnx_exports_is_imported(name):
+    x, pairs = sklearn_models()
+    from skl2onnx import to_onnx as export
+
+    estimator, y = pairs[name]
+    estimator.fit(x, y)
+    source = export(estimator, x[:1].astype(np.float32))  # classifiers with a ZipMap
+    info = from_onnx(source)
+    rows = many_rows(info)
+    predict = getattr(estimator, "predict_proba", None) or getattr(
+        estimator, "predict", getattr(estimator, "transform", None)
+    )
+    assert_same(info, rows, predict(rows.astype(np.float64)))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_torch_exports_is_imported():
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    network = torch.nn.Sequential(
+        torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.GELU(), torch.nn.Linear(8, 3),
+        torch.nn.Dropout(), torch.nn.Softmax(dim=-1),
+    ).eval()  # fmt: skip
+    batch = torch.export.Dim("batch", min=2)
+    program = torch.onnx.export(
+        network, (torch.zeros(2, 4),), dynamo=True, dynamic_shapes=({0: batch},), verbose=False
+    )
+    info = from_onnx(program.model_proto)
+    rows = many_rows(info)
+    with torch.no_grad():
+        assert_same(info, rows, network(torch.tensor(rows)).numpy())
+
+
+# -------------------------------------------------------------------------------------- refusals
+
+UNSUPPORTED = {
+    "operators": (
+        "a = Sin(x) b = Cos(a) c = Relu(b) y = Round(c)",
+        {},
+        ["Sin", "Cos", "Round"],
+    ),
+    "a product of buffers": ("t = Transpose<perm=[0,1]>(x) y = MatMul(x, t)", {}, ["MatMul"]),
+    "a sum over the batch": ("y = ReduceSum(x, z)", {"z": ints(0)}, ["batch"]),
+    "a division": ("a = Relu(x) y = Div(x, a)", {}, ["not constant"]),
+    "a division by zero": ("y = Div(x, z)", {"z": np.float32(0)}, ["by zero"]),
+    "square roots without a guard": ("a = Sqrt(x) b = Log(x) y = Add(a, b)", {}, ["Sqrt", "Log"]),
+    "two of them, one unused": ("u = Sin(x) y = Cos(x)", {}, ["Cos"]),
+    "text": ("y = Relu(x)", {"inputs": "string[N,4] x"}, ["input 'x'"]),
+    "an unknown size": ("y = Relu(x)", {"inputs": "float[N,K] x"}, ["input 'x'"]),
+    "a row for each sample": ("y = Add(x, p)", {"p": array(3, 4)}, ["each sample"]),
+    "a moved batch": ("y = Transpose<perm=[1,0]>(x)", {}, ["batch"]),
+    "trees": (
+        'y = ai.onnx.ml.TreeEnsembleRegressor<n_targets=1, nodes_modes=["LEAF"]>(x)',
+        {},
+        ["TreeEnsembleRegressor"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_one_error_lists_all_that_has_no_instructions(name):
+    body, arguments, reasons = UNSUPPORTED[name]
+    arguments = dict(arguments)
+    source = model(body, arguments.pop("inputs", "float[N,4] x"), **arguments)
+    with pytest.raises(im.InstModelError) as caught:
+        from_onnx(source)
+    assert caught.value.code == "unsupported_model"
+    assert len(caught.value.pieces) == len(reasons)
+    for reason, piece in zip(reasons, caught.value.pieces, strict=True):
+        assert reason in piece
+
+
+def test_several_outputs_need_a_choice():
+    source = model("y = Relu(x) z = Tanh(x)")
+    source.graph.output.append(onnx.helper.make_tensor_value_info("z", 1, ["N", 4]))
+    with pytest.raises(im.InstModelError) as caught:
+        from_onnx(source)
+    assert caught.value.code == "ambiguous_output"
+    rows = many_rows(from_onnx(source, output="z"))
+    assert_same(from_onnx(source, output="z"), rows, np.tanh(rows))
+    with pytest.raises(im.InstModelError, match="no such tensor"):
+        from_onnx(source, output="q")
+
+
+# ---------------------------------------------------------------------------------- hostile files
+
+
+def huge_constant():
+    source = model("y = Add(x, p)", p=array(4))
+    source.graph.initializer[0].dims[:] = [10**12]
+    return source
+
+
+def negative_constant():
+    source = model("y = Add(x, p)", p=array(4))
+    source.graph.initializer[0].dims[:] = [-4]
+    return source
+
+
+def short_constant():
+    source = model("y = Add(x, p)", p=array(4))
+    source.graph.initializer[0].raw_data = b"abc"
+    return source
+
+
+def external_constant():
+    source = model("y = Add(x, p)", p=array(4))
+    onnx.external_data_helper.set_external_data(source.graph.initializer[0], "/etc/passwd")
+    source.graph.initializer[0].ClearField("raw_data")
+    return source
+
+
+def doubled(times):
+    body = "c0 = Concat<axis=1>(x, x) "
+    body += " ".join(f"c{i + 1} = Concat<axis=1>(c{i}, c{i})" for i in range(times))
+    return model(f"{body} y = Relu(c{times})")
+
+
+def without(what):
+    source = model("a = Relu(x) y = Tanh(a)")
+    source.ClearField(what) if what == "opset_import" else source.graph.ClearField(what)
+    return source
+
+
+def swapped():
+    source = model("a = Relu(x) y = Tanh(a)")
+    nodes = list(source.graph.node)[::-1]
+    del source.graph.node[:]
+    source.graph.node.extend(nodes)
+    return source
+
+
+def subgraph():
+    source = model("y = Relu(x)")
+    attribute = onnx.helper.make_attribute("then_branch", source.graph)
+    source.graph.node[0].attribute.append(attribute)
+    return source
+
+
+HOSTILE = {
+    "nothing": lambda: b"",
+    "text": lambda: b"this is no model",
+    "half a file": lambda: made("Gemm").SerializeToString()[:-40],
+    "no nodes": lambda: without("node"),
+    "no opset": lambda: without("opset_import"),
+    "no outputs": lambda: without("output"),
+    "no inputs": lambda: without("input"),
+    "a huge constant": huge_constant,
+    "a negative size": negative_constant,
+    "a short constant": short_constant,
+    "external data": external_constant,
+    "a constant of any shape": lambda: model(
+        "c = ConstantOfShape(s) m = MatMul(c, c) y = Add(x, m)", s=ints(10**6, 10**6)
+    ),
+    "a wide expansion": lambda: model("e = Expand(x, s) y = Relu(e)", s=ints(10**6, 10**4, 4)),
+    "an outer sum": lambda: model(
+        "s = Add(a, b) y = Add(x, s)", a=array(10**5, 1), b=array(1, 10**5)
+    ),
+    "doubling": lambda: doubled(40),
+    "an index out of bounds": lambda: model("y = Gather<axis=1>(x, i)", i=ints(99)),
+    "wrong types of attributes": lambda: model(
+        'y = Gemm<transB="a", alpha=[1]>(x, W)', W=array(3, 4)),
+    "missing inputs": lambda: model("y = Gemm(x)"),
+    "nodes in a wrong order": swapped,
+    "a graph inside": subgraph,
+    "NaN in the weights": lambda: model("y = Mul(x, p)", p=np.float32("nan")),
+    "an unknown domain": lambda: model("y = evil.domain.Run(x)"),
+    "the weights' sizes do not fit": lambda: model("y = Gemm(x, W)", W=array(3, 5)),
+    "a long chain": lambda: model("c0 = Relu(x) " + " ".join(
+        f"c{i + 1} = Relu(c{i})" for i in range(20_001)) + " y = Relu(c20001)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_an_error(name, tmp_path):
+    source = HOSTILE[name]()
+    data = source if isinstance(source, bytes) else source.SerializeToString()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(data)
+    with pytest.raises(im.InstModelError) as caught:
+        from_onnx(path)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_files_are_errors_or_models(seed):
+    rng = np.random.default_rng(seed)
+    for name in list(GRAPHS)[seed::4]:
+        data = bytearray(made(name).SerializeToString())
+        for _ in range(8):
+            damaged = bytearray(data)
+            for place in rng.integers(0, len(data), 3):
+                damaged[place] = rng.integers(0, 256)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with contextlib.suppress(im.InstModelError):
+                    im.InstructionModel(from_onnx(bytes(damaged)))
+
+
+def test_a_huge_file_is_not_read(tmp_path):
+    path = tmp_path / "huge.onnx"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(im.InstModelError) as caught:
+        from_onnx(path)
+    assert caught.value.code == "weight_limit_exceeded"
+
+
+def test_what_is_no_model_is_refused(tmp_path):
+    with pytest.raises(im.InstModelError, match="a path, bytes or a ModelProto"):
+        from_onnx(3)
+    with pytest.raises(FileNotFoundError):
+        from_onnx(tmp_path / "none.onnx")
