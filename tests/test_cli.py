@@ -792,10 +792,10 @@ def test_convert_is_lossless_both_ways(capsys):
         assert info.digest() in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("target", ["m.onnx", "m", "m.json.gz"])
+@pytest.mark.parametrize("target", ["m.pt", "m", "m.json.gz"])
 def test_convert_wants_a_format_it_knows(target, capsys):
     assert main(["convert", str(EXAMPLES / "breast_cancer_network.json"), target]) == 2
-    assert "must end in .json or .instmodel" in capsys.readouterr().err
+    assert "must end in .json, .instmodel or .onnx" in capsys.readouterr().err
     assert not Path(target).exists()
 
 
