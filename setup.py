@@ -1,4 +1,4 @@
-"""Build the extension: one Cython module and the C kernels, once per instruction set.
+"""Build the extensions: the engine with its C kernels, once per instruction set, and the profiler.
 
 Each ``instmodel/csrc/kernels_<isa>.c`` includes the same template behind another set of vector
 primitives, and is compiled with the flags of its instruction set only; the module itself is
@@ -50,7 +50,7 @@ class BuildKernels(build_ext):
         sets = instruction_sets(self.compiler.compiler_type)
         gnu = self.compiler.compiler_type == "unix"
         macros = [(f"IM_HAVE_{isa.upper()}", "1") for isa in sets]
-        for isa in sets:
+        for isa in sets if ext.name == kernels.name else []:
             ext.extra_objects += self.compiler.compile(
                 [str(CSRC / f"kernels_{isa}.c")],
                 output_dir=self.build_temp,
@@ -77,9 +77,18 @@ kernels = Extension(
     libraries=[] if sys.platform == "win32" else ["m"],
 )
 
+# Works through the function pointers of the engine: links none of the kernels.
+profiler = Extension(
+    "instmodel._profiler",
+    sources=["instmodel/_profiler.pyx"],
+    include_dirs=kernels.include_dirs,
+    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+    depends=kernels.depends,
+)
+
 setup(
     ext_modules=cythonize(
-        [kernels],
+        [kernels, profiler],
         build_dir="build/cython",
         compiler_directives={
             "language_level": 3,

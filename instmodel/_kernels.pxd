@@ -58,6 +58,7 @@ cdef extern from "kernels.h" nogil:
         void (*flush)(float *x, int64_t n) noexcept nogil
         void (*canonical)(float *x, int64_t n) noexcept nogil
         bint (*all_finite)(const float *x, int64_t n) noexcept nogil
+        double (*peak)(int64_t steps, int64_t *flops) noexcept nogil
 
     const im_kernels *const *im_available_kernels()
 
@@ -110,10 +111,17 @@ cdef class Engine:
     cdef int _check_compiled(self) except -1
     cdef Workspace take(self)
     cdef void give(self, Workspace workspace)
+    cdef void zero_gaps(self, float *tile, int64_t T) noexcept nogil
     cdef void run_tile(self, float *tile, int64_t T) noexcept nogil
+    cdef int64_t tile_for(self, int64_t n, int64_t *T) noexcept nogil
     cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *y,
                        Py_ssize_t start, Py_ssize_t size, float *tile) noexcept nogil
     cdef int run_array(self, const float *x, Py_ssize_t stride, Py_ssize_t n,
                        float *y) except -1
     cdef cnp.ndarray _predict_float32(self, cnp.ndarray x, cnp.ndarray out)
     cdef void _run_in_place(self, float *values) noexcept nogil
+
+
+# One instruction over one tile, INOUT (required_memory, T). A function, so that the interpreter's
+# loop calls it directly.
+cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T) noexcept nogil

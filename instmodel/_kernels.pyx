@@ -2,7 +2,7 @@
 
 Design
 ------
-A. `Engine.run_tile` is the interpreter: a loop over the instructions that calls one C kernel each.
+A. `run_op` runs an instruction by calling its C kernels; `Engine.run_tile` loops over them all.
 B. `Engine.run_rows` cuts rows into tiles: transposes them in, runs, transposes the results out.
 C. `Engine.predict` … are what Python sees. They have one short path for what arrives as float32,
    and leave everything else to plain Python (`instmodel.arrays`).
@@ -286,65 +286,35 @@ cdef class Engine:
 
     # ---------------------------------------------------------------------------- the interpreter
 
+    cdef void zero_gaps(self, float *tile, int64_t T) noexcept nogil:
+        cdef int64_t i, rows
+        for i in range(self.gap_count):
+            rows = self.gaps[2 * i + 1] - self.gaps[2 * i]
+            memset(tile + self.gaps[2 * i] * T, 0, rows * T * sizeof(float))
+
     cdef void run_tile(self, float *tile, int64_t T) noexcept nogil:
         """Run the program over one tile, whose input lies in its first rows.
 
         tile : INOUT (required_memory, T)
         """
-        cdef const im_kernels *k = self.kernels
-        cdef const im_op *op
-        cdef const float *x
-        cdef const float *c
-        cdef float *out
-        cdef int64_t i, rows
-        for i in range(self.gap_count):
-            rows = self.gaps[2 * i + 1] - self.gaps[2 * i]
-            memset(tile + self.gaps[2 * i] * T, 0, rows * T * sizeof(float))
+        cdef int64_t i
+        self.zero_gaps(tile, T)
         for i in range(self.op_count):
-            op = &self.ops[i]
-            x = tile + op.input * T
-            out = tile + op.output * T
-            rows = op.output_size
-            if op.opcode == IM_DOT:
-                c = self.weights + op.constants
-                k.dense(x, c, out, op.input_size, rows, T, op.activation == IM_RELU)
-                if op.activation == IM_SOFTMAX:
-                    k.softmax(out, rows, T)
-                elif op.activation > IM_RELU:
-                    k.activate(out, rows * T, <int> op.activation)
-            elif op.opcode == IM_ATTENTION:
-                c = self.weights + op.constants
-                k.dense(x, c, out, op.input_size, rows, T, False)
-                k.softmax(out, rows, T)
-                # One head per value: out = out * gated input, value by value.
-                k.mul_heads(out, tile + op.more * T, out, rows, rows, T)
-            elif op.opcode == IM_COPY:
-                memmove(out, x, rows * T * sizeof(float))
-            elif op.opcode == IM_COPY_MASKED:
-                k.copy_masked(x, self.operands + op.operands, rows, out, T)
-            elif op.opcode == IM_MAP_TRANSFORM:
-                k.map_transform(&self.maps[op.more], self.constants + op.constants, x, out, rows, T)
-            elif op.opcode == IM_ACTIVATION:
-                if op.activation == IM_SOFTMAX:
-                    k.softmax(out, rows, T)
-                else:
-                    k.activate(out, rows * T, <int> op.activation)
-            elif op.opcode == IM_ADD_ELEMENTWISE:
-                k.add_parameters(out, self.constants + op.constants, rows, T)
-            elif op.opcode == IM_MUL_ELEMENTWISE:
-                k.mul_parameters(out, self.constants + op.constants, rows, T)
-            elif op.opcode == IM_CLIP_ELEMENTWISE:
-                k.clip(out, self.constants + op.constants, self.constants + op.more, rows, T)
-            elif op.opcode == IM_ADD_ELEMENTWISE_BUFFERS:
-                k.add_buffers(tile, self.operands + op.operands, op.operand_count, out, rows, T)
-            elif op.opcode == IM_MULTIPLY_ELEMENTWISE_BUFFERS:
-                k.mul_buffers(tile, self.operands + op.operands, op.operand_count, out, rows, T)
-            elif op.opcode == IM_ADD_BUFFER_HEADS:
-                k.add_heads(x, tile + op.more * T, out, rows, op.operand_count, T)
-            elif op.opcode == IM_MULTIPLY_BUFFER_HEADS:
-                k.mul_heads(x, tile + op.more * T, out, rows, op.operand_count, T)
-            elif op.opcode == IM_REDUCE_SUM:
-                k.reduce_sum(x, out, op.input_size, T)
+            run_op(self, &self.ops[i], tile, T)
+
+    cdef int64_t tile_for(self, int64_t n, int64_t *T) noexcept nogil:
+        """Return how many of n samples make the next tile, and how wide it is.
+
+        T : OUT
+        """
+        cdef int64_t lanes = self.kernels.lanes
+        # A vector is worth its transposes from about half its lanes on; fewer run one by one.
+        if 2 * n < lanes:
+            T[0] = 1
+            return 1
+        n = min(n, self.tile_samples)
+        T[0] = (n + lanes - 1) // lanes * lanes
+        return n
 
     cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *y,
                        Py_ssize_t start, Py_ssize_t size, float *tile) noexcept nogil:
@@ -358,12 +328,7 @@ cdef class Engine:
         cdef uint64_t mode = im_fp_enter()
         cdef int64_t count, T
         while n > 0:
-            # A vector is worth its transposes from about half its lanes on; fewer run one by one.
-            if 2 * n < k.lanes:
-                count = T = 1
-            else:
-                count = min(n, self.tile_samples)
-                T = (count + k.lanes - 1) // k.lanes * k.lanes
+            count = self.tile_for(n, &T)
             k.load_tile(x, stride, count, self.feature_size, tile, T)
             self.run_tile(tile, T)
             k.store_tile(tile + start * T, T, count, size, y)
@@ -574,6 +539,58 @@ cdef class Engine:
         if not self.op_count:
             raise RuntimeError("the model was not initialised")
         return 0
+
+
+cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T) noexcept nogil:
+    """Run one instruction over one tile.
+
+    tile : INOUT (required_memory, T)
+    """
+    cdef const im_kernels *k = engine.kernels
+    cdef const float *x = tile + op.input * T
+    cdef const float *c
+    cdef float *out = tile + op.output * T
+    cdef int64_t rows = op.output_size
+    if op.opcode == IM_DOT:
+        c = engine.weights + op.constants
+        k.dense(x, c, out, op.input_size, rows, T, op.activation == IM_RELU)
+        if op.activation == IM_SOFTMAX:
+            k.softmax(out, rows, T)
+        elif op.activation > IM_RELU:
+            k.activate(out, rows * T, <int> op.activation)
+    elif op.opcode == IM_ATTENTION:
+        c = engine.weights + op.constants
+        k.dense(x, c, out, op.input_size, rows, T, False)
+        k.softmax(out, rows, T)
+        # One head per value: out = out * gated input, value by value.
+        k.mul_heads(out, tile + op.more * T, out, rows, rows, T)
+    elif op.opcode == IM_COPY:
+        memmove(out, x, rows * T * sizeof(float))
+    elif op.opcode == IM_COPY_MASKED:
+        k.copy_masked(x, engine.operands + op.operands, rows, out, T)
+    elif op.opcode == IM_MAP_TRANSFORM:
+        k.map_transform(&engine.maps[op.more], engine.constants + op.constants, x, out, rows, T)
+    elif op.opcode == IM_ACTIVATION:
+        if op.activation == IM_SOFTMAX:
+            k.softmax(out, rows, T)
+        else:
+            k.activate(out, rows * T, <int> op.activation)
+    elif op.opcode == IM_ADD_ELEMENTWISE:
+        k.add_parameters(out, engine.constants + op.constants, rows, T)
+    elif op.opcode == IM_MUL_ELEMENTWISE:
+        k.mul_parameters(out, engine.constants + op.constants, rows, T)
+    elif op.opcode == IM_CLIP_ELEMENTWISE:
+        k.clip(out, engine.constants + op.constants, engine.constants + op.more, rows, T)
+    elif op.opcode == IM_ADD_ELEMENTWISE_BUFFERS:
+        k.add_buffers(tile, engine.operands + op.operands, op.operand_count, out, rows, T)
+    elif op.opcode == IM_MULTIPLY_ELEMENTWISE_BUFFERS:
+        k.mul_buffers(tile, engine.operands + op.operands, op.operand_count, out, rows, T)
+    elif op.opcode == IM_ADD_BUFFER_HEADS:
+        k.add_heads(x, tile + op.more * T, out, rows, op.operand_count, T)
+    elif op.opcode == IM_MULTIPLY_BUFFER_HEADS:
+        k.mul_heads(x, tile + op.more * T, out, rows, op.operand_count, T)
+    elif op.opcode == IM_REDUCE_SUM:
+        k.reduce_sum(x, out, op.input_size, T)
 
 
 cdef bint _overlap(cnp.ndarray x, Py_ssize_t n, Py_ssize_t stride, cnp.ndarray out) noexcept:

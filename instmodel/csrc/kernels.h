@@ -135,6 +135,9 @@ typedef struct {
     void (*canonical)(float *x /* INOUT */, int64_t n);
     /* Whether x (n,) holds neither NaN nor infinities: 1 or 0. */
     int (*all_finite)(const float *x /* IN */, int64_t n);
+
+    /* `steps` steps of nothing but FMAs; returns about 12. */
+    double (*peak)(int64_t steps, int64_t *flops /* OUT: operations, an FMA being two */);
 } im_kernels;
 
 /* dispatch.c: the tables that were compiled and that this CPU can run, best first, NULL at the end. */

@@ -37,6 +37,7 @@
 #include "dense.h"
 #include "elementwise.h"
 #include "embedding.h"
+#include "peak.h"
 #include "reduce.h"
 #include "tile.h"
 
@@ -62,4 +63,5 @@ const im_kernels IM_TABLE = {
     .flush = flush,
     .canonical = canonical,
     .all_finite = all_finite,
+    .peak = peak,
 };

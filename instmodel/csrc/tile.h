@@ -55,6 +55,24 @@ static void load_tile(const float *x, ptrdiff_t stride, int64_t n, int64_t featu
     }
 }
 
+/* A square of the tile, IM_W values x IM_W samples, into rows; like load_full. */
+IM_NOINLINE static void store_square(const float *tile /* IN (IM_W, IM_W) */, int64_t T,
+                                     float *corner /* OUT (IM_W, IM_W) */, ptrdiff_t stride)
+{
+    vf block[IM_W];
+    IM_UNROLL
+    for (int i = 0; i < IM_W; i++) {
+        block[i] = vf_canonical_nan(vf_load(tile));
+        tile += T;
+    }
+    vf_transpose(block);
+    IM_UNROLL
+    for (int i = 0; i < IM_W; i++) {
+        vf_store(corner, block[i]);
+        corner += stride;
+    }
+}
+
 static void store_tile(const float *tile, int64_t T, int64_t n, int64_t size, float *y)
 {
     if (T == 1 || size == 1) {
@@ -66,25 +84,21 @@ static void store_tile(const float *tile, int64_t T, int64_t n, int64_t size, fl
         }
         return;
     }
-    vf block[IM_W];
     for (int64_t s = 0; s < n; s += IM_W) {
         const int64_t samples = n - s < IM_W ? n - s : IM_W;
-        for (int64_t f = 0; f < size; f += IM_W) {
+        int64_t f = 0;
+        for (; f + IM_W <= size && samples == IM_W; f += IM_W) {
+            store_square(tile + f * T + s, T, y + s * size + f, size);
+        }
+        for (; f < size; f += IM_W) {
             const int count = size - f < IM_W ? (int)(size - f) : IM_W;
+            vf block[IM_W];
             for (int i = 0; i < IM_W; i++) {
                 block[i] = i < count ? vf_canonical_nan(vf_load(tile + (f + i) * T + s)) : vf_zero();
             }
             vf_transpose(block);
-            float *corner = y + s * size + f;
-            if (samples == IM_W && count == IM_W) {
-                IM_UNROLL
-                for (int i = 0; i < IM_W; i++) {
-                    vf_store(corner + i * size, block[i]);
-                }
-            } else {
-                for (int i = 0; i < samples; i++) {
-                    vf_store_n(corner + i * size, block[i], count);
-                }
+            for (int i = 0; i < samples; i++) {
+                vf_store_n(y + (s + i) * size + f, block[i], count);
             }
         }
     }

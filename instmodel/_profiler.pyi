@@ -1,0 +1,12 @@
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel._kernels import Engine
+
+def profile_rows(
+    engine: Engine,
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    nanoseconds: NDArray[np.int64],
+) -> None: ...
+def peak_rate(engine: Engine, steps: int) -> float: ...
