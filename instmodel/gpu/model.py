@@ -143,6 +143,12 @@ class GpuModel:
         """Ranges (start, stop) of the compute buffer that are read before they are written."""
         return list(self._checked.gaps)
 
+    @property
+    def weights_section(self) -> slice:
+        """Where the weights lie in the words."""
+        start = self._header.weights_start
+        return slice(start, start + self._header.weights_count)
+
     def as_words(self) -> Words:
         """Return the words, (full_size,) uint32, read-only."""
         return self._words

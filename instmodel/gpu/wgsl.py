@@ -26,7 +26,7 @@ _FOLDER = Path(__file__).parent / "wgsl"
 _COMMON = ("shared", "instructions", "activations")
 _COMMENT = re.compile(r"//[^\n]*")
 _USED = re.compile(r"\binstmodel_\w+")
-_DEFINED = re.compile(r"^(?:fn|struct|alias|const|var<\w+>) (\w+)", re.MULTILINE)
+_DEFINED = re.compile(r"^(?:fn|struct|alias|const|var<[\w, ]+>) (\w+)", re.MULTILINE)
 
 _ACTIVATION_GROUPS = {"SOFTMAX"}  # of a whole buffer; the others take one value
 

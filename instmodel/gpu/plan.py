@@ -1,0 +1,87 @@
+"""Which kernels `GpuSession` runs for a model, and in which order."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from instmodel.activations import Activation
+from instmodel.gpu.instructions import ROWS
+from instmodel.gpu.layout import GpuOp
+from instmodel.gpu.model import GpuModel
+
+# Rows of the chunk that every kernel's workgroup divides.
+SAMPLE_TILE = 64
+
+_DOT, _ATTENTION = ROWS["DOT"].opcode, ROWS["ATTENTION"].opcode
+
+# A dense layer goes to the tiled kernel from here on: with fewer outputs most of a tile of 64 is
+# idle, with fewer inputs a thread for each sample reads little more than the tile does.
+_TILED_OUTPUTS = 32
+_TILED_INPUTS = 16
+
+# Rounds of loops in one thread of a dispatch: beyond it a driver's watchdog may bark, and Mesa's
+# software GPU ends the loops after 65,535.
+_ROUNDS = 16_384
+
+
+class Step(NamedTuple):
+    """One dispatch.
+
+    Attributes
+    ----------
+    kernel : str
+        Name of its entry point in ``wgsl/session``.
+    first, length : int
+        The instructions to run; for `instmodel_load` and `instmodel_store` values of the buffer.
+    samples, others : int
+        Samples in one workgroup, and workgroups beside each other for the same samples.
+    """
+
+    kernel: str
+    first: int
+    length: int
+    samples: int = SAMPLE_TILE
+    others: int = 1
+
+
+def make_plan(model: GpuModel) -> list[Step]:
+    """Return the steps for a model.
+
+    Large dense layers get the tiled kernel, and where a softmax follows, a step for it; what is
+    between them runs in one kernel with a thread for each sample.
+    """
+    steps = [_transfer("instmodel_load", 0, model.feature_size)]
+    rounds = 0
+    for index, op in enumerate(model.ops):
+        if _is_tiled(op):
+            tiles = -(-op.size // SAMPLE_TILE)
+            steps.append(Step("instmodel_dense_rows", index, 1, others=tiles))
+            if op.opcode == _ATTENTION:
+                steps.append(Step("instmodel_finish_attention", index, 1))
+            elif op.p2 == Activation.SOFTMAX.gpu_id:
+                steps.append(Step("instmodel_finish_dot", index, 1))
+            continue
+        last = steps[-1]
+        rounds += _loop_rounds(op)
+        if last.kernel == "instmodel_run_rows" and rounds <= _ROUNDS:
+            steps[-1] = last._replace(length=last.length + 1)
+        else:
+            steps.append(Step("instmodel_run_rows", index, 1))
+            rounds = _loop_rounds(op)
+    return [*steps, _transfer("instmodel_store", model.output_start, model.output_size)]
+
+
+def _transfer(kernel: str, first: int, count: int) -> Step:
+    return Step(kernel, first, count, samples=16, others=-(-count // 16))
+
+
+def _is_tiled(op: GpuOp) -> bool:
+    if op.opcode not in (_DOT, _ATTENTION):
+        return False
+    enough = op.size >= _TILED_OUTPUTS and op.p1 >= _TILED_INPUTS
+    return enough or op.size * op.p1 > _ROUNDS
+
+
+def _loop_rounds(op: GpuOp) -> int:
+    """Return about how often the loops of an instruction go round, for one sample."""
+    return 4 * op.size + max(op.size, 1) * op.p1 if op.p1 < 2**32 - 1 else 4 * op.size

@@ -1,0 +1,331 @@
+"""Whole batches on a GPU, through wgpu (Vulkan, Metal, Direct3D 12).
+
+Design
+------
+A. A chunk of samples is computed instruction by instruction, all samples at a time. Its compute
+   buffers lie feature by feature in GPU memory (``wgsl/session/buffer.wgsl``); the functions of the
+   instructions are those that `get_instmodel_wgsl` gives to other shaders.
+B. Dense layers use a tiled matrix product over workgroup memory; see `instmodel.gpu.plan`.
+C. There are two lanes, each with input, output and a buffer to read back from. While the GPU works
+   on one, the next chunk is converted and uploaded to the other. The compute buffers are shared:
+   the queue runs one chunk after the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from instmodel import arrays, values
+from instmodel.errors import InputError, InstModelError
+from instmodel.features import Feature, parse_feature_names
+from instmodel.gpu.layout import WORD
+from instmodel.gpu.model import GpuModel
+from instmodel.gpu.plan import SAMPLE_TILE, Step, make_plan
+from instmodel.gpu.wgsl import compose
+from instmodel.model import InstructionModel
+from instmodel.schema import InstructionModelInfo
+
+Floats = NDArray[np.float32]
+
+_LANES = 2
+# Enough for the GPU to be busy, little enough for uploads to overlap and for other programs to
+# have memory: bytes of a chunk's compute buffers, of its input or output, and its samples.
+_MOST_VALUES = 512 * 2**20
+_MOST_TRANSFER = 32 * 2**20
+_MOST_SAMPLES = 2**19
+_EXPONENT = np.uint32(0x7F800000)
+
+
+class GpuSession:
+    """A model on a GPU, ready to score batches of any size.
+
+    Results agree with the CPU engine to 10⁻⁵ of the largest intermediate value, but are not the
+    same bits; docs/gpu.md says more. One call runs at a time, others wait. A session does not
+    survive a fork, and cannot be pickled: pickle the model.
+
+    Parameters
+    ----------
+    model : InstructionModel, InstructionModelInfo or GpuModel
+    adapter : wgpu.GPUAdapter, optional
+        The GPU; by default the fastest that wgpu finds. ``wgpu.gpu.enumerate_adapters_sync()``
+        lists them.
+
+    Attributes
+    ----------
+    model : GpuModel
+    feature_size, output_size : int
+        Input values F and output values O of a sample.
+    device_name : str
+        The GPU, its driver and the interface.
+
+    Raises
+    ------
+    InstModelError
+        ``missing_package`` without the extra ``gpu``, ``gpu_unavailable`` where there is no GPU,
+        ``buffer_limit_exceeded`` for a model that is too large for the device, or what is wrong
+        with the model.
+    """
+
+    def __init__(
+        self, model: InstructionModel | InstructionModelInfo | GpuModel, adapter: Any = None
+    ) -> None:
+        self._features: list[Feature] = []
+        if isinstance(model, InstructionModel):
+            model = model.info
+        if isinstance(model, InstructionModelInfo):
+            self._features = parse_feature_names(model.features or [])
+            model = GpuModel.from_info(model)
+        if not isinstance(model, GpuModel):
+            raise values.wrong_type(model, "model", "a model, its info or a GpuModel")
+        self.model = model
+        self.feature_size = model.feature_size
+        self.output_size = model.output_size
+        self._wgpu = _import_wgpu()
+        self._lock = threading.Lock()
+        self._chunk: _Chunk | None = None
+        self._plan = make_plan(model)
+        with _gpu_errors(self._wgpu):
+            self._open(adapter)
+
+    def _open(self, adapter: Any) -> None:
+        if adapter is None:
+            adapter = _find_adapter(self._wgpu)
+        if not isinstance(adapter, self._wgpu.GPUAdapter):
+            raise values.wrong_type(adapter, "adapter", "a wgpu.GPUAdapter")
+        info = adapter.info
+        self.device_name = f"{info['device']}, {info['description']}, {info['backend_type']}"
+        wanted = ("max-buffer-size", "max-storage-buffer-binding-size")
+        limits = {name: adapter.limits[name] for name in wanted}
+        self._most_samples = _most_samples(self.model, min(limits.values()))
+        self._device = adapter.request_device_sync(required_limits=limits)
+        self._words = self._device.create_buffer_with_data(
+            data=_flushed_weights(self.model), usage=self._wgpu.BufferUsage.STORAGE
+        )
+        kinds = ("read-only-storage", "storage", "uniform", "storage")
+        self._layout = self._device.create_bind_group_layout(
+            entries=[
+                {
+                    "binding": binding,
+                    "visibility": self._wgpu.ShaderStage.COMPUTE,
+                    "buffer": {"type": kind},
+                }
+                for binding, kind in enumerate(kinds)
+            ]
+        )
+        kernels = list(dict.fromkeys(step.kernel for step in self._plan))
+        module = self._device.create_shader_module(code=compose("session", [self.model], kernels))
+        layout = self._device.create_pipeline_layout(bind_group_layouts=[self._layout])
+        self._pipelines = {
+            name: self._device.create_compute_pipeline(
+                layout=layout, compute={"module": module, "entry_point": name}
+            )
+            for name in kernels
+        }
+
+    def predict(self, x: ArrayLike, out: Floats | None = None) -> Floats:
+        """Compute the outputs of one sample or of many.
+
+        Parameters
+        ----------
+        x : array_like of shape (F,) or (N, F)
+            Real numbers of any type, converted to float32.
+        out : ndarray of float32, (O,) or (N, O), optional
+            Where to write the result.
+
+        Returns
+        -------
+        ndarray of float32, (O,) or (N, O)
+
+        Raises
+        ------
+        InstModelError
+            ``input_size_mismatch``, ``invalid_type``, ``column_mismatch``,
+            ``destination_size_mismatch``; ``gpu_failed`` when the device is lost or out of memory.
+        """
+        if self._features and hasattr(x, "columns"):
+            arrays.check_columns(x, self._features)
+        given = arrays.real_array(x)
+        rows = arrays.as_rows(given, self.feature_size)
+        shape = (*given.shape[:-1], self.output_size)
+        result = np.empty(shape, np.float32) if out is None else arrays.check_out(out, shape)
+        if len(rows):
+            with self._lock, _gpu_errors(self._wgpu):
+                self._run(rows, result.reshape(len(rows), self.output_size))
+        return result
+
+    def _run(self, rows: NDArray[Any], out: Floats) -> None:
+        """Compute `rows` (N, F) into `out` (N, O), chunk by chunk."""
+        chunk, self._chunk = self._chunk_for(len(rows)), None
+        pending: deque[tuple[_Lane, int, int]] = deque()
+        for index, start in enumerate(range(0, len(rows), chunk.samples)):
+            if len(pending) == _LANES:
+                _collect(*pending.popleft(), out)
+            lane = chunk.lanes[index % _LANES]
+            part = rows[start : start + chunk.samples]
+            self._submit(chunk, lane, arrays.as_float32(part))
+            pending.append((lane, start, len(part)))
+        while pending:
+            _collect(*pending.popleft(), out)
+        self._chunk = chunk  # only now: what was interrupted is made anew
+
+    def _chunk_for(self, samples: int) -> _Chunk:
+        """Return buffers for at least `samples`, or for as many as there may be in a chunk."""
+        samples = min(-(-samples // SAMPLE_TILE) * SAMPLE_TILE, self._most_samples)
+        if self._chunk is None or self._chunk.samples < samples:
+            self._chunk = None  # frees its memory first
+            self._chunk = self._make_chunk(samples)
+        return self._chunk
+
+    def _make_chunk(self, samples: int) -> _Chunk:
+        model, usage = self.model, self._wgpu.BufferUsage
+
+        def buffer(size_of_sample: int, kind: int) -> Any:
+            size = WORD * samples * size_of_sample
+            return self._device.create_buffer(size=size, usage=kind)
+
+        def group(step: Step, words: Any, rows: Any) -> Any:
+            return self._device.create_bind_group(
+                layout=self._layout,
+                entries=[
+                    {"binding": i, "resource": {"buffer": item, "offset": 0, "size": item.size}}
+                    for i, item in enumerate((self._words, computed, words, rows))
+                ],
+            )
+
+        computed = buffer(model.compute_buffer_size, usage.STORAGE | usage.COPY_DST)
+        steps = [
+            self._device.create_buffer_with_data(
+                data=np.array([samples, step.first, step.length, 0], np.uint32), usage=usage.UNIFORM
+            )
+            for step in self._plan
+        ]
+        lanes = []
+        for _ in range(_LANES):
+            given = buffer(model.feature_size, usage.STORAGE | usage.COPY_DST)
+            result = buffer(model.output_size, usage.STORAGE | usage.COPY_SRC)
+            groups = [
+                group(step, words, given if step.kernel == "instmodel_load" else result)
+                for step, words in zip(self._plan, steps, strict=True)
+            ]
+            back = buffer(model.output_size, usage.MAP_READ | usage.COPY_DST)
+            lanes.append(_Lane(given, result, back, groups))
+        return _Chunk(samples, computed, lanes)
+
+    def _submit(self, chunk: _Chunk, lane: _Lane, part: Floats) -> None:
+        """Upload a part (n, F) and start computing it."""
+        queue = self._device.queue
+        queue.write_buffer(lane.given, 0, part)
+        encoder = self._device.create_command_encoder()
+        for start, stop in self.model.gaps:
+            row = WORD * chunk.samples
+            encoder.clear_buffer(chunk.computed, start * row, (stop - start) * row)
+        work = encoder.begin_compute_pass()
+        for step, group in zip(self._plan, lane.groups, strict=True):
+            work.set_pipeline(self._pipelines[step.kernel])
+            work.set_bind_group(0, group)
+            work.dispatch_workgroups(-(-len(part) // step.samples), step.others)
+        work.end()
+        size = WORD * len(part) * self.output_size
+        encoder.copy_buffer_to_buffer(lane.result, 0, lane.back, 0, size)
+        queue.submit([encoder.finish()])
+        lane.mapped = lane.back.map_async(self._wgpu.MapMode.READ, 0, size)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a GpuSession belongs to one process: pickle its model")
+
+    def __repr__(self) -> str:
+        return f"GpuSession({self.model!r} on {self.device_name})"
+
+
+@dataclass
+class _Lane:
+    """What one chunk in flight needs: rows in, rows out, and a way back; a bind group a step."""
+
+    given: Any  # (samples, F)
+    result: Any  # (samples, O)
+    back: Any  # (samples, O)
+    groups: list[Any]
+    mapped: Any = None  # resolves when `back` can be read
+
+
+@dataclass
+class _Chunk:
+    samples: int
+    computed: Any  # (compute_buffer_size, samples)
+    lanes: list[_Lane]
+
+
+def _collect(lane: _Lane, start: int, count: int, out: Floats) -> None:
+    """Wait for a lane, and copy its rows to `out` from `start` on."""
+    lane.mapped.sync_wait()
+    target = out[start : start + count]
+    data = lane.back.read_mapped(0, target.nbytes, copy=False)
+    target[:] = np.frombuffer(data, np.float32).reshape(target.shape)
+    del data
+    lane.back.unmap()
+
+
+@contextlib.contextmanager
+def _gpu_errors(wgpu: Any) -> Iterator[None]:
+    """Turn errors of wgpu into ``gpu_failed``."""
+    try:
+        yield
+    except wgpu.GPUError as error:
+        raise InstModelError("gpu_failed", f"the GPU failed: {error}") from error
+
+
+def _import_wgpu() -> Any:
+    try:
+        return importlib.import_module("wgpu")
+    except ImportError as error:
+        raise InputError(
+            "missing_package",
+            f"this needs the package 'wgpu': pip install 'instmodel-inference[gpu]' ({error})",
+        ) from None
+
+
+def _find_adapter(wgpu: Any) -> Any:
+    try:
+        return wgpu.gpu.request_adapter_sync(power_preference="high-performance")
+    except RuntimeError as error:
+        raise InstModelError(
+            "gpu_unavailable",
+            "wgpu finds no GPU; Mesa's software driver counts as one (Debian: "
+            f"mesa-vulkan-drivers, libvulkan1): {error}",
+        ) from None
+
+
+def _most_samples(model: GpuModel, limit: int) -> int:
+    """Return how many samples a chunk may have on a device whose buffers hold `limit` bytes."""
+    widest = max(model.feature_size, model.output_size)
+    samples = min(
+        min(limit, _MOST_VALUES) // (WORD * model.compute_buffer_size),
+        min(limit, _MOST_TRANSFER) // (WORD * widest),
+        _MOST_SAMPLES,
+    )
+    samples = samples // SAMPLE_TILE * SAMPLE_TILE
+    if not samples or WORD * model.full_size > limit:
+        raise InstModelError(
+            "buffer_limit_exceeded",
+            "the model is too large for the buffers of this device",
+            expected=f"at most {limit:,} bytes",
+            actual=f"{WORD * model.full_size:,} bytes of model",
+        )
+    return samples
+
+
+def _flushed_weights(model: GpuModel) -> NDArray[np.uint32]:
+    """Return the words with denormal weights replaced by 0, as the CPU takes them."""
+    words = model.as_words().copy()
+    weights = words[model.weights_section]
+    weights[(weights & _EXPONENT) == 0] = 0
+    return words
