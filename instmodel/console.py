@@ -10,6 +10,7 @@ import contextlib
 import io
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 
@@ -74,29 +75,41 @@ def _rich_table(columns: Sequence[str], cells: list[list[str]], right: list[bool
 
 
 @contextlib.contextmanager
-def progress(label: str) -> Iterator[Callable[[float], None]]:
+def progress(label: str) -> Iterator[Callable[[float, int], None]]:
     """Show a progress bar on stderr while the block runs, if stderr is a terminal and rich is here.
 
     Yields
     ------
     callable
-        To be called with the part that is done, 0 to 1.
+        To be called with the part that is done, 0 to 1, and the rows so far.
     """
     if not sys.stderr.isatty():
-        yield lambda fraction: None
+        yield lambda fraction, rows: None
         return
     try:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
     except ImportError:
-        yield lambda fraction: None
+        yield lambda fraction, rows: None
         return
     parts = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
+    start = time.monotonic()
     with Progress(*parts, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(printable(label), total=1.0)
-        yield lambda fraction: bar.update(task, completed=fraction)
+        task = bar.add_task(printable(label), total=1.0, rate="")
+
+        def advance(fraction: float, rows: int) -> None:
+            rate = rows / max(time.monotonic() - start, 1e-9)
+            bar.update(task, completed=fraction, rate=f"{short(rate)} rows/s")
+
+        yield advance
+
+
+def short(number: float) -> str:
+    """Return a rate in few characters: ``1.25M``, ``830k``."""
+    return f"{number / 1e6:.2f}M" if number >= 1e6 else f"{number / 1e3:.0f}k"

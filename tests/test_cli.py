@@ -762,12 +762,12 @@ def test_styled_tables_take_names_literally_and_need_no_rich(monkeypatch):
 
 def test_progress_is_quiet_without_a_terminal_or_rich(monkeypatch, capsys):
     with console.progress("x") as advance:
-        advance(0.5)
+        advance(0.5, 10)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     for name in ("rich", "rich.console", "rich.progress"):
         monkeypatch.setitem(sys.modules, name, None)
     with console.progress("x") as advance:
-        advance(0.5)
+        advance(0.5, 10)
     assert capsys.readouterr().err == ""
 
 
@@ -775,7 +775,7 @@ def test_progress_shows_on_a_terminal(monkeypatch, capsys):
     pytest.importorskip("rich")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with console.progress("[red]label") as advance:
-        advance(1.0)
+        advance(1.0, 10)
     assert "[red]label" in capsys.readouterr().err
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from instmodel.atomic import replacing
 from instmodel.cli.arguments import OK, Commands, add_command
-from instmodel.console import printable, table
+from instmodel.console import printable, short, table
 from instmodel.demo import run_demos
 from instmodel.tables.files import make_writer
 
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
             [
                 result.name,
                 len(result.scores),
-                _short(result.rows_per_second),
+                short(result.rows_per_second),
                 f"{result.accuracy:.4f}",
                 f"{result.held_out_accuracy:.4f}",
                 f"{result.largest_error:.0e}",
@@ -55,7 +55,3 @@ def run(args: argparse.Namespace) -> int:
     for target in written:
         print(f"  {printable(str(target))}")
     return OK
-
-
-def _short(number: float) -> str:
-    return f"{number / 1e6:.2f}M" if number >= 1e6 else f"{number / 1e3:.0f}k"

@@ -1,9 +1,14 @@
-"""``instmodel score``: every row of a table."""
+"""``instmodel score``: every row of a table.
+
+CSV and NPY files go through `instmodel.tables.files`, which needs nothing but NumPy and reads CSV
+more strictly; other formats, folders and options are jobs (`instmodel.jobs`) and need pyarrow.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import sys
 
@@ -17,9 +22,21 @@ from instmodel.console import printable, progress
 from instmodel.errors import InputError
 from instmodel.features import parse_feature_names
 from instmodel.tables.columns import column_names
-from instmodel.tables.files import make_writer, open_reader, suffix
+from instmodel.tables.files import SUFFIXES, make_writer, open_reader, suffix
 
 Floats = NDArray[np.float32]
+
+# Options of jobs alone, and what they are when nobody gives them.
+_JOB_OPTIONS = {
+    "keep": None,
+    "outputs": None,
+    "nulls": None,
+    "on_bad_row": "error",
+    "bad_rows": None,
+    "format": None,
+    "resume": False,
+    "metrics": None,
+}
 
 
 def add(commands: Commands) -> None:
@@ -29,33 +46,144 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "input",
         metavar="INPUT",
-        help=".csv or .npy; CSV columns are matched by name if the model names its features, "
-        "else by position",
+        help=".csv, .npy, .parquet, .arrow or .jsonl, or a folder of files in one format; columns "
+        "are matched by name if the model names its features, else by position",
     )
     command.add_argument(
         "-o",
         "--output",
         required=True,
         metavar="OUTPUT",
-        help=".csv or .npy, or - for CSV on standard output",
+        help="a file in any of these formats, a new folder for an input folder, "
+        "or - for CSV on standard output",
     )
     command.add_argument(
         "--threads", type=at_least_one, metavar="N", help="default: every CPU it may use"
     )
     command.add_argument(
-        "--batch-rows", type=at_least_one, metavar="N", help="rows in memory at a time"
+        "--batch-rows", type=at_least_one, metavar="N", help="rows that are scored together"
     )
+    command.add_argument(
+        "--keep", type=_names, metavar="A,B", help="columns to copy into the output"
+    )
+    command.add_argument(
+        "--outputs", type=_names, metavar="A,B", help="names of the output columns"
+    )
+    command.add_argument(
+        "--nulls",
+        action="append",
+        metavar="RULE",
+        help="what a null becomes: error (default), nan, a number, or COLUMN=RULE; repeatable",
+    )
+    command.add_argument(
+        "--on-bad-row",
+        choices=("error", "null", "skip"),
+        default="error",
+        help="a row that cannot be scored is an error (default), gets null scores, or is left out",
+    )
+    command.add_argument(
+        "--bad-rows", metavar="FILE", help="write the rows that cannot be scored, as CSV"
+    )
+    command.add_argument(
+        "--format",
+        choices=("parquet", "csv", "arrow", "jsonl"),
+        help="format of an output folder's files (default: the input's)",
+    )
+    command.add_argument(
+        "--resume", action="store_true", help="go on where an earlier run into a folder ended"
+    )
+    command.add_argument(
+        "--metrics", metavar="FILE", help="write counts and times, in Prometheus text format"
+    )
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
     to_stdout = args.output == "-"
-    ending = ".csv" if to_stdout else suffix(args.output)
-    from_csv = suffix(args.input) == ".csv"
     for other, what in ((args.input, "input"), (args.model, "model")):
         if not to_stdout and _same_file(other, args.output):
             raise InputError("invalid_table", f"{args.output}: the output is also the {what}")
+    if _is_job(args):
+        return _run_job(args)
+    return _run_plain(args, to_stdout)
 
+
+def _is_job(args: argparse.Namespace) -> bool:
+    if any(getattr(args, name) != default for name, default in _JOB_OPTIONS.items()):
+        return True
+    from instmodel.jobs.inputs import format_of
+
+    if os.path.isdir(args.input):
+        return True
+    names = [args.input] if args.output == "-" else [args.input, args.output]
+    plain = all(os.path.splitext(name)[1].lower() in SUFFIXES for name in names)
+    return not plain and all(format_of(name) is not None for name in names)
+
+
+def _run_job(args: argparse.Namespace) -> int:
+    from instmodel import jobs
+    from instmodel.extras import require
+
+    job = jobs.Job(
+        im.load(args.model),
+        args.input,
+        args.output,
+        keep=args.keep or (),
+        outputs=args.outputs,
+        nulls=_nulls(args.nulls or []),
+        on_bad_row=args.on_bad_row,
+        bad_rows=args.bad_rows,
+        format=args.format,
+        threads=args.threads,
+        batch_rows=args.batch_rows,
+        resume=args.resume,
+    )
+    if args.threads is not None:
+        require("pyarrow", "arrow").set_cpu_count(args.threads)
+    with progress(f"scoring {args.input}") as advance:
+        result = jobs.run(job, advance)
+    if args.metrics is not None:
+        with replacing(args.metrics) as file:
+            file.write(result.metrics.text().encode())
+    bad = f", {result.bad_rows} of them bad" if result.bad_rows else ""
+    reused = f" ({result.reused_parts} of {result.parts} parts were there)"
+    print(
+        f"{result.rows} rows scored{bad}: {printable(args.output)}"
+        f"{reused if result.reused_parts else ''}"
+    )
+    return OK
+
+
+def _nulls(rules: list[str]) -> str | float | dict[str, str | float]:
+    """Read ``nan``, ``0`` or ``age=0``; one rule for all columns, or some for single ones."""
+    columns: dict[str, str | float] = {}
+    for rule in rules:
+        name, equals, value = rule.rpartition("=")
+        if not equals and len(rules) == 1:
+            return _null(value)
+        if not equals:
+            raise InputError(
+                "invalid_nulls", "one rule for all columns, or some with COLUMN=", actual=rule
+            )
+        columns[name] = _null(value)
+    return columns or "error"
+
+
+def _null(value: str) -> str | float:
+    try:
+        number = float(value)
+    except ValueError:
+        return value  # "error", or what the job refuses
+    return value if math.isnan(number) else number
+
+
+def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
+    ending = ".csv" if to_stdout else suffix(args.output)
+    from_csv = suffix(args.input) == ".csv"
     info = im.InstructionModelInfo.load(args.model)
     model = im.InstructionModel(info)
     columns = None
@@ -72,7 +200,7 @@ def run(args: argparse.Namespace) -> int:
         for batch in reader.batches():
             writer.write(_predict(model, batch, args.threads))
             rows += len(batch)
-            advance(reader.fraction())
+            advance(reader.fraction(), rows)
         writer.finish()
     if not to_stdout:
         print(f"{rows} rows scored: {printable(args.output)}")

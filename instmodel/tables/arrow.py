@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from instmodel.errors import InputError
 from instmodel.extras import require
 from instmodel.tables.binding import Slot
-from instmodel.tables.cells import Column, Mask, NumpyColumn, Part, wrong_length, wrong_type
+from instmodel.tables.cells import (
+    Column,
+    Mask,
+    NumpyColumn,
+    Part,
+    not_a_number,
+    wrong_length,
+    wrong_type,
+)
+from instmodel.tables.columns import is_number
 
 
 def is_arrow(table: Any) -> bool:
@@ -68,6 +77,15 @@ def arrow_column(slot: Slot, array: Any, first_row: int = 0) -> Column:
     if row is None:
         raise wrong_type(slot, str(kind))
     raise wrong_type(slot, str(kind), first_row + row, array[row].as_py())
+
+
+def text_column(slot: Slot, array: Any, first_row: int = 0) -> Column:
+    """Return the column of an Arrow array whose text is to be read as numbers, as in CSV."""
+    import pyarrow as pa
+
+    if pa.types.is_string(array.type) and not slot.is_array:
+        return _TextColumn(slot, array)
+    return arrow_column(slot, array, first_row)
 
 
 def _is_list(kind: Any) -> bool:
@@ -148,6 +166,35 @@ class _ConvertedColumn(Column):
         elif pa.types.is_decimal(array.type):
             array = array.cast(pa.float64())
         return _PlainColumn(self.slot, array).part(0, len(array))
+
+
+class _TextColumn(Column):
+    """Numbers written as text."""
+
+    def __init__(self, slot: Slot, array: Any) -> None:
+        super().__init__(slot)
+        self._array = array
+
+    def part(self, start: int, stop: int) -> Part:
+        import pyarrow as pa
+
+        array = self._array.slice(start, stop - start)
+        try:
+            return _PlainColumn(self.slot, array.cast(pa.float64())).part(0, len(array))
+        except pa.ArrowInvalid:
+            return self._exact(array.to_pylist())
+
+    def _exact(self, cells: list[str | None]) -> Part:
+        values = np.zeros(len(cells))
+        missing = np.array([cell is None for cell in cells], bool)
+        wrong = {}
+        for row, cell in enumerate(cells):
+            if cell is not None:
+                if is_number(cell):
+                    values[row] = float(cell)
+                else:
+                    wrong[row] = not_a_number(cell)
+        return Part(values, missing if missing.any() else None, wrong)
 
 
 class _ListColumn(Column):

@@ -114,13 +114,22 @@ class BatchScorer:
         if bad:
             mask = np.zeros(chunk.rows, bool)
             mask[[row.row - first_row for row in bad if row.row is not None]] = True
-        columns = np.ascontiguousarray(scores.T)
         null = mask if self._on_bad_row == "null" else None
-        outputs = [pa.array(column, mask=null) for column in columns]
+        outputs = [_arrow_floats(column, null) for column in np.ascontiguousarray(scores.T)]
         batch = pa.RecordBatch.from_arrays([*kept, *outputs], schema=self.schema)
         if mask is not None and self._on_bad_row == "skip":
             batch = batch.filter(pa.array(~mask))
         return Scored(batch, bad)
+
+
+def _arrow_floats(values: NDArray[np.float32], null: NDArray[np.bool_] | None) -> Any:
+    """Return an Arrow array; ``pa.array`` would import pandas, which takes longer than scoring."""
+    import pyarrow as pa
+
+    validity = None
+    if null is not None:
+        validity = pa.py_buffer(np.packbits(~null, bitorder="little"))
+    return pa.Array.from_buffers(pa.float32(), len(values), [validity, pa.py_buffer(values)])
 
 
 def _checked_outputs(

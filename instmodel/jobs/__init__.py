@@ -1,0 +1,9 @@
+"""Scoring jobs: files and datasets of tables, read, scored and written at the same time.
+
+`run` does what ``instmodel score`` does; docs/jobs.md says what it promises.
+"""
+
+from instmodel.jobs.job import Job, Result
+from instmodel.jobs.runner import run
+
+__all__ = ["Job", "Result", "run"]

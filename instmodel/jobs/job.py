@@ -1,0 +1,92 @@
+"""What a scoring job is to do, and what it did."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from instmodel.jobs.metrics import Metrics
+from instmodel.model import InstructionModel
+from instmodel.tables.batches import OnBadRow
+from instmodel.tables.binding import Nulls
+
+Advance = Callable[[float, int], None]
+"""Is told the part that is done, 0 to 1, and the rows so far."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to score, and how.
+
+    Parameters
+    ----------
+    model : InstructionModel
+    input : path-like
+        A file, or a folder of files in one format.
+    output : path-like
+        A file, its format told by its name; or, for an input folder, a folder that is not there.
+    keep, outputs, nulls, on_bad_row
+        As in `InstructionModel.score_batches`.
+    bad_rows : path-like, optional
+        Where to write a CSV file of the rows that could not be scored.
+    format : {"parquet", "csv", "arrow", "jsonl"}, optional
+        Of the parts in an output folder; by default that of the input.
+    threads : int, optional
+        How many threads score; by default every CPU that this process may use.
+    batch_rows : int, optional
+        Rows that are scored together.
+    resume : bool
+        Go on with what an earlier run of the same job left.
+    """
+
+    model: InstructionModel
+    input: str | os.PathLike[str]
+    output: str | os.PathLike[str]
+    keep: Sequence[str] = ()
+    outputs: Sequence[str] | None = None
+    nulls: Nulls = "error"
+    on_bad_row: OnBadRow = "error"
+    bad_rows: str | os.PathLike[str] | None = None
+    format: str | None = None
+    threads: int | None = None
+    batch_rows: int | None = None
+    resume: bool = False
+
+    def meaning(self) -> dict[str, Any]:
+        """Return what decides the rows of the output, as JSON."""
+        return {
+            "model": self.model.info.digest(),
+            "keep": list(self.keep),
+            "outputs": None if self.outputs is None else list(self.outputs),
+            "nulls": _text(self.nulls),
+            "on_bad_row": self.on_bad_row,
+        }
+
+
+@dataclass
+class Result:
+    """What a job did.
+
+    Attributes
+    ----------
+    metrics : Metrics
+        Of this run alone.
+    rows, bad_rows : int
+        Of the whole output, also what an earlier run had finished.
+    parts, reused_parts : int
+        Files of the output, and how many of them an earlier run had finished.
+    """
+
+    metrics: Metrics = field(default_factory=Metrics)
+    rows: int = 0
+    bad_rows: int = 0
+    parts: int = 1
+    reused_parts: int = 0
+
+
+def _text(nulls: Nulls) -> Any:
+    if isinstance(nulls, Mapping):
+        return {name: str(value) for name, value in nulls.items()}
+    return str(nulls)

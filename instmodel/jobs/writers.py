@@ -1,0 +1,178 @@
+"""Write record batches into files of every format."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+
+from instmodel.errors import InputError
+
+# Rows and bytes of a Parquet row group: enough for good compression, few enough to hold.
+_GROUP_ROWS = 1 << 20
+_GROUP_BYTES = 64 << 20
+
+
+class Writer(ABC):
+    """A table that is written once, from the first row to the last, into an open file.
+
+    As a context manager, it lets go of the file whatever happens; closing that is the caller's
+    business.
+    """
+
+    _writer: Any = None  # pyarrow's
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._schema: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._writer is not None and error[0] is not None:
+            # Now: closed by the garbage collector, it would write into a closed file.
+            with contextlib.suppress(Exception):
+                self._writer.close()
+
+    def begin(self, schema: Any) -> None:
+        """Say what the rows from here on are like.
+
+        Raises
+        ------
+        InputError
+            ``invalid_table``: not as those before; ``invalid_outputs``: not for this format.
+        """
+        if self._schema is None:
+            self._schema = schema
+            self._open()
+        elif schema != self._schema:
+            raise InputError(
+                "invalid_table",
+                "the kept columns are not those of the other files",
+                expected=self._schema.to_string(),
+                actual=schema.to_string(),
+            )
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Begin the file."""
+
+    @abstractmethod
+    def write(self, batch: Any) -> None:
+        """Add the rows of a record batch."""
+
+    def finish(self) -> None:
+        """Complete the file."""
+        self._writer.close()
+
+
+class _Parquet(Writer):
+    def _open(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        # Dictionaries of floats hardly ever save space, and cost more than all the rest.
+        others = [field.name for field in self._schema if not pa.types.is_floating(field.type)]
+        self._writer = pq.ParquetWriter(self._file, self._schema, use_dictionary=others)
+        self._waiting: list[Any] = []
+        self._rows = self._bytes = 0
+
+    def write(self, batch: Any) -> None:
+        self._waiting.append(batch)
+        self._rows += batch.num_rows
+        self._bytes += batch.nbytes
+        if self._rows >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._rows:
+            table = pa.Table.from_batches(self._waiting, self._schema)
+            self._writer.write_table(table, row_group_size=self._rows)
+        self._waiting = []
+        self._rows = self._bytes = 0
+
+    def finish(self) -> None:
+        self._flush()
+        super().finish()
+
+
+class _Arrow(Writer):
+    def _open(self) -> None:
+        import pyarrow as pa
+
+        self._writer = pa.ipc.new_file(self._file, self._schema)
+
+    def write(self, batch: Any) -> None:
+        self._writer.write_batch(batch)
+
+
+class _Csv(Writer):
+    def _open(self) -> None:
+        import pyarrow as pa
+        import pyarrow.csv as pc
+
+        # Without a header: Arrow would put quotes around every name.
+        options = pc.WriteOptions(include_header=False, quoting_style="needed")
+        try:
+            self._writer = pc.CSVWriter(self._file, self._schema, write_options=options)
+            self._writer.write_batch(pa.RecordBatch.from_pylist([], self._schema))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise InputError("invalid_outputs", f"CSV cannot hold a kept column: {error}") from None
+        header = io.StringIO()
+        csv.writer(header, lineterminator="\n").writerow(self._schema.names)
+        self._file.write(header.getvalue().encode())
+
+    def write(self, batch: Any) -> None:
+        self._writer.write_batch(batch)
+
+
+class _JsonLines(Writer):
+    """One object a line; JSON has no NaN and no infinity, so they are null."""
+
+    def _open(self) -> None:
+        pass
+
+    def write(self, batch: Any) -> None:
+        names = batch.schema.names
+        columns = [_plain(column) for column in batch.columns]
+        lines = [
+            json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, default=str)
+            for row in zip(*columns, strict=True)
+        ]
+        self._file.write("".join([line + "\n" for line in lines]).encode())
+
+    def finish(self) -> None:
+        pass
+
+
+def _plain(column: Any) -> list[Any]:
+    import pyarrow as pa
+
+    cells = column.to_pylist()
+    if pa.types.is_float32(column.type):
+        # str() of a float32 is the shortest decimal that gives the same float32 again.
+        cells = [None if cell is None else float(str(np.float32(cell))) for cell in cells]
+    return [None if isinstance(c, float) and not math.isfinite(c) else c for c in cells]
+
+
+_WRITERS: dict[str, Callable[[BinaryIO], Writer]] = {
+    "parquet": _Parquet,
+    "arrow": _Arrow,
+    "csv": _Csv,
+    "jsonl": _JsonLines,
+}
+
+
+def open_writer(kind: str, file: BinaryIO) -> Writer:
+    """Return the writer of a format, into an open file."""
+    return _WRITERS[kind](file)

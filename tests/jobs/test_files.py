@@ -1,0 +1,337 @@
+"""Jobs from one file to another, in every pair of formats."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from table_models import identity, network
+
+import instmodel as im
+from instmodel import jobs
+from instmodel.cli import main
+
+pa = pytest.importorskip("pyarrow")
+arrow_csv = pytest.importorskip("pyarrow.csv")
+arrow_json = pytest.importorskip("pyarrow.json")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+FORMATS = [".parquet", ".csv", ".arrow", ".jsonl"]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def model():
+    identity(["a", "b"]).info.save("model.json")
+    return "model.json"
+
+
+def save(table, path):
+    ending = Path(path).suffix
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    if ending == ".parquet":
+        parquet.write_table(table, path)
+    elif ending == ".csv":
+        arrow_csv.write_csv(table, path)
+    elif ending == ".arrow":
+        with pa.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        lines = [json.dumps(row, default=str) for row in table.to_pylist()]
+        Path(path).write_text("".join(line + "\n" for line in lines))
+    return str(path)
+
+
+def read(path):
+    ending = Path(path).suffix
+    if ending == ".parquet":
+        return parquet.read_table(path)
+    if ending == ".csv":
+        return arrow_csv.read_csv(path)
+    if ending == ".arrow":
+        with pa.ipc.open_file(path) as file:
+            return file.read_all()
+    return arrow_json.read_json(path)
+
+
+def table(rows=2_500):
+    rng = np.random.default_rng(rows)
+    return pa.table(
+        {
+            "id": [f"r{row}" for row in range(rows)],
+            "b": rng.normal(size=rows).astype(np.float32),
+            "a": rng.normal(size=rows).astype(np.float32),
+        }
+    )
+
+
+def score(*arguments):
+    return main(["score", *map(str, arguments)])
+
+
+def fails(capsys, *arguments):
+    assert score(*arguments) == 2
+    assert [path.name for path in Path().rglob("*.tmp")] == []
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("after", FORMATS)
+@pytest.mark.parametrize("before", FORMATS)
+def test_every_format_becomes_every_other(model, before, after):
+    whole = table()
+    source = save(whole, f"in{before}")
+    out = f"out{after}"
+    assert score(model, source, "-o", out, "--keep", "id", "--batch-rows", 999) == 0
+    result = read(out)
+    assert result.column_names == ["id", "output_0", "output_1"]
+    assert result["id"].to_pylist() == whole["id"].to_pylist()
+    for name, column in (("output_0", "a"), ("output_1", "b")):
+        assert np.array_equal(np.float32(result[name].to_numpy()), whole[column].to_numpy())
+
+
+def test_scores_do_not_depend_on_batches_and_threads():
+    rng = np.random.default_rng(0)
+    columns = {f"f{i}": rng.normal(size=20_000) for i in range(30)}
+    network().info.save("model.json")
+    save(pa.table(columns), "in.parquet")
+    expected = network().predict(np.column_stack(list(columns.values())))[:, 0]
+    for options in ([], ["--batch-rows", 77], ["--threads", 1], ["--threads", 5]):
+        assert score("model.json", "in.parquet", "-o", "out.parquet", *options) == 0
+        assert np.array_equal(read("out.parquet")["score"].to_numpy(), expected)
+
+
+# ---------------------------------------------------------------------------------------- bad rows
+
+BAD = {
+    "in.jsonl": '{"a": 1, "b": 2}\n{"a": "x", "b": 2}\n{"b": 2}\n{"a": 1e39, "b": 2}\n',
+    "in.csv": "b,a\n2,1\n2,x\n2,\n2,1e39\n",
+}
+
+
+@pytest.mark.parametrize("source", BAD)
+@pytest.mark.parametrize("how", ["null", "skip"])
+def test_bad_rows_are_counted_and_listed(model, capsys, source, how):
+    Path(source).write_text(BAD[source])
+    options = ["--on-bad-row", how, "--bad-rows", "bad.csv", "--batch-rows", 2]
+    assert score(model, source, "-o", "out.parquet", *options) == 0
+    assert "4 rows scored, 3 of them bad: out.parquet" in capsys.readouterr().out
+    expected = [1, None, None, None] if how == "null" else [1]
+    assert read("out.parquet")["output_0"].to_pylist() == expected
+    with open("bad.csv", newline="") as file:
+        bad = list(csv.DictReader(file))
+    assert [(row["file"], row["row"], row["column"]) for row in bad] == [
+        (source, "2", "a"),
+        (source, "3", "a"),
+        (source, "4", "a"),
+    ]
+    reasons = [row["reason"] for row in bad]
+    assert "not a number (got 'x') [invalid_cell]" in reasons[0]
+    assert "null" in reasons[1]
+    assert "too large" in reasons[2]
+
+
+@pytest.mark.parametrize("source", BAD)
+def test_a_bad_row_ends_the_job_and_nothing_is_written(model, capsys, source):
+    Path(source).write_text(BAD[source])
+    Path("out.parquet").write_text("old")
+    said = fails(capsys, model, source, "-o", "out.parquet", "--bad-rows", "bad.csv")
+    assert f"{source}, column 'a', row 2: the cell is not a number" in said
+    assert Path("out.parquet").read_text() == "old"
+    assert not Path("bad.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        (["nan"], [1, None, None]),
+        (["-2.5"], [1, -2.5, -2.5]),
+        (["a=7", "b=8"], [1, 7, 7]),
+        (["a=nan", "b=error"], [1, None, None]),
+    ],
+)
+def test_nulls(model, rules, expected):
+    save(pa.table({"a": [1.0, None, None], "b": [1, 1, 1]}), "in.parquet")
+    options = [part for rule in rules for part in ("--nulls", rule)]
+    assert score(model, "in.parquet", "-o", "out.jsonl", *options) == 0
+    assert read("out.jsonl")["output_0"].to_pylist() == expected
+
+
+# ------------------------------------------------------------------------------- each format's ways
+
+
+def test_csv_of_other_programs(model):
+    text = '\ufeffb,note,a\r\n"2","x\ny, z",1\r\n 4 ,"",0x\r\nnan,q,-inf\r\n'
+    Path("in.csv").write_bytes(text.encode())
+    options = ["--keep", "note", "--on-bad-row", "null"]
+    assert score(model, "in.csv", "-o", "out.jsonl", *options) == 0
+    assert [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()] == [
+        {"note": "x\ny, z", "output_0": 1.0, "output_1": 2.0},
+        {"note": "", "output_0": None, "output_1": None},
+        {"note": "q", "output_0": None, "output_1": None},
+    ]
+    assert score(model, "in.csv", "-o", "out.parquet", *options) == 0
+    assert read("out.parquet")["output_0"].to_pylist() == [1, None, -np.inf]
+
+
+def test_what_csv_keeps_stays_as_it_was_written(model):
+    Path("in.csv").write_text("id,zip,a,b\n007,1e5,1,2\n")
+    assert score(model, "in.csv", "-o", "out.csv", "--keep", "id,zip") == 0
+    assert Path("out.csv").read_text() == 'id,zip,output_0,output_1\n"007","1e5",1,2\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("in.csv", "a,b\n1,2\n3\n", "Expected 2 columns, got 1"),
+        ("in.csv", "a,b\n1,2\n\n3,4\n", "row 2: the value is null"),
+        ("in.csv", "", "the file has no header"),
+        ("in.csv", "a;b\n1;2\n", "cells must be separated by commas"),
+        ("in.jsonl", '{"a": 1, "b": 2}\n{"a": 1,\n', "line 2 is not JSON"),
+        ("in.jsonl", '{"a": 1, "b": 2}\n\n', "line 2 is not JSON"),
+        ("in.jsonl", "[1, 2]\n", "line 1 is not a JSON object"),
+        ("in.parquet", "PAR1", "in.parquet: "),
+        ("in.arrow", "ARROW1", "in.arrow: "),
+    ],
+)
+def test_broken_files(model, capsys, name, text, says):
+    Path(name).write_text(text)
+    said = fails(capsys, model, name, "-o", "out.arrow", "--keep", "a")
+    assert says in said
+    assert any(f"[{code}]" in said for code in ("missing_column", "invalid_table", "null_value"))
+    assert name in said
+    assert not Path("out.arrow").exists()
+
+
+def test_lists_in_files():
+    identity(["emb[2]", "a"]).info.save("model.json")
+    cells = pa.table({"a": [1.0, 2.0], "emb": [[3.0, 4.0], [5.0, 6.0]]})
+    for ending in (".parquet", ".arrow", ".jsonl"):
+        save(cells, "in" + ending)
+        assert score("model.json", "in" + ending, "-o", "out.csv", "--outputs", "x,y,z") == 0
+        assert Path("out.csv").read_text() == "x,y,z\n3,4,1\n5,6,2\n"
+    said = ["score", "model.json", "in.parquet", "-o", "out.csv", "--keep", "emb"]
+    assert main(said) == 2
+
+
+def test_no_rows(model):
+    for ending in (".parquet", ".arrow"):
+        save(table(0), "in" + ending)
+        assert score(model, "in" + ending, "-o", "out.parquet", "--keep", "id") == 0
+        assert read("out.parquet").num_rows == 0
+        assert read("out.parquet").column_names == ["id", "output_0", "output_1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["in.parquet", "-o", "in.parquet"], "the output is also the input"),
+        (["in.parquet", "-o", "model.json"], "the output is also the model"),
+        (["in.parquet", "-o", "out"], "the name must end in"),
+        (["in.parquet", "-o", "out", "--keep", "id"], "the name does not tell a format"),
+        (["none.parquet", "-o", "out.csv"], "none.parquet: No such file"),
+        (["in.npy", "-o", "out.csv", "--keep", "id"], "the name does not tell a format"),
+        (["in.parquet", "-o", "out.csv", "--keep", "idd"], "did you mean 'id'?"),
+        (["in.parquet", "-o", "out.csv", "--outputs", "x"], "expected 2 names"),
+        (["in.parquet", "-o", "out.csv", "--nulls", "0", "--nulls", "a=1"], "one rule for all"),
+        (["in.parquet", "-o", "out.csv", "--nulls", "none"], "invalid_nulls"),
+        (["in.parquet", "-o", "no/out.csv"], "no/out.csv: No such file"),
+        (["in.parquet", "-o", "out.csv", "--on-bad-row", "drop"], "invalid choice"),
+    ],
+)
+def test_bad_arguments(model, capsys, arguments, says):
+    save(table(5), "in.parquet")
+    Path("in.npy").touch()
+    assert says in fails(capsys, model, *arguments)
+
+
+def test_metrics_are_prometheus_text(model):
+    save(pa.table({"a": [1.0, None, 3.0], "b": [1.0] * 3}), "in.parquet")
+    options = ["--metrics", "m.prom", "--on-bad-row", "skip", "--batch-rows", 1, "--threads", 1]
+    assert score(model, "in.parquet", "-o", "out.parquet", *options) == 0
+    lines = Path("m.prom").read_text().splitlines()
+    values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert values["instmodel_rows_total"] == "3"
+    assert values["instmodel_bad_rows_total"] == "1"
+    assert values["instmodel_batch_seconds_count"] == "3"
+    assert values["instmodel_threads"] == "1"
+    assert values[f'instmodel_model_info{{digest="{im.load(model).info.digest()}"}}'] == "1"
+    quantiles = [float(values[f'instmodel_batch_seconds{{quantile="{q}"}}']) for q in (0.5, 0.99)]
+    assert 0 < quantiles[0] <= quantiles[1]
+    stages = [float(values[f'instmodel_stage_seconds_total{{stage="{s}"}}']) for s in STAGES]
+    assert all(0 < seconds < float(values["instmodel_seconds"]) for seconds in stages)
+    helped = [line.split()[2] for line in lines if line.startswith("# HELP")]
+    assert len(helped) == len(set(helped)) == 7
+
+
+STAGES = ("read", "score", "write")
+
+
+def test_metrics_without_batches():
+    assert 'quantile="0.5"} NaN' in jobs.job.Metrics().text()
+
+
+def test_without_pyarrow_it_says_what_to_install(model, capsys, monkeypatch):
+    Path("in.parquet").touch()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    said = fails(capsys, model, "in.parquet", "-o", "out.parquet")
+    assert "pip install 'instmodel-inference[arrow]'" in said
+
+
+def test_ctrl_c_leaves_the_old_output(model):
+    """A job that waits for its input, a pipe, is stopped."""
+    Path("out.parquet").write_text("old")
+    code = (
+        "import os, sys; from instmodel.jobs import inputs; from instmodel.cli import main\n"
+        "inputs.Source.stamp = lambda self: {'size': 0, 'mtime_ns': 0}\n"
+        "os.path.getsize = lambda path: 0\n"
+        "print('ready', flush=True); sys.exit(main(sys.argv[1:]))"
+    )
+    subprocess.run(["mkfifo", "in.jsonl"], check=True)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "score", model, "in.jsonl", "-o", "out.parquet"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        with open("in.jsonl", "w") as pipe:
+            pipe.write('{"a": 1, "b": 2}\n' * 20_000)
+            pipe.flush()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+        assert process.stderr.read() == "instmodel: error: stopped\n"
+    assert Path("out.parquet").read_text() == "old"
+    assert list(Path().glob(".instmodel*")) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_does_not_grow_with_the_table():
+    network().info.save("model.json")
+
+    def peak(rows):
+        rng = np.random.default_rng(0)
+        values = {f"f{i}": rng.normal(size=rows).astype(np.float32) for i in range(30)}
+        parquet.write_table(pa.table(values), "in.parquet", row_group_size=100_000)
+        code = (
+            "import sys; from instmodel.cli import main; code = main(); "
+            "print([x for x in open('/proc/self/status') if x.startswith('VmHWM')][0].split()[1]); "
+            "sys.exit(code)"
+        )
+        arguments = ["score", "model.json", "in.parquet", "-o", "out.parquet"]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+        )
+        return 1024 * int(done.stdout.split()[-1])
+
+    small, large = peak(700_000), peak(1_400_000)
+    assert large < 500_000_000
+    assert large - small < 40_000_000, "the table has 84,000,000 bytes more"
