@@ -5,6 +5,8 @@
 >>> scores = model.predict(rows)            # doctest: +SKIP
 """
 
+from typing import TYPE_CHECKING, Any
+
 from instmodel import importers
 from instmodel.activations import Activation
 from instmodel.builder import BufferHandle, ModelBuilder
@@ -42,6 +44,9 @@ from instmodel.parallel import ParallelPredictOutput, PredictConfig
 from instmodel.runtime import runtime_info
 from instmodel.schema import InstructionModelInfo, ValidationData
 from instmodel.version import __version__
+
+if TYPE_CHECKING:
+    from instmodel.verification.verifying import verify
 
 __all__ = [
     "Activate",
@@ -85,4 +90,14 @@ __all__ = [
     "pack_models",
     "parse_feature_names",
     "runtime_info",
+    "verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Who only scores rows does not wait for these.
+    if name == "verify":
+        from instmodel.verification.verifying import verify
+
+        return verify
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,27 +1,83 @@
-"""``instmodel verify``: run a model's validation data."""
+"""``instmodel verify``: whether a model is what it should be."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
+from collections.abc import Sequence
 
 import instmodel as im
-from instmodel.cli.arguments import DIFFERENT, OK, Commands, add_command
-from instmodel.console import printable
+from instmodel.cli.arguments import DIFFERENT, OK, Commands, add_command, at_least_one
+from instmodel.console import printable, progress, table
 from instmodel.errors import InputError
 from instmodel.inspection import build_unvalidated
 from instmodel.model import VALIDATION_ATOL
+from instmodel.verification.verifying import Verification, verify
+
+# Inputs of a row that a table shows.
+_SHOWN = 6
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    summary = "Run a model's validation data; exit code 0 same, 1 not."
+    summary = (
+        "Compare a model with its validation data, with recorded scores, or with another "
+        "computation; exit code 0 same, 1 different, 2 could not compare."
+    )
     command = add_command(commands, "verify", run, summary)
     command.add_argument("model", metavar="MODEL")
+    command.add_argument("--data", metavar="FILE", help=".csv or .npy of any size")
+    command.add_argument(
+        "--expected",
+        metavar="COLS",
+        help="recorded scores to compare with: columns of the file, separated by commas",
+    )
+    command.add_argument(
+        "--against",
+        metavar="OTHER",
+        help="another model file, an .onnx file, or 'reference', the default with --data",
+    )
+    command.add_argument(
+        "--atol", type=_tolerance, default=None, help="absolute tolerance (default: 1e-5)"
+    )
+    command.add_argument(
+        "--rtol", type=_tolerance, default=None, help="relative tolerance (default: 1e-5)"
+    )
+    command.add_argument(
+        "--worst", type=at_least_one, default=5, metavar="N", help="rows to show (default: 5)"
+    )
+    command.add_argument("--json", action="store_true", help="as JSON, for programs")
+    command.add_argument("--threads", type=at_least_one, metavar="N")
+    command.add_argument("--batch-rows", type=at_least_one, metavar="N")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
+    asked = (args.data, args.against, args.expected, args.atol, args.rtol)
+    if asked == (None,) * 5 and not args.json:
+        return _run_validation_data(args)
+    with progress(f"verifying {args.model}") as advance:
+        found = verify(
+            args.model,
+            args.data,
+            against=args.against,
+            expected=None if args.expected is None else args.expected.split(","),
+            atol=1e-5 if args.atol is None else args.atol,
+            rtol=1e-5 if args.rtol is None else args.rtol,
+            worst=args.worst,
+            threads=args.threads,
+            batch_rows=args.batch_rows,
+            progress=advance,
+        )
+    if args.json:
+        print(json.dumps(_plain(found.to_dict()), indent=2))
+    else:
+        _show(args.model, found)
+    return OK if found.same else DIFFERENT
+
+
+def _run_validation_data(args: argparse.Namespace) -> int:
     info = im.InstructionModelInfo.load(args.model)
     data = info.validation_data
     if data is None or not data.inputs:
@@ -34,3 +90,65 @@ def run(args: argparse.Namespace) -> int:
         f"tolerance {VALIDATION_ATOL:g}: {'same' if same else 'DIFFERENT'}"
     )
     return OK if same else DIFFERENT
+
+
+def _show(name: str, found: Verification) -> None:
+    verdict = "same" if found.same else f"DIFFERENT in {found.rows_different} rows"
+    print(
+        f"{printable(name)} against {printable(found.against)}: {found.rows} rows, "
+        f"tolerance {found.tolerance.atol:g} + {found.tolerance.rtol:g}·|b|: {verdict}"
+    )
+    speeds = [f"{found.rows / found.seconds:,.0f} rows/s"] if found.seconds else []
+    if found.seconds_against:
+        speeds.append(f"{found.rows / found.seconds_against:,.0f} on the other side")
+    print(", ".join(speeds))
+    columns = ["output", "max abs", "mean abs", "max rel", "mean rel", "max ULP", "mean ULP"]
+    rows = [
+        [
+            o.index,
+            *(
+                f"{x:.3g}"
+                for x in (
+                    *(o.max_absolute, o.mean_absolute, o.max_relative, o.mean_relative),
+                    *(o.max_ulp, o.mean_ulp),
+                )
+            ),
+            *(o.different, o.nan_mismatches, o.infinity_mismatches),
+        ]
+        for o in found.outputs
+    ]
+    print(table([*columns, "different", "NaN", "infinite"], rows), end="")
+    if found.worst:
+        print("\nThe worst rows, counted from 0")
+        worst = [
+            [row.row, f"{row.excess:.3g}", *map(_shown, (row.actual, row.expected, row.inputs))]
+            for row in found.worst
+        ]
+        print(table(["row", "× tolerance", "model", "other", "inputs"], worst), end="")
+    if found.divergence is not None:
+        print(f"\nFirst difference: {found.divergence}")
+    elif found.note:
+        print(f"\nNo instruction is at fault: {found.note}")
+
+
+def _shown(numbers: Sequence[float]) -> str:
+    return ", ".join(f"{x:.7g}" for x in numbers[:_SHOWN]) + (" …" if numbers[_SHOWN:] else "")
+
+
+def _tolerance(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    return number
+
+
+def _plain(value: object) -> object:
+    """Return plain data that JSON can hold: NaN and infinities as text."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

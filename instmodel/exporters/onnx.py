@@ -21,7 +21,7 @@ import numpy as np
 
 from instmodel.activations import Activation
 from instmodel.atomic import replacing
-from instmodel.importers.common import required
+from instmodel.extras import require as require_package
 from instmodel.importers.onnx import FEATURES_KEY
 from instmodel.instructions import (
     Activate,
@@ -55,7 +55,7 @@ def to_onnx(info: InstructionModelInfo) -> Any:
     InstModelError
         The document breaks a rule; ``missing_package``.
     """
-    onnx = required("onnx", "onnx")
+    onnx = require_package("onnx", "onnx")
     checked = check(info)
     graph = _Graph(info, checked.feature_size)
     for instruction in info.instructions:

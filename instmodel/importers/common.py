@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -63,24 +62,6 @@ class Findings:
                 f"{len(self._pieces)} pieces of the {self._kind} model have no instructions",
                 pieces=list(self._pieces),
             )
-
-
-def required(package: str, extra: str) -> Any:
-    """Import a package that only one importer needs.
-
-    Raises
-    ------
-    InputError
-        ``missing_package``, with the extra to install.
-    """
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise InputError(
-            "missing_package",
-            f"this needs the package {package!r}: pip install 'instmodel-inference[{extra}]' "
-            f"({error})",
-        ) from None
 
 
 def build(

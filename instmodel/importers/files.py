@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from instmodel.errors import DocumentError, InstModelError
-from instmodel.importers.common import required
+from instmodel.extras import require as require_package
 from instmodel.schema import InstructionModelInfo
 
 
@@ -59,7 +59,7 @@ def _unpickle(path: Any) -> Any:
 
 
 def _load_joblib(path: Any) -> Any:
-    return required("joblib", "sklearn").load(path)
+    return require_package("joblib", "sklearn").load(path)
 
 
 _PICKLES: dict[str, Callable[[Any], Any]] = {

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.errors import DocumentError, InputError, StructureError
-from instmodel.importers.common import required
+from instmodel.extras import require as require_package
 from instmodel.limits import DEFAULT_LIMITS
 
 # Weights take 4 bytes, or 8; names and attributes take the rest.
@@ -35,7 +35,7 @@ def load_model(source: Any) -> Any:
     OSError
         The file cannot be read.
     """
-    onnx = required("onnx", "onnx")
+    onnx = require_package("onnx", "onnx")
     if isinstance(source, onnx.ModelProto):
         return source
     if isinstance(source, bytes | bytearray):
@@ -142,8 +142,8 @@ class Session:
         inputs: Sequence[tuple[str, tuple[int, ...], Any, int | None]],
         output: str,
     ) -> None:
-        onnx = required("onnx", "onnx")
-        runtime = required("onnxruntime", "onnx")
+        onnx = require_package("onnx", "onnx")
+        runtime = require_package("onnxruntime", "onnx")
         part = onnx.ModelProto()
         part.CopyFrom(model)
         del part.graph.node[:], part.graph.output[:], part.functions[:]

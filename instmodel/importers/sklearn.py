@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from instmodel.errors import InputError
+from instmodel.extras import require as require_package
 from instmodel.importers import common
 from instmodel.importers.expressions import source
 from instmodel.importers.sklearn_predictors import METHODS, predict
@@ -50,7 +51,7 @@ def from_sklearn(
         ``unsupported_model`` with every piece that has no instructions; ``import_mismatch`` when
         the result is not what the estimator computes; ``missing_package``.
     """
-    common.required("sklearn", "sklearn")
+    require_package("sklearn", "sklearn")
     size = getattr(estimator, "n_features_in_", None)
     if not isinstance(size, int | np.integer):
         raise InputError(

@@ -1,0 +1,129 @@
+"""Rows to verify on: the inputs of a model, and recorded outputs or labels beside them."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel import arrays
+from instmodel.errors import InputError
+from instmodel.features import parse_feature_names
+from instmodel.model import InstructionModel
+from instmodel.tables.columns import column_names
+from instmodel.tables.files import open_reader, suffix
+
+Floats = NDArray[np.float32]
+
+_BATCH_VALUES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some rows of the data.
+
+    Attributes
+    ----------
+    inputs : (N, F) float32
+    extra : (N, columns) float32
+        The further columns that were asked for.
+    fraction : float
+        How much of the data is read now, 0 to 1.
+    """
+
+    inputs: Floats
+    extra: Floats
+    fraction: float
+
+
+def read_rows(
+    data: Any,
+    model: InstructionModel,
+    extra: Sequence[str | int] = (),
+    batch_rows: int | None = None,
+) -> Generator[Batch, None, None]:
+    """Yield rows of a table.
+
+    Parameters
+    ----------
+    data : path-like, or array_like of shape (N, F + columns)
+        A file in .csv or .npy. In an array and in NPY, what is asked for beside the inputs follows
+        them in that order; in CSV it is found by name, and the inputs are, too, if the model names
+        its features.
+    model : InstructionModel
+    extra : sequence of str or int
+        Names of further columns.
+    batch_rows : int, optional
+        Rows at a time.
+
+    Raises
+    ------
+    InstModelError
+        What is wrong with the table, and where.
+    OSError
+        The file cannot be read.
+    """
+    features, count = model.feature_size, len(extra)
+    if isinstance(data, str | os.PathLike):
+        columns = None
+        if suffix(data) == ".csv":
+            columns = _csv_columns(data, model, [str(name) for name in extra])
+        reader = open_reader(data, columns, features + count, batch_rows)
+        try:
+            for rows in reader.batches():
+                yield Batch(rows[:, :features], rows[:, features:], reader.fraction())
+        finally:
+            reader.close()
+        return
+    table = arrays.real_array(data, "data")
+    if table.ndim != 2 or table.shape[1] != features + count:
+        raise InputError(
+            "input_size_mismatch",
+            "wrong shape",
+            field="data",
+            expected=f"(rows, {features + count})",
+            actual=table.shape,
+        )
+    step = batch_rows or max(1, _BATCH_VALUES // (features + count))
+    for start in range(0, len(table), step):
+        rows = np.asarray(table[start : start + step], np.float32)
+        done = min(1.0, (start + step) / len(table))
+        yield Batch(rows[:, :features], rows[:, features:], done)
+
+
+def _csv_columns(path: Any, model: InstructionModel, extra: list[str]) -> list[str] | None:
+    if model.features:
+        return column_names(parse_feature_names(model.features)) + extra
+    if not extra:
+        return None
+    with open(path, encoding="utf-8-sig", newline="", errors="surrogateescape") as file:
+        header = next(csv.reader(file), [])
+    return [name for name in header if name not in extra] + extra
+
+
+def input_order(model: InstructionModel, other: InstructionModel) -> NDArray[np.intp]:
+    """Return, for each input of `other`, which input of `model` it is: by name, else by place.
+
+    Raises
+    ------
+    InputError
+        ``column_mismatch``: the models take other features.
+    """
+    mine, theirs = model.columns, other.columns
+    if model.feature_size == other.feature_size:
+        if mine == theirs or not mine or not theirs:
+            return np.arange(model.feature_size)
+        if sorted(mine) == sorted(theirs) and len(set(mine)) == len(mine):
+            return np.array([mine.index(name) for name in theirs], np.intp)
+    odd = sorted(set(mine) ^ set(theirs))
+    raise InputError(
+        "column_mismatch",
+        "the models take other features" + (f": {', '.join(odd[:5])}" if odd else ""),
+        expected=f"{model.feature_size} features",
+        actual=f"{other.feature_size} features",
+    )

@@ -1,0 +1,199 @@
+"""Find the first instruction at which two computations of a row part.
+
+Design
+------
+A. The engine gives a row the same bits however it runs (docs/numerics.md). So of two models that
+   begin alike, the first instruction after which any bit differs is the one that differs; no
+   tolerance is needed, and small errors cannot hide it.
+B. The reference is exact where the engine rounds; there, the tolerance decides.
+C. What the engine holds after instruction k is what a model of the first k + 1 instructions holds
+   at its end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel import reference
+from instmodel.inspection import build_unvalidated
+from instmodel.instruction_base import Instruction
+from instmodel.model import InstructionModel
+from instmodel.parallel import PredictConfig
+from instmodel.schema import InstructionModelInfo
+from instmodel.verification.differences import Tolerance
+
+# Values of a buffer that a divergence shows.
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where two computations part.
+
+    Attributes
+    ----------
+    instruction : int
+        Index of the first instruction after which they differ.
+    type : str
+        Its type, in the model.
+    other_type : str or None
+        Its type in the other model; None where there is none, or for the reference.
+    reason : {"values", "structure"}
+        Whether the instruction gives other values, or is another instruction.
+    buffer : int
+        The buffer that it writes.
+    element : int
+        The first value of the buffer that differs.
+    actual, expected : list of float
+        Values of the buffer from `element` on, at most 8; empty where they cannot be compared.
+    """
+
+    instruction: int
+    type: str
+    other_type: str | None
+    reason: str
+    buffer: int
+    element: int
+    actual: list[float]
+    expected: list[float]
+
+    def __str__(self) -> str:
+        place = f"instruction {self.instruction} ({self.type})"
+        if self.reason == "structure":
+            other = self.other_type or "nothing"
+            return f"{place} is another one: {other} in the other model"
+        return (
+            f"{place} writes other values to buffer {self.buffer}, from value {self.element} on: "
+            f"{_shown(self.actual)} instead of {_shown(self.expected)}"
+        )
+
+
+def _shown(numbers: list[float]) -> str:
+    return ", ".join(f"{number:.9g}" for number in numbers[:3]) + (" …" if numbers[3:] else "")
+
+
+def against_reference(
+    info: InstructionModelInfo, row: NDArray[np.float32], tolerance: Tolerance
+) -> Divergence | None:
+    """Return where the engine and the float64 reference part for a row (F,), or None."""
+    buffers = _reference_buffers(info, row)
+    for index, instruction in enumerate(info.instructions):
+        reference.run_instruction(info, instruction, buffers)
+        written = instruction.write(info.buffer_sizes).buffer
+        actual = _engine_buffer(info, index, row, written).astype(np.float64)
+        expected = buffers[written][0]
+        different = tolerance.excess(actual, expected) > 1
+        if different.any():
+            return _divergence(index, instruction, None, written, actual, expected, different)
+    return None
+
+
+def against_model(
+    info: InstructionModelInfo,
+    other: InstructionModelInfo,
+    row: NDArray[np.float32],
+    other_row: NDArray[np.float32],
+) -> Divergence | None:
+    """Return where two models part for a row, which each gets in its own order (F,); or None."""
+    for index, instruction in enumerate(info.instructions):
+        twin = other.instructions[index] if index < len(other.instructions) else None
+        written = instruction.write(info.buffer_sizes).buffer
+        if twin is None or not _comparable(info, other, instruction, twin):
+            kind = None if twin is None else twin.TYPE
+            return Divergence(index, instruction.TYPE, kind, "structure", written, 0, [], [])
+        actual = _engine_buffer(info, index, row, written)
+        expected = _engine_buffer(other, index, other_row, written)
+        different = actual.view(np.uint32) != expected.view(np.uint32)
+        if different.any():
+            return _divergence(index, instruction, twin, written, actual, expected, different)
+    if len(other.instructions) > len(info.instructions):
+        index = len(info.instructions)
+        kind = other.instructions[index].TYPE
+        return Divergence(index, "nothing", kind, "structure", -1, 0, [], [])
+    return None
+
+
+def _comparable(
+    info: InstructionModelInfo, other: InstructionModelInfo, a: Instruction, b: Instruction
+) -> bool:
+    """Whether two instructions are of one type and write the same place of equal buffers."""
+    sizes, other_sizes = info.buffer_sizes, other.buffer_sizes
+    place, twin = a.write(sizes), b.write(other_sizes)
+    same = a.TYPE == b.TYPE and place == twin and a.reads() == b.reads()
+    return same and sizes[place.buffer] == other_sizes[place.buffer]
+
+
+def _divergence(
+    index: int,
+    instruction: Instruction,
+    twin: Instruction | None,
+    buffer: int,
+    actual: Any,
+    expected: Any,
+    different: NDArray[np.bool_],
+) -> Divergence:
+    first = int(np.argmax(different))
+    part = slice(first, first + _SHOWN)
+    return Divergence(
+        index,
+        instruction.TYPE,
+        None if twin is None else twin.TYPE,
+        "values",
+        buffer,
+        first,
+        actual[part].tolist(),
+        expected[part].tolist(),
+    )
+
+
+def _reference_buffers(info: InstructionModelInfo, row: NDArray[np.float32]) -> Any:
+    unified = np.zeros((1, sum(info.buffer_sizes)))
+    unified[0, : len(row)] = row
+    return reference.split(info, unified)
+
+
+def _engine_buffer(
+    info: InstructionModelInfo, last: int, row: NDArray[np.float32], buffer: int
+) -> NDArray[np.float32]:
+    """Return a buffer of the engine after instruction `last`."""
+    model = first_instructions(info, last + 1, len(row))
+    start = model.buffer_offsets[buffer]
+    part = (start, start + model.buffer_sizes[buffer])
+    result = model.predict_parallel(row[None], PredictConfig(threads=1, buffer_slice=part))
+    return np.asarray(result).reshape(-1)
+
+
+def first_instructions(
+    info: InstructionModelInfo, count: int, feature_size: int
+) -> InstructionModel:
+    """Return a model of the first instructions of a document, which fills the same buffers."""
+    kept = info.instructions[:count]
+    used = {
+        role: sorted({index for item in kept for index in item.uses(role)})
+        for role in ("weights", "parameters", "maps")
+    }
+    renumbered = []
+    for item in kept:
+        changes = {}
+        for part in dataclasses.fields(item):
+            index, target = getattr(item, part.name), part.metadata["role"]
+            if target and index is not None:
+                changes[part.name] = used[target].index(index)
+        renumbered.append(dataclasses.replace(item, **changes))
+    return build_unvalidated(
+        InstructionModelInfo(
+            feature_size=feature_size,
+            buffer_sizes=info.buffer_sizes,
+            instructions=renumbered,
+            weights=[info.weights[i] for i in used["weights"]],
+            bias=[info.bias[i] for i in used["weights"]],
+            parameters=[info.parameters[i] for i in used["parameters"]],
+            maps=[info.maps[i] for i in used["maps"]],
+            allow_non_finite=info.allow_non_finite,
+        )
+    )

@@ -1,0 +1,219 @@
+"""Compare a model with another computation of the same outputs, on data of any size."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from instmodel.errors import InputError
+from instmodel.inspection import build_unvalidated
+from instmodel.model import InstructionModel
+from instmodel.schema import InstructionModelInfo
+from instmodel.verification.differences import (
+    Differences,
+    OutputDifference,
+    Tolerance,
+    WorstRow,
+)
+from instmodel.verification.rows import read_rows
+from instmodel.verification.tracing import Divergence
+from instmodel.verification.witnesses import Function, Reference, Witness, make_witness, predict
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What `verify` found.
+
+    Attributes
+    ----------
+    same : bool
+        Whether every output of every row is within the tolerance.
+    against : str
+        What the model was compared with.
+    rows, rows_different : int
+    tolerance : Tolerance
+    outputs : list of OutputDifference
+    worst : list of WorstRow
+        The worst first; rows that are equal to the bit are not among them.
+    divergence : Divergence or None
+        The first instruction at which the two part, for the worst row; None where they are the
+        same, or where the engine does what the document says and the other side shows no buffers.
+    note : str
+        What `divergence` cannot say.
+    histogram : list of list of int, (O, bins)
+        Rows by absolute error: equal, below 1e-12, and a bin for each decade from there to 1e3.
+    seconds, seconds_against : float
+        Time that the model and the other side took to compute; 0 for recorded values.
+    """
+
+    same: bool
+    against: str
+    rows: int
+    rows_different: int
+    tolerance: Tolerance
+    outputs: list[OutputDifference]
+    worst: list[WorstRow]
+    divergence: Divergence | None
+    note: str
+    histogram: list[list[int]]
+    seconds: float
+    seconds_against: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain data; not all of its floats are finite."""
+        return dataclasses.asdict(self)
+
+
+def verify(
+    model: Any,
+    data: Any = None,
+    *,
+    against: Any = None,
+    expected: Any = None,
+    atol: float = 1e-5,
+    rtol: float = 1e-5,
+    worst: int = 10,
+    threads: int | None = None,
+    batch_rows: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Verification:
+    """Compare a model with another computation of the same outputs.
+
+    Parameters
+    ----------
+    model : InstructionModel, InstructionModelInfo or path-like
+        Its validation data is not run, unless it is what it is compared with.
+    data : path-like or array_like of shape (N, F), optional
+        A table in .csv or .npy of any size, or an array; by default the validation data.
+    against : optional
+        Another model (InstructionModel, InstructionModelInfo, the path of one), the path of an
+        ``.onnx`` file, which ONNX Runtime runs, ``"reference"``: the float64 interpreter, or a
+        function of inputs (N, F).
+    expected : sequence of str or int, or array_like of shape (N, O), optional
+        Recorded outputs instead: the columns of the file, or an array beside an array. In an NPY
+        file they follow the inputs. Without `against` and `expected` it is the reference.
+    atol, rtol : float
+        Two numbers are the same if |a - b| ≤ atol + rtol · |b|. NaN is the same as NaN.
+    worst : int
+        How many of the worst rows to keep.
+    threads, batch_rows : int, optional
+    progress : callable, optional
+        Gets the part that is done, 0 to 1.
+
+    Returns
+    -------
+    Verification
+
+    Raises
+    ------
+    InstModelError
+        The two cannot be compared: ``output_size_mismatch``, ``column_mismatch``, a broken model or
+        table, no rows.
+    OSError
+        A file cannot be read.
+    """
+    info, engine = load(model)
+    tolerance = Tolerance(atol, rtol)
+    columns: Sequence[str | int] = ()
+    if data is None and expected is None and against is None:
+        data, expected = _validation_data(info)
+    recorded = expected is not None
+    if recorded:
+        if against is not None:
+            raise InputError("invalid_type", "either against or expected", field="expected")
+        if isinstance(data, str | os.PathLike):
+            columns = [expected] if isinstance(expected, str) else list(expected)
+        else:
+            beside = np.asarray(expected, np.float32)
+            beside = beside.reshape(len(beside), -1)
+            data = np.concatenate([np.asarray(data, np.float32), beside], axis=1)
+            columns = list(range(beside.shape[1]))
+        _check_outputs(len(columns), engine)
+    if data is None:
+        data, _ = _validation_data(info)
+    witness: Witness = (
+        Function(info, "recorded values", _unused)
+        if recorded
+        else make_witness(Reference.name if against is None else against, engine, info, threads)
+    )
+
+    # At least one: it tells where the two part.
+    found = Differences(engine.output_size, tolerance, max(1, worst))
+    seconds = [0.0, 0.0]
+    with contextlib.closing(read_rows(data, engine, columns, batch_rows)) as batches:
+        for batch in batches:
+            started = time.perf_counter()
+            actual = predict(engine, batch.inputs, threads)
+            between = time.perf_counter()
+            other = batch.extra if recorded else witness.scores(batch.inputs)
+            seconds[0] += between - started
+            seconds[1] += 0.0 if recorded else time.perf_counter() - between
+            _check_outputs(other.shape[1], engine)
+            found.add(batch.inputs, actual, other)
+            if progress:
+                progress(batch.fraction)
+    if not found.rows:
+        raise InputError("no_rows", "there are no rows to compare on", field="data")
+
+    same = found.rows_different == 0
+    divergence, note = None, ""
+    if not same:
+        row = np.array(found.worst[0].inputs, np.float32)
+        divergence = witness.divergence(row, tolerance)
+        if divergence is None:
+            note = (
+                "the model computes what its document says; the difference is on the other side, "
+                "or in what was imported"
+            )
+    return Verification(
+        same=same,
+        against=witness.name,
+        rows=found.rows,
+        rows_different=found.rows_different,
+        tolerance=tolerance,
+        outputs=found.outputs(),
+        worst=found.worst[:worst],
+        divergence=divergence,
+        note=note,
+        histogram=found.histogram.tolist(),
+        seconds=seconds[0],
+        seconds_against=seconds[1],
+    )
+
+
+def load(model: Any) -> tuple[InstructionModelInfo, InstructionModel]:
+    """Return the document and the engine of a model, whose validation data is not run."""
+    if isinstance(model, InstructionModel):
+        return model.info, model
+    info = model if isinstance(model, InstructionModelInfo) else InstructionModelInfo.load(model)
+    return info, build_unvalidated(info)
+
+
+def _validation_data(info: InstructionModelInfo) -> tuple[Any, Any]:
+    cases = info.validation_data
+    if cases is None or not cases.inputs:
+        raise InputError(
+            "missing_field", "the model has no validation data, and no data is given", field="data"
+        )
+    return np.stack(cases.inputs), np.stack(cases.expected_outputs)
+
+
+def _check_outputs(count: int, engine: InstructionModel) -> None:
+    if count != engine.output_size:
+        raise InputError(
+            "output_size_mismatch",
+            "another number of outputs to compare with",
+            expected=engine.output_size,
+            actual=count,
+        )
+
+
+def _unused(rows: Any) -> Any:
+    raise AssertionError("recorded values are read, not computed")
