@@ -25,9 +25,11 @@
 
 #if defined(__GNUC__)
 #define IM_PREFETCH(p) __builtin_prefetch(p)
+#define IM_PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
 #define IM_NOINLINE __attribute__((noinline))
 #else
 #define IM_PREFETCH(p) ((void)(p))
+#define IM_PREFETCH_L2(p) ((void)(p))
 #define IM_NOINLINE
 #endif
 
