@@ -14,7 +14,6 @@ C. There are two lanes, each with input, output and a buffer to read back from. 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -25,7 +24,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from instmodel import arrays, values
-from instmodel.errors import InputError, InstModelError
+from instmodel.errors import InstModelError
+from instmodel.extras import require
 from instmodel.features import Feature, parse_feature_names
 from instmodel.gpu.layout import WORD
 from instmodel.gpu.model import GpuModel
@@ -89,7 +89,7 @@ class GpuSession:
         self.model = model
         self.feature_size = model.feature_size
         self.output_size = model.output_size
-        self._wgpu = _import_wgpu()
+        self._wgpu = require("wgpu", "gpu")
         self._lock = threading.Lock()
         self._chunk: _Chunk | None = None
         self._plan = make_plan(model)
@@ -281,16 +281,6 @@ def _gpu_errors(wgpu: Any) -> Iterator[None]:
         yield
     except wgpu.GPUError as error:
         raise InstModelError("gpu_failed", f"the GPU failed: {error}") from error
-
-
-def _import_wgpu() -> Any:
-    try:
-        return importlib.import_module("wgpu")
-    except ImportError as error:
-        raise InputError(
-            "missing_package",
-            f"this needs the package 'wgpu': pip install 'instmodel-inference[gpu]' ({error})",
-        ) from None
 
 
 def _find_adapter(wgpu: Any) -> Any:

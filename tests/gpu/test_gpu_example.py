@@ -1,0 +1,26 @@
+"""The example simulation learns, and runs the same on GPU and CPU."""
+
+import sys
+from pathlib import Path
+
+import device
+import pytest
+
+pytest.importorskip("matplotlib", reason="the example draws with it")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
+
+import gpu_simulation
+
+
+def test_the_example_learns_and_agrees_with_the_cpu(tmp_path, capsys):
+    device.adapter()
+    output = tmp_path / "simulation.png"
+    found = gpu_simulation.main(
+        f"--generations 9 --episodes 500 --steps 200 --output {output}".split()
+    )
+    assert found["first"] < 40
+    assert found["steps"] > 150
+    assert found["distance"] < 1e-3
+    assert found["same"] > 0.98
+    assert output.read_bytes().startswith(b"\x89PNG")
+    assert "same length" in capsys.readouterr().out
