@@ -1,4 +1,4 @@
-"""The command line: ``instmodel demo``, ``score``, ``inspect``, ``verify`` and ``convert``.
+"""The command line: ``instmodel demo``, ``score``, ``inspect``, ``verify`` and so on.
 
 Exit codes: 0 success; 1 `verify` found a difference; 2 any error, told in one line on stderr;
 130 interrupted; 141 the reader of the output went away.
@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn, TextIO
 
 import instmodel as im
-from instmodel.cli import convert, demo, inspect, score, verify
+from instmodel.cli import convert, demo, inspect, profile, score, verify
 from instmodel.cli.arguments import BROKEN_PIPE, FAILED, INTERRUPTED, Parser
 from instmodel.console import printable
 
-COMMANDS = (demo, score, inspect, verify, convert)
+COMMANDS = (demo, score, inspect, verify, convert, profile)
 """The modules of the commands, in the order of ``--help``: each has `add` and `run`."""
 
 

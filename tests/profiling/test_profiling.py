@@ -1,0 +1,126 @@
+"""Profiles: the parts add up, and the model computes what it always does."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from documents import build, everything, network
+from strategies import samples
+
+import instmodel as im
+from instmodel import _profiler
+from instmodel.cli import main
+from instmodel.profiling import profile
+from instmodel.profiling.measure import Step
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build(everything())
+
+
+@pytest.mark.parametrize("rows", [1, 5, 17, 1000])
+def test_the_clock_changes_no_result(model, rows):
+    x = samples(rows, 6, 0)
+    results = np.empty((rows, 2), np.float32)
+    times = np.zeros(2 + len(model.info.instructions), np.int64)
+    _profiler.profile_rows(model, x, results, times)
+    np.testing.assert_array_equal(results.view(np.uint32), model.predict(x).view(np.uint32))
+    assert (times >= 0).all()
+    assert times.sum() > 0
+
+
+def test_every_instruction_is_a_step(model):
+    found = profile(model, seconds=1e-3)
+    types = [item.TYPE for item in model.info.instructions]
+    assert [step.type for step in found.steps] == ["read rows", *types, "write results"]
+    assert [step.index for step in found.steps] == [None, *range(len(types)), None]
+    assert found.seconds == pytest.approx(sum(step.seconds for step in found.steps))
+    assert found.peak_flops > 1e6
+    assert found.read_bandwidth > 1e6
+    assert found.isa == im.runtime_info()["isa"]
+
+
+def test_operations_and_bytes_of_a_dense_layer():
+    model = build(network([10, 4], ["RELU"]))
+    first, dense, last = profile(model, samples(3, 10, 0), seconds=1e-3).steps
+    assert (first.flops, first.bytes) == (0, 80)
+    assert dense == Step(0, "DOT", dense.seconds, 2 * 40, 4 * (10 + 4 + 40 / model.tile_samples))
+    assert (last.flops, last.bytes) == (0, 32)
+
+
+def test_rows_of_any_kind(model):
+    x = samples(9, 6, 0).astype(np.float64)[::-2]
+    assert profile(model, x, seconds=1e-3).rows == 5
+
+
+@pytest.mark.parametrize(
+    ("x", "code"),
+    [(np.empty((0, 6)), "empty_input"), (np.empty((3, 5)), "input_size_mismatch")],
+)
+def test_rows_that_do_not_fit(model, x, code):
+    with pytest.raises(im.InstModelError) as caught:
+        profile(model, x)
+    assert caught.value.code == code
+
+
+def test_arrays_that_do_not_fit_the_engine(model):
+    x, times = samples(3, 6, 0), np.zeros(2 + len(model.info.instructions), np.int64)
+    with pytest.raises(ValueError, match="fit the engine"):
+        _profiler.profile_rows(model, x, np.empty((2, 2), np.float32), times)
+    with pytest.raises(ValueError, match="fit the engine"):
+        _profiler.profile_rows(model, x, np.empty((3, 2), np.float32), times[1:])
+
+
+# ------------------------------------------------------------------------------------ command line
+
+
+@pytest.fixture
+def path(tmp_path, model):
+    model.info.save(tmp_path / "m.json")
+    return str(tmp_path / "m.json")
+
+
+def test_the_table(capsys, path):
+    assert main(["profile", path, "--seconds", "0.001"]) == 0
+    out = capsys.readouterr().out
+    assert "read rows" in out
+    assert "ATTENTION" in out
+    assert "GFLOPS" in out
+
+
+def test_json_with_rows_of_a_file(capsys, path, tmp_path):
+    np.save(tmp_path / "x.npy", samples(7, 6, 0))
+    data = str(tmp_path / "x.npy")
+    assert main(["profile", path, "--data", data, "--seconds", "0.001", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"] == 7
+    assert found["steps"][0]["type"] == "read rows"
+
+
+def test_a_file_without_rows(capsys, path, tmp_path):
+    np.save(tmp_path / "x.npy", np.empty((0, 6), np.float32))
+    assert main(["profile", path, "--data", str(tmp_path / "x.npy")]) == 2
+    assert "no rows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "x", "1e9"])
+def test_seconds_that_make_no_sense(capsys, path, seconds):
+    assert main(["profile", path, "--seconds", seconds]) == 2
+    assert "seconds" in capsys.readouterr().err
+
+
+def test_the_picture(path, tmp_path):
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "p.svg"
+    assert main(["profile", path, "--seconds", "0.001", "--picture", str(picture)]) == 0
+    bars = picture.read_text(encoding="utf-8").count('id="patch_')
+    assert bars > 2 + len(everything()["instructions"])
+
+
+def test_without_matplotlib(capsys, path, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    assert main(["profile", path, "--seconds", "0.001", "--picture", str(tmp_path / "p.svg")]) == 2
+    assert "instmodel-inference[report]" in capsys.readouterr().err
