@@ -10,12 +10,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from instmodel.importers.keras import from_keras
     from instmodel.importers.onnx import from_onnx
     from instmodel.importers.sklearn import from_sklearn
+    from instmodel.importers.torch import from_torch
 
-__all__ = ["from_onnx", "from_sklearn"]
+__all__ = ["from_keras", "from_onnx", "from_sklearn", "from_torch"]
 
-_MODULES = {"from_onnx": "onnx", "from_sklearn": "sklearn"}
+_MODULES = {
+    "from_keras": "keras",
+    "from_onnx": "onnx",
+    "from_sklearn": "sklearn",
+    "from_torch": "torch",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -21,9 +21,11 @@ def import_file(
     Parameters
     ----------
     path : path-like
-        ``.onnx``, or a pickled scikit-learn estimator: ``.joblib``, ``.pkl``, ``.pickle``.
+        ``.onnx``, ``.keras``, ``.pt2``, or a pickled scikit-learn estimator: ``.joblib``, ``.pkl``,
+        ``.pickle``.
     trust_pickle : bool
-        Loading a pickle runs whatever code is in it. Without this, it is refused.
+        Loading a pickle runs whatever code is in it, and a ``.pt2`` file may hold pickles. Without
+        this, both are refused.
 
     Raises
     ------
@@ -34,13 +36,17 @@ def import_file(
     """
     ending = Path(path).suffix.lower()
     try:
-        if ending in _PICKLES:
+        if ending in (*_PICKLES, ".pt2"):
             if not trust_pickle:
                 raise DocumentError(
                     "untrusted_pickle",
-                    "loading a pickle runs whatever code is in it: pass --trust-pickle "
+                    "loading this file runs whatever code is pickled in it: pass --trust-pickle "
                     "(trust_pickle=True) if you know who made it",
                 )
+            if ending == ".pt2":
+                from instmodel.importers.torch import from_torch
+
+                return from_torch(require_package("torch.export", "torch").load(path))
             from instmodel.importers.sklearn import from_sklearn
 
             return from_sklearn(_PICKLES[ending](path))
@@ -48,6 +54,10 @@ def import_file(
             from instmodel.importers.onnx import from_onnx
 
             return from_onnx(path)
+        if ending == ".keras":
+            from instmodel.importers.keras import load_keras
+
+            return load_keras(path)
     except InstModelError as error:
         raise error.in_file(path) from None
     return None

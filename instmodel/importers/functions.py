@@ -8,11 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from instmodel.importers.expressions import (
+    Unsupported,
     Value,
     activation,
     add,
+    bare,
     clip,
     constant,
+    divide,
     factor_of,
     multiply,
     subtract,
@@ -83,3 +86,45 @@ def gelu_tanh(x: Value) -> Value:
     inner = multiply(add(x, multiply(cube, constant(0.044715))), constant(math.sqrt(2 / math.pi)))
     gate = multiply(add(activation(inner, "TANH"), constant(1.0)), constant(0.5))
     return multiply(x, gate)
+
+
+def softplus(x: Value, beta: float = 1.0) -> Value:
+    """Return ln(1 + e^(beta · x)) / beta."""
+    return divide(activation(multiply(x, constant(beta)), "SOFTPLUS"), constant(beta))
+
+
+def silu(x: Value) -> Value:
+    """Return x · sigmoid(x)."""
+    return multiply(x, activation(x, "SIGMOID"))
+
+
+def mish(x: Value) -> Value:
+    """Return x · tanh(ln(1 + e^x))."""
+    return multiply(x, activation(activation(x, "SOFTPLUS"), "TANH"))
+
+
+def log_sigmoid(x: Value) -> Value:
+    """Return ln(1 / (1 + e^-x))."""
+    negated = multiply(x, constant(-1.0))
+    return multiply(activation(negated, "SOFTPLUS"), constant(-1.0))
+
+
+def log1p(x: Value) -> Value:
+    """Return ln(x + 1) of what is never negative: LOG gives 0 there."""
+    _require_not_negative(x, "ln(x + 1)")
+    return activation(x, "LOG")
+
+
+def sqrt(x: Value) -> Value:
+    """Return √x of what is never negative: SQRT gives 0 there."""
+    _require_not_negative(x, "a square root")
+    return activation(x, "SQRT")
+
+
+def _require_not_negative(x: Value, what: str) -> None:
+    inner = bare(x)
+    if inner.kind == "clip" and inner.data[0] is not None and np.all(inner.data[0] >= 0):
+        return
+    if inner.kind == "activation" and inner.data in ("RELU", "SIGMOID", "SOFTPLUS", "EXP"):
+        return
+    raise Unsupported(f"{what} of what may be negative; put a relu before it")

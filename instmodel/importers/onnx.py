@@ -14,11 +14,12 @@ from instmodel.importers import common
 from instmodel.importers import expressions as ex
 from instmodel.importers.common import Findings
 from instmodel.importers.expressions import Value
-from instmodel.importers.onnx_context import Node, Operand, one_row
+from instmodel.importers.onnx_context import Node
 from instmodel.importers.onnx_file import Session, load_model, needed_nodes, tensor_array
 from instmodel.importers.onnx_ml import ML_OPERATORS
 from instmodel.importers.onnx_ops import OPERATORS
 from instmodel.importers.onnx_shapes import SHAPE_OPERATORS
+from instmodel.importers.operands import Operand, one_row
 from instmodel.limits import DEFAULT_LIMITS
 from instmodel.schema import InstructionModelInfo
 

@@ -1,12 +1,4 @@
-"""One node of an ONNX graph, as its handler sees it.
-
-Design
-------
-A. ONNX counts axes with the batch; a `Value` has no batch axis. A handler works on *operands*: a
-   NumPy array for what is constant, with all its axes, and a `Value` for what a sample has. The
-   first axis of every graph input is the batch.
-B. Where both meet, the constant gives up a leading axis of size 1, or has no such axis.
-"""
+"""One node of an ONNX graph, as its handler sees it."""
 
 from __future__ import annotations
 
@@ -15,13 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from instmodel.importers import expressions as ex
 from instmodel.importers.expressions import Unsupported, Value
-
-Operand = Value | NDArray[Any]
-
-# In shapes: the number of samples, of which a model knows nothing.
-BATCH = -1
+from instmodel.importers.operands import Operand, one_row, sample_axis
 
 
 class Node:
@@ -88,12 +75,7 @@ class Node:
 
     def axis(self, axis: int, rank: int) -> int:
         """Return the axis of a `Value` of `rank` axes for an axis of ONNX, which has the batch."""
-        if not -rank - 1 <= axis <= rank:
-            raise Unsupported(f"axis {axis} of a tensor of {rank + 1} axes")
-        axis %= rank + 1
-        if axis == 0:
-            raise Unsupported("an operation along the batch")
-        return axis - 1
+        return sample_axis(axis, rank)
 
     def mark_normalised(self, x: Value) -> Value:
         """Remember that the numbers of x have the sum 1."""
@@ -103,37 +85,3 @@ class Node:
     def is_normalised(self, x: Value) -> bool:
         """Whether the numbers of x are known to have the sum 1."""
         return id(x) in self._normalised
-
-
-def one_row(constant: NDArray[Any]) -> Value:
-    """Return a constant that stands where the batch comes first."""
-    if not constant.ndim or constant.shape[0] != 1:
-        raise Unsupported(f"a constant of shape {constant.shape} in the place of a batch")
-    return ex.constant(constant[0])
-
-
-def aligned(constant: NDArray[Any], rank: int) -> Value:
-    """Return a constant that meets a `Value` of `rank` axes, without its batch axis."""
-    if constant.ndim == rank + 1:
-        if constant.shape[0] != 1:
-            raise Unsupported("a constant with a row for each sample")
-        constant = constant[0]
-    if constant.ndim > rank:
-        raise Unsupported(f"a constant of {constant.ndim} axes for a tensor of {rank + 1}")
-    return ex.constant(constant)
-
-
-def together(operands: Sequence[Operand]) -> list[Value]:
-    """Return operands as values that may be combined element by element."""
-    ranks = {len(item.shape) for item in operands if isinstance(item, Value)}
-    if not ranks:
-        ranks = {max(len(item.shape) for item in operands) - 1}
-    if len(ranks) != 1:
-        raise Unsupported("tensors of different numbers of axes")
-    (rank,) = ranks
-    return [item if isinstance(item, Value) else aligned(item, rank) for item in operands]
-
-
-def checked_size(shape: Sequence[int]) -> tuple[int, ...]:
-    """Return a shape of a constant that is about to be made, unless it is too large."""
-    return ex.checked(tuple(int(size) for size in shape))

@@ -9,8 +9,9 @@ import numpy as np
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.onnx_context import Node, Operand
+from instmodel.importers.onnx_context import Node
 from instmodel.importers.onnx_ops import Handler
+from instmodel.importers.operands import Operand
 
 
 def _floats(node: Node, name: str) -> Any:

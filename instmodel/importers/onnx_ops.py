@@ -14,7 +14,8 @@ import numpy as np
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.onnx_context import Node, Operand, checked_size, together
+from instmodel.importers.onnx_context import Node
+from instmodel.importers.operands import Operand, checked_size, together
 
 Handler = Callable[[Node], Operand]
 

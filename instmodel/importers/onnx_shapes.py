@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from instmodel.importers import expressions as ex
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.onnx_context import BATCH, Node, Operand, aligned, checked_size
+from instmodel.importers.onnx_context import Node
 from instmodel.importers.onnx_ops import Handler
+from instmodel.importers.operands import BATCH, Operand, aligned, checked_size, embedding
 
 
 def _identity(node: Node) -> Operand:
@@ -108,8 +109,7 @@ def _gather(node: Node) -> Operand:
 def _embedding(table: NDArray[Any], keys: Value, axis: int) -> Value:
     if axis != 0 or table.ndim != 2:
         raise Unsupported(f"a lookup along axis {axis} of a table of shape {table.shape}")
-    keys = ex.without_opaque(keys, "whole")
-    return ex.lookup(keys, dict(enumerate(table)), np.zeros(table.shape[1]))
+    return embedding(table, keys)
 
 
 def _slice(node: Node) -> Operand:

@@ -82,7 +82,7 @@ def verify(
     worst: int = 10,
     threads: int | None = None,
     batch_rows: int | None = None,
-    progress: Callable[[float], None] | None = None,
+    progress: Callable[[float, int], None] | None = None,
 ) -> Verification:
     """Compare a model with another computation of the same outputs.
 
@@ -105,7 +105,7 @@ def verify(
         How many of the worst rows to keep.
     threads, batch_rows : int, optional
     progress : callable, optional
-        Gets the part that is done, 0 to 1.
+        Gets the part that is done, 0 to 1, and the rows so far.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def verify(
             _check_outputs(other.shape[1], engine)
             found.add(batch.inputs, actual, other)
             if progress:
-                progress(batch.fraction)
+                progress(batch.fraction, found.rows)
     if not found.rows:
         raise InputError("no_rows", "there are no rows to compare on", field="data")
 

@@ -1,5 +1,7 @@
 """What the tests of the importers share: how close is the same, and rows to compare on."""
 
+import contextlib
+
 import numpy as np
 
 import instmodel as im
@@ -19,3 +21,15 @@ def assert_same(info: im.InstructionModelInfo, rows: np.ndarray, expected: np.nd
     assert error <= TOLERANCE, error
     # A source that ignores its input would make any importer look right.
     assert np.nanstd(expected, axis=0).max() > 0
+    with contextlib.suppress(ImportError):
+        import onnxruntime  # noqa: F401
+
+        _assert_same_in_onnx_runtime(info, rows, expected / scale, scale)
+
+
+def _assert_same_in_onnx_runtime(info, rows, expected, scale):
+    from instmodel.exporters.onnx import to_onnx
+    from instmodel.importers.onnx import run_onnx
+
+    outputs = run_onnx(to_onnx(info), rows) / scale
+    np.testing.assert_allclose(outputs, expected, rtol=0, atol=TOLERANCE)

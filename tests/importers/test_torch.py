@@ -1,0 +1,212 @@
+"""PyTorch modules are imported as what they are, or refused with all reasons."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import instmodel as im
+
+pytest.importorskip("torch")
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from importers.sources import ROWS, assert_same
+from instmodel.importers.torch import from_torch
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of torch.export
+
+
+class Formula(nn.Module):
+    """A module of one function of its inputs and of some parameters."""
+
+    def __init__(self, function, **parts):
+        super().__init__()
+        self.function = function
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, *inputs):
+        return self.function(self, *inputs)
+
+
+def norm(size):
+    """Return a batch norm that has seen data."""
+    layer = nn.BatchNorm1d(size)
+    with torch.no_grad():
+        layer.running_mean.uniform_(-1, 1)
+        layer.running_var.uniform_(0.5, 2)
+        layer.weight.uniform_(0.5, 2)
+        layer.bias.uniform_(-1, 1)
+    return layer
+
+
+FLOATS, IDS = torch.zeros(2, 6), torch.zeros(2, 2, dtype=torch.long)
+
+# name: (module, example inputs)
+SUPPORTED = {
+    "linear": lambda: nn.Linear(6, 3),
+    "no bias": lambda: nn.Linear(6, 3, bias=False),
+    "layers": lambda: nn.Sequential(
+        nn.Linear(6, 8), norm(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3), nn.Softmax(-1)
+    ),
+    **{
+        activation.__name__ if isinstance(activation, type) else str(activation): (
+            lambda activation=activation: nn.Sequential(
+                nn.Linear(6, 5), activation() if isinstance(activation, type) else activation
+            )
+        )
+        for activation in (
+            *(nn.ReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.Mish, nn.ELU, nn.SELU, nn.CELU),
+            *(nn.LeakyReLU, nn.PReLU, nn.Softplus, nn.LogSigmoid, nn.Hardtanh, nn.ReLU6),
+            *(nn.Hardsigmoid, nn.Hardswish, nn.Identity, nn.GELU("tanh"), nn.Softplus(2.0)),
+        )
+    },
+    "gated": lambda: nn.Sequential(nn.Linear(6, 8), nn.GLU(), nn.Linear(4, 1), nn.Sigmoid()),
+    "residual": lambda: Formula(
+        lambda m, x: m.b(torch.relu(m.a(x)) + x) * x - 0.5 * x, a=nn.Linear(6, 6), b=norm(6)
+    ),
+    "slices, clamp and sum": lambda: Formula(
+        lambda m, x: torch.cat([x[:, 1:3].clamp(-0.5, 0.5), x[:, ::2].sum(1, keepdim=True)], 1)
+    ),
+    "selection": lambda: Formula(
+        lambda m, x: torch.stack([x[:, 3], x[:, 0] * x[:, 5], x[:, [1, 2]].mean(1)], 1)
+    ),
+    "arithmetic": lambda: Formula(
+        lambda m, x: (1 - x) / 4 + x**2 - torch.abs(x).clamp(min=0.1) + torch.rsub(x, 2)
+    ),
+    "logarithm and root of what is positive": lambda: Formula(
+        lambda m, x: torch.log1p(torch.relu(x)) + torch.sqrt(x.clamp(min=0.25))
+    ),
+    "heads": lambda: Formula(
+        lambda m, x: (x.view(-1, 2, 3) * m.gate(x).unsqueeze(-1)).flatten(1), gate=nn.Linear(6, 2)
+    ),
+    "a layer for each row": lambda: Formula(
+        lambda m, x: m.layer(x.reshape(x.shape[0], 3, 2)).transpose(1, 2).flatten(1),
+        layer=nn.Linear(2, 4),
+    ),
+    "chunks": lambda: Formula(
+        lambda m, x: torch.cat([part.tanh() for part in x.chunk(2, 1)[::-1]] + [x], dim=-1)
+    ),
+    "a constant": lambda: Formula(lambda m, x: x + torch.tensor([1.0, 2, 3, 4, 5, 6])),
+    "a step": lambda: Formula(lambda m, x: (x > 0.5).float() * x),
+}
+EMBEDDINGS = {
+    "embedding": lambda: Formula(
+        lambda m, x, ids: m.out(torch.cat([x, m.table(ids).flatten(1)], 1)).sigmoid(),
+        table=nn.Embedding(7, 3),
+        out=nn.Linear(12, 1),
+    ),
+    "sum of embeddings": lambda: Formula(
+        lambda m, x, ids: m.table(ids).sum(1) + m.out(x),
+        table=nn.Embedding(7, 3),
+        out=nn.Linear(6, 3),
+    ),
+}
+
+
+def many_rows(keys):
+    rng = np.random.default_rng(6)
+    rows = rng.normal(size=(ROWS, 6)).astype(np.float32)
+    return np.c_[rows, rng.integers(0, 7, (ROWS, keys))].astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("name", SUPPORTED)
+def test_a_module_is_imported_as_what_it_is(name):
+    module = SUPPORTED[name]()
+    info = from_torch(module, FLOATS)
+    rows = many_rows(0)
+    with torch.no_grad():
+        assert_same(info, rows, module.eval()(torch.tensor(rows)).flatten(1).numpy())
+    assert info.validation_data is not None
+
+
+@pytest.mark.parametrize("name", EMBEDDINGS)
+def test_embeddings_take_whole_numbers(name):
+    module = EMBEDDINGS[name]()
+    info = from_torch(module, (FLOATS, IDS))
+    rows = many_rows(2)
+    with torch.no_grad():
+        expected = module(torch.tensor(rows[:, :6]), torch.tensor(rows[:, 6:]).long())
+    assert_same(info, rows, expected.numpy())
+    assert "MAP_TRANSFORM" in {item.TYPE for item in info.instructions}
+
+
+def test_keys_may_be_columns_of_floats():
+    module = Formula(
+        lambda m, x: torch.cat([x[:, :6], m.table(x[:, 7].long())], 1), table=nn.Embedding(7, 2)
+    )
+    info = from_torch(module, torch.zeros(2, 8))
+    rows = many_rows(2)
+    with torch.no_grad():
+        assert_same(info, rows, module(torch.tensor(rows)).numpy())
+
+
+def test_layers_become_one_instruction_each():
+    info = from_torch(SUPPORTED["layers"](), FLOATS, features=list("abcdef"))
+    assert [item.TYPE for item in info.instructions] == ["DOT", "DOT"]
+    assert info.features == list("abcdef")
+
+
+def test_the_module_stays_as_it_is():
+    module = nn.Sequential(nn.Linear(6, 4), nn.Dropout(0.5)).train()
+    from_torch(module, FLOATS[:1])
+    assert module.training
+    assert module[1].training
+
+
+UNSUPPORTED = {
+    "operators": (lambda m, x: torch.sin(x) + torch.atan(x.cos()), ["sin", "cos", "atan"]),
+    "a layer norm": (lambda m, x: F.layer_norm(x, (6,)).relu(), ["layer_norm"]),
+    "a division": (lambda m, x: x / x.exp(), ["not constant"]),
+    "a root of anything": (lambda m, x: torch.sqrt(x) + torch.log1p(x), ["negative"] * 2),
+    "a sum over the batch": (lambda m, x: x + x.sum(0, keepdim=True), ["batch"]),
+    "products of inputs": (lambda m, x: x.unsqueeze(1) @ x.unsqueeze(2), ["matmul"]),
+    "sorting": (lambda m, x: torch.sort(x, dim=1)[0] + x.max(1, keepdim=True)[0], ["sort", "max"]),
+    "what cannot be exported": (lambda m, x: x * (2 if x.sum() > 0 else 3), ["torch.export"]),
+}
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_one_error_lists_all_that_has_no_instructions(name):
+    function, reasons = UNSUPPORTED[name]
+    with pytest.raises(im.InstModelError) as caught:
+        from_torch(Formula(function), FLOATS)
+    assert caught.value.code == "unsupported_model"
+    assert len(caught.value.pieces) == len(reasons)
+    for reason, piece in zip(reasons, caught.value.pieces, strict=True):
+        assert reason in piece
+
+
+@pytest.mark.parametrize(
+    ("module", "inputs"), [(3, FLOATS), (nn.Linear(6, 1), None), (nn.Linear(6, 1), torch.zeros(()))]
+)
+def test_what_is_no_module_or_no_batch_is_refused(module, inputs):
+    with pytest.raises(im.InstModelError) as caught:
+        from_torch(module, inputs)
+    assert caught.value.code == "invalid_type"
+
+
+def test_an_exported_file_is_loaded_only_when_trusted(tmp_path, capsys):
+    from instmodel.cli import main
+
+    module = SUPPORTED["layers"]().eval()
+    shapes = ({0: torch.export.Dim.AUTO},)
+    path, target = tmp_path / "model.pt2", tmp_path / "model.instmodel"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.save(torch.export.export(module, (FLOATS,), dynamic_shapes=shapes), path)
+    assert main(["convert", str(path), str(target)]) == 2
+    assert "untrusted_pickle" in capsys.readouterr().err
+    assert main(["convert", str(path), str(target), "--trust-pickle"]) == 0
+    rows = many_rows(0)
+    with torch.no_grad():
+        expected = module(torch.tensor(rows)).numpy()
+    np.testing.assert_allclose(im.load(target).predict(rows), expected, atol=1e-5)
