@@ -224,8 +224,7 @@ def pack_models(models: Sequence[GpuModel]) -> tuple[Words, list[int]]:
     StructureError
         ``buffer_limit_exceeded``: more words than a shader can count.
     """
-    models = list(models)
-    for index, model in enumerate(models):
+    for index, model in enumerate(values.sequence(models, "models", "models")):
         if not isinstance(model, GpuModel):
             raise values.wrong_type(model, f"models[{index}]", "a GpuModel")
     ends = np.cumsum([0, *(model.full_size for model in models)], dtype=np.int64).tolist()

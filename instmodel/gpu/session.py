@@ -98,7 +98,8 @@ class GpuSession:
 
     def _open(self, adapter: Any) -> None:
         if adapter is None:
-            adapter = _find_adapter(self._wgpu)
+            with _no_gpu_errors():
+                adapter = self._wgpu.gpu.request_adapter_sync(power_preference="high-performance")
         if not isinstance(adapter, self._wgpu.GPUAdapter):
             raise values.wrong_type(adapter, "adapter", "a wgpu.GPUAdapter")
         info = adapter.info
@@ -106,7 +107,8 @@ class GpuSession:
         wanted = ("max-buffer-size", "max-storage-buffer-binding-size")
         limits = {name: adapter.limits[name] for name in wanted}
         self._most_samples = _most_samples(self.model, min(limits.values()))
-        self._device = adapter.request_device_sync(required_limits=limits)
+        with _no_gpu_errors():
+            self._device = adapter.request_device_sync(required_limits=limits)
         self._words = self._device.create_buffer_with_data(
             data=_flushed_weights(self.model), usage=self._wgpu.BufferUsage.STORAGE
         )
@@ -283,15 +285,17 @@ def _gpu_errors(wgpu: Any) -> Iterator[None]:
         raise InstModelError("gpu_failed", f"the GPU failed: {error}") from error
 
 
-def _find_adapter(wgpu: Any) -> Any:
+@contextlib.contextmanager
+def _no_gpu_errors() -> Iterator[None]:
+    """Turn what wgpu raises where it finds no GPU, or cannot open it, into ``gpu_unavailable``."""
     try:
-        return wgpu.gpu.request_adapter_sync(power_preference="high-performance")
+        yield
     except RuntimeError as error:
         raise InstModelError(
             "gpu_unavailable",
             "wgpu finds no GPU; Mesa's software driver counts as one (Debian: "
             f"mesa-vulkan-drivers, libvulkan1): {error}",
-        ) from None
+        ) from error
 
 
 def _most_samples(model: GpuModel, limit: int) -> int:

@@ -67,7 +67,7 @@ def get_instmodel_wgsl(
             expected=f"1 … {MAX_COMPUTE_BUFFER}",
             actual=size,
         )
-    packed = None if models is None else [_packed(item, i) for i, item in enumerate(models)]
+    packed = None if models is None else _packed(models)
     for index, model in enumerate(packed or []):
         if model.compute_buffer_size > size:
             raise InputError(
@@ -115,12 +115,14 @@ def _names(text: str) -> list[str]:
     return _USED.findall(_COMMENT.sub("", text))
 
 
-def _packed(item: GpuModel | InstructionModelInfo, index: int) -> GpuModel:
-    if isinstance(item, InstructionModelInfo):
-        return GpuModel.from_info(item)
-    if not isinstance(item, GpuModel):
-        raise values.wrong_type(item, f"models[{index}]", "a GpuModel or InstructionModelInfo")
-    return item
+def _packed(models: Sequence[GpuModel | InstructionModelInfo]) -> list[GpuModel]:
+    packed = []
+    for index, item in enumerate(values.sequence(models, "models", "models")):
+        model = GpuModel.from_info(item) if isinstance(item, InstructionModelInfo) else item
+        if not isinstance(model, GpuModel):
+            raise values.wrong_type(item, f"models[{index}]", "a GpuModel or InstructionModelInfo")
+        packed.append(model)
+    return packed
 
 
 def _needs(models: Sequence[GpuModel]) -> tuple[set[str], set[Activation]]:

@@ -120,6 +120,7 @@ def test_a_small_network_does_not_carry_the_whole_library():
         ((True,), "invalid_type", "max_compute_buffer"),
         ((35, [pack(everything())]), "buffer_too_small", "models[0]"),
         ((64, [pack(dense()), "model"]), "invalid_type", "models[1]"),
+        ((64, pack(dense())), "invalid_type", "models"),
     ],
 )
 def test_wrong_arguments(arguments, code, field):

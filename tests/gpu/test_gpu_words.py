@@ -189,9 +189,10 @@ def test_packed_models_are_found_at_their_offsets():
         assert im.GpuModel.from_bytes(packed[offset : offset + model.full_size]) == model
     empty, none = im.pack_models([])
     assert (len(empty), none) == (0, [])
-    with pytest.raises(im.InstModelError) as caught:
-        im.pack_models([models[0], models[1].as_words()])
-    assert (caught.value.code, caught.value.field) == ("invalid_type", "models[1]")
+    for wrong, field in (([models[0], packed], "models[1]"), (models[0], "models")):
+        with pytest.raises(im.InstModelError) as caught:
+            im.pack_models(wrong)
+        assert (caught.value.code, caught.value.field) == ("invalid_type", field)
 
 
 # ------------------------------------------------------------------------------------------ refused
