@@ -6,14 +6,46 @@
  * at once, and no hardware prefetcher follows that. Without it, reading and computing take turns. */
 enum { IM_BYTES_AHEAD = 8192 };
 
-/* A square of the matrix, IM_W samples x count features, into its rows of the tile. A function of its
- * own for each kind: inlined into the loops of load_tile, the compiler keeps a pointer for every row
- * in memory and moves them all, which costs more than the transpose. */
-#define IM_LOAD_SQUARE(name, full, prefetch)                                                          IM_NOINLINE static void name(const float *corner /* IN (IM_W, count) */, ptrdiff_t stride,                                     ptrdiff_t ahead, int count, float *tile /* OUT (count, IM_W) */,                                  int64_t T)                                                           {                                                                                                     vf block[IM_W];                                                                                   IM_UNROLL                                                                                         for (int i = 0; i < IM_W; i++) {                                                                      block[i] = full ? vf_load(corner) : vf_load_n(corner, count);                                     if (prefetch) {                                                                                       IM_PREFETCH(corner + ahead);                                                                  }                                                                                                 corner += stride;                                                                             }                                                                                                 vf_transpose(block);                                                                              IM_UNROLL                                                                                         for (int i = 0; i < IM_W; i++) {                                                                      if (full || i < count) {                                                                              vf_store(tile, vf_flush(block[i]));                                                           }                                                                                                 tile += T;                                                                                    }                                                                                             }
-IM_LOAD_SQUARE(load_full, 1, 1)
-IM_LOAD_SQUARE(load_part, 0, 1)
-IM_LOAD_SQUARE(load_narrow, 0, 0) /* rows this short follow each other: the hardware prefetches */
-#undef IM_LOAD_SQUARE
+/* A square of the matrix, IM_W samples x IM_W features, into its rows of the tile. Not inlined: in the
+ * loops of load_tile the compiler keeps a pointer for every row in memory and moves them all, which
+ * costs more than the transpose. */
+IM_NOINLINE static void load_square(const float *corner /* IN (IM_W, IM_W) */, ptrdiff_t stride,
+                                    ptrdiff_t ahead, float *tile /* OUT (IM_W, IM_W) */, int64_t T)
+{
+    vf block[IM_W];
+    IM_UNROLL
+    for (int i = 0; i < IM_W; i++) {
+        block[i] = vf_load(corner);
+        IM_PREFETCH(corner + ahead);
+        corner += stride;
+    }
+    vf_transpose(block);
+    IM_UNROLL
+    for (int i = 0; i < IM_W; i++) {
+        vf_store(tile, vf_flush(block[i]));
+        tile += T;
+    }
+}
+
+/* Samples of fewer features. Such short rows follow each other: the hardware prefetches. */
+IM_NOINLINE static void load_narrow(const float *corner /* IN (IM_W, count) */, ptrdiff_t stride,
+                                    int count, float *tile /* OUT (count, IM_W) */, int64_t T)
+{
+    vf block[IM_W];
+    IM_UNROLL
+    for (int i = 0; i < IM_W; i++) {
+        block[i] = vf_load_n(corner, count);
+        corner += stride;
+    }
+    vf_transpose(block);
+    IM_UNROLL
+    for (int i = 0; i < IM_W; i++) {
+        if (i < count) {
+            vf_store(tile, vf_flush(block[i]));
+        }
+        tile += T;
+    }
+}
 
 static void load_tile(const float *x, ptrdiff_t stride, int64_t n, int64_t features, float *tile,
                       int64_t T)
@@ -30,13 +62,14 @@ static void load_tile(const float *x, ptrdiff_t stride, int64_t n, int64_t featu
     int64_t s = 0;
     for (; s + IM_W <= n; s += IM_W) {
         const float *row = x + s * stride;
-        int64_t f = 0;
-        for (; f + IM_W <= features; f += IM_W) {
-            load_full(row + f, stride, ahead, IM_W, tile + f * T + s, T);
+        if (features < IM_W) {
+            load_narrow(row, stride, (int)features, tile + s, T);
+            continue;
         }
-        if (f < features) {
-            (f ? load_part : load_narrow)(row + f, stride, ahead, (int)(features - f),
-                                          tile + f * T + s, T);
+        for (int64_t f = 0; f < features; f += IM_W) {
+            /* The last square overlaps the one before: cheaper than a narrow one. */
+            const int64_t at = f + IM_W <= features ? f : features - IM_W;
+            load_square(row + at, stride, ahead, tile + at * T + s, T);
         }
     }
     /* The last samples, and zeros in the lanes that are left. */
