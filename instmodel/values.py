@@ -251,7 +251,8 @@ def _float32(array: NDArray[Any], field: str, finite: bool) -> NDArray[np.float3
         raise DocumentError(
             "invalid_type", "wrong type", field=field, expected="real numbers", actual=array.dtype
         )
-    with np.errstate(over="ignore"):  # what overflows float32 is reported just below
+    # What overflows float32 is reported just below; a signalling NaN is a NaN like others.
+    with np.errstate(over="ignore", invalid="ignore"):
         result = np.array(array, dtype=np.float32, order="C")
     if finite and not _kernels.all_finite(result.reshape(-1)):
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(result))[0])

@@ -67,7 +67,7 @@ class NpyReader:
         while self._done < self._rows:
             count = min(self._batch_rows, self._rows - self._done)
             values = self._read(count)
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 rounded = values.astype(np.float32)
             lost = np.isinf(rounded) & np.isfinite(values)
             if lost.any():
