@@ -46,6 +46,7 @@ from instmodel.schema import InstructionModelInfo, ValidationData
 from instmodel.version import __version__
 
 if TYPE_CHECKING:
+    from instmodel.comparison.comparing import compare
     from instmodel.verification.verifying import verify
 
 __all__ = [
@@ -84,6 +85,7 @@ __all__ = [
     "ValidationData",
     "ValidationDataError",
     "__version__",
+    "compare",
     "get_instmodel_wgsl",
     "importers",
     "load",
@@ -96,6 +98,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Who only scores rows does not wait for these.
+    if name == "compare":
+        from instmodel.comparison.comparing import compare
+
+        return compare
     if name == "verify":
         from instmodel.verification.verifying import verify
 

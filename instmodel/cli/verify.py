@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             progress=advance,
         )
     if args.json:
-        print(json.dumps(_plain(found.to_dict()), indent=2))
+        print(json.dumps(plain(found.to_dict()), indent=2))
     else:
         _show(args.model, found)
     return OK if found.same else DIFFERENT
@@ -145,10 +145,10 @@ def _tolerance(text: str) -> float:
     return number
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """Return plain data that JSON can hold: NaN and infinities as text."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,116 @@
+"""``instmodel compare``: a model and the one that is to take its place."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from instmodel.cli.arguments import OK, Commands, add_command, at_least_one
+from instmodel.cli.verify import plain
+from instmodel.comparison.comparing import QUANTILES, Comparison, compare
+from instmodel.comparison.metrics import TASKS
+from instmodel.console import printable, progress, table
+
+_CURVES = ("confusion_matrix", "roc", "calibration")
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    summary = "Compare a model with the one that is to take its place."
+    command = add_command(commands, "compare", run, summary)
+    command.add_argument("old", metavar="OLD")
+    command.add_argument("new", metavar="NEW")
+    command.add_argument("--data", metavar="FILE", required=True, help=".csv or .npy of any size")
+    command.add_argument("--labels", metavar="COL", help="the column of the truth")
+    command.add_argument("--by", metavar="COL", help="a column of numbers to group by")
+    command.add_argument(
+        "--output", type=int, default=-1, metavar="N", help="which output (default: the last)"
+    )
+    command.add_argument(
+        "--threshold", type=float, default=0.5, help="of a decision (default: 0.5)"
+    )
+    command.add_argument(
+        "--tolerance", type=float, default=1.0, help="what is close, with labels that are values"
+    )
+    command.add_argument("--task", choices=TASKS, help="default: as the labels look")
+    command.add_argument(
+        "--movers", type=at_least_one, default=10, metavar="N", help="rows to show (default: 10)"
+    )
+    command.add_argument("--json", action="store_true", help="as JSON, for programs")
+    command.add_argument("--threads", type=at_least_one, metavar="N")
+    command.add_argument("--batch-rows", type=at_least_one, metavar="N")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command, and return its exit code."""
+    with progress(f"comparing {args.old} and {args.new}") as advance:
+        found = compare(
+            args.old,
+            args.new,
+            args.data,
+            labels=args.labels,
+            by=args.by,
+            output=args.output,
+            threshold=args.threshold,
+            tolerance=args.tolerance,
+            task=args.task,
+            movers=args.movers,
+            threads=args.threads,
+            batch_rows=args.batch_rows,
+            progress=advance,
+        )
+    if args.json:
+        print(json.dumps(plain(found.to_dict()), indent=2))
+    else:
+        _show(args.old, args.new, found)
+    return OK
+
+
+def _show(old: str, new: str, found: Comparison) -> None:
+    print(f"{printable(old)} → {printable(new)}: {found.rows} rows, output {found.output}")
+    if found.sampled_rows < found.rows:
+        print(f"quantiles, PSI, correlation and metrics: of {found.sampled_rows} rows")
+    names = ["mean", "std", "least", "greatest", *(f"{100 * q:g} %" for q in QUANTILES)]
+    columns = [
+        [side.mean, side.std, side.least, side.greatest, *side.quantiles]
+        for side in (found.old, found.new)
+    ]
+    print(table(["scores", "old", "new", "difference"], _pairs(names, *columns)), end="")
+    print(f"\npopulation stability index  {found.psi:.4g}")
+    print(f"rank correlation            {found.rank_correlation:.6g}")
+    print(f"moves, mean and largest     {found.mean_move:.4g}, {found.largest_move:.4g}")
+    share = 100 * found.flips / found.rows
+    ways = f" ({found.flips_up} up, {found.flips_down} down)" if found.flips_up else ""
+    print(f"decisions that flip         {found.flips} of {found.rows}, {share:.3g} %{ways}")
+    if found.task:
+        names = [name for name in found.old_metrics if name not in _CURVES]
+        both = [[m.get(name, float("nan")) for name in names] for m in _metrics(found)]
+        print(f"\nAgainst the labels ({found.task})")
+        print(table(["metric", "old", "new", "difference"], _pairs(names, *both)), end="")
+        for side, metrics in zip(("old", "new"), _metrics(found), strict=True):
+            if "confusion_matrix" in metrics:
+                print(f"confusion matrix, {side}: {metrics['confusion_matrix']}")
+    if found.groups:
+        print("\nBy group")
+        rows = [
+            [f"{g.value:g}", g.rows, f"{g.old_mean:.5g}", f"{g.new_mean:.5g}", g.flips]
+            for g in found.groups
+        ]
+        print(table(["value", "rows", "old mean", "new mean", "flips"], rows), end="")
+    print("\nThe rows that move most, counted from 0")
+    rows = [
+        [m.row, f"{m.old:.6g}", f"{m.new:.6g}", ", ".join(f"{x:.6g}" for x in m.inputs[:6])]
+        for m in found.movers
+    ]
+    print(table(["row", "old", "new", "inputs"], rows), end="")
+
+
+def _metrics(found: Comparison) -> tuple[dict[str, float], dict[str, float]]:
+    return found.old_metrics, found.new_metrics
+
+
+def _pairs(names: list[str], old: list[float], new: list[float]) -> list[list[object]]:
+    return [
+        [name, f"{a:.6g}", f"{b:.6g}", f"{b - a:+.3g}"]
+        for name, a, b in zip(names, old, new, strict=True)
+    ]

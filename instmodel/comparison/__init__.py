@@ -1,0 +1,1 @@
+"""Champion and challenger: what changes when one model takes another's place."""

@@ -1,0 +1,375 @@
+"""Compare two models on data: how scores move, what decisions flip, which fits labels better."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.comparison.metrics import TASKS, label_metrics, task_of
+from instmodel.comparison.sample import Sample
+from instmodel.errors import InputError
+from instmodel.extras import require
+from instmodel.verification.rows import input_order, read_rows
+from instmodel.verification.verifying import load
+from instmodel.verification.witnesses import predict
+
+Floats = NDArray[np.float64]
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+_PSI_BINS = 10
+_HISTOGRAM_BINS = 40
+# A share of 0 would make the logarithm infinite.
+_PSI_FLOOR = 1e-6
+_MOST_GROUPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Scores of one model: over the sample, but for rows, mean, least and greatest.
+
+    Attributes
+    ----------
+    mean, std, least, greatest : float
+    quantiles : list of float
+        At 1, 5, 25, 50, 75, 95 and 99 %.
+    histogram : list of int
+        Rows of the sample in 40 equal bins from `least` to `greatest` of both models.
+    """
+
+    mean: float
+    std: float
+    least: float
+    greatest: float
+    quantiles: list[float]
+    histogram: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """A row whose score moves most.
+
+    Attributes
+    ----------
+    row : int
+    inputs : list of float, (F,)
+    old, new : float
+    """
+
+    row: int
+    inputs: list[float]
+    old: float
+    new: float
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The rows with one value of the column that `by` names.
+
+    Attributes
+    ----------
+    value : float
+    rows : int
+    old_mean, new_mean : float
+    flips : int
+    """
+
+    value: float
+    rows: int
+    old_mean: float
+    new_mean: float
+    flips: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What `compare` found.
+
+    Attributes
+    ----------
+    rows : int
+    sampled_rows : int
+        How many rows the distributions, `psi`, `rank_correlation` and the metrics are of.
+    output : int
+        The output whose scores move.
+    threshold : float
+    old, new : Distribution
+    psi : float
+        Population stability index over ten bins of equal share of the old scores.
+    rank_correlation : float
+        Spearman's.
+    flips, flips_up, flips_down : int
+        Rows whose decision changes; up: from below the threshold to it or above. With several
+        outputs, a decision is the largest output, and up and down are 0.
+    largest_move, mean_move : float
+        |new - old|.
+    movers : list of Mover
+    groups : list of Group
+        Empty without `by`; the 50 largest.
+    task : str or None
+    old_metrics, new_metrics : dict
+        See `instmodel.comparison.metrics.label_metrics`; empty without labels.
+    """
+
+    rows: int
+    sampled_rows: int
+    output: int
+    threshold: float
+    old: Distribution
+    new: Distribution
+    psi: float
+    rank_correlation: float
+    flips: int
+    flips_up: int
+    flips_down: int
+    largest_move: float
+    mean_move: float
+    movers: list[Mover]
+    groups: list[Group]
+    task: str | None
+    old_metrics: dict[str, Any]
+    new_metrics: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        return dataclasses.asdict(self)
+
+
+def compare(
+    old: Any,
+    new: Any,
+    data: Any,
+    *,
+    labels: str | int | None = None,
+    by: str | int | None = None,
+    output: int = -1,
+    threshold: float = 0.5,
+    tolerance: float = 1.0,
+    task: str | None = None,
+    movers: int = 10,
+    most_rows: int = 1_000_000,
+    threads: int | None = None,
+    batch_rows: int | None = None,
+    progress: Callable[[float, int], None] | None = None,
+) -> Comparison:
+    """Compare a model with the one that is to take its place.
+
+    Parameters
+    ----------
+    old, new : InstructionModel, InstructionModelInfo or path-like
+        Of the same features, in any order if both name them, and as many outputs.
+    data : path-like or array_like
+        A table in .csv or .npy of any size, or an array. Columns of labels and groups are found by
+        name in CSV, and else follow the inputs in this order.
+    labels : str or int, optional
+        The column of the truth: 0 and 1 for one output, the number of the class for several, or a
+        value.
+    by : str or int, optional
+        A column of numbers; figures come for each of its values.
+    output : int
+        The output whose scores are looked at; the last one by default.
+    threshold : float
+        A score of at least this is a decision.
+    tolerance : float
+        With labels that are values, what counts as close.
+    task : {"binary", "multiclass", "regression"}, optional
+        What the labels are; by default as they look.
+    movers : int
+        How many of the rows that move most to keep.
+    most_rows : int
+        Beyond this many rows, what needs all rows at once comes from a uniform sample of them.
+    threads, batch_rows : int, optional
+    progress : callable, optional
+        Gets the part that is done, 0 to 1, and the rows so far.
+
+    Raises
+    ------
+    InstModelError
+        The models or the data do not fit; ``missing_package`` without the extra ``report``.
+    """
+    require("sklearn", "report")
+    _, old_engine = load(old)
+    _, new_engine = load(new)
+    order = input_order(old_engine, new_engine)
+    outputs = old_engine.output_size
+    if new_engine.output_size != outputs:
+        raise InputError(
+            "output_size_mismatch",
+            "the models have different numbers of outputs",
+            expected=outputs,
+            actual=new_engine.output_size,
+        )
+    if task is not None and task not in TASKS:
+        raise InputError(
+            "invalid_type", "no such task", field="task", expected=TASKS, actual=repr(task)
+        )
+    if not -outputs <= output < outputs:
+        raise InputError(
+            "result_index_out_of_bounds", "no such output", field="output", actual=output
+        )
+    column = output % outputs
+    extra = [name for name in (labels, by) if name is not None]
+    moves = _Moves(column, threshold, movers)
+    groups = _Groups(column, threshold)
+    # Old scores, new scores, label.
+    sample = Sample(most_rows, 2 * outputs + (labels is not None))
+    with contextlib.closing(read_rows(data, old_engine, extra, batch_rows)) as batches:
+        for batch in batches:
+            one = predict(old_engine, batch.inputs, threads).astype(np.float64)
+            other_inputs = np.ascontiguousarray(batch.inputs[:, order])
+            other = predict(new_engine, other_inputs, threads).astype(np.float64)
+            moves.add(batch.inputs, one, other)
+            sample.add(np.hstack([one, other, batch.extra[:, : labels is not None]]))
+            if by is not None:
+                groups.add(batch.extra[:, -1], one, other)
+            if progress:
+                progress(batch.fraction, sample.seen)
+    if not sample.seen:
+        raise InputError("no_rows", "there are no rows to compare on", field="data")
+
+    kept = sample.rows
+    one, other = kept[:, :outputs], kept[:, outputs : 2 * outputs]
+    a, b = one[:, column], other[:, column]
+    figures: list[dict[str, Any]] = [{}, {}]
+    if labels is not None:
+        truth = kept[:, -1]
+        task = task or task_of(truth, outputs)
+        figures = [label_metrics(truth, s, task, threshold, tolerance) for s in (one, other)]
+    edges = np.array([min(moves.least), max(moves.greatest)])
+    return Comparison(
+        rows=sample.seen,
+        sampled_rows=len(kept),
+        output=column,
+        threshold=threshold,
+        old=moves.distribution(0, a, edges),
+        new=moves.distribution(1, b, edges),
+        psi=population_stability_index(a, b),
+        rank_correlation=_rank_correlation(a, b),
+        flips=moves.flips,
+        flips_up=moves.flips_up,
+        flips_down=moves.flips_down,
+        largest_move=moves.largest,
+        mean_move=moves.total / sample.seen,
+        movers=moves.movers,
+        groups=groups.largest(),
+        task=task if labels is not None else None,
+        old_metrics=figures[0],
+        new_metrics=figures[1],
+    )
+
+
+def population_stability_index(old: Floats, new: Floats) -> float:
+    """Return Σ (q - p) · ln(q / p) over ten bins, each with a tenth of the old scores.
+
+    p and q are the shares of the old and the new scores in a bin; equal scores share a bin, so
+    there may be fewer bins.
+    """
+    edges = np.unique(np.quantile(old, np.linspace(0, 1, _PSI_BINS + 1)[1:-1]))
+    shares = []
+    for scores in (old, new):
+        counts = np.bincount(np.searchsorted(edges, scores, side="right"), minlength=len(edges) + 1)
+        shares.append(np.maximum(counts / len(scores), _PSI_FLOOR))
+    p, q = shares
+    return float(np.sum((q - p) * np.log(q / p)))
+
+
+def _rank_correlation(a: Floats, b: Floats) -> float:
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")  # nothing to rank
+    return float(require("scipy.stats", "report").spearmanr(a, b).statistic)
+
+
+def _decisions(scores: Floats, column: int, threshold: float) -> NDArray[Any]:
+    return scores[:, column] >= threshold if scores.shape[1] == 1 else scores.argmax(axis=1)
+
+
+class _Moves:
+    """What is counted exactly over all rows."""
+
+    def __init__(self, column: int, threshold: float, keep: int) -> None:
+        self._column, self._threshold, self._keep = column, threshold, keep
+        self._rows = 0
+        self._sums = np.zeros(2)
+        self.least, self.greatest = np.full(2, np.inf), np.full(2, -np.inf)
+        self.flips = self.flips_up = self.flips_down = 0
+        self.largest = self.total = 0.0
+        self.movers: list[Mover] = []
+
+    def add(self, inputs: NDArray[np.float32], old: Floats, new: Floats) -> None:
+        before, after = (_decisions(s, self._column, self._threshold) for s in (old, new))
+        self.flips += int(np.sum(before != after))
+        if old.shape[1] == 1:
+            self.flips_up += int(np.sum(~before & after))
+            self.flips_down += int(np.sum(before & ~after))
+        pair = np.stack([old[:, self._column], new[:, self._column]])
+        if not np.isfinite(pair).all():
+            raise InputError(
+                "non_finite_value",
+                "a score is not finite; `instmodel verify` shows where",
+                field="data",
+            )
+        self._sums += pair.sum(axis=1)
+        self.least = np.minimum(self.least, pair.min(axis=1))
+        self.greatest = np.maximum(self.greatest, pair.max(axis=1))
+        move = np.abs(pair[1] - pair[0])
+        self.largest = max(self.largest, float(move.max()))
+        self.total += float(move.sum())
+        for i in np.argsort(-move, kind="stable")[: self._keep]:
+            place = self._rows + int(i)
+            self.movers.append(
+                Mover(place, inputs[i].tolist(), float(pair[0, i]), float(pair[1, i]))
+            )
+        self.movers.sort(key=lambda mover: -abs(mover.new - mover.old))
+        del self.movers[self._keep :]
+        self._rows += len(inputs)
+
+    def distribution(self, side: int, sample: Floats, edges: Floats) -> Distribution:
+        low, high = edges if edges[0] < edges[1] else (edges[0] - 0.5, edges[0] + 0.5)
+        counts, _ = np.histogram(sample, _HISTOGRAM_BINS, (low, high))
+        return Distribution(
+            mean=float(self._sums[side] / self._rows),
+            std=float(sample.std()),
+            least=float(self.least[side]),
+            greatest=float(self.greatest[side]),
+            quantiles=np.quantile(sample, QUANTILES).tolist(),
+            histogram=counts.tolist(),
+        )
+
+
+class _Groups:
+    """Sums for each value of a column."""
+
+    def __init__(self, column: int, threshold: float) -> None:
+        self._column, self._threshold = column, threshold
+        self._sums: dict[float, NDArray[np.float64]] = {}  # rows, old, new, flips
+
+    def add(self, values: NDArray[np.float32], old: Floats, new: Floats) -> None:
+        flips = _decisions(old, self._column, self._threshold) != _decisions(
+            new, self._column, self._threshold
+        )
+        table = np.column_stack(
+            [np.ones(len(values)), old[:, self._column], new[:, self._column], flips]
+        )
+        keys, places = np.unique(values, return_inverse=True)
+        for i, key in enumerate(keys.tolist()):
+            total = table[places == i].sum(axis=0)
+            self._sums[key] = self._sums.get(key, np.zeros(4)) + total
+        if len(self._sums) > 1000 * _MOST_GROUPS:
+            raise InputError(
+                "too_many_groups",
+                "the column has too many values to group by",
+                field="by",
+                expected=f"at most {1000 * _MOST_GROUPS}",
+            )
+
+    def largest(self) -> list[Group]:
+        most = sorted(self._sums.items(), key=lambda item: (-item[1][0], item[0]))
+        return [
+            Group(key, int(rows), float(old / rows), float(new / rows), int(flips))
+            for key, (rows, old, new, flips) in most[:_MOST_GROUPS]
+        ]

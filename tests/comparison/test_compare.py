@@ -1,0 +1,208 @@
+"""`compare` counts what it says, and its metrics are those of scikit-learn."""
+
+import csv
+import json
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import instmodel as im
+from instmodel.cli import main
+
+pytest.importorskip("sklearn")
+
+from scipy import stats
+from sklearn import metrics
+
+from instmodel.comparison.comparing import population_stability_index
+from instmodel.comparison.sample import Sample
+
+RNG = np.random.default_rng(0)
+ROWS = RNG.normal(size=(2000, 3)).astype(np.float32)
+CODES = RNG.integers(0, 4, 2000)
+WEIGHTS = np.array([[1.0, -2.0, 0.5]])
+
+
+def logistic(shift=0.0, names="abc"):
+    b = im.ModelBuilder()
+    return b.build(output=b.dense(b.input(list(names)), WEIGHTS + shift, [0.1], "SIGMOID"))
+
+
+def softmax(shift=0.0):
+    b = im.ModelBuilder()
+    w = np.random.default_rng(1).normal(size=(3, 3)) + shift
+    return b.build(output=b.dense(b.input(list("abc")), w, None, "SOFTMAX"))
+
+
+def linear(shift=0.0):
+    b = im.ModelBuilder()
+    return b.build(output=b.dense(b.input(list("abc")), WEIGHTS + shift))
+
+
+OLD, NEW = logistic(), logistic([[0.3, 0.1, -0.4]])
+TRUTH = (RNG.random(2000) < im.InstructionModel(OLD).predict(ROWS)[:, 0]).astype(float)
+
+
+def scores(info, rows=ROWS):
+    return im.InstructionModel(info).predict(rows).astype(float)
+
+
+def data(*columns):
+    return np.column_stack([ROWS, *columns])
+
+
+def test_moves_and_decisions_are_counted():
+    found = im.compare(OLD, NEW, ROWS, threshold=0.4, batch_rows=300)
+    a, b = scores(OLD)[:, 0], scores(NEW)[:, 0]
+    assert found.rows == found.sampled_rows == 2000
+    assert found.flips == np.sum((a >= 0.4) != (b >= 0.4))
+    assert found.flips_up == np.sum((a < 0.4) & (b >= 0.4))
+    assert found.flips == found.flips_up + found.flips_down
+    assert found.largest_move == np.abs(b - a).max()
+    assert found.mean_move == pytest.approx(np.abs(b - a).mean())
+    assert found.rank_correlation == pytest.approx(stats.spearmanr(a, b).statistic)
+    order = np.argsort(-np.abs(b - a))[:10]
+    assert [mover.row for mover in found.movers] == order.tolist()
+    assert found.movers[0].inputs == ROWS[order[0]].tolist()
+    assert found.new.mean == pytest.approx(b.mean())
+    assert found.old.quantiles[3] == np.median(a)
+    assert sum(found.old.histogram) == sum(found.new.histogram) == 2000
+
+
+def test_metrics_of_two_classes_are_scikit_learns():
+    found = im.compare(OLD, NEW, data(TRUTH), labels=3)
+    assert found.task == "binary"
+    for info, got in ((OLD, found.old_metrics), (NEW, found.new_metrics)):
+        score = scores(info)[:, 0]
+        chosen = score >= 0.5
+        assert got["accuracy"] == metrics.accuracy_score(TRUTH, chosen)
+        assert got["f1"] == metrics.f1_score(TRUTH, chosen)
+        assert got["roc_auc"] == metrics.roc_auc_score(TRUTH, score)
+        assert got["log_loss"] == metrics.log_loss(TRUTH, score)
+        assert got["brier"] == pytest.approx(metrics.brier_score_loss(TRUTH, score))
+        assert got["confusion_matrix"] == metrics.confusion_matrix(TRUTH, chosen).tolist()
+        assert len(got["calibration"]) == 10
+
+
+def test_metrics_of_many_classes_are_scikit_learns():
+    old, new = softmax(), softmax([[0.5], [0.0], [-0.5]])
+    truth = scores(old).argmax(axis=1)
+    truth[::7] = 1
+    found = im.compare(old, new, data(truth), labels="truth")
+    assert found.task == "multiclass"
+    score = scores(new)
+    got = found.new_metrics
+    assert got["accuracy"] == metrics.accuracy_score(truth, score.argmax(axis=1))
+    assert got["recall"] == metrics.recall_score(truth, score.argmax(axis=1), average="macro")
+    assert got["roc_auc"] == metrics.roc_auc_score(
+        truth, score / score.sum(axis=1, keepdims=True), multi_class="ovr"
+    )
+    assert found.flips == np.sum(scores(old).argmax(axis=1) != score.argmax(axis=1))
+
+
+def test_metrics_of_values_are_scikit_learns():
+    truth = (ROWS @ WEIGHTS[0] + RNG.normal(size=2000)).astype(np.float32)
+    found = im.compare(linear(), linear(0.2), data(truth), labels=3, tolerance=0.5)
+    assert found.task == "regression"
+    value = scores(linear(0.2))[:, 0]
+    got = found.new_metrics
+    assert got["mae"] == pytest.approx(metrics.mean_absolute_error(truth, value))
+    assert got["rmse"] == pytest.approx(np.sqrt(metrics.mean_squared_error(truth, value)))
+    assert got["r2"] == pytest.approx(metrics.r2_score(truth, value))
+    assert got["mape"] == pytest.approx(metrics.mean_absolute_percentage_error(truth, value))
+    assert got["share_within_tolerance"] == np.mean(np.abs(truth - value) <= 0.5)
+
+
+def test_groups_have_their_own_figures():
+    found = im.compare(OLD, NEW, data(TRUTH, CODES), labels=3, by=4, batch_rows=77)
+    assert sorted(group.value for group in found.groups) == [0, 1, 2, 3]
+    for group in found.groups:
+        part = group.value == CODES
+        a, b = scores(OLD)[part, 0], scores(NEW)[part, 0]
+        assert group.rows == part.sum()
+        assert group.old_mean == pytest.approx(a.mean())
+        assert group.flips == np.sum((a >= 0.5) != (b >= 0.5))
+
+
+def test_the_stability_index_is_that_of_its_formula():
+    old, new = RNG.normal(size=10_000), RNG.normal(0.3, 1.2, size=10_000)
+    edges = np.quantile(old, np.arange(1, 10) / 10)
+    q = np.histogram(new, [-np.inf, *edges, np.inf])[0] / 10_000
+    expected = np.sum((q - 0.1) * np.log(q / 0.1))
+    assert population_stability_index(old, new) == pytest.approx(expected, rel=1e-3)
+    assert population_stability_index(old, old) == pytest.approx(0.0, abs=1e-6)
+    assert np.isfinite(population_stability_index(np.zeros(10), np.ones(10)))
+
+
+def test_features_are_matched_by_name():
+    twin = logistic(names="cab")
+    twin.weights[0] = WEIGHTS[:, [2, 0, 1]].astype(np.float32)
+    assert im.compare(OLD, twin, ROWS).largest_move < 1e-6
+    assert np.isnan(im.compare(OLD, OLD, ROWS[:1]).rank_correlation)
+
+
+def test_a_sample_is_uniform_and_bounded():
+    sample = Sample(1000, 1)
+    for part in np.split(np.arange(50_000.0), 37 * np.arange(1, 1000)):
+        sample.add(part[:, None])
+    kept = sample.rows[:, 0]
+    assert not sample.complete
+    assert (len(kept), sample.seen, len(np.unique(kept))) == (1000, 50_000, 1000)
+    assert stats.kstest(kept / 50_000, "uniform").pvalue > 0.01
+
+
+def test_memory_does_not_grow_with_the_data(tmp_path):
+    peaks = []
+    for name, times in (("small.npy", 20), ("large.npy", 200)):
+        np.save(tmp_path / name, np.tile(data(TRUTH).astype(np.float32), (times, 1)))
+        tracemalloc.start()
+        found = im.compare(OLD, NEW, tmp_path / name, labels=3, most_rows=10_000, batch_rows=10_000)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert (found.rows, found.sampled_rows) == (2000 * times, 10_000)
+    assert peaks[1] < 1.3 * peaks[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ({"new": softmax()}, "output_size_mismatch"),
+        ({"new": logistic(names="abd")}, "column_mismatch"),
+        ({"output": 1}, "result_index_out_of_bounds"),
+        ({"task": "guess"}, "invalid_type"),
+        ({"data": ROWS[:0]}, "no_rows"),
+        ({"data": np.full((2, 3), np.nan)}, "non_finite_value"),
+    ],
+)
+def test_what_cannot_be_compared_is_an_error(arguments, code):
+    with pytest.raises(im.InstModelError) as caught:
+        im.compare(**({"old": OLD, "new": NEW, "data": ROWS} | arguments))
+    assert caught.value.code == code
+
+
+def test_labels_that_are_no_classes_are_an_error():
+    with pytest.raises(im.InstModelError) as caught:
+        im.compare(softmax(), softmax(), data(np.full(2000, 3)), labels=3)
+    assert caught.value.code == "invalid_label"
+
+
+def test_the_command_line_shows_and_prints_json(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    OLD.save("old.json")
+    NEW.save("new.instmodel")
+    with open("data.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["truth", *"cba", "code"])
+        for row, truth, code in zip(ROWS.tolist(), TRUTH, CODES, strict=True):
+            writer.writerow([truth, *row[::-1], code])
+    arguments = ["compare", "old.json", "new.instmodel", "--data", "data.csv"]
+    assert main([*arguments, "--labels", "truth", "--by", "code"]) == 0
+    shown = capsys.readouterr().out
+    assert "roc_auc" in shown
+    assert "population stability index" in shown
+    assert main([*arguments, "--labels", "truth", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    score = scores(NEW)[:, 0]
+    assert found["new_metrics"]["roc_auc"] == metrics.roc_auc_score(TRUTH, score)
+    assert main([*arguments, "--labels", "missing"]) == 2
