@@ -4,8 +4,8 @@ All on one device in one run, from NumPy to NumPy, alternating; medians of the r
 simulation is that of ``examples/gpu_simulation.py``: here the policy's network is called inside the
 kernel, there a step is some twenty operations on arrays of all episodes.
 
-Needs the extra ``gpu`` and Rich; PyTorch and CuPy are measured where they see a CUDA device. Prints
-a Markdown table for docs/gpu.md.
+Needs the extra ``gpu``; PyTorch and CuPy are measured where they see a CUDA device. Prints a
+Markdown table for docs/gpu.md.
 """
 
 from __future__ import annotations

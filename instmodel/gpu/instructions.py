@@ -386,3 +386,9 @@ ROWS: dict[str, Row] = {
     "REDUCE_SUM": Row(14, ("", "input_size", ""), _encode_reduce_sum, _check_reduce_sum),
 }
 TYPES: dict[int, str] = {row.opcode: name for name, row in ROWS.items()}
+
+
+def word_of(op: GpuOp, meaning: str) -> int | None:
+    """Return the word of an instruction that its row calls `meaning`, None if it has none."""
+    names = ROWS[TYPES[op.opcode]].names
+    return op[GpuOp._fields.index("p0") + names.index(meaning)] if meaning in names else None

@@ -11,7 +11,7 @@ from instmodel import validate, values
 from instmodel.errors import DocumentError, StructureError
 from instmodel.gpu.check import CheckedWords, Words, check
 from instmodel.gpu.encode import encode
-from instmodel.gpu.instructions import ROWS, TYPES, activation_name
+from instmodel.gpu.instructions import ROWS, TYPES, activation_name, word_of
 from instmodel.gpu.layout import ABSENT, MAX_WORDS, WORD, GpuOp, Header
 from instmodel.limits import DEFAULT_LIMITS, Limits
 from instmodel.schema import InstructionModelInfo
@@ -165,8 +165,14 @@ class GpuModel:
         import hashlib  # OpenSSL; who only packs models does not need it
 
         header = self._header
-        keys = sum(op.p1 for op in _first_of_each_map(self.ops))
-        defaults = sum(op.size for op in self.ops if TYPES[op.opcode] == "MAP_TRANSFORM")
+        ops = self._checked.ops
+        dense = {(start, op.size) for op in ops if (start := word_of(op, "weights")) is not None}
+        biases = sum(size for _, size in dense)
+        maps = {
+            (start, word_of(op, "keys") or 0, op.size)
+            for op in ops
+            if (start := word_of(op, "map")) is not None
+        }
         return {
             "digest": hashlib.sha256(self.as_bytes()).hexdigest(),
             "version": header.version,
@@ -176,18 +182,14 @@ class GpuModel:
             "required_memory": header.compute_buffer_size,
             "memory_bytes": WORD * header.compute_buffer_size,
             "full_size": header.full_size,
-            "instructions": [_fields(op) for op in self.ops],
+            "instructions": [_fields(op) for op in ops],
             "counts": {
-                "weights": header.weights_count - sum(self._bias_sizes()),
-                "biases": sum(self._bias_sizes()),
+                "weights": header.weights_count - biases,
+                "biases": biases,
                 "parameters": header.parameters_count,
-                "map_values": header.maps_count - keys - defaults,
+                "map_values": sum(keys * size for _, keys, size in maps),
             },
         }
-
-    def _bias_sizes(self) -> list[int]:
-        dense = {op.p0: op.size for op in self.ops if TYPES[op.opcode] in ("DOT", "ATTENTION")}
-        return list(dense.values())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, GpuModel) and np.array_equal(self._words, other._words)
@@ -201,7 +203,8 @@ class GpuModel:
     def __repr__(self) -> str:
         return (
             f"GpuModel(version={self.version}, features={self.feature_size}, "
-            f"outputs={self.output_size}, instructions={len(self.ops)}, words={self.full_size})"
+            f"outputs={self.output_size}, instructions={len(self._checked.ops)}, "
+            f"words={self.full_size})"
         )
 
 
@@ -238,11 +241,6 @@ def pack_models(models: Sequence[GpuModel]) -> tuple[Words, list[int]]:
         )
     words = np.concatenate([np.empty(0, np.uint32), *(model.as_words() for model in models)])
     return words, ends[:-1]
-
-
-def _first_of_each_map(ops: Sequence[GpuOp]) -> list[GpuOp]:
-    maps = {(op.p0, op.p1): op for op in ops if TYPES[op.opcode] == "MAP_TRANSFORM"}
-    return list(maps.values())
 
 
 def _fields(op: GpuOp) -> dict[str, Any]:

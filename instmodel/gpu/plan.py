@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from instmodel.activations import Activation
-from instmodel.gpu.instructions import ROWS
+from instmodel.gpu.instructions import TYPES, word_of
 from instmodel.gpu.layout import GpuOp
 from instmodel.gpu.model import GpuModel
 
 # Rows of the chunk that every kernel's workgroup divides.
 SAMPLE_TILE = 64
-
-_DOT, _ATTENTION = ROWS["DOT"].opcode, ROWS["ATTENTION"].opcode
 
 # A dense layer goes to the tiled kernel from here on: with fewer outputs most of a tile of 64 is
 # idle, with fewer inputs a thread for each sample reads little more than the tile does.
@@ -22,6 +20,13 @@ _TILED_INPUTS = 16
 # Rounds of loops in one thread of a dispatch: beyond it a driver's watchdog may bark, and Mesa's
 # software GPU ends the loops after 65,535.
 _ROUNDS = 16_384
+
+
+# For each value of these, a loop of p1 rounds.
+_NESTED = (
+    *("DOT", "ATTENTION", "REDUCE_SUM"),
+    *("ADD_ELEMENTWISE_BUFFERS", "MULTIPLY_ELEMENTWISE_BUFFERS"),
+)
 
 
 class Step(NamedTuple):
@@ -56,9 +61,9 @@ def make_plan(model: GpuModel) -> list[Step]:
         if _is_tiled(op):
             tiles = -(-op.size // SAMPLE_TILE)
             steps.append(Step("instmodel_dense_rows", index, 1, others=tiles))
-            if op.opcode == _ATTENTION:
+            if TYPES[op.opcode] == "ATTENTION":
                 steps.append(Step("instmodel_finish_attention", index, 1))
-            elif op.p2 == Activation.SOFTMAX.gpu_id:
+            elif word_of(op, "activation") == Activation.SOFTMAX.gpu_id:
                 steps.append(Step("instmodel_finish_dot", index, 1))
             continue
         last = steps[-1]
@@ -76,7 +81,7 @@ def _transfer(kernel: str, first: int, count: int) -> Step:
 
 
 def _is_tiled(op: GpuOp) -> bool:
-    if op.opcode not in (_DOT, _ATTENTION):
+    if word_of(op, "weights") is None:
         return False
     enough = op.size >= _TILED_OUTPUTS and op.p1 >= _TILED_INPUTS
     return enough or op.size * op.p1 > _ROUNDS
@@ -84,4 +89,5 @@ def _is_tiled(op: GpuOp) -> bool:
 
 def _loop_rounds(op: GpuOp) -> int:
     """Return about how often the loops of an instruction go round, for one sample."""
-    return 4 * op.size + max(op.size, 1) * op.p1 if op.p1 < 2**32 - 1 else 4 * op.size
+    inner = op.p1 if TYPES[op.opcode] in _NESTED else 0
+    return (4 + inner) * op.size

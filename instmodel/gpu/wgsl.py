@@ -16,8 +16,8 @@ from pathlib import Path
 from instmodel import values
 from instmodel.activations import Activation
 from instmodel.errors import InputError
-from instmodel.gpu.instructions import ROWS, TYPES
-from instmodel.gpu.layout import MAX_COMPUTE_BUFFER, GpuOp
+from instmodel.gpu.instructions import ROWS, TYPES, word_of
+from instmodel.gpu.layout import MAX_COMPUTE_BUFFER
 from instmodel.gpu.model import GpuModel
 from instmodel.parallel import integer_argument
 from instmodel.schema import InstructionModelInfo
@@ -128,13 +128,8 @@ def _packed(models: Sequence[GpuModel | InstructionModelInfo]) -> list[GpuModel]
 def _needs(models: Sequence[GpuModel]) -> tuple[set[str], set[Activation]]:
     ops = {op for model in models for op in model.ops}
     types = {TYPES[op.opcode] for op in ops}
-    ids = {_activation_id(op) for op in ops}
+    ids = {word_of(op, "activation") for op in ops}
     return types, {item for item in Activation if item.gpu_id in ids}
-
-
-def _activation_id(op: GpuOp) -> int:
-    names = ROWS[TYPES[op.opcode]].names
-    return op[GpuOp._fields.index("p0") + names.index("activation")] if "activation" in names else 0
 
 
 def _written(types: set[str], activations: set[Activation]) -> dict[str, str]:
