@@ -5,6 +5,7 @@
 >>> scores = model.predict(rows)            # doctest: +SKIP
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from instmodel import importers
@@ -19,7 +20,6 @@ from instmodel.errors import (
     ValidationDataError,
 )
 from instmodel.features import Feature, parse_feature_names
-from instmodel.gpu import GpuModel, get_instmodel_wgsl, pack_models
 from instmodel.graph import ExecutionGraph, GraphNode
 from instmodel.instruction_base import Instruction
 from instmodel.instructions import (
@@ -46,7 +46,9 @@ from instmodel.schema import InstructionModelInfo, ValidationData
 from instmodel.version import __version__
 
 if TYPE_CHECKING:
+    from instmodel import gpu
     from instmodel.comparison.comparing import compare
+    from instmodel.gpu import GpuModel, get_instmodel_wgsl, pack_models
     from instmodel.verification.verifying import verify
 
 __all__ = [
@@ -87,6 +89,7 @@ __all__ = [
     "__version__",
     "compare",
     "get_instmodel_wgsl",
+    "gpu",
     "importers",
     "load",
     "pack_models",
@@ -106,4 +109,7 @@ def __getattr__(name: str) -> Any:
         from instmodel.verification.verifying import verify
 
         return verify
+    if name in ("gpu", "GpuModel", "get_instmodel_wgsl", "pack_models"):
+        package = importlib.import_module("instmodel.gpu")
+        return package if name == "gpu" else getattr(package, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
