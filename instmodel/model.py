@@ -340,6 +340,12 @@ class InstructionModel(Engine):
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.info, self._limits))
 
+    def _repr_html_(self) -> str:
+        """Draw the model in a notebook."""
+        from instmodel.reports.graph import html_of
+
+        return html_of(self)
+
     def __repr__(self) -> str:
         info = self._checked.info
         return (

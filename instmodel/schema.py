@@ -292,6 +292,15 @@ class InstructionModelInfo:
 
         return binary.digest(self)
 
+    def _repr_html_(self) -> str | None:
+        """Draw the model in a notebook; a document that breaks a rule has no picture."""
+        from instmodel.reports.graph import html_of
+
+        try:
+            return html_of(self)
+        except InstModelError:
+            return None
+
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the model as an ONNX file, "input" (N, F) to "output" (N, O), both float32.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+import instmodel as im
 from instmodel.cli.arguments import OK, Commands, add_command, at_least_one
 from instmodel.cli.verify import plain
 from instmodel.comparison.comparing import QUANTILES, Comparison, compare
@@ -37,6 +38,7 @@ def add(commands: Commands) -> None:
         "--movers", type=at_least_one, default=10, metavar="N", help="rows to show (default: 10)"
     )
     command.add_argument("--json", action="store_true", help="as JSON, for programs")
+    command.add_argument("--report", metavar="FILE.html", help="write a page with pictures")
     command.add_argument("--threads", type=at_least_one, metavar="N")
     command.add_argument("--batch-rows", type=at_least_one, metavar="N")
 
@@ -59,6 +61,11 @@ def run(args: argparse.Namespace) -> int:
             batch_rows=args.batch_rows,
             progress=advance,
         )
+    if args.report:
+        from instmodel.reports.pages import write_comparison
+
+        info = im.InstructionModelInfo.load(args.new)
+        write_comparison(args.report, found, info, args.old, args.new)
     if args.json:
         print(json.dumps(plain(found.to_dict()), indent=2))
     else:

@@ -19,11 +19,21 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "inspect", run, "Show what a model is made of.")
     command.add_argument("model", metavar="MODEL")
     command.add_argument("--json", action="store_true", help="as JSON, for programs")
+    command.add_argument(
+        "--graph", metavar="FILE", help="draw the execution graph: .svg, .html or .mmd (Mermaid)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
-    facts = model_facts(im.InstructionModelInfo.load(args.model))
+    info = im.InstructionModelInfo.load(args.model)
+    facts = model_facts(info)
+    if args.graph:
+        from instmodel.reports.graph import write_graph
+
+        write_graph(info, args.graph, args.model)
+        print(f"{printable(args.graph)}: the graph of {len(info.instructions)} instructions")
+        return OK
     if args.json:
         print(json.dumps(facts, indent=2))
         return OK

@@ -48,14 +48,15 @@ def add(commands: Commands) -> None:
         "--worst", type=at_least_one, default=5, metavar="N", help="rows to show (default: 5)"
     )
     command.add_argument("--json", action="store_true", help="as JSON, for programs")
+    command.add_argument("--report", metavar="FILE.html", help="write a page with pictures")
     command.add_argument("--threads", type=at_least_one, metavar="N")
     command.add_argument("--batch-rows", type=at_least_one, metavar="N")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
-    asked = (args.data, args.against, args.expected, args.atol, args.rtol)
-    if asked == (None,) * 5 and not args.json:
+    asked = (args.data, args.against, args.expected, args.atol, args.rtol, args.report)
+    if asked == (None,) * 6 and not args.json:
         return _run_validation_data(args)
     with progress(f"verifying {args.model}") as advance:
         found = verify(
@@ -70,6 +71,11 @@ def run(args: argparse.Namespace) -> int:
             batch_rows=args.batch_rows,
             progress=advance,
         )
+    if args.report:
+        from instmodel.reports.pages import write_verification
+
+        info = im.InstructionModelInfo.load(args.model)
+        write_verification(args.report, found, info, args.model)
     if args.json:
         print(json.dumps(plain(found.to_dict()), indent=2))
     else:

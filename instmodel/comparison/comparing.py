@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.comparison.metrics import TASKS, label_metrics, task_of
-from instmodel.comparison.sample import Sample
 from instmodel.errors import InputError
 from instmodel.extras import require
 from instmodel.verification.rows import input_order, read_rows
+from instmodel.verification.sample import Sample
 from instmodel.verification.verifying import load
 from instmodel.verification.witnesses import predict
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from instmodel.errors import InputError
 from instmodel.inspection import build_unvalidated
@@ -23,8 +24,31 @@ from instmodel.verification.differences import (
     WorstRow,
 )
 from instmodel.verification.rows import read_rows
+from instmodel.verification.sample import Sample
 from instmodel.verification.tracing import Divergence
 from instmodel.verification.witnesses import Function, Reference, Witness, make_witness, predict
+
+# Rows that the histograms of scores are of, and their bins.
+_SAMPLED_ROWS = 20_000
+_SCORE_BINS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How the values of one output are distributed, on both sides.
+
+    Attributes
+    ----------
+    low, high : float
+        The ends of the histograms: the least and the greatest finite value of both.
+    actual, expected : list of int
+        Rows in 40 equal bins, of at most 20,000 rows, a uniform sample.
+    """
+
+    low: float
+    high: float
+    actual: list[int]
+    expected: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +73,8 @@ class Verification:
         What `divergence` cannot say.
     histogram : list of list of int, (O, bins)
         Rows by absolute error: equal, below 1e-12, and a bin for each decade from there to 1e3.
+    scores : list of Scores
+        One for each output.
     seconds, seconds_against : float
         Time that the model and the other side took to compute; 0 for recorded values.
     """
@@ -63,6 +89,7 @@ class Verification:
     divergence: Divergence | None
     note: str
     histogram: list[list[int]]
+    scores: list[Scores]
     seconds: float
     seconds_against: float
 
@@ -146,6 +173,7 @@ def verify(
 
     # At least one: it tells where the two part.
     found = Differences(engine.output_size, tolerance, max(1, worst))
+    sample = Sample(_SAMPLED_ROWS, 2 * engine.output_size)
     seconds = [0.0, 0.0]
     with contextlib.closing(read_rows(data, engine, columns, batch_rows)) as batches:
         for batch in batches:
@@ -157,6 +185,7 @@ def verify(
             seconds[1] += 0.0 if recorded else time.perf_counter() - between
             _check_outputs(other.shape[1], engine)
             found.add(batch.inputs, actual, other)
+            sample.add(np.hstack([actual, other]))
             if progress:
                 progress(batch.fraction, found.rows)
     if not found.rows:
@@ -183,6 +212,9 @@ def verify(
         divergence=divergence,
         note=note,
         histogram=found.histogram.tolist(),
+        scores=[
+            _scores(sample.rows[:, [i, engine.output_size + i]]) for i in range(engine.output_size)
+        ],
         seconds=seconds[0],
         seconds_against=seconds[1],
     )
@@ -194,6 +226,17 @@ def load(model: Any) -> tuple[InstructionModelInfo, InstructionModel]:
         return model.info, model
     info = model if isinstance(model, InstructionModelInfo) else InstructionModelInfo.load(model)
     return info, build_unvalidated(info)
+
+
+def _scores(pair: NDArray[np.float64]) -> Scores:
+    """Return the histograms of two columns (N, 2)."""
+    finite = pair[np.isfinite(pair)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    ends = (low, high) if low < high else (low - 0.5, high + 0.5)
+    counts = [
+        np.histogram(side[np.isfinite(side)], _SCORE_BINS, ends)[0].tolist() for side in pair.T
+    ]
+    return Scores(low, high, *counts)
 
 
 def _validation_data(info: InstructionModelInfo) -> tuple[Any, Any]:

@@ -16,7 +16,7 @@ from scipy import stats
 from sklearn import metrics
 
 from instmodel.comparison.comparing import population_stability_index
-from instmodel.comparison.sample import Sample
+from instmodel.verification.sample import Sample
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(2000, 3)).astype(np.float32)

@@ -1,0 +1,181 @@
+"""The execution graph of a model as a picture: SVG, a page, or Mermaid text."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from instmodel.atomic import replacing
+from instmodel.console import printable
+from instmodel.errors import InputError
+from instmodel.inspection import build_unvalidated
+from instmodel.schema import InstructionModelInfo
+
+SUFFIXES = (".svg", ".html", ".mmd")
+
+_WIDTH, _HEIGHT = 190, 44  # of a box
+_GAP_X, _GAP_Y = 20, 30
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An instruction in the picture, or the input.
+
+    Attributes
+    ----------
+    title, subtitle : str
+    parents : list of int
+        Boxes whose results it reads, by their place in the list of boxes.
+    depth : int
+        Its row: one more than the deepest of its parents.
+    """
+
+    title: str
+    subtitle: str
+    parents: list[int]
+    depth: int
+
+
+def boxes(info: InstructionModelInfo) -> list[Box]:
+    """Return the input and every instruction, each after what it reads."""
+    model = build_unvalidated(info)
+    nodes = model.execution_graph.nodes
+    parents: list[list[int]] = [[] for _ in nodes]
+    for index, node in enumerate(nodes):
+        for child in node.children:
+            parents[child].append(index + 1)
+    found = [Box("input", f"{model.feature_size} values", [], 0)]
+    for index, item in enumerate(info.instructions):
+        buffer = item.write(info.buffer_sizes).buffer
+        activation = getattr(item, "activation", None)
+        title = f"{index} {item.TYPE}" + (f" {activation}" if activation else "")
+        above = sorted(set(parents[index])) or [0]
+        depth = 1 + max(found[parent].depth for parent in above)
+        subtitle = f"buffer {buffer}: {info.buffer_sizes[buffer]} values"
+        found.append(Box(title, subtitle, above, depth))
+    return found
+
+
+def graph_svg(info: InstructionModelInfo) -> str:
+    """Return the graph as one SVG element: rows from the input down, each instruction a box."""
+    found = boxes(info)
+    rows: dict[int, list[int]] = {}
+    for index, box in enumerate(found):
+        rows.setdefault(box.depth, []).append(index)
+    width = max(map(len, rows.values())) * (_WIDTH + _GAP_X) + _GAP_X
+    height = len(rows) * (_HEIGHT + _GAP_Y) + _GAP_Y
+    places: dict[int, tuple[float, float]] = {}
+    for depth, members in rows.items():
+        left = (width - len(members) * (_WIDTH + _GAP_X) + _GAP_X) / 2
+        for column, index in enumerate(members):
+            places[index] = (
+                left + column * (_WIDTH + _GAP_X),
+                _GAP_Y / 2 + depth * (_HEIGHT + _GAP_Y),
+            )
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:g}" '
+        f'width="{width}" height="{height:g}" role="img" aria-label="execution graph" '
+        'style="max-width:100%;height:auto" font-family="sans-serif" font-size="12">'
+    ]
+    for index, box in enumerate(found):
+        x, y = places[index]
+        for parent in box.parents:
+            from_x, from_y = places[parent]
+            parts.append(
+                f'<line x1="{from_x + _WIDTH / 2:g}" y1="{from_y + _HEIGHT:g}" '
+                f'x2="{x + _WIDTH / 2:g}" y2="{y:g}" stroke="#888"/>'
+            )
+    for index, box in enumerate(found):
+        x, y = places[index]
+        middle = x + _WIDTH / 2
+        parts.append(
+            f'<g class="box"><rect x="{x:g}" y="{y:g}" width="{_WIDTH}" height="{_HEIGHT}" rx="5" '
+            f'fill="{"#fff3d6" if index == 0 else "#e3eefb"}" stroke="#456"/>'
+            f'<text x="{middle:g}" y="{y + 18:g}" text-anchor="middle" font-weight="bold" '
+            f'textLength="{min(_WIDTH - 12, 7 * len(box.title))}" lengthAdjust="spacingAndGlyphs">'
+            f'{escape(box.title)}</text><text x="{middle:g}" y="{y + 35:g}" '
+            f'text-anchor="middle">{escape(box.subtitle)}</text></g>'
+        )
+    return "".join(parts) + "</svg>"
+
+
+def graph_mermaid(info: InstructionModelInfo) -> str:
+    """Return the graph as the text of a Mermaid flowchart."""
+    lines = ["flowchart TD"]
+    for index, box in enumerate(boxes(info)):
+        lines.append(f'    n{index}["{box.title}<br/>{box.subtitle}"]')
+        lines += [f"    n{parent} --> n{index}" for parent in box.parents]
+    return "\n".join(lines) + "\n"
+
+
+def memory_svg(info: InstructionModelInfo) -> str:
+    """Return the buffers side by side, as wide as they are long; a narrow one stays visible."""
+    model = build_unvalidated(info)
+    sizes, offsets = model.buffer_sizes, model.buffer_offsets
+    least = sum(sizes) / 60
+    widths = [max(size, least) for size in sizes]
+    scale = 900 / sum(widths)
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 64" width="900" height="64" '
+        'role="img" aria-label="memory layout" style="max-width:100%;height:auto" '
+        'font-family="sans-serif" font-size="11">'
+    ]
+    x = 0.0
+    for index, (size, offset, wide) in enumerate(zip(sizes, offsets, widths, strict=True)):
+        fill = "#fff3d6" if offset < model.feature_size else "#e3eefb"
+        fill = "#d9f2d9" if index == len(sizes) - 1 else fill
+        drawn = wide * scale
+        parts.append(
+            f"<g><title>buffer {index}: {size} floats from {offset} on</title>"
+            f'<rect x="{x:.1f}" y="4" width="{drawn:.1f}" height="30" fill="{fill}" stroke="#456"/>'
+        )
+        if drawn >= 14:
+            middle = x + drawn / 2
+            parts.append(f'<text x="{middle:.1f}" y="24" text-anchor="middle">{index}</text>')
+            if drawn >= 34:
+                parts.append(f'<text x="{middle:.1f}" y="50" text-anchor="middle">{size}</text>')
+        parts.append("</g>")
+        x += drawn
+    return "".join(parts) + "</svg>"
+
+
+def write_graph(info: InstructionModelInfo, path: str | os.PathLike[str], name: str = "") -> None:
+    """Write the graph as a file, completely or not at all.
+
+    Parameters
+    ----------
+    info : InstructionModelInfo
+    path : path-like
+        Ends in ``.svg``, ``.html`` or ``.mmd``.
+    name : str
+        The title of the page.
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in SUFFIXES:
+        raise InputError("invalid_document", f"{path}: the name must end in {', '.join(SUFFIXES)}")
+    if ending == ".mmd":
+        text = graph_mermaid(info)
+    elif ending == ".svg":
+        text = graph_svg(info)
+    else:
+        title = escape(printable(name))
+        text = (
+            f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+            '<meta name="viewport" content="width=device-width"></head><body>'
+            f"<h1>{title}</h1>{graph_svg(info)}<h2>Memory</h2>{memory_svg(info)}</body></html>"
+        )
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def html_of(model: Any) -> str:
+    """Return what a notebook shows of a document or a model."""
+    info = model if isinstance(model, InstructionModelInfo) else model.info
+    inputs = build_unvalidated(info).feature_size
+    summary = (
+        f"{inputs} inputs, {info.buffer_sizes[-1]} outputs, {len(info.instructions)} instructions"
+    )
+    return f"<div><p>Instruction model: {summary}</p>{graph_svg(info)}{memory_svg(info)}</div>"

@@ -1,0 +1,227 @@
+"""Pages of `instmodel verify` and `compare`: one file each, with everything in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from instmodel.atomic import replacing
+from instmodel.comparison.comparing import QUANTILES, Comparison
+from instmodel.console import printable
+from instmodel.extras import require
+from instmodel.reports.charts import bars, lines
+from instmodel.reports.graph import graph_svg, memory_svg
+from instmodel.schema import InstructionModelInfo
+from instmodel.verification.differences import DECADES
+from instmodel.verification.verifying import Verification
+
+# Pictures for each output, as far as anyone would look at them.
+_MOST_OUTPUTS = 8
+_MOST_INPUTS = 12
+_CURVES = ("confusion_matrix", "roc", "calibration")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of a page; `id` finds it in the page."""
+
+    id: str
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An SVG element and what it shows."""
+
+    svg: str
+    caption: str
+
+
+def write_verification(
+    path: str | os.PathLike[str], found: Verification, info: InstructionModelInfo, name: str
+) -> None:
+    """Write the page of a verification: verdict, figures, worst rows, errors, scores, the model."""
+    verdict = (
+        f"the same within {found.tolerance.atol:g} + {found.tolerance.rtol:g}·|b|"
+        if found.same
+        else f"different in {found.rows_different} of {found.rows} rows"
+    )
+    paragraphs = [f"{found.rows} rows against {printable(found.against)}."]
+    if found.divergence is not None:
+        paragraphs.append(f"First difference: {found.divergence}")
+    elif found.note:
+        paragraphs.append(f"No instruction is at fault: {found.note}")
+    figures = [
+        [
+            o.index,
+            *(
+                _number(x)
+                for x in (
+                    *(o.max_absolute, o.mean_absolute, o.max_relative, o.mean_relative),
+                    *(o.max_ulp, o.mean_ulp),
+                )
+            ),
+            *(o.different, o.nan_mismatches, o.infinity_mismatches),
+        ]
+        for o in found.outputs
+    ]
+    columns = [
+        *("output", "max abs", "mean abs", "max rel", "mean rel", "max ULP", "mean ULP"),
+        *("different", "NaN", "infinite"),
+    ]
+    worst = [
+        [row.row, _number(row.excess), *map(_some, (row.actual, row.expected, row.inputs))]
+        for row in found.worst
+    ]
+    charts = []
+    ticks = [(0.5, "0"), *((i + 2.0, f"1e{d}") for i, d in enumerate(DECADES) if d % 4 == 0)]
+    for index, counts in enumerate(found.histogram[:_MOST_OUTPUTS]):
+        title = f"output {index}: rows by absolute error"
+        charts.append(Picture(bars([("rows", counts)], ticks, title), title))
+    for index, scores in enumerate(found.scores[:_MOST_OUTPUTS]):
+        title = f"output {index}: distribution of the scores"
+        ends = _ends(scores.low, scores.high, len(scores.actual))
+        pair = [("model", scores.actual), ("other", scores.expected)]
+        charts.append(Picture(bars(pair, ends, title), title))
+    _write(
+        path,
+        title=f"{printable(name)}: verification",
+        verdict=verdict,
+        alarm=not found.same,
+        paragraphs=paragraphs,
+        tables=[
+            Table("outputs", "Outputs", columns, figures),
+            Table(
+                "worst",
+                "The worst rows, counted from 0",
+                ["row", "× tolerance", "model", "other", "inputs"],
+                worst,
+            ),
+        ],
+        charts=charts,
+        graphs=[
+            Picture(graph_svg(info), "The model"),
+            Picture(memory_svg(info), "Its memory: inputs yellow, output green"),
+        ],
+    )
+
+
+def write_comparison(
+    path: str | os.PathLike[str],
+    found: Comparison,
+    new_info: InstructionModelInfo,
+    old_name: str,
+    new_name: str,
+) -> None:
+    """Write the page of a comparison: scores, decisions, metrics, curves, movers, the new model."""
+    share = 100 * found.flips / found.rows
+    paragraphs = [f"{found.rows} rows, output {found.output}, threshold {found.threshold:g}."]
+    if found.sampled_rows < found.rows:
+        paragraphs.append(
+            f"Quantiles, PSI, correlation and metrics are of {found.sampled_rows} rows."
+        )
+    names = ["mean", "std", "least", "greatest", *(f"{100 * q:g} %" for q in QUANTILES)]
+    columns = [
+        [side.mean, side.std, side.least, side.greatest, *side.quantiles]
+        for side in (found.old, found.new)
+    ]
+    three = ["", "old", "new", "difference"]
+    tables = [
+        Table("scores", "Scores", three, _pairs(names, *columns)),
+        Table(
+            "moves",
+            "Moves",
+            ["", ""],
+            [
+                ["population stability index", _number(found.psi)],
+                ["rank correlation", _number(found.rank_correlation)],
+                ["mean move", _number(found.mean_move)],
+                ["largest move", _number(found.largest_move)],
+                ["flips", found.flips],
+                ["flips up", found.flips_up],
+                ["flips down", found.flips_down],
+            ],
+        ),
+    ]
+    title = "distribution of the scores"
+    low = min(found.old.least, found.new.least)
+    high = max(found.old.greatest, found.new.greatest)
+    pair = [("old", found.old.histogram), ("new", found.new.histogram)]
+    charts = [Picture(bars(pair, _ends(low, high, len(found.old.histogram)), title), title)]
+    both = {"old": found.old_metrics, "new": found.new_metrics}
+    if found.task:
+        common = [name for name in found.old_metrics if name not in _CURVES]
+        values = [[m.get(name, float("nan")) for name in common] for m in both.values()]
+        tables.append(
+            Table("metrics", f"Against the labels ({found.task})", three, _pairs(common, *values))
+        )
+        for side, metrics in both.items():
+            if "confusion_matrix" in metrics:
+                matrix = metrics["confusion_matrix"]
+                heads = ["true \\ decided", *map(str, range(len(matrix)))]
+                rows = [[i, *row] for i, row in enumerate(matrix)]
+                tables.append(Table(f"confusion-{side}", f"Confusion matrix, {side}", heads, rows))
+        for curve, caption, labels in (
+            ("roc", "ROC curve", ("false positive rate", "true")),
+            ("calibration", "calibration", ("mean score", "share")),
+        ):
+            drawn = [(side, m[curve]) for side, m in both.items() if curve in m]
+            if drawn:
+                charts.append(Picture(lines(drawn, caption, labels), caption))
+    if found.groups:
+        rows = [
+            [f"{g.value:g}", g.rows, _number(g.old_mean), _number(g.new_mean), g.flips]
+            for g in found.groups
+        ]
+        heads = ["value", "rows", "old mean", "new mean", "flips"]
+        tables.append(Table("groups", "By group", heads, rows))
+    movers = [[m.row, _number(m.old), _number(m.new), _some(m.inputs)] for m in found.movers]
+    heads = ["row", "old", "new", "inputs"]
+    tables.append(Table("movers", "The rows that move most, counted from 0", heads, movers))
+    _write(
+        path,
+        title=f"{printable(old_name)} → {printable(new_name)}",
+        verdict=f"{found.flips} of {found.rows} decisions flip ({share:.3g} %)",
+        alarm=False,
+        paragraphs=paragraphs,
+        tables=tables,
+        charts=charts,
+        graphs=[Picture(graph_svg(new_info), "The new model")],
+    )
+
+
+def _write(path: str | os.PathLike[str], **parts: Any) -> None:
+    jinja = require("jinja2", "report")
+    markup = require("markupsafe", "report").Markup
+    # Our own SVG; every text inside of it is escaped where it is made.
+    for pictures in (parts["charts"], parts["graphs"]):
+        pictures[:] = [{"svg": markup(p.svg), "caption": p.caption} for p in pictures]
+    source = Path(__file__).with_name("page.html.jinja").read_text(encoding="utf-8")
+    page = jinja.Environment(autoescape=True).from_string(source).render(**parts)
+    with replacing(path) as file:
+        file.write(page.encode())
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def _some(numbers: Sequence[float]) -> str:
+    shown = ", ".join(f"{x:.7g}" for x in numbers[:_MOST_INPUTS])
+    return shown + (" …" if len(numbers) > _MOST_INPUTS else "")
+
+
+def _ends(low: float, high: float, bins: int) -> list[tuple[float, str]]:
+    return [(bins * 0.06, f"{low:.4g}"), (bins * 0.94, f"{high:.4g}")]
+
+
+def _pairs(names: Sequence[str], old: Sequence[float], new: Sequence[float]) -> list[list[str]]:
+    return [
+        [name, _number(a), _number(b), f"{b - a:+.3g}"]
+        for name, a, b in zip(names, old, new, strict=True)
+    ]

@@ -1,0 +1,154 @@
+"""The pages of verify and compare, opened in a browser: no errors, and the computed figures."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import instmodel as im
+from instmodel.cli import main
+
+pytest.importorskip("jinja2")
+pytest.importorskip("sklearn")
+
+RNG = np.random.default_rng(0)
+ROWS = RNG.normal(size=(800, 4)).astype(np.float32)
+UGLY = '<img src=x onerror="throw 1">&'
+
+
+def network(change=0.0):
+    rng = np.random.default_rng(1)
+    b = im.ModelBuilder()
+    h = b.dense(b.input(["a", "b", "c", UGLY]), rng.normal(size=(5, 4)), None, "TANH")
+    w = rng.normal(size=(1, 5))
+    w[0, 2] += change
+    return b.build(output=b.dense(h, w, None, "SIGMOID"))
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    network().save("old.json")
+    network(0.5).save("new.json")
+    truth = RNG.random(800) < im.InstructionModel(network()).predict(ROWS)[:, 0]
+    np.save("data.npy", ROWS)
+    np.save("labelled.npy", np.column_stack([ROWS, truth]).astype(np.float32))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium; skipped without it, but not in CI."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    from selenium.webdriver.chrome.service import Service
+
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("no chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    opened = webdriver.Chrome(options=options, service=Service(driver))
+    yield opened
+    opened.quit()
+
+
+def cells(browser, table):
+    """Return the rows of a table as text."""
+    from selenium.webdriver.common.by import By
+
+    rows = browser.find_elements(By.CSS_SELECTOR, f"#{table} tbody tr")
+    return [[c.text for c in row.find_elements(By.TAG_NAME, "td")] for row in rows]
+
+
+def opened(browser, path):
+    browser.get(path.resolve().as_uri())
+    problems = [entry["message"] for entry in browser.get_log("browser")]
+    assert problems == []
+    assert browser.execute_script("return document.images.length") == 0
+    return browser
+
+
+def number(value):
+    return f"{value:.6g}"
+
+
+def test_the_page_of_a_verification_shows_what_was_computed(files, browser):
+    arguments = ["verify", "new.json", "--data", "data.npy", "--against", "old.json"]
+    assert main([*arguments, "--report", "page.html", "--worst", "4"]) == 1
+    found = im.verify("new.json", ROWS, against="old.json", worst=4)
+    page = opened(browser, files / "page.html")
+    (row,) = cells(page, "outputs")
+    output = found.outputs[0]
+    assert row[1:3] == [number(output.max_absolute), number(output.mean_absolute)]
+    assert row[5] == number(output.max_ulp)
+    assert row[7] == str(output.different)
+    assert [int(cells_[0]) for cells_ in cells(page, "worst")] == [r.row for r in found.worst]
+    assert str(found.rows_different) in page.find_element("id", "verdict").text
+    text = page.find_element("tag name", "body").text
+    assert "First difference: instruction 1 (DOT)" in text
+    bars = page.execute_script(
+        "return [...document.querySelectorAll('figure rect title')].map(t => t.textContent)"
+    )
+    drawn = sum(int(float(b.split()[1])) for b in bars if b.startswith("rows:"))
+    assert drawn == 800
+    assert sum(int(float(b.split()[1])) for b in bars if b.startswith("model:")) == 800
+    assert len(page.find_elements("css selector", "svg g.box")) == 3
+
+
+def test_the_page_of_a_comparison_shows_what_was_computed(files, browser):
+    arguments = ["compare", "old.json", "new.json", "--data", "labelled.npy", "--labels", "4"]
+    assert main([*arguments, "--report", "page.html"]) == 0
+    found = im.compare("old.json", "new.json", "labelled.npy", labels=4)
+    page = opened(browser, files / "page.html")
+    metrics = {row[0]: row[1:3] for row in cells(page, "metrics")}
+    for name in ("accuracy", "roc_auc", "log_loss", "f1"):
+        assert metrics[name] == [number(m[name]) for m in (found.old_metrics, found.new_metrics)]
+    moves = dict(cells(page, "moves"))
+    assert moves["flips"] == str(found.flips)
+    assert moves["population stability index"] == number(found.psi)
+    assert [int(row[0]) for row in cells(page, "movers")] == [m.row for m in found.movers]
+    matrix = [[int(cell) for cell in row[1:]] for row in cells(page, "confusion-new")]
+    assert matrix == found.new_metrics["confusion_matrix"]
+    points = page.execute_script(
+        "return [...document.querySelectorAll('figure polyline')].map(p => p.points.length)"
+    )
+    assert points == [
+        2,
+        *[len(m["roc"]) for m in (found.old_metrics, found.new_metrics)],
+        2,
+        10,
+        10,
+    ]
+
+
+def test_a_page_fits_a_phone_and_needs_no_network(files, browser):
+    main(["verify", "old.json", "--data", "data.npy", "--report", "page.html"])
+    browser.set_window_size(390, 800)
+    page = opened(browser, files / "page.html")
+    wide = page.execute_script(
+        "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    assert wide <= 0
+    text = (files / "page.html").read_text().replace("http://www.w3.org/2000/svg", "")
+    assert "http" not in text.replace("http-equiv", "")
+    assert "<script" not in text
+
+
+def test_the_page_of_a_graph_has_no_errors(files, browser):
+    (files / UGLY[:5].strip("<")).mkdir()
+    main(["inspect", "old.json", "--graph", "graph.html"])
+    assert len(opened(browser, files / "graph.html").find_elements("css selector", "g.box")) == 3
+
+
+def test_names_cannot_put_markup_into_a_page(files):
+    from instmodel.reports.pages import write_comparison, write_verification
+
+    found = im.verify(network(), ROWS)
+    write_verification("one.html", found, network(), UGLY)
+    moved = im.compare(network(), network(0.1), ROWS)
+    write_comparison("two.html", moved, network(), UGLY, UGLY)
+    for page in ("one.html", "two.html"):
+        assert "<img" not in (files / page).read_text()
