@@ -138,7 +138,6 @@ def test_a_page_fits_a_phone_and_needs_no_network(files, browser):
 
 
 def test_the_page_of_a_graph_has_no_errors(files, browser):
-    (files / UGLY[:5].strip("<")).mkdir()
     main(["inspect", "old.json", "--graph", "graph.html"])
     assert len(opened(browser, files / "graph.html").find_elements("css selector", "g.box")) == 3
 
