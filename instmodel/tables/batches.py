@@ -80,7 +80,7 @@ class BatchScorer:
         self.kept = match_columns(keep, schema.names)
         self._model = model
         self._on_bad_row = on_bad_row
-        names = _checked_outputs(outputs, model.output_size, keep)
+        names = checked_outputs(outputs, model.output_size, keep)
         fields = [pa.field(name, pa.float32()) for name in names]
         self.schema = pa.schema([*(schema.field(i) for i in self.kept), *fields])
 
@@ -132,9 +132,16 @@ def _arrow_floats(values: NDArray[np.float32], null: NDArray[np.bool_] | None) -
     return pa.Array.from_buffers(pa.float32(), len(values), [validity, pa.py_buffer(values)])
 
 
-def _checked_outputs(
+def checked_outputs(
     outputs: Sequence[str] | None, count: int, keep: Sequence[str]
 ) -> Sequence[str]:
+    """Return the names of the output columns.
+
+    Raises
+    ------
+    InputError
+        ``invalid_outputs``: too few or many, or one of them is kept already.
+    """
     if outputs is None:
         outputs = output_names(count)
     elif isinstance(outputs, str):

@@ -38,7 +38,12 @@ def polars(**columns):
 
 def duckdb(sql):
     pytest.importorskip("pyarrow")
-    return pytest.importorskip("duckdb").connect().sql(sql)
+    connection = pytest.importorskip("duckdb").connect()
+    CONNECTIONS.append(connection)  # a query needs its connection
+    return connection.sql(sql)
+
+
+CONNECTIONS = []
 
 
 GOOD = {"age": [1.0, 2.0], "income": [3.0, 4.0]}

@@ -74,7 +74,7 @@ TABLES = {
     ),
     "nullable pandas": lambda: pytest.importorskip("pandas").DataFrame(shuffled()).convert_dtypes(),
     "Polars": lambda: pytest.importorskip("polars").DataFrame(shuffled()),
-    "DuckDB": lambda: pytest.importorskip("duckdb").connect().from_arrow(arrow(shuffled())),
+    "DuckDB": lambda: pytest.importorskip("duckdb").from_arrow(arrow(shuffled())),
 }
 
 

@@ -1,0 +1,67 @@
+"""Score rows in DuckDB's SQL. The extra ``duckdb``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from instmodel.errors import InputError
+from instmodel.extras import require
+from instmodel.model import InstructionModel
+from instmodel.tables.binding import Nulls
+from instmodel.tables.columns import output_names
+
+
+def register(
+    connection: Any,
+    model: InstructionModel,
+    name: str = "score",
+    nulls: Nulls = "error",
+    on_bad_row: Literal["error", "null"] = "error",
+) -> None:
+    """Make a model a function of SQL that takes a row: ``SELECT id, score(t) FROM t``.
+
+    The row is a struct, so values find their features by name: ``score(t)`` takes them from the
+    columns of the table (or alias) ``t``, and ``score({'age': years, 'income': 1000 * k})`` says
+    where each comes from. Fields that the model does not know are ignored.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+    model : InstructionModel
+        With feature names.
+    name : str
+        Of the function. It returns FLOAT, or a struct of the outputs ``output_0`` … if the model
+        has several.
+    nulls, on_bad_row
+        As in `InstructionModel.score_batches`. Rows of errors count from 0 in their vector.
+
+    Raises
+    ------
+    InstModelError
+        ``missing_package``; ``missing_features`` for a model without names.
+    """
+    duck = require("duckdb", "duckdb")
+    pa = require("pyarrow", "duckdb")
+    if not model.features:
+        raise InputError("missing_features", "the model does not name its features")
+    names = output_names(model.output_size)
+    single = len(names) == 1
+
+    def run(rows):  # type: ignore[no-untyped-def]  # DuckDB would take annotations for SQL types
+        batches = [
+            # Not from_struct_array: a null row is a row of nulls.
+            pa.RecordBatch.from_arrays(chunk.flatten(), [field.name for field in chunk.type])
+            for chunk in rows.chunks
+        ]
+        scored = model.score_batches(batches, (), names, nulls, on_bad_row)
+        arrays = [batch.column(0) if single else batch.to_struct_array() for batch in scored]
+        return pa.chunked_array(arrays)
+
+    # Without types of parameters, DuckDB hands rows over as they are.
+    connection.create_function(
+        name,
+        run,
+        return_type="FLOAT" if single else duck.struct_type(dict.fromkeys(names, "FLOAT")),
+        type="arrow",
+        null_handling="special",
+    )

@@ -1,0 +1,104 @@
+"""Models that travel: as the bytes of their document, built once in every process."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from instmodel.formats import binary
+from instmodel.limits import Limits
+from instmodel.model import InstructionModel
+from instmodel.schema import InstructionModelInfo
+from instmodel.tables.batches import OnBadRow, checked_outputs
+from instmodel.tables.binding import Nulls
+from instmodel.tables.columns import match_columns
+from instmodel.tables.scoring import binding_of
+
+# Models that a process keeps: a worker may serve several jobs, one after the other.
+_KEPT = 8
+_built: OrderedDict[tuple[str, Limits], InstructionModel] = OrderedDict()
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A model and how it scores batches; pickles small, and is the same in every process.
+
+    Attributes
+    ----------
+    data : bytes
+        The document in the binary format.
+    digest : str
+        Of the document.
+    """
+
+    data: bytes
+    digest: str
+    limits: Limits
+    keep: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    nulls: Nulls = "error"
+    on_bad_row: OnBadRow = "error"
+
+    @classmethod
+    def of(
+        cls,
+        model: InstructionModel,
+        keep: Sequence[str] = (),
+        outputs: Sequence[str] | None = None,
+        nulls: Nulls = "error",
+        on_bad_row: OnBadRow = "error",
+    ) -> Scoring:
+        """Return what can travel; see `InstructionModel.score_batches`."""
+        info = model.info
+        file = io.BytesIO()
+        binary.write(info, file)
+        keep = (keep,) if isinstance(keep, str) else tuple(keep)
+        names = tuple(checked_outputs(outputs, model.output_size, keep))
+        return cls(file.getvalue(), info.digest(), model._limits, keep, names, nulls, on_bad_row)
+
+    def model(self) -> InstructionModel:
+        """Return the model, built on first use in this process."""
+        key = (self.digest, self.limits)
+        with _lock:
+            model = _built.get(key)
+            if model is None:
+                info = InstructionModelInfo.from_bytes(self.data, limits=self.limits)
+                model = _built[key] = InstructionModel(info, limits=self.limits)
+                if len(_built) > _KEPT:
+                    _built.popitem(last=False)
+            _built.move_to_end(key)
+        return model
+
+    def columns(self, header: Sequence[str]) -> list[str]:
+        """Return the columns of a table that are needed, in the table's order.
+
+        Raises
+        ------
+        InstModelError
+            What is wrong with them: on the driver, before anything runs.
+        """
+        positions = {slot.position for slot in binding_of(self.model(), self.nulls).slots(header)}
+        positions.update(match_columns(self.keep, header))
+        return [header[position] for position in sorted(positions)]
+
+    def batches(self, batches: Any) -> Iterator[Any]:
+        """Score Arrow record batches."""
+        return self.model().score_batches(
+            batches, self.keep, self.outputs, self.nulls, self.on_bad_row
+        )
+
+
+def _forget_lock() -> None:
+    # A fork while another thread builds a model would leave the lock taken for ever.
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)

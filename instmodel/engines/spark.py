@@ -1,0 +1,60 @@
+"""Score Spark data frames. The extra ``spark``; the workers need this package, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from instmodel.engines.portable import Scoring
+from instmodel.extras import require
+from instmodel.model import InstructionModel
+from instmodel.tables.batches import OnBadRow
+from instmodel.tables.binding import Nulls
+
+
+def score(
+    df: Any,
+    model: InstructionModel,
+    keep: Sequence[str] = (),
+    outputs: Sequence[str] | None = None,
+    nulls: Nulls = "error",
+    on_bad_row: OnBadRow = "error",
+) -> Any:
+    """Score a data frame, partition by partition, through ``mapInArrow``.
+
+    Parameters
+    ----------
+    df : pyspark.sql.DataFrame
+    model : InstructionModel
+    keep, outputs, nulls, on_bad_row
+        As in `InstructionModel.score_batches`. Rows of errors count from 0 in their partition.
+
+    Returns
+    -------
+    pyspark.sql.DataFrame
+        The kept columns, then the outputs as floats; lazy, as everything in Spark.
+
+    Raises
+    ------
+    InstModelError
+        The columns do not fit the model; ``missing_package``.
+    """
+    types = require("pyspark.sql.types", "spark")
+    functions = require("pyspark.sql.functions", "spark")
+    scoring = Scoring.of(model, keep, outputs, nulls, on_bad_row)
+    needed = scoring.columns(df.columns)
+    # Under names of our own meanwhile: Spark would take `a.b` and `emb[0]` for paths into columns.
+    plain = [
+        functions.col(f"`{name.replace('`', '``')}`").alias(f"c{i}")
+        for i, name in enumerate(needed)
+    ]
+
+    def score_partition(batches: Iterator[Any]) -> Iterator[Any]:
+        return scoring.batches(batch.rename_columns(needed) for batch in batches)
+
+    fields = {field.name: field for field in df.schema.fields}
+    schema = types.StructType(
+        [fields[name] for name in scoring.keep]
+        + [types.StructField(name, types.FloatType()) for name in scoring.outputs]
+    )
+    return df.select(*plain).mapInArrow(score_partition, schema)

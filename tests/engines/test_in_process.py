@@ -1,0 +1,121 @@
+"""DuckDB and Polars: functions of SQL and expressions that score rows by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from table_models import identity, network
+
+import instmodel as im
+
+pa = pytest.importorskip("pyarrow")
+
+
+def columns(rows=10_000, size=30):
+    rng = np.random.default_rng(5)
+    return {"id": np.arange(rows)} | {f"f{i}": rng.normal(size=rows) for i in range(size)}
+
+
+# ------------------------------------------------------------------------------------------ DuckDB
+
+
+@pytest.fixture
+def connection():
+    duckdb = pytest.importorskip("duckdb")
+    with duckdb.connect() as connection:
+        yield connection
+
+
+def register(connection, model, **options):
+    from instmodel.engines import duckdb as engine
+
+    engine.register(connection, model, **options)
+
+
+def test_sql_scores_are_those_of_predict_table(connection):
+    model, table = network(), pa.table(columns())
+    register(connection, model)
+    connection.register("t", table)
+    found = connection.sql("select id, score(t) as p from t order by id").to_arrow_table()
+    assert np.array_equal(found["p"].to_numpy(), model.predict_table(table)[:, 0])
+    assert found["p"].type == pa.float32()
+
+
+def test_sql_says_where_values_come_from(connection):
+    register(connection, identity(["a", "emb[2]"]), name="f")
+    sql = "select f({'emb': [y, 1], 'z': 'text', 'a': x + 1}) as o from (select 2 as x, 3.5 as y)"
+    assert connection.sql(sql).fetchall() == [({"output_0": 3, "output_1": 3.5, "output_2": 1},)]
+
+
+def test_sql_nulls(connection):
+    register(connection, identity(["a"]), name="strict")
+    register(connection, identity(["a"]), name="lenient", on_bad_row="null")
+    register(connection, identity(["a"]), name="filled", nulls=7)
+    rows = "(values (1), (null), (3)) t(a)"
+    assert connection.sql(f"select lenient(t), filled(t) from {rows}").fetchall() == [
+        (1, 1),
+        (None, 7),
+        (3, 3),
+    ]
+    with pytest.raises(Exception, match="row 1: the value is null"):
+        connection.sql(f"select strict(t) from {rows}").fetchall()
+    with pytest.raises(Exception, match="missing_column"):
+        connection.sql("select strict({'b': 1})").fetchall()
+
+
+# ------------------------------------------------------------------------------------------ Polars
+
+
+@pytest.fixture
+def pl():
+    return pytest.importorskip("polars")
+
+
+def expression(*arguments, **options):
+    from instmodel.engines import polars as engine
+
+    return engine.score(*arguments, **options)
+
+
+def test_an_expression_scores_eager_lazy_and_streaming(pl):
+    model, frame = network(), pl.DataFrame(columns())
+    expected = model.predict_table(frame)[:, 0]
+    for query in (frame, frame.lazy(), frame.lazy().filter(pl.col("id") >= 0)):
+        found = query.with_columns(expression(model))
+        if isinstance(found, pl.LazyFrame):
+            assert found.collect_schema()["score"] == pl.Float32
+            assert np.array_equal(
+                found.collect(engine="streaming").sort("id")["score"].to_numpy(), expected
+            )
+            found = found.collect()
+        assert np.array_equal(found["score"].to_numpy(), expected)
+        assert found["score"].dtype == pl.Float32
+
+
+def test_several_outputs_are_a_struct(pl):
+    frame = pl.DataFrame({"b": [1, 2], "a": [3, None], "emb": [[5.0, 6.0], [7.0, 8.0]]})
+    model = identity(["a", "b", "emb[2]"])
+    names = ["w", "x", "y", "z"]
+    found = frame.select(expression(model, outputs=names, nulls={"a": 0})).unnest("scores")
+    assert found.rows() == [(3, 1, 5, 6), (0, 2, 7, 8)]
+    found = frame.select(expression(model, on_bad_row="null"))
+    assert found.unnest("scores").rows()[1] == (None,) * 4
+    with pytest.raises(Exception, match="row 1: the value is null"):
+        frame.select(expression(model))
+    assert frame.clear().select(expression(model)).unnest("scores").shape == (0, 4)
+
+
+def test_rows_of_other_expressions_stay_in_place(pl):
+    frame = pl.DataFrame({"a": range(1000), "g": [0, 1] * 500})
+    found = frame.select((expression(identity(["a"])) * 2).sum().over("g").unique())
+    assert sorted(found["score"].to_list()) == [2 * 249_500, 2 * 250_000]
+
+
+# ------------------------------------------------------------------------------------------- both
+
+
+def test_a_model_without_names_is_refused(connection, pl):
+    with pytest.raises(im.InstModelError, match="missing_features"):
+        register(connection, identity(2))
+    with pytest.raises(im.InstModelError, match="missing_features"):
+        expression(identity(2))
