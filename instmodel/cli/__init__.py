@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn, TextIO
 
 import instmodel as im
-from instmodel.cli import compare, convert, demo, inspect, profile, score, verify
+from instmodel.cli import bench, compare, convert, demo, inspect, profile, score, verify
 from instmodel.cli.arguments import BROKEN_PIPE, FAILED, INTERRUPTED, Parser
 from instmodel.console import printable
 
-COMMANDS = (demo, score, inspect, verify, compare, convert, profile)
+COMMANDS = (demo, score, inspect, verify, compare, convert, bench, profile)
 """The modules of the commands, in the order of ``--help``: each has `add` and `run`."""
 
 

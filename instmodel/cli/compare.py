@@ -21,7 +21,9 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "compare", run, summary)
     command.add_argument("old", metavar="OLD")
     command.add_argument("new", metavar="NEW")
-    command.add_argument("--data", metavar="FILE", required=True, help=".csv or .npy of any size")
+    command.add_argument(
+        "--data", metavar="FILE", required=True, help=".csv, .npy; .parquet and more with pyarrow"
+    )
     command.add_argument("--labels", metavar="COL", help="the column of the truth")
     command.add_argument("--by", metavar="COL", help="a column of numbers to group by")
     command.add_argument(

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 
 import instmodel as im
-from instmodel.cli.arguments import OK, Commands, add_command
+from instmodel.cli.arguments import OK, Commands, add_command, seconds
 from instmodel.console import printable, table
 from instmodel.errors import InputError
 from instmodel.profiling import Profile, Step, profile
@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
         "--data", metavar="FILE", help=".csv or .npy, whose first batch runs; default: random rows"
     )
     command.add_argument(
-        "--seconds", type=_seconds, default=1.0, help="how long to repeat (default: 1)"
+        "--seconds", type=seconds, default=1.0, help="how long to repeat (default: 1)"
     )
     command.add_argument(
         "--picture", metavar="FILE", help="draw it, too: .svg, .png or .pdf (extra 'report')"
@@ -83,13 +83,3 @@ def _cells(step: Step, found: Profile) -> list[object]:
         "" if rate is None else f"{rate / found.peak_flops:.0%}",
         f"{1e-9 * step.bytes / step.seconds:.0f}" if step.seconds else "",
     ]
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return number

@@ -27,7 +27,9 @@ def add(commands: Commands) -> None:
     )
     command = add_command(commands, "verify", run, summary)
     command.add_argument("model", metavar="MODEL")
-    command.add_argument("--data", metavar="FILE", help=".csv or .npy of any size")
+    command.add_argument(
+        "--data", metavar="FILE", help=".csv, .npy; .parquet and more with pyarrow"
+    )
     command.add_argument(
         "--expected",
         metavar="COLS",
@@ -36,7 +38,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--against",
         metavar="OTHER",
-        help="another model file, an .onnx file, or 'reference', the default with --data",
+        help="another model file, an .onnx file, 'gpu', or 'reference', the default with --data",
     )
     command.add_argument(
         "--atol", type=_tolerance, default=None, help="absolute tolerance (default: 1e-5)"

@@ -164,8 +164,8 @@ def compare(
     old, new : InstructionModel, InstructionModelInfo or path-like
         Of the same features, in any order if both name them, and as many outputs.
     data : path-like or array_like
-        A table in .csv or .npy of any size, or an array. Columns of labels and groups are found by
-        name in CSV, and else follow the inputs in this order.
+        A table as for `instmodel.verify`. Columns of labels and groups are found by name, but in
+        NPY and arrays they follow the inputs in this order.
     labels : str or int, optional
         The column of the truth: 0 and 1 for one output, the number of the class for several, or a
         value.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,13 @@ from numpy.typing import NDArray
 
 from instmodel import arrays
 from instmodel.errors import InputError
-from instmodel.features import parse_feature_names
+from instmodel.extras import require
+from instmodel.features import Feature, parse_feature_names
 from instmodel.model import InstructionModel
+from instmodel.tables.binding import Binding
 from instmodel.tables.columns import column_names
-from instmodel.tables.files import open_reader, suffix
+from instmodel.tables.files import SUFFIXES, open_reader, suffix
+from instmodel.tables.scoring import BadRow, fill
 
 Floats = NDArray[np.float32]
 
@@ -52,9 +57,10 @@ def read_rows(
     Parameters
     ----------
     data : path-like, or array_like of shape (N, F + columns)
-        A file in .csv or .npy. In an array and in NPY, what is asked for beside the inputs follows
-        them in that order; in CSV it is found by name, and the inputs are, too, if the model names
-        its features.
+        A file in .csv or .npy; or, with the extra ``arrow``, a file or folder of Parquet, Arrow or
+        JSON lines. In an array and in NPY, what is asked for beside the inputs follows them in that
+        order; elsewhere it is found by name, and the inputs are, too, if the model names its
+        features.
     model : InstructionModel
     extra : sequence of str or int
         Names of further columns.
@@ -70,6 +76,9 @@ def read_rows(
     """
     features, count = model.feature_size, len(extra)
     if isinstance(data, str | os.PathLike):
+        if Path(data).suffix.lower() not in SUFFIXES:
+            yield from _dataset_rows(data, model, [str(name) for name in extra], batch_rows)
+            return
         columns = None
         if suffix(data) == ".csv":
             columns = _csv_columns(data, model, [str(name) for name in extra])
@@ -94,6 +103,45 @@ def read_rows(
         rows = np.asarray(table[start : start + step], np.float32)
         done = min(1.0, (start + step) / len(table))
         yield Batch(rows[:, :features], rows[:, features:], done)
+
+
+def _dataset_rows(
+    path: Any, model: InstructionModel, extra: list[str], batch_rows: int | None
+) -> Generator[Batch, None, None]:
+    """Yield the rows of what only Arrow reads."""
+    arrow = require("pyarrow", "arrow")
+    from instmodel.jobs.inputs import find
+    from instmodel.jobs.readers import open_reader as open_dataset
+
+    count = model.feature_size
+    sources = find(path)
+    for index, source in enumerate(sources):
+        with contextlib.closing(open_dataset(source)) as reader:
+            names = reader.schema.names
+            features = parse_feature_names(model.features)
+            if not features:
+                features = [Feature(name) for name in names if name not in extra]
+                if len(features) != count:
+                    raise InputError(
+                        "column_count_mismatch",
+                        "the model does not name its features, so the columns must be its inputs",
+                        file=source.path,
+                        expected=f"{count} columns",
+                        actual=len(features),
+                    )
+            binding = Binding([*features, *map(Feature, extra)], count + len(extra))
+            needed = sorted({slot.position for slot in binding.slots(names)})
+            narrow = arrow.schema([reader.schema.field(position) for position in needed]).names
+            slots, row = binding.slots(narrow), 0
+            for rows in reader.batches(narrow, batch_rows):
+                block = np.empty((rows.count, count + len(extra)), np.float32)
+                bad = fill(rows.chunk(slots, row).columns, 0, rows.count, block)
+                if bad:
+                    first = min(bad)
+                    raise BadRow(row + first, *bad[first]).error().in_file(source.path)
+                row += rows.count
+                done = (index + reader.fraction()) / len(sources)
+                yield Batch(block[:, :count], block[:, count:], done)
 
 
 def _csv_columns(path: Any, model: InstructionModel, extra: list[str]) -> list[str] | None:

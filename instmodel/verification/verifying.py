@@ -118,11 +118,12 @@ def verify(
     model : InstructionModel, InstructionModelInfo or path-like
         Its validation data is not run, unless it is what it is compared with.
     data : path-like or array_like of shape (N, F), optional
-        A table in .csv or .npy of any size, or an array; by default the validation data.
+        A table of any size in .csv or .npy, with the extra ``arrow`` also Parquet, Arrow, JSON
+        lines and folders of them; or an array; by default the validation data.
     against : optional
         Another model (InstructionModel, InstructionModelInfo, the path of one), the path of an
-        ``.onnx`` file, which ONNX Runtime runs, ``"reference"``: the float64 interpreter, or a
-        function of inputs (N, F).
+        ``.onnx`` file, which ONNX Runtime runs, ``"reference"``: the float64 interpreter,
+        ``"gpu"``: the model itself on a GPU, or a function of inputs (N, F).
     expected : sequence of str or int, or array_like of shape (N, O), optional
         Recorded outputs instead: the columns of the file, or an array beside an array. In an NPY
         file they follow the inputs. Without `against` and `expected` it is the reference.

@@ -124,6 +124,11 @@ def make_witness(
         return OtherModel(model, info, against, "other model", threads)
     if isinstance(against, str) and against == Reference.name:
         return Reference(info)
+    if isinstance(against, str) and against == "gpu":
+        from instmodel.gpu.session import GpuSession
+
+        gpu = GpuSession(info)
+        return Function(info, gpu.device_name, gpu.predict)
     if isinstance(against, str | os.PathLike):
         name = os.fspath(against)
         if Path(against).suffix.lower() == ".onnx":
@@ -139,7 +144,7 @@ def make_witness(
         "invalid_type",
         "nothing to compare with",
         field="against",
-        expected="a model, the path of one, 'reference' or a function",
+        expected="a model, the path of one, 'reference', 'gpu' or a function",
         actual=type(against).__name__,
     )
 

@@ -273,3 +273,49 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
         tracemalloc.stop()
         assert found.rows == count
     assert peaks[1] < 1.2 * peaks[0]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow", "jsonl", "folder"])
+def test_tables_that_arrow_reads_are_verified(tmp_path, ending):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    info = network()
+    scores = im.InstructionModel(info).predict(ROWS)
+    scores[3, 0] += 1
+    columns = {name: ROWS[:, i] for i, name in enumerate("abcdef")}
+    table = pa.table({"no": ["text"] * 500, "s1": scores[:, 1], **columns, "s0": scores[:, 0]})
+    path = tmp_path / f"data.{ending}"
+    if ending == "parquet":
+        pq.write_table(table, path)
+    elif ending == "arrow":
+        with pa.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table)
+    elif ending == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    else:
+        path = tmp_path / "folder"
+        path.mkdir()
+        pq.write_table(table[:200], path / "0.parquet")
+        pq.write_table(table[200:], path / "1.parquet")
+    found = im.verify(info, path, expected=["s0", "s1"], batch_rows=64)
+    assert (found.rows, found.rows_different) == (500, 1)
+    assert found.worst[0].row == 3
+    with pytest.raises(im.InstModelError) as caught:
+        im.verify(info, path, expected=["s0", "no"])
+    assert caught.value.code == "invalid_cell"
+
+
+def test_a_gpu_is_a_witness(monkeypatch):
+    # Whether a GPU is here is the business of tests/gpu.
+    from instmodel.gpu import session
+
+    class Session:
+        device_name = "a GPU"
+
+        def __init__(self, info):
+            self.predict = im.InstructionModel(info).predict
+
+    monkeypatch.setattr(session, "GpuSession", Session)
+    found = im.verify(network(), ROWS, against="gpu")
+    assert (found.same, found.against) == (True, "a GPU")
