@@ -17,12 +17,10 @@ SAMPLE_TILE = 64
 _TILED_OUTPUTS = 32
 _TILED_INPUTS = 16
 
-# Rounds of loops in one thread of a dispatch: beyond it a driver's watchdog may bark, and Mesa's
-# software GPU ends the loops after 65,535.
+# Rounds of loops in one thread of a dispatch, beyond which a driver's watchdog may bark.
 _ROUNDS = 16_384
 
-
-# For each value of these, a loop of p1 rounds.
+# For each value of these, a loop of p1 rounds; a sum that overflows goes through it twice.
 _NESTED = (
     *("DOT", "ATTENTION", "REDUCE_SUM"),
     *("ADD_ELEMENTWISE_BUFFERS", "MULTIPLY_ELEMENTWISE_BUFFERS"),
@@ -87,7 +85,15 @@ def _is_tiled(op: GpuOp) -> bool:
     return enough or op.size * op.p1 > _ROUNDS
 
 
+def longest_loop(model: GpuModel) -> int:
+    """Return about how often, at most, loops go round in one thread of a dispatch."""
+    longest = max(
+        4 * op.size + 2 * op.p1 if _is_tiled(op) else _loop_rounds(op) for op in model.ops
+    )
+    return max(longest, _ROUNDS)
+
+
 def _loop_rounds(op: GpuOp) -> int:
     """Return about how often the loops of an instruction go round, for one sample."""
-    inner = op.p1 if TYPES[op.opcode] in _NESTED else 0
+    inner = 2 * op.p1 if TYPES[op.opcode] in _NESTED else 0
     return (4 + inner) * op.size

@@ -29,7 +29,7 @@ from instmodel.extras import require
 from instmodel.features import Feature, parse_feature_names
 from instmodel.gpu.layout import WORD
 from instmodel.gpu.model import GpuModel
-from instmodel.gpu.plan import SAMPLE_TILE, Step, make_plan
+from instmodel.gpu.plan import SAMPLE_TILE, Step, longest_loop, make_plan
 from instmodel.gpu.wgsl import compose
 from instmodel.model import InstructionModel
 from instmodel.schema import InstructionModelInfo
@@ -42,6 +42,8 @@ _LANES = 2
 _MOST_VALUES = 512 * 2**20
 _MOST_TRANSFER = 32 * 2**20
 _MOST_SAMPLES = 2**19
+# LP_MAX_TGSI_LOOP_ITERATIONS of Mesa's llvmpipe: all loops of a thread together.
+_SOFTWARE_ROUNDS = 65_535
 _EXPONENT = np.uint32(0x7F800000)
 
 
@@ -103,6 +105,8 @@ class GpuSession:
         if not isinstance(adapter, self._wgpu.GPUAdapter):
             raise values.wrong_type(adapter, "adapter", "a wgpu.GPUAdapter")
         info = adapter.info
+        if info["adapter_type"] == "CPU":
+            _check_loops(self.model)
         self.device_name = f"{info['device']}, {info['description']}, {info['backend_type']}"
         wanted = ("max-buffer-size", "max-storage-buffer-binding-size")
         limits = {name: adapter.limits[name] for name in wanted}
@@ -296,6 +300,18 @@ def _no_gpu_errors() -> Iterator[None]:
             "wgpu finds no GPU; Mesa's software driver counts as one (Debian: "
             f"mesa-vulkan-drivers, libvulkan1): {error}",
         ) from error
+
+
+def _check_loops(model: GpuModel) -> None:
+    """Refuse what Mesa's software GPU would compute wrongly, without a word."""
+    longest = longest_loop(model)
+    if longest > _SOFTWARE_ROUNDS:
+        raise InstModelError(
+            "buffer_limit_exceeded",
+            "a software GPU ends the loops of a thread too early for this model",
+            expected=f"at most {_SOFTWARE_ROUNDS:,} rounds",
+            actual=f"about {longest:,}",
+        )
 
 
 def _most_samples(model: GpuModel, limit: int) -> int:

@@ -346,6 +346,17 @@ def test_a_model_that_is_too_large_for_the_device():
     assert caught.value.code == "buffer_limit_exceeded"
 
 
+def test_what_a_software_gpu_would_compute_wrongly_is_refused():
+    softmax = {"type": "ACTIVATION", "input": 0, "activation": "SOFTMAX"}
+    if device.adapter().info["adapter_type"] != "CPU":
+        pytest.skip("a real GPU has no such limit")
+    x = strategies.samples(2, 16_000, 1)
+    made = GpuSession(im.InstructionModelInfo.from_dict(one(softmax, [16_000])), device.adapter())
+    device.assert_close(made.predict(x), build(one(softmax, [16_000])).predict(x))
+    error = failure(im.InstructionModelInfo.from_dict(one(softmax, [17_000])), device.adapter())
+    assert error.code == "buffer_limit_exceeded"
+
+
 def test_an_error_of_the_gpu_is_one_of_ours(sessions, monkeypatch):
     made = sessions("small")
 

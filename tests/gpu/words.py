@@ -7,28 +7,11 @@ model's words, of the compute buffer or of the section that it belongs to raises
 from __future__ import annotations
 
 import numpy as np
+import strategies
 
 from instmodel import reference
 
-ACTIVATIONS = dict(
-    enumerate(
-        [
-            "RELU",
-            "SIGMOID",
-            "SOFTMAX",
-            "TANH",
-            "SQRT",
-            "LOG",
-            "LOG10",
-            "INVERSE",
-            "GELU",
-            "SOFTPLUS",
-            "EXP",
-            "SIGN",
-        ],
-        start=1,
-    )
-)
+ACTIVATIONS = dict(enumerate(strategies.ACTIVATIONS, start=1))
 
 
 class OutOfRange(Exception):
