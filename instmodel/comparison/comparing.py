@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -356,8 +357,10 @@ class _Groups:
             [np.ones(len(values)), old[:, self._column], new[:, self._column], flips]
         )
         keys, places = np.unique(values, return_inverse=True)
-        for i, key in enumerate(keys.tolist()):
-            total = table[places == i].sum(axis=0)
+        totals = np.column_stack([np.bincount(places, column) for column in table.T])
+        for key, total in zip(keys.tolist(), totals, strict=True):
+            # All NaN are one group, though no two are equal.
+            key = math.nan if math.isnan(key) else key
             self._sums[key] = self._sums.get(key, np.zeros(4)) + total
         if len(self._sums) > 1000 * _MOST_GROUPS:
             raise InputError(

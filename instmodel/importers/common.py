@@ -59,7 +59,7 @@ class Findings:
         if self._pieces:
             raise UnsupportedModelError(
                 "unsupported_model",
-                f"{len(self._pieces)} pieces of the {self._kind} model have no instructions",
+                f"unsupported pieces of the {self._kind} model: {len(self._pieces)}",
                 pieces=list(self._pieces),
             )
 

@@ -40,6 +40,8 @@ def linear(shift=0.0):
     return b.build(output=b.dense(b.input(list("abc")), WEIGHTS + shift))
 
 
+# Makes every value of the last of four columns another one.
+PLACES = np.column_stack([np.zeros((60_000, 3)), np.arange(60_000)])
 OLD, NEW = logistic(), logistic([[0.3, 0.1, -0.4]])
 TRUTH = (RNG.random(2000) < im.InstructionModel(OLD).predict(ROWS)[:, 0]).astype(float)
 
@@ -123,6 +125,14 @@ def test_groups_have_their_own_figures():
         assert group.rows == part.sum()
         assert group.old_mean == pytest.approx(a.mean())
         assert group.flips == np.sum((a >= 0.5) != (b >= 0.5))
+
+
+def test_a_column_of_anything_is_no_groups():
+    with pytest.raises(im.InstModelError) as caught:
+        im.compare(OLD, NEW, np.tile(data(), (30, 1))[:, [0, 1, 2, 2]] + PLACES, by=3)
+    assert caught.value.code == "too_many_groups"
+    missing = im.compare(OLD, NEW, data(np.full(2000, np.nan)), by=3, batch_rows=100)
+    assert [group.rows for group in missing.groups] == [2000]
 
 
 def test_the_stability_index_is_that_of_its_formula():

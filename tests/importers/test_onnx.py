@@ -306,6 +306,19 @@ def test_a_huge_file_is_not_read(tmp_path):
     assert caught.value.code == "weight_limit_exceeded"
 
 
+def test_data_outside_of_the_file_is_not_opened():
+    with pytest.raises(im.InstModelError) as caught:
+        from_onnx(external_constant())
+    assert caught.value.code == "external_data"
+
+
+@pytest.mark.parametrize("sample", [np.zeros((2, 3)), np.zeros(4), np.zeros((0, 4))])
+def test_a_sample_must_fit(sample):
+    with pytest.raises(im.InstModelError) as caught:
+        from_onnx(made("Relu"), sample=sample)
+    assert caught.value.code == "input_size_mismatch"
+
+
 def test_what_is_no_model_is_refused(tmp_path):
     with pytest.raises(im.InstModelError, match="a path, bytes or a ModelProto"):
         from_onnx(3)
