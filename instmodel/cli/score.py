@@ -55,7 +55,7 @@ def add(commands: Commands) -> None:
         required=True,
         metavar="OUTPUT",
         help="a file in any of these formats, a new folder for an input folder, "
-        "or - for CSV on standard output",
+        "or, from CSV and NPY, - for CSV on standard output",
     )
     command.add_argument(
         "--threads", type=at_least_one, metavar="N", help="default: every CPU it may use"

@@ -48,16 +48,20 @@ def run(job: Job, sources: list[Source], result: Result, advance: Advance) -> No
     with _locked(folder):
         done = _read_journal(folder, meaning)
         parts = []
+
+        def part_of(index: int) -> Advance:
+            return lambda fraction, rows: advance((index + fraction) / len(sources), rows)
+
         for index, source in enumerate(sources):
             part = _part_name(source, kind)
             entry = done.get(part)
             if entry is None or entry["source"] != {"name": source.name, **source.stamp()}:
-                entry = _score_part(job, source, folder, part, kind, result, index / len(sources))
+                entry = _score_part(job, source, folder, part, kind, result, part_of(index))
                 _append(folder, entry)
             else:
                 result.reused_parts += 1
             parts.append(entry)
-            advance((index + 1) / len(sources), result.metrics.rows)
+            part_of(index)(1.0, result.metrics.rows)
         _remove_others(folder, {entry["part"] for entry in parts})
         result.rows = sum(entry["rows"] for entry in parts)
         result.bad_rows = sum(entry["bad_rows"] for entry in parts)
@@ -118,7 +122,7 @@ def _score_part(
     part: str,
     kind: str,
     result: Result,
-    before: float,
+    advance: Advance,
 ) -> dict[str, Any]:
     stamp = source.stamp()
     target = folder / part
@@ -126,15 +130,8 @@ def _score_part(
     metrics = result.metrics
     rows, bad_rows = metrics.rows, metrics.bad_rows
     with replacing(_bad_file(folder, part)) as bad, replacing(target) as file:
-        score_files(
-            job,
-            [source],
-            kind,
-            file,
-            BadRowsFile(bad, header=False),
-            result,
-            lambda fraction, rows: None,
-        )
+        listed = BadRowsFile(bad, header=False)
+        score_files(job, [source], kind, file, listed, result, advance)
     return {
         "part": part,
         "source": {"name": source.name, **stamp},

@@ -128,24 +128,38 @@ class _Parquet(Reader):
 
 
 class _Arrow(Reader):
-    """The Arrow IPC file format, which is also Feather's second version."""
+    """Arrow IPC: the file format, which is also Feather's second version, or a stream."""
 
     def _open(self, path: str) -> Any:
         import pyarrow as pa
 
         self._source = pa.memory_map(path)
-        self._file = pa.ipc.open_file(self._source)
-        self._done = 0
-        return self._file.schema
+        try:
+            magic = self._source.read(6)
+            self._source.seek(0)
+            self._is_file = magic == b"ARROW1"
+            opened = pa.ipc.open_file if self._is_file else pa.ipc.open_stream
+            self._reader = opened(self._source)
+        except BaseException:
+            self._source.close()
+            raise
+        self._done = 0.0
+        return self._reader.schema
 
     def _batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:
-        wanted = [field.name for field in self._file.schema if field.name in names]
-        for index in range(self._file.num_record_batches):
-            self._done = index
-            yield self._file.get_batch(index).select(wanted)
+        wanted = [field.name for field in self._reader.schema if field.name in names]
+        if self._is_file:
+            count = self._reader.num_record_batches
+            for index in range(count):
+                self._done = index / count
+                yield self._reader.get_batch(index).select(wanted)
+        else:
+            for batch in self._reader:
+                self._done = self._source.tell() / self._source.size()
+                yield batch.select(wanted)
 
     def fraction(self) -> float:
-        return self._done / (self._file.num_record_batches or 1)
+        return self._done
 
     def close(self) -> None:
         self._source.close()

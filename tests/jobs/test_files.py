@@ -223,6 +223,24 @@ def test_lists_in_files():
     assert main(said) == 2
 
 
+def test_a_stream_is_arrow_too(model):
+    whole = table()
+    with pa.ipc.new_stream("in.arrow", whole.schema) as writer:
+        writer.write_table(whole, max_chunksize=999)
+    assert score(model, "in.arrow", "-o", "out.arrow") == 0
+    assert read("out.arrow")["output_0"].equals(whole["a"])
+
+
+def test_columns_with_dots_and_brackets():
+    identity(["a.b", "c[2]"]).info.save("model.json")
+    cells = pa.table({"a.b": [1.0], "c[1]": [3.0], "c[0]": [2.0], "a": [9.0]})
+    for ending in FORMATS:
+        save(cells, "in" + ending)
+        assert score("model.json", "in" + ending, "-o", "out.csv", "--keep", "a.b") == 0
+        assert Path("out.csv").read_text().splitlines()[0] == "a.b,output_0,output_1,output_2"
+        assert Path("out.csv").read_text().splitlines()[1].endswith("1,2,3")
+
+
 def test_no_rows(model):
     for ending in (".parquet", ".arrow"):
         save(table(0), "in" + ending)
