@@ -11,6 +11,8 @@ import contextlib
 import math
 import os
 import sys
+import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,7 +146,7 @@ def _run_job(args: argparse.Namespace) -> int:
     )
     if args.threads is not None:
         require("pyarrow", "arrow").set_cpu_count(args.threads)
-    with progress(f"scoring {args.input}") as advance:
+    with progress(f"scoring {args.input}") as advance, _warnings_in_one_line():
         result = jobs.run(job, advance)
     if args.metrics is not None:
         with replacing(args.metrics) as file:
@@ -156,6 +158,17 @@ def _run_job(args: argparse.Namespace) -> int:
         f"{reused if result.reused_parts else ''}"
     )
     return OK
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        print(f"instmodel: warning: {printable(str(message))}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _nulls(rules: list[str]) -> str | float | dict[str, str | float]:

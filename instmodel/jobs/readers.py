@@ -63,15 +63,33 @@ class Reader(ABC):
     def __init__(self, source: Source) -> None:
         import pyarrow as pa
 
-        self._partition = source.partition
         own = self._open(source.path)
         names = [name for name in source.partition if name not in own.names]
         self._added = {name: source.partition[name] for name in names}
         fields = [pa.field(name, value.type) for name, value in self._added.items()]
         self.schema = pa.schema([*own, *fields])
 
+    @abstractmethod
+    def _open(self, path: str) -> Any:
+        """Open the file, and return its schema."""
+
+    @abstractmethod
     def batches(self, names: Sequence[str], batch_rows: int | None) -> Iterator[Rows]:
         """Yield the rows, with the columns of these names in the order of `schema`."""
+
+    @abstractmethod
+    def fraction(self) -> float:
+        """Return how much of the file was read, 0 to 1."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the file."""
+
+
+class _Batched(Reader):
+    """A file that pyarrow reads in batches of its own size."""
+
+    def batches(self, names: Sequence[str], batch_rows: int | None) -> Iterator[Rows]:
         import pyarrow as pa
 
         added = [self._added[name] for name in self._added if name in names]
@@ -89,23 +107,11 @@ class Reader(ABC):
         return Rows(batch)
 
     @abstractmethod
-    def _open(self, path: str) -> Any:
-        """Open the file, and return its schema."""
-
-    @abstractmethod
     def _batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:
         """Yield record batches of the columns of these names, in the file's order."""
 
-    @abstractmethod
-    def fraction(self) -> float:
-        """Return how much of the file was read, 0 to 1."""
 
-    @abstractmethod
-    def close(self) -> None:
-        """Close the file."""
-
-
-class _Parquet(Reader):
+class _Parquet(_Batched):
     def _open(self, path: str) -> Any:
         import pyarrow.parquet as pq
 
@@ -127,7 +133,7 @@ class _Parquet(Reader):
         self._file.close()
 
 
-class _Arrow(Reader):
+class _Arrow(_Batched):
     """Arrow IPC: the file format, which is also Feather's second version, or a stream."""
 
     def _open(self, path: str) -> Any:
@@ -178,7 +184,7 @@ class _Text(Reader):
         self._file.close()
 
 
-class _Csv(_Text):
+class _Csv(_Text, _Batched):
     """CSV: UTF-8, commas, a header; cells are text until a column of numbers is wanted."""
 
     def _open(self, path: str) -> Any:
@@ -261,9 +267,6 @@ class _JsonLines(_Text):
             for start in range(0, len(rows), most):
                 yield _JsonRows(rows[start : start + most], schema, self._added)
             rows = []
-
-    def _batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:
-        raise NotImplementedError
 
 
 def _json_type(rows: list[Mapping[str, Any]], name: str) -> Any:

@@ -45,10 +45,16 @@ def open_stream(table: Any) -> tuple[list[str], Iterator[Any]]:
             return reader.schema.names, iter(reader)
         batch = pa.record_batch(table)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise InputError(
-            "invalid_table", "not a table: its rows have no columns", actual=error
-        ) from None
+        raise InputError("invalid_table", "not a table that Arrow can read", actual=error) from None
     return batch.schema.names, iter([batch])
+
+
+def one_array(values: Any) -> Any:
+    """Return one Arrow array of anything that hands out Arrow arrays."""
+    pa = require("pyarrow", "arrow")
+    if hasattr(values, "__arrow_c_stream__"):
+        return pa.chunked_array(values).combine_chunks()
+    return pa.array(values)
 
 
 def arrow_column(slot: Slot, array: Any, first_row: int = 0) -> Column:

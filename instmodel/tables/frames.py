@@ -10,6 +10,7 @@ import numpy as np
 
 from instmodel import arrays
 from instmodel.errors import InputError
+from instmodel.tables import arrow
 from instmodel.tables.binding import Slot
 from instmodel.tables.cells import (
     Column,
@@ -111,6 +112,11 @@ def _from_python(slot: Slot, values: Any) -> Column:
         )
     if isinstance(values, list | tuple):
         return ObjectColumn(slot, values)
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(values, pandas.Series):
+        return _pandas_column(slot, values)
+    if arrow.is_arrow(values):
+        return arrow.arrow_column(slot, arrow.one_array(values))
     return numpy_column(slot, values)
 
 
@@ -141,12 +147,10 @@ class _ExtensionColumn(Column):
             self._arrow(self._series.iloc[:1])
 
     def _arrow(self, series: Any) -> Column:
-        from instmodel.tables.arrow import arrow_column
-
         array = series.array.__arrow_array__()
         if hasattr(array, "combine_chunks"):
             array = array.combine_chunks()
-        return arrow_column(self.slot, array)
+        return arrow.arrow_column(self.slot, array)
 
     def part(self, start: int, stop: int) -> Part:
         series = self._series.iloc[start:stop]

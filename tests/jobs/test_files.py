@@ -272,6 +272,15 @@ def test_bad_arguments(model, capsys, arguments, says):
     assert says in fails(capsys, model, *arguments)
 
 
+def test_a_model_without_names_is_told_in_one_line(capsys):
+    identity(2).info.save("model.json")
+    save(pa.table({"y": [1.0], "x": [2.0]}), "in.parquet")
+    assert score("model.json", "in.parquet", "-o", "out.csv") == 0
+    said = capsys.readouterr().err
+    assert said.startswith("instmodel: warning: the model does not name its features: the columns")
+    assert said.count("\n") == 1
+
+
 def test_metrics_are_prometheus_text(model):
     save(pa.table({"a": [1.0, None, 3.0], "b": [1.0] * 3}), "in.parquet")
     options = ["--metrics", "m.prom", "--on-bad-row", "skip", "--batch-rows", 1, "--threads", 1]

@@ -169,6 +169,21 @@ CASES = [
         *("error", "null_value", "age", 1, "the value is null"),
     ),
     (
+        *("null in a dict of Series", PLAIN),
+        *(lambda: {"income": [1, 2], "age": pandas(age=[1, None])["age"]}, "error"),
+        *("null_value", "age", 1, "the value is null"),
+    ),
+    (
+        *("null in a dict of Polars' Series", PLAIN),
+        *(lambda: {"income": [1, 2], "age": polars(age=[1, None])["age"]}, "error"),
+        *("null_value", "age", 1, "the value is null"),
+    ),
+    (
+        *("null in a dict of Arrow arrays", PLAIN),
+        *(lambda: {"income": [1, 2], "age": arrow(age=[1, None])["age"]}, "error"),
+        *("null_value", "age", 1, "the value is null"),
+    ),
+    (
         *("None in a list", PLAIN, lambda: {"age": [1, None], "income": [1, 2]}, "error"),
         *("null_value", "age", 1, "the value is null"),
     ),
@@ -244,7 +259,7 @@ CASES = [
     ),
     (
         *("a single Arrow array", PLAIN, lambda: pytest.importorskip("pyarrow").array([1.0])),
-        *("error", "invalid_table", None, None, "its rows have no columns"),
+        *("error", "invalid_table", None, None, "not a table that Arrow can read"),
     ),
     (
         *("a query that fails", PLAIN, lambda: duckdb("select 'x' as age, 1.0 as income")),
