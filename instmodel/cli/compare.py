@@ -9,10 +9,8 @@ import instmodel as im
 from instmodel.cli.arguments import OK, Commands, add_command, at_least_one
 from instmodel.cli.verify import plain
 from instmodel.comparison.comparing import QUANTILES, Comparison, compare
-from instmodel.comparison.metrics import TASKS
+from instmodel.comparison.metrics import CURVES, TASKS
 from instmodel.console import printable, progress, table
-
-_CURVES = ("confusion_matrix", "roc", "calibration")
 
 
 def add(commands: Commands) -> None:
@@ -92,7 +90,7 @@ def _show(old: str, new: str, found: Comparison) -> None:
     ways = f" ({found.flips_up} up, {found.flips_down} down)" if found.flips_up else ""
     print(f"decisions that flip         {found.flips} of {found.rows}, {share:.3g} %{ways}")
     if found.task:
-        names = [name for name in found.old_metrics if name not in _CURVES]
+        names = [name for name in found.old_metrics if name not in CURVES]
         both = [[m.get(name, float("nan")) for name in names] for m in _metrics(found)]
         print(f"\nAgainst the labels ({found.task})")
         print(table(["metric", "old", "new", "difference"], _pairs(names, *both)), end="")
@@ -101,11 +99,7 @@ def _show(old: str, new: str, found: Comparison) -> None:
                 print(f"confusion matrix, {side}: {metrics['confusion_matrix']}")
     if found.groups:
         print("\nBy group")
-        rows = [
-            [f"{g.value:g}", g.rows, f"{g.old_mean:.5g}", f"{g.new_mean:.5g}", g.flips]
-            for g in found.groups
-        ]
-        print(table(["value", "rows", "old mean", "new mean", "flips"], rows), end="")
+        print(table(*found.group_table()), end="")
     print("\nThe rows that move most, counted from 0")
     rows = [
         [m.row, f"{m.old:.6g}", f"{m.new:.6g}", ", ".join(f"{x:.6g}" for x in m.inputs[:6])]

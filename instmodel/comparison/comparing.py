@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel.comparison.metrics import TASKS, label_metrics, task_of
+from instmodel.comparison.metrics import CURVES, LEADING, TASKS, label_metrics, task_of
 from instmodel.errors import InputError
 from instmodel.extras import require
 from instmodel.verification.rows import input_order, read_rows
@@ -78,6 +78,8 @@ class Group:
     rows : int
     old_mean, new_mean : float
     flips : int
+    old_metrics, new_metrics : dict
+        With labels, as of all rows, but without the curves.
     """
 
     value: float
@@ -85,6 +87,8 @@ class Group:
     old_mean: float
     new_mean: float
     flips: int
+    old_metrics: dict[str, Any]
+    new_metrics: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,22 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""
         return dataclasses.asdict(self)
+
+    def group_table(self) -> tuple[list[str], list[list[object]]]:
+        """Return the columns and rows of a table of the groups."""
+        columns = ["value", "rows", "old mean", "new mean", "flips"]
+        leading = LEADING.get(self.task or "")
+        if leading:
+            columns += [f"old {leading}", f"new {leading}"]
+        rows: list[list[object]] = []
+        for g in self.groups:
+            row: list[object] = [f"{g.value:g}", g.rows, f"{g.old_mean:.6g}", f"{g.new_mean:.6g}"]
+            row.append(g.flips)
+            if leading:
+                both = (g.old_metrics, g.new_metrics)
+                row += [f"{m.get(leading, float('nan')):.6g}" for m in both]
+            rows.append(row)
+        return columns, rows
 
 
 def compare(
@@ -217,15 +237,15 @@ def compare(
     extra = [name for name in (labels, by) if name is not None]
     moves = _Moves(column, threshold, movers)
     groups = _Groups(column, threshold)
-    # Old scores, new scores, label.
-    sample = Sample(most_rows, 2 * outputs + (labels is not None))
+    # Old scores, new scores, label, group.
+    sample = Sample(most_rows, 2 * outputs + len(extra))
     with contextlib.closing(read_rows(data, old_engine, extra, batch_rows)) as batches:
         for batch in batches:
             one = predict(old_engine, batch.inputs, threads).astype(np.float64)
             other_inputs = np.ascontiguousarray(batch.inputs[:, order])
             other = predict(new_engine, other_inputs, threads).astype(np.float64)
             moves.add(batch.inputs, one, other)
-            sample.add(np.hstack([one, other, batch.extra[:, : labels is not None]]))
+            sample.add(np.hstack([one, other, batch.extra]))
             if by is not None:
                 groups.add(batch.extra[:, -1], one, other)
             if progress:
@@ -238,9 +258,19 @@ def compare(
     a, b = one[:, column], other[:, column]
     figures: list[dict[str, Any]] = [{}, {}]
     if labels is not None:
-        truth = kept[:, -1]
+        truth = kept[:, 2 * outputs]
         task = task or task_of(truth, outputs)
         figures = [label_metrics(truth, s, task, threshold, tolerance) for s in (one, other)]
+
+    def of_group(value: float) -> list[dict[str, Any]]:
+        part = np.isnan(kept[:, -1]) if math.isnan(value) else kept[:, -1] == value
+        if labels is None or task is None or not part.any():
+            return [{}, {}]
+        both = [
+            label_metrics(truth[part], s[part], task, threshold, tolerance) for s in (one, other)
+        ]
+        return [{k: v for k, v in m.items() if k not in CURVES} for m in both]
+
     edges = np.array([min(moves.least), max(moves.greatest)])
     return Comparison(
         rows=sample.seen,
@@ -257,7 +287,7 @@ def compare(
         largest_move=moves.largest,
         mean_move=moves.total / sample.seen,
         movers=moves.movers,
-        groups=groups.largest(),
+        groups=groups.largest(of_group),
         task=task if labels is not None else None,
         old_metrics=figures[0],
         new_metrics=figures[1],
@@ -370,9 +400,9 @@ class _Groups:
                 expected=f"at most {1000 * _MOST_GROUPS}",
             )
 
-    def largest(self) -> list[Group]:
+    def largest(self, metrics: Callable[[float], list[dict[str, Any]]]) -> list[Group]:
         most = sorted(self._sums.items(), key=lambda item: (-item[1][0], item[0]))
         return [
-            Group(key, int(rows), float(old / rows), float(new / rows), int(flips))
+            Group(key, int(rows), float(old / rows), float(new / rows), int(flips), *metrics(key))
             for key, (rows, old, new, flips) in most[:_MOST_GROUPS]
         ]

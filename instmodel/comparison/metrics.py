@@ -14,6 +14,10 @@ Floats = NDArray[np.float64]
 
 TASKS = ("binary", "multiclass", "regression")
 CALIBRATION_BINS = 10
+# Figures that are more than a number.
+CURVES = ("confusion_matrix", "roc", "calibration")
+# The first figure of a task: what a table of groups shows.
+LEADING = {"binary": "accuracy", "multiclass": "accuracy", "regression": "mae"}
 
 
 def task_of(labels: Floats, outputs: int) -> str:

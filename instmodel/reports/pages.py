@@ -10,6 +10,7 @@ from typing import Any
 
 from instmodel.atomic import replacing
 from instmodel.comparison.comparing import QUANTILES, Comparison
+from instmodel.comparison.metrics import CURVES
 from instmodel.console import printable
 from instmodel.extras import require
 from instmodel.reports.charts import bars, lines
@@ -21,7 +22,6 @@ from instmodel.verification.verifying import Verification
 # Pictures for each output, as far as anyone would look at them.
 _MOST_OUTPUTS = 8
 _MOST_INPUTS = 12
-_CURVES = ("confusion_matrix", "roc", "calibration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,9 @@ def write_verification(
         paragraphs.append(f"First difference: {found.divergence}")
     elif found.note:
         paragraphs.append(f"No instruction is at fault: {found.note}")
+    for side, seconds in (("model", found.seconds), ("other side", found.seconds_against)):
+        if seconds:
+            paragraphs.append(f"The {side} computed {found.rows / seconds:,.0f} rows a second.")
     figures = [
         [
             o.index,
@@ -155,7 +158,7 @@ def write_comparison(
     charts = [Picture(bars(pair, _ends(low, high, len(found.old.histogram)), title), title)]
     both = {"old": found.old_metrics, "new": found.new_metrics}
     if found.task:
-        common = [name for name in found.old_metrics if name not in _CURVES]
+        common = [name for name in found.old_metrics if name not in CURVES]
         values = [[m.get(name, float("nan")) for name in common] for m in both.values()]
         tables.append(
             Table("metrics", f"Against the labels ({found.task})", three, _pairs(common, *values))
@@ -174,12 +177,7 @@ def write_comparison(
             if drawn:
                 charts.append(Picture(lines(drawn, caption, labels), caption))
     if found.groups:
-        rows = [
-            [f"{g.value:g}", g.rows, _number(g.old_mean), _number(g.new_mean), g.flips]
-            for g in found.groups
-        ]
-        heads = ["value", "rows", "old mean", "new mean", "flips"]
-        tables.append(Table("groups", "By group", heads, rows))
+        tables.append(Table("groups", "By group", *found.group_table()))
     movers = [[m.row, _number(m.old), _number(m.new), _some(m.inputs)] for m in found.movers]
     heads = ["row", "old", "new", "inputs"]
     tables.append(Table("movers", "The rows that move most, counted from 0", heads, movers))
@@ -191,7 +189,10 @@ def write_comparison(
         paragraphs=paragraphs,
         tables=tables,
         charts=charts,
-        graphs=[Picture(graph_svg(new_info), "The new model")],
+        graphs=[
+            Picture(graph_svg(new_info), "The new model"),
+            Picture(memory_svg(new_info), "Its memory: inputs yellow, output green"),
+        ],
     )
 
 

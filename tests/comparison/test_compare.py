@@ -125,6 +125,8 @@ def test_groups_have_their_own_figures():
         assert group.rows == part.sum()
         assert group.old_mean == pytest.approx(a.mean())
         assert group.flips == np.sum((a >= 0.5) != (b >= 0.5))
+        assert group.old_metrics["accuracy"] == metrics.accuracy_score(TRUTH[part], a >= 0.5)
+        assert group.new_metrics["roc_auc"] == metrics.roc_auc_score(TRUTH[part], b)
 
 
 def test_a_column_of_anything_is_no_groups():
@@ -210,6 +212,7 @@ def test_the_command_line_shows_and_prints_json(tmp_path, monkeypatch, capsys):
     assert main([*arguments, "--labels", "truth", "--by", "code"]) == 0
     shown = capsys.readouterr().out
     assert "roc_auc" in shown
+    assert "new accuracy" in shown
     assert "population stability index" in shown
     assert main([*arguments, "--labels", "truth", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

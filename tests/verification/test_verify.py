@@ -234,6 +234,21 @@ def test_the_exit_code_says_same_different_or_not_comparable(files, arguments, c
     assert main(["verify", *arguments]) == code
 
 
+def test_a_model_without_names_takes_the_other_columns_in_their_order(files):
+    network(names=None).save("unnamed.json")
+    scores = im.InstructionModel(network()).predict(ROWS)
+    with open("ordered.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["s0", "u", "v", "w", "x", "s1", "y", "z"])
+        for r, s in zip(ROWS.tolist(), scores.tolist(), strict=True):
+            writer.writerow([s[0], *r[:4], s[1], *r[4:]])
+    arguments = ["verify", "unnamed.json", "--data", "ordered.csv", "--expected"]
+    assert main([*arguments, "s0,s1"]) == 0
+    assert main([*arguments, "s1,s0"]) == 1
+    assert main([*arguments, "s0,u"]) == 1
+    assert main([*arguments, "s0,q"]) == 2
+
+
 def test_the_output_names_the_instruction_and_the_rows(files, capsys):
     main(["verify", "bad.instmodel", "--data", "data.npy", "--against", "good.json"])
     shown = capsys.readouterr().out
