@@ -110,10 +110,16 @@ class _Arrow(Writer):
     def _open(self) -> None:
         import pyarrow as pa
 
-        self._writer = pa.ipc.new_file(self._file, self._schema)
+        # A file has one dictionary for all batches, and each batch may come with its own.
+        fields = [
+            field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+            for field in self._schema
+        ]
+        self._plain = pa.schema(fields)
+        self._writer = pa.ipc.new_file(self._file, self._plain)
 
     def write(self, batch: Any) -> None:
-        self._writer.write_batch(batch)
+        self._writer.write_batch(batch.cast(self._plain))
 
 
 class _Csv(Writer):
@@ -146,13 +152,19 @@ class _JsonLines(Writer):
         names = batch.schema.names
         columns = [_plain(column) for column in batch.columns]
         lines = [
-            json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, default=str)
+            json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, default=_as_text)
             for row in zip(*columns, strict=True)
         ]
         self._file.write("".join([line + "\n" for line in lines]).encode())
 
     def finish(self) -> None:
         pass
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bytes):
+        raise InputError("invalid_outputs", "JSON cannot hold the bytes of a kept column")
+    return str(value)
 
 
 def _plain(column: Any) -> list[Any]:

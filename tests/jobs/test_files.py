@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -239,6 +240,35 @@ def test_columns_with_dots_and_brackets():
         assert score("model.json", "in" + ending, "-o", "out.csv", "--keep", "a.b") == 0
         assert Path("out.csv").read_text().splitlines()[0] == "a.b,output_0,output_1,output_2"
         assert Path("out.csv").read_text().splitlines()[1].endswith("1,2,3")
+
+
+def test_kept_columns_of_every_type(model, capsys):
+    kept = {
+        "category": pa.chunked_array(
+            [pa.array([*part]).dictionary_encode() for part in ("xy", "zx")]
+        ),
+        "time": pa.array([1, 2, None, 4], pa.timestamp("us", "UTC")),
+        "price": pa.array([Decimal(1), None, None, Decimal(4)], pa.decimal128(9, 2)),
+        "bytes": pa.array([b"a", b"b", None, b"d"]),
+        "tags": pa.array([["a"], [], None, ["b", "c"]]),
+    }
+    numbers = pa.array([1.0, 2.0, 3.0, 4.0])
+    whole = pa.table({"a": numbers, "b": numbers} | kept)
+    with pa.ipc.new_stream("in.arrow", whole.schema) as writer:
+        for batch in whole.to_batches(2):
+            writer.write_batch(batch)
+    names = ",".join(kept)
+    for out in ("out.parquet", "out.arrow"):
+        assert score(model, "in.arrow", "-o", out, "--keep", names, "--batch-rows", 1) == 0
+        assert read(out).select(list(kept)).to_pylist() == whole.select(list(kept)).to_pylist()
+    assert score(model, "in.arrow", "-o", "out.jsonl", "--keep", "category,time,price,tags") == 0
+    first, *_, last = map(json.loads, Path("out.jsonl").read_text().splitlines())
+    assert first["category"] == "x"
+    assert (last["price"], last["tags"]) == ("4.00", ["b", "c"])
+    assert "cannot hold the bytes" in fails(
+        capsys, model, "in.arrow", "-o", "o.jsonl", "--keep", "bytes"
+    )
+    assert "CSV cannot hold" in fails(capsys, model, "in.arrow", "-o", "out.csv", "--keep", "tags")
 
 
 def test_no_rows(model):
