@@ -13,7 +13,7 @@ from instmodel.builder import ModelBuilder
 from instmodel.errors import DocumentError, InputError, UnsupportedModelError, ValidationDataError
 from instmodel.features import parse_feature_names
 from instmodel.importers.expressions import Unsupported, Value, looked_up, obstacles
-from instmodel.importers.lowering import lower
+from instmodel.importers.lowering import lower, share_constants
 from instmodel.inspection import build_unvalidated
 from instmodel.model import VALIDATION_ATOL
 from instmodel.schema import InstructionModelInfo, ValidationData
@@ -83,7 +83,7 @@ def build(
         given = _shared_out(names, given)
     builder = ModelBuilder()
     handle = lower(output, inputs, builder, given)
-    return builder.build(output=handle, metadata=metadata)
+    return share_constants(builder.build(output=handle, metadata=metadata))
 
 
 def _shared_out(names: Sequence[str], sizes: Sequence[int]) -> list[list[str]]:

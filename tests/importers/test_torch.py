@@ -149,6 +149,15 @@ def test_keys_may_be_columns_of_floats():
         assert_same(info, rows, module(torch.tensor(rows)).numpy())
 
 
+def test_a_table_for_many_keys_is_kept_once():
+    info = from_torch(EMBEDDINGS["embedding"](), (FLOATS, IDS))
+    assert [item.TYPE for item in info.instructions].count("MAP_TRANSFORM") == 2
+    assert len(info.maps) == 1
+    info = from_torch(SUPPORTED["a layer for each row"](), FLOATS)
+    assert [item.TYPE for item in info.instructions].count("DOT") == 3
+    assert len(info.weights) == len(info.bias) == 1
+
+
 def test_layers_become_one_instruction_each():
     info = from_torch(SUPPORTED["layers"](), FLOATS, features=list("abcdef"))
     assert [item.TYPE for item in info.instructions] == ["DOT", "DOT"]
