@@ -40,7 +40,8 @@ def main(folder: str) -> None:
         )
         scored.write.partitionBy("decision").parquet(folder)
         right = (f.col("p") > 0.5) == (f.col("target") > 0.5)
-        count, share = scored.agg(f.count("*"), f.avg(right.cast("double"))).first()
+        written = session.read.parquet(folder)
+        count, share = written.agg(f.count("*"), f.avg(right.cast("double"))).first()
         print(f"{folder}: {count} rows, {share:.4f} right")
     finally:
         session.stop()
