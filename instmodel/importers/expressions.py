@@ -297,8 +297,9 @@ def reduce_sum(x: Value, axes: Sequence[int] | None = None, keep: bool = False) 
         return reshape(Value((1,), "reduce_sum", (bare(x),)), final)
     rest = [i for i in range(rank) if i not in chosen]
     terms = positions_of(x).transpose([*chosen, *rest]).reshape(-1, math.prod(final))
+    _check_steps(len(terms))
     parts = tuple(bare(rearrange(x, row)) for row in terms)
-    return reshape(Value((len(terms[0]),), "add", parts), final) if len(parts) > 1 else x
+    return reshape(Value((len(terms[0]),), "add", parts) if len(parts) > 1 else x, final)
 
 
 def reduce_mean(x: Value, axes: Sequence[int] | None = None, keep: bool = False) -> Value:
@@ -342,6 +343,7 @@ def lookup(x: Value, table: Mapping[int, Array], default: ArrayLike) -> Value:
     """Return the row of `table` for every (rounded) number of x: shape ``(*x.shape, width)``."""
     width = len(np.asarray(default))
     checked((*x.shape, width, len(table) + 1))
+    _check_steps(x.size)
     parts = [
         Value((width,), "lookup", (bare(x),), (index, table, default)) for index in range(x.size)
     ]
@@ -350,6 +352,8 @@ def lookup(x: Value, table: Mapping[int, Array], default: ArrayLike) -> Value:
 
 # ------------------------------------------------------------------------------------------ shared
 
+# Instructions that one operation may become.
+_MOST_STEPS = 5_000
 _FLOAT32 = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
 
 
@@ -364,9 +368,16 @@ def _by_row(x: Value, function: Any, width: int) -> Value:
     if math.prod(lead) == 1:
         return reshape(function(reshape(x, x.shape[-1:])), (*lead, width))
     checked((*lead, width))
+    _check_steps(math.prod(lead))
     rows = positions_of(x).reshape(-1, x.shape[-1])
     done = [function(rearrange(x, row)) for row in rows]
     return reshape(concatenate(done), (*lead, width))
+
+
+def _check_steps(count: int) -> None:
+    """Refuse what would become too many instructions: each takes its time, also to check."""
+    if count > _MOST_STEPS:
+        raise Unsupported(f"{count} instructions for one operation: more than {_MOST_STEPS}")
 
 
 def _axis(axis: int, rank: int) -> int:

@@ -112,6 +112,10 @@ GRAPHS = {
         "c = ReduceSum(x, one) y = Concat<axis=1>(a, b, c)",
         {"s": ints(0, 2, 2), "one": ints(1), "two": ints(2)},
     ),
+    "a sum of one": (
+        "r = Reshape(x, s) a = ReduceSum<keepdims=0>(r, one) y = Add(a, x)",
+        {"s": ints(0, 1, 4), "one": ints(1)},
+    ),
     "shapes": (
         "n = Shape(x) k = Gather(n, z) u = Unsqueeze(k, z0) t = Concat<axis=0>(u, two, two) "
         "a = Reshape(x, t) b = Transpose<perm=[0,2,1]>(a) c = Unsqueeze(b, one) "

@@ -266,6 +266,11 @@ HOSTILE = {
     "NaN in the weights": lambda: model("y = Mul(x, p)", p=np.float32("nan")),
     "an unknown domain": lambda: model("y = evil.domain.Run(x)"),
     "the weights' sizes do not fit": lambda: model("y = Gemm(x, W)", W=array(3, 5)),
+    "a layer for each of many rows": lambda: model(
+        "y = MatMul(x, W)", "float[N,100000,1] x", W=array(1, 1)),
+    "a sum for each of many rows": lambda: model(
+        "y = ReduceSum(x, one)", "float[N,100000,2] x", one=ints(1)),
+    "many keys": lambda: model("y = Gather(T, x)", "int64[N,100000] x", T=array(2, 1)),
     "a long chain": lambda: model("c0 = Relu(x) " + " ".join(
         f"c{i + 1} = Relu(c{i})" for i in range(20_001)) + " y = Relu(c20001)"),
 }  # fmt: skip
