@@ -17,12 +17,15 @@ from instmodel.importers.lowering import lower, share_constants
 from instmodel.inspection import build_unvalidated
 from instmodel.model import VALIDATION_ATOL
 from instmodel.schema import InstructionModelInfo, ValidationData
+from instmodel.validate import check
 
 Floats = NDArray[np.float64]
 
 # Rows on which an import is compared with its source, and how many of them the model keeps.
 CHECKED_ROWS = 256
 VALIDATION_ROWS = 16
+# Values of these rows together: a wide model is compared on fewer, and keeps fewer.
+_CHECKED_VALUES, _VALIDATION_VALUES = 1 << 24, 1 << 18
 # Of the largest expected output of a column, or of 1 where that is less.
 TOLERANCE = 1e-5
 
@@ -83,7 +86,9 @@ def build(
         given = _shared_out(names, given)
     builder = ModelBuilder()
     handle = lower(output, inputs, builder, given)
-    return share_constants(builder.build(output=handle, metadata=metadata))
+    info = share_constants(builder.build(output=handle, metadata=metadata))
+    check(info)  # its size, above all, before anything runs
+    return info
 
 
 def _shared_out(names: Sequence[str], sizes: Sequence[int]) -> list[list[str]]:
@@ -189,26 +194,33 @@ def attach_cases(
         )
     absolute = np.nan_to_num(np.abs(actual - wanted.astype(np.float32)), nan=0.0)
     good = np.flatnonzero((absolute <= VALIDATION_ATOL).all(axis=1))
-    kept = good[np.linspace(0, len(good) - 1, min(VALIDATION_ROWS, len(good))).astype(int)]
+    count = min(VALIDATION_ROWS, max(1, _VALIDATION_VALUES // rows.shape[1]), len(good))
+    kept = good[np.linspace(0, len(good) - 1, count).astype(int)]
     if len(kept):
         info.validation_data = ValidationData(list(rows[kept]), list(wanted[kept]))
     return info
 
 
 def sample_rows(
-    given: Any, size: int, make: Callable[[np.random.Generator, int], Any]
+    given: Any,
+    info: InstructionModelInfo,
+    size: int,
+    make: Callable[[np.random.Generator, int], Any],
 ) -> NDArray[np.float32]:
     """Return the rows to compare on: the caller's, or such as `make` draws.
 
     Parameters
     ----------
     given : array_like of shape (N, F), optional
+    info : InstructionModelInfo
+        The larger it is, the fewer rows.
     size : int
         F
     make : callable
         Takes a generator and a number of rows.
     """
-    rows = make(np.random.default_rng(0), CHECKED_ROWS) if given is None else given
+    count = max(1, min(CHECKED_ROWS, _CHECKED_VALUES // sum(info.buffer_sizes)))
+    rows = make(np.random.default_rng(0), count) if given is None else given
     array = np.asarray(rows, np.float32)
     if array.ndim != 2 or array.shape[1] != size or not len(array):
         raise DocumentError(

@@ -65,6 +65,7 @@ def from_keras(
     info = common.build(result, leaves, names, {"imported_from": "Keras", "model": model.name})
     rows = common.sample_rows(
         sample,
+        info,
         sum(leaf.size for leaf in leaves),
         lambda rng, n: common.likely_rows(result, leaves, rng, n),
     )

@@ -74,7 +74,10 @@ def from_onnx(
     )
     size = sum(leaf.size for _, leaf in leaves)
     rows = common.sample_rows(
-        sample, size, lambda rng, n: common.likely_rows(result, [v for _, v in leaves], rng, n)
+        sample,
+        info,
+        size,
+        lambda rng, n: common.likely_rows(result, [v for _, v in leaves], rng, n),
     )
     return common.attach_cases(info, rows, graph.session(chosen).run(rows))
 

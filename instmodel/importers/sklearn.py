@@ -83,7 +83,7 @@ def from_sklearn(
     if isinstance(classes, np.ndarray) and classes.ndim == 1:
         metadata["classes"] = classes.tolist()
     info = common.build(result, [leaf], names, metadata)
-    rows = common.sample_rows(sample, size, lambda rng, n: random_rows(estimator, rng, n))
+    rows = common.sample_rows(sample, info, size, lambda rng, n: random_rows(estimator, rng, n))
     return common.attach_cases(info, rows, source_outputs(estimator, method, rows, result.size))
 
 

@@ -63,6 +63,7 @@ def from_torch(
     info = common.build(result, leaves, names, {"imported_from": "PyTorch"})
     rows = common.sample_rows(
         sample,
+        info,
         sum(leaf.size for leaf in leaves),
         lambda rng, n: common.likely_rows(result, leaves, rng, n),
     )

@@ -271,6 +271,8 @@ HOSTILE = {
     "a sum for each of many rows": lambda: model(
         "y = ReduceSum(x, one)", "float[N,100000,2] x", one=ints(1)),
     "many keys": lambda: model("y = Gather(T, x)", "int64[N,100000] x", T=array(2, 1)),
+    "more than the buffers may hold": lambda: model(
+        "e = Expand(z, s) y = Concat<axis=1>(e, x)", z=array(1, 1), s=ints(1, 5_000_000)),
     "a long chain": lambda: model("c0 = Relu(x) " + " ".join(
         f"c{i + 1} = Relu(c{i})" for i in range(20_001)) + " y = Relu(c20001)"),
 }  # fmt: skip
