@@ -6,12 +6,15 @@ them: the words know ranges of the compute buffer only.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel import _kernels
 from instmodel.errors import DocumentError, InstModelError, StructureError
 from instmodel.gpu.instructions import LAST_OF_VERSION_1, ROWS, TYPES
 from instmodel.gpu.layout import (
@@ -23,6 +26,7 @@ from instmodel.gpu.layout import (
     Header,
 )
 from instmodel.instruction_base import require
+from instmodel.limits import Limits
 
 Words = NDArray[np.uint32]
 
@@ -46,7 +50,7 @@ class CheckedWords:
     gaps: list[tuple[int, int]]
 
 
-def check(words: Words, *, allow_non_finite: bool) -> CheckedWords:
+def check(words: Words, limits: Limits, *, allow_non_finite: bool) -> CheckedWords:
     """Check a model, which must fill `words` exactly.
 
     Raises
@@ -56,17 +60,20 @@ def check(words: Words, *, allow_non_finite: bool) -> CheckedWords:
     """
     header = _read_header(words)
     _check_header(header, len(words))
+    limits.check_buffer_sizes([header.compute_buffer_size])
+    limits.check_weight_count(header.weights_count)
     start = header.instructions_start
-    rows = words[start : header.weights_start].reshape(-1, INSTRUCTION_WORDS).tolist()
-    ops = [GpuOp(*row) for row in rows]
-    needed = 1 if all(op.opcode <= LAST_OF_VERSION_1 for op in ops) else 2
+    ops: list[GpuOp] = []
     claims = _Claims(words, header, allow_non_finite)
-    for index, op in enumerate(ops):
+    for index, row in enumerate(words[start : header.weights_start].reshape(-1, INSTRUCTION_WORDS)):
+        op = GpuOp(*row.tolist())
+        ops.append(op)
         name = TYPES.get(op.opcode)
         try:
             _check_op(op, name, claims)
         except InstModelError as error:
             raise error.at(index, name) from None
+    needed = 1 if all(op.opcode <= LAST_OF_VERSION_1 for op in ops) else 2
     require(
         needed == header.version,
         "unsupported_version",
@@ -183,9 +190,10 @@ class _Claims:
         self._words = words
         self._header = header
         self._allow_non_finite = allow_non_finite
-        self._written = np.zeros(header.compute_buffer_size, bool)
-        self._written[: header.feature_size] = True
-        self._gaps = np.zeros(header.compute_buffer_size, bool)
+        # Ranges of the compute buffer, ascending, that nothing has read or written so far. Each
+        # leaves once, so that the time does not grow with the sizes that instructions name.
+        self._untouched = [(header.feature_size, header.compute_buffer_size)]
+        self._gaps = list[tuple[int, int]]()
         self._next_integer = 0
         # Claimed ranges, (start, stop), with the columns of a matrix or the number of a map's keys.
         self._dense = set[tuple[int, int, int]]()
@@ -194,12 +202,11 @@ class _Claims:
 
     def reads(self, field: str, start: int, count: int) -> None:
         self._in_buffer(field, start, count, least=1)
-        place = slice(start, start + count)
-        self._gaps[place] |= ~self._written[place]
+        self._gaps += self._touch(start, start + count)
 
-    def writes(self, field: str, start: int, count: int, *, partial: bool = False) -> None:
-        self._in_buffer(field, start, count, least=0 if partial else 1)
-        self._written[start : start + count] = True
+    def writes(self, field: str, start: int, count: int, *, least: int = 1) -> None:
+        self._in_buffer(field, start, count, least=least)
+        self._touch(start, start + count)
 
     def weights(self, field: str, start: int, rows: int, cols: int) -> None:
         count = rows * cols + rows
@@ -249,25 +256,41 @@ class _Claims:
 
     def gaps(self) -> list[tuple[int, int]]:
         """Return the ranges of the compute buffer that are read before they are written."""
-        edges = np.flatnonzero(np.diff(self._gaps, prepend=False, append=False)).tolist()
-        return list(zip(edges[::2], edges[1::2], strict=True))
+        merged: list[tuple[int, int]] = []
+        for start, stop in sorted(self._gaps):
+            if merged and merged[-1][1] == start:
+                start = merged.pop()[0]
+            merged.append((start, stop))
+        return merged
+
+    def _touch(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """Return what was untouched of a range, which it no longer is."""
+        untouched = self._untouched
+        first = bisect_right(untouched, start, key=itemgetter(1))
+        last = bisect_left(untouched, stop, first, key=itemgetter(0))
+        touched = untouched[first:last]
+        if touched:
+            ends = [(touched[0][0], start), (stop, touched[-1][1])]
+            untouched[first:last] = [piece for piece in ends if piece[0] < piece[1]]
+        return [(max(start, low), min(stop, high)) for low, high in touched]
 
     def _in_buffer(self, field: str, start: int, count: int, *, least: int) -> None:
         total = self._header.compute_buffer_size
-        require(
-            count >= least and start + count <= total,
-            "buffer_index_out_of_bounds",
-            "outside of the compute buffer",
-            field,
-            f"a range of at least {least} inside 0 … {total}",
-            f"{start} … {start + count}",
-        )
+        if count < least or start + count > total:
+            raise StructureError(
+                "buffer_index_out_of_bounds",
+                "outside of the compute buffer",
+                field=field,
+                expected=f"a range of at least {least} inside 0 … {total}",
+                actual=f"{start} … {start + count}",
+            )
 
     def _require_finite(self, section: str, start: int, count: int) -> None:
         if self._allow_non_finite:
             return
-        odd = np.flatnonzero((self._words[start : start + count] & _EXPONENT) == _EXPONENT)
-        if len(odd):
+        section_words = self._words[start : start + count]
+        if not _kernels.all_finite(section_words.view(np.float32)):
+            odd = np.flatnonzero((section_words & _EXPONENT) == _EXPONENT)
             raise DocumentError(
                 "non_finite_value",
                 "not a finite float32",

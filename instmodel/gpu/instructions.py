@@ -65,11 +65,8 @@ class Claims(Protocol):
     def reads(self, field: str, start: int, count: int) -> None:
         """Claim a range of the compute buffer to read."""
 
-    def writes(self, field: str, start: int, count: int, *, partial: bool = False) -> None:
-        """Claim a range of the compute buffer to write, after all reads.
-
-        An instruction that writes only a part of a buffer may write nothing.
-        """
+    def writes(self, field: str, start: int, count: int, *, least: int = 1) -> None:
+        """Claim a range of the compute buffer to write, after all reads."""
 
     def weights(self, field: str, start: int, rows: int, cols: int) -> None:
         """Claim a matrix and its bias."""
@@ -186,7 +183,7 @@ def _encode_copy(item: Any, to: Packer) -> GpuOp:
 
 def _check_copy(op: GpuOp, claims: Claims) -> None:
     claims.reads("input", op.input, op.size)
-    claims.writes("output", op.output, op.size, partial=True)
+    claims.writes("output", op.output, op.size)
     _require_same_or_apart(op, op.input, "input")
 
 
@@ -212,7 +209,7 @@ def _check_copy_masked(op: GpuOp, claims: Claims) -> None:
             f"less than {op.p1}",
             index,
         )
-    claims.writes("output", op.output, op.size, partial=True)
+    claims.writes("output", op.output, op.size, least=0)
     _require_apart(op, op.input, op.p1, "input")
 
 
@@ -232,7 +229,7 @@ def _check_map(op: GpuOp, claims: Claims) -> None:
     claims.reads("input", op.input, 1)
     claims.map("p0", op.p0, op.p1, op.size)
     claims.default("p2", op.p2, op.size)
-    claims.writes("output", op.output, op.size, partial=True)
+    claims.writes("output", op.output, op.size)
 
 
 # ---------------------------------------------------------------------------------------- in place

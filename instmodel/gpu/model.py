@@ -39,9 +39,10 @@ class GpuModel:
         Words in the model.
     """
 
-    def __init__(self, words: Words, *, allow_non_finite: bool = False) -> None:
-        self._checked: CheckedWords = check(words, allow_non_finite=allow_non_finite)
+    def __init__(self, words: Words, limits: Limits, *, allow_non_finite: bool) -> None:
+        self._checked: CheckedWords = check(words, limits, allow_non_finite=allow_non_finite)
         self._words = words
+        self._limits = limits
         self._allow_non_finite = allow_non_finite
         words.flags.writeable = False
 
@@ -65,16 +66,19 @@ class GpuModel:
         if not isinstance(info, InstructionModelInfo):
             raise values.wrong_type(info, "info", "an InstructionModelInfo")
         checked = validate.check(info, limits)
-        return cls(encode(checked), allow_non_finite=info.allow_non_finite)
+        return cls(encode(checked), limits, allow_non_finite=info.allow_non_finite)
 
     @classmethod
-    def from_bytes(cls, data: Any, *, allow_non_finite: bool = False) -> GpuModel:
+    def from_bytes(
+        cls, data: Any, *, limits: Limits = DEFAULT_LIMITS, allow_non_finite: bool = False
+    ) -> GpuModel:
         """Read a model, which must fill the data exactly.
 
         Parameters
         ----------
         data : bytes-like
             What `as_bytes` gave, or `as_words`; copied.
+        limits : Limits, optional
         allow_non_finite : bool
             Accept NaN and infinities among weights, parameters and maps.
 
@@ -97,7 +101,7 @@ class GpuModel:
                 actual=len(raw),
             )
         words = np.frombuffer(raw, _LITTLE).astype(np.uint32)
-        return cls(words, allow_non_finite=allow_non_finite)
+        return cls(words, limits, allow_non_finite=allow_non_finite)
 
     @property
     def _header(self) -> Header:
@@ -198,7 +202,7 @@ class GpuModel:
         return hash(self._words.tobytes())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (self.as_bytes(), self._allow_non_finite))
+        return (_rebuild, (self.as_bytes(), self._limits, self._allow_non_finite))
 
     def __repr__(self) -> str:
         return (
@@ -258,5 +262,5 @@ def _fields(op: GpuOp) -> dict[str, Any]:
     return facts
 
 
-def _rebuild(data: bytes, allow_non_finite: bool) -> GpuModel:
-    return GpuModel.from_bytes(data, allow_non_finite=allow_non_finite)
+def _rebuild(data: bytes, limits: Limits, allow_non_finite: bool) -> GpuModel:
+    return GpuModel.from_bytes(data, limits=limits, allow_non_finite=allow_non_finite)

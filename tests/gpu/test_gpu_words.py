@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ import strategies
 import words
 from documents import build, dense, engine_cases, everything, identity, network, one
 from hypothesis import given
+from hypothesis import strategies as st
 
 import instmodel as im
 from instmodel import reference
+from instmodel.gpu import check
 from instmodel.gpu.instructions import ROWS
 from instmodel.instructions import INSTRUCTIONS
 
@@ -147,6 +150,27 @@ def test_gaps_are_those_that_matter(document):
     same(got[model.output_start :], want[model.output_start :])
 
 
+@given(
+    st.integers(0, 20),
+    st.lists(st.tuples(st.booleans(), st.integers(0, 19), st.integers(0, 20)), max_size=30),
+)
+def test_gaps_are_what_is_read_before_it_is_written(features, accesses):
+    model = pack(identity(20))
+    header = model._checked.header._replace(feature_size=features)
+    claims = check._Claims(model.as_words(), header, True)
+    written, gap = np.arange(20) < features, np.zeros(20, bool)
+    for reads, start, count in accesses:
+        place = slice(start, min(start + count, 20))
+        if reads and place.stop > start:
+            claims.reads("input", start, place.stop - start)
+            gap[place] |= ~written[place]
+        elif not reads:
+            claims.writes("output", start, place.stop - start, least=0)
+            written[place] = True
+    edges = np.flatnonzero(np.diff(gap, prepend=False, append=False)).tolist()
+    assert claims.gaps() == list(zip(edges[::2], edges[1::2], strict=True))
+
+
 def test_words_are_read_only_and_models_are_values():
     model = pack(dense())
     with pytest.raises(ValueError, match="read-only"):
@@ -211,6 +235,30 @@ def test_what_is_no_document_is_refused():
         with pytest.raises(im.InstModelError) as caught:
             im.GpuModel.from_info(wrong)
         assert caught.value.code == "invalid_type"
+
+
+def test_limits_hold_for_words_as_for_documents():
+    model = pack(dense())  # 13 weights and bias values, 6 floats
+    data, enough = model.as_bytes(), im.Limits(max_weight_count=13, max_buffer_size=6)
+    assert im.GpuModel.from_bytes(data, limits=enough) == model
+    for limits, code in (
+        (im.Limits(max_weight_count=12), "weight_limit_exceeded"),
+        (im.Limits(max_buffer_size=5), "buffer_limit_exceeded"),
+    ):
+        assert refused(data, limits=limits).code == code
+
+
+def test_a_model_larger_than_the_default_limits_is_pickled():
+    info = im.InstructionModelInfo.from_dict(dense())
+    info.buffer_sizes, info.features = [10_001, 1000], None
+    info.feature_size = 10_001
+    info.instructions = [im.Dot(input=0, output=1, weights=0)]
+    info.weights, info.bias = [np.ones((1000, 10_001), "f4")], [np.ones(1000, "f4")]
+    info.parameters = []
+    limits = im.Limits(max_weight_count=20_000_000)
+    model = im.GpuModel.from_info(info, limits=limits)
+    assert refused(model.as_bytes()).code == "weight_limit_exceeded"
+    assert pickle.loads(pickle.dumps(model)) == model
 
 
 def test_a_document_that_breaks_a_rule_is_refused():
@@ -294,6 +342,7 @@ NAN = 0x7FC00000
         (17 + 7 * 8 + 4, 3, "map_index_out_of_bounds"),
         (17 + 7 * 8 + 5, 2, "unused_map"),
         (17 + 7 * 8 + 6, 2**31, "map_index_out_of_bounds"),
+        (17 + 7 * 8 + 3, 0, "buffer_index_out_of_bounds"),
         (17 + 8 * 8 + 5, 0, "buffer_index_out_of_bounds"),
         (17 + 8 * 8 + 5, 3, "invalid_heads_size"),
         (17 + 10 * 8 + 5, 1, "insufficient_input_buffers"),
@@ -321,6 +370,19 @@ def test_a_model_without_instructions_is_refused():
     words_of = pack(identity()).as_words().copy()
     words_of[[5, 7, 9, 12]] = [0, 13, 13, 13]
     assert refused(words_of[:13]).code == "no_instructions"
+
+
+def test_what_follows_a_wrong_instruction_costs_nothing():
+    head = pack(identity()).as_words()[:13].copy()
+    count = 20_000
+    head[[5, 7, 9, 12]] = [count, *[13 + 8 * count] * 3]
+    data = np.concatenate([head, np.full(8 * count, 99, np.uint32)]).tobytes()
+    tracemalloc.start()
+    try:
+        assert refused(data).code == "unknown_instruction"
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(data)
+    finally:
+        tracemalloc.stop()
 
 
 def test_version_2_for_what_version_1_can_is_refused():
