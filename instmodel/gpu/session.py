@@ -14,6 +14,7 @@ C. There are two lanes, each with input, output and a buffer to read back from. 
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -92,6 +93,7 @@ class GpuSession:
         self.feature_size = model.feature_size
         self.output_size = model.output_size
         self._wgpu = require("wgpu", "gpu")
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._chunk: _Chunk | None = None
         self._plan = make_plan(model)
@@ -155,7 +157,8 @@ class GpuSession:
         ------
         InstModelError
             ``input_size_mismatch``, ``invalid_type``, ``column_mismatch``,
-            ``destination_size_mismatch``; ``gpu_failed`` when the device is lost or out of memory.
+            ``destination_size_mismatch``; ``gpu_failed`` when the device is lost or out of memory,
+            or after a fork.
         """
         if self._features and hasattr(x, "columns"):
             arrays.check_columns(x, self._features)
@@ -163,6 +166,11 @@ class GpuSession:
         rows = arrays.as_rows(given, self.feature_size)
         shape = (*given.shape[:-1], self.output_size)
         result = np.empty(shape, np.float32) if out is None else arrays.check_out(out, shape)
+        if os.getpid() != self._process:  # the threads of the driver did not come along
+            raise InstModelError(
+                "gpu_failed",
+                "a session does not survive a fork: make it in the process that uses it",
+            )
         if len(rows):
             with self._lock, _gpu_errors(self._wgpu):
                 self._run(rows, result.reshape(len(rows), self.output_size))

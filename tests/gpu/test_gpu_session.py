@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -136,6 +138,14 @@ def test_denormal_weights_count_as_zero():
     document["weights"][0] = np.full((40, 40), 1e-40).tolist()
     made = GpuSession(im.InstructionModelInfo.from_dict(document), adapter=device.adapter())
     x = np.full((1, 40), 3e38, np.float32)
+    np.testing.assert_array_equal(made.predict(x), build(document).predict(x))
+
+
+def test_denormal_parameters_count_as_zero():
+    step = {"type": "MUL_ELEMENTWISE", "input": 0, "parameters": 0}
+    document = one(step, [4], parameters=[[1e-40, -1e-40, 1e-39, 1.0]])
+    made = GpuSession(im.InstructionModelInfo.from_dict(document), adapter=device.adapter())
+    x = np.full((1, 4), 3e38, np.float32)
     np.testing.assert_array_equal(made.predict(x), build(document).predict(x))
 
 
@@ -297,6 +307,23 @@ def test_a_session_works_on_after_it_was_interrupted(sessions, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             made.predict(x)
     np.testing.assert_array_equal(made.predict(x), want)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+def test_a_session_refuses_to_run_after_a_fork(sessions):
+    made = sessions("small")
+    child = os.fork()
+    if not child:
+        signal.alarm(30)  # without the error, it would wait for ever
+        try:
+            made.predict([1.0, 2.0])
+        except im.InstModelError as error:
+            os._exit(7 if error.code == "gpu_failed" and "fork" in str(error) else 8)
+        finally:
+            os._exit(9)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert made.predict([1.0, 2.0]).shape == (1,)
 
 
 def test_a_session_is_not_pickled(sessions):
