@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from instmodel import _kernels, _profiler, arrays
+from instmodel import _kernels, _profiler, arrays, values
 from instmodel.errors import InputError
 from instmodel.instruction_base import Instruction
 from instmodel.instructions import Attention, Dot
@@ -97,6 +97,8 @@ def profile(
     InstModelError
         ``input_size_mismatch``, ``invalid_type``; ``empty_input`` without rows.
     """
+    if not isinstance(model, InstructionModel):
+        raise values.wrong_type(model, "model", "an InstructionModel")
     rows = _rows(model, x)
     results = np.empty((len(rows), model.output_size), np.float32)
     best = _pass(model, rows, results)
@@ -151,8 +153,8 @@ def _parts(model: InstructionModel) -> tuple[list[str], list[int], list[float]]:
         products = _products(item, sizes)
         flops.append(2 * products)
         _, start, stop, _ = item.write(sizes)
-        values = sum(sizes[buffer] for buffer in item.reads()) + stop - start
-        moved.append(4.0 * (values + products / model.tile_samples))
+        touched = sum(sizes[buffer] for buffer in item.reads()) + stop - start
+        moved.append(4.0 * (touched + products / model.tile_samples))
     return names, flops, moved
 
 

@@ -66,6 +66,13 @@ def test_rows_that_do_not_fit(model, x, code):
     assert caught.value.code == code
 
 
+def test_what_is_no_model(model):
+    for wrong in (None, model.info):
+        with pytest.raises(im.InstModelError) as caught:
+            profile(wrong)
+        assert (caught.value.code, caught.value.field) == ("invalid_type", "model")
+
+
 def test_arrays_that_do_not_fit_the_engine(model):
     x, times = samples(3, 6, 0), np.zeros(2 + len(model.info.instructions), np.int64)
     with pytest.raises(ValueError, match="fit the engine"):
