@@ -20,11 +20,8 @@ _TILED_INPUTS = 16
 # Rounds of loops in one thread of a dispatch, beyond which a driver's watchdog may bark.
 _ROUNDS = 16_384
 
-# For each value of these, a loop of p1 rounds; a sum that overflows goes through it twice.
-_NESTED = (
-    *("DOT", "ATTENTION", "REDUCE_SUM"),
-    *("ADD_ELEMENTWISE_BUFFERS", "MULTIPLY_ELEMENTWISE_BUFFERS"),
-)
+# What loops go round once more, to find their ends; and the search for a key.
+_ENDS = 32
 
 
 class Step(NamedTuple):
@@ -88,12 +85,24 @@ def _is_tiled(op: GpuOp) -> bool:
 def longest_loop(model: GpuModel) -> int:
     """Return about how often, at most, loops go round in one thread of a dispatch."""
     longest = max(
-        4 * op.size + 2 * op.p1 if _is_tiled(op) else _loop_rounds(op) for op in model.ops
+        max((_passes(op) - 1) * op.size, 2 * op.p1) + _ENDS if _is_tiled(op) else _loop_rounds(op)
+        for op in model.ops
     )
     return max(longest, _ROUNDS)
 
 
 def _loop_rounds(op: GpuOp) -> int:
-    """Return about how often the loops of an instruction go round, for one sample."""
-    inner = 2 * op.p1 if TYPES[op.opcode] in _NESTED else 0
-    return (4 + inner) * op.size
+    """Return at least how often the loops of an instruction go round, for one sample."""
+    name, inner = TYPES[op.opcode], 0
+    if name in ("DOT", "ATTENTION", "REDUCE_SUM"):
+        inner = 2 * op.p1 + 3  # blocks of products; a sum that overflows is added up twice
+    elif name in ("ADD_ELEMENTWISE_BUFFERS", "MULTIPLY_ELEMENTWISE_BUFFERS"):
+        inner = op.p1
+    return (_passes(op) + inner) * op.size + _ENDS
+
+
+def _passes(op: GpuOp) -> int:
+    """Return how many loops go over all values of an instruction: a softmax has three."""
+    if TYPES[op.opcode] == "ATTENTION":
+        return 5
+    return 4 if word_of(op, "activation") == Activation.SOFTMAX.gpu_id else 1
