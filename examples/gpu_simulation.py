@@ -250,6 +250,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     parser.add_argument("--steps", type=int, default=500, help="of an episode, a multiple of 50")
     parser.add_argument("--output", type=Path, default=Path("gpu_simulation.png"))
     args = parser.parse_args(argv)
+    if args.steps < 1 or args.steps % STEPS_PER_DISPATCH:
+        parser.error(f"--steps must be a multiple of {STEPS_PER_DISPATCH}")
 
     rng = np.random.default_rng(0)
     simulation = GpuSimulation()

@@ -24,3 +24,9 @@ def test_the_example_learns_and_agrees_with_the_cpu(tmp_path, capsys):
     assert found["same"] > 0.98
     assert output.read_bytes().startswith(b"\x89PNG")
     assert "same length" in capsys.readouterr().out
+
+
+def test_steps_that_no_dispatch_ends_with(capsys):
+    with pytest.raises(SystemExit):
+        gpu_simulation.main(["--steps", "75"])
+    assert "multiple of 50" in capsys.readouterr().err
