@@ -24,7 +24,7 @@ from instmodel.console import printable, progress
 from instmodel.errors import InputError
 from instmodel.features import parse_feature_names
 from instmodel.tables.columns import column_names
-from instmodel.tables.files import SUFFIXES, make_writer, open_reader, suffix
+from instmodel.tables.files import make_writer, open_reader, suffix
 
 Floats = NDArray[np.float32]
 
@@ -105,10 +105,17 @@ def _names(text: str) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
+    from instmodel.jobs import places
+
     to_stdout = args.output == "-"
-    for other, what in ((args.input, "input"), (args.model, "model")):
-        if not to_stdout and _same_file(other, args.output):
-            raise InputError("invalid_table", f"{args.output}: the output is also the {what}")
+    places.check(
+        {
+            "output": None if to_stdout else args.output,
+            "list of bad rows": args.bad_rows,
+            "metrics": args.metrics,
+        },
+        {"input": args.input, "model": args.model},
+    )
     if _is_job(args):
         return _run_job(args)
     return _run_plain(args, to_stdout)
@@ -121,9 +128,7 @@ def _is_job(args: argparse.Namespace) -> bool:
 
     if os.path.isdir(args.input):
         return True
-    names = [args.input] if args.output == "-" else [args.input, args.output]
-    plain = all(os.path.splitext(name)[1].lower() in SUFFIXES for name in names)
-    return not plain and all(format_of(name) is not None for name in names)
+    return any(format_of(name) not in (None, "csv") for name in (args.input, args.output))
 
 
 def _run_job(args: argparse.Namespace) -> int:
@@ -223,7 +228,3 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
 def _predict(model: im.InstructionModel, batch: Floats, threads: int | None = None) -> Floats:
     result = model.predict_parallel(batch, im.PredictConfig(threads=threads))
     return np.asarray(result).reshape(len(batch), model.output_size)
-
-
-def _same_file(one: str, other: str) -> bool:
-    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)

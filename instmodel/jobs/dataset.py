@@ -36,6 +36,7 @@ def run(job: Job, sources: list[Source], result: Result, advance: Advance) -> No
     """Score every file of a folder into a part of another folder."""
     output = Path(job.output)
     kind = _format(job, sources)
+    _check_names(job, sources, kind)
     meaning = {"version": 1, "format": kind, **job.meaning()}
     if output.exists():
         _accept_finished(job, output, meaning, sources, result)
@@ -44,7 +45,7 @@ def run(job: Job, sources: list[Source], result: Result, advance: Advance) -> No
     if folder.exists() and not job.resume:
         with _locked(folder):
             shutil.rmtree(folder)
-    (folder / _WORK / "bad").mkdir(parents=True, exist_ok=True)
+    (folder / _WORK).mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         done = _read_journal(folder, meaning)
         parts = []
@@ -83,7 +84,8 @@ def _accept_finished(
     manifest: dict[str, Any] = {}
     if job.resume:
         with contextlib.suppress(OSError, ValueError):
-            manifest = json.loads((output / MANIFEST).read_bytes())
+            found = json.loads((output / MANIFEST).read_bytes())
+            manifest = found if isinstance(found, dict) else {}
     stamps = [{"name": source.name, **source.stamp()} for source in sources]
     if manifest.get("job") != meaning or [entry["source"] for entry in manifest["parts"]] != stamps:
         raise InputError(
@@ -115,6 +117,20 @@ def _part_name(source: Source, kind: str) -> str:
     return str(PurePosixPath(source.name).with_suffix(_ENDINGS[kind]))
 
 
+def _check_names(job: Job, sources: list[Source], kind: str) -> None:
+    """Refuse files of which one part would replace another: ``a.pq`` and ``a.parquet``."""
+    owners: dict[str, str] = {}
+    for source in sources:
+        other = owners.setdefault(_part_name(source, kind), source.name)
+        if other != source.name:
+            raise InputError(
+                "invalid_table",
+                f"{other} and {source.name} would become the same part",
+                file=job.input,
+                expected="names that differ in more than their ending",
+            )
+
+
 def _score_part(
     job: Job,
     source: Source,
@@ -126,10 +142,12 @@ def _score_part(
 ) -> dict[str, Any]:
     stamp = source.stamp()
     target = folder / part
-    target.parent.mkdir(parents=True, exist_ok=True)
+    listed_in = _bad_file(folder, part)
+    for path in (target, listed_in):
+        path.parent.mkdir(parents=True, exist_ok=True)
     metrics = result.metrics
     rows, bad_rows = metrics.rows, metrics.bad_rows
-    with replacing(_bad_file(folder, part)) as bad, replacing(target) as file:
+    with replacing(listed_in) as bad, replacing(target) as file:
         listed = BadRowsFile(bad, header=False)
         score_files(job, [source], kind, file, listed, result, advance)
     return {
@@ -141,7 +159,7 @@ def _score_part(
 
 
 def _bad_file(folder: Path, part: str) -> Path:
-    return folder / _WORK / "bad" / (part.replace("%", "%25").replace("/", "%2F") + ".csv")
+    return folder / _WORK / "bad" / (part + ".csv")
 
 
 def _write_bad_rows(job: Job, folder: Path, parts: list[dict[str, Any]]) -> None:

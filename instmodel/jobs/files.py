@@ -35,7 +35,7 @@ class BadRowsFile:
     def _write(self, rows: Any) -> None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
-        self._file.write(text.getvalue().encode())
+        self._file.write(text.getvalue().encode(errors="surrogateescape"))  # file names may be
 
 
 def _reason(error: InstModelError) -> str:
@@ -67,6 +67,10 @@ def score_files(
             except InstModelError as error:
                 raise error if error.file else error.in_file(source.path) from None
             except _arrow_errors() as error:
+                raise InputError("invalid_table", str(error), file=source.path) from None
+            except OSError as error:
+                if error.errno is not None:  # of the disk
+                    raise
                 raise InputError("invalid_table", str(error), file=source.path) from None
         start = time.perf_counter()
         writer.finish()
@@ -137,5 +141,4 @@ def _score_rows(
 def _arrow_errors() -> Any:
     import pyarrow as pa
 
-    # Those that are also OSError are about the disk, not about the file's content.
     return (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowKeyError)

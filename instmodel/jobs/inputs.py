@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,12 +74,7 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
     if not root.is_dir():
         root.stat()  # its error is the best one for a file that is not there
         return [Source(os.fspath(path), root.name, _known(root))]
-    files = sorted(
-        found
-        for found in root.rglob("*")
-        if found.is_file()
-        and not any(part.startswith((".", "_")) for part in found.relative_to(root).parts)
-    )
+    files = sorted(_walk(root))
     formats = {file: _known(file) for file in files}
     if len(set(formats.values())) != 1:
         raise InputError(
@@ -94,6 +89,17 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
         Source(os.fspath(file), file.relative_to(root).as_posix(), kind, partitions[file])
         for file, kind in formats.items()
     ]
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """Yield every file below a folder, also through links; what cannot be read is an error."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for folder, folders, names in os.walk(root, onerror=stop, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        yield from (Path(folder, name) for name in names if not name.startswith((".", "_")))
 
 
 def _known(path: Path) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from instmodel.errors import InputError
 from instmodel.jobs.metrics import Metrics
 from instmodel.model import InstructionModel
+from instmodel.parallel import integer_argument
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
 
@@ -54,11 +56,26 @@ class Job:
     batch_rows: int | None = None
     resume: bool = False
 
+    def check(self) -> None:
+        """Refuse numbers that make no sense.
+
+        Raises
+        ------
+        InputError
+            ``invalid_thread_count``, ``invalid_type``.
+        """
+        for name, code, value in (
+            ("threads", "invalid_thread_count", self.threads),
+            ("batch_rows", "invalid_type", self.batch_rows),
+        ):
+            if value is not None and integer_argument(value, name) < 1:
+                raise InputError(code, "too small", field=name, expected="≥ 1", actual=value)
+
     def meaning(self) -> dict[str, Any]:
         """Return what decides the rows of the output, as JSON."""
         return {
             "model": self.model.info.digest(),
-            "keep": list(self.keep),
+            "keep": [self.keep] if isinstance(self.keep, str) else list(self.keep),
             "outputs": None if self.outputs is None else list(self.outputs),
             "nulls": _text(self.nulls),
             "on_bad_row": self.on_bad_row,

@@ -28,6 +28,10 @@ _CSV_BLOCK = 4 << 20
 # What Parquet reads of a column at a time.
 _PARQUET_BUFFER = 1 << 18
 
+# What Arrow raises for cells of several types, integers beyond 64 bits, and halves of surrogate
+# pairs; its own errors are of these types.
+_UNFIT = (ValueError, TypeError, OverflowError)
+
 ColumnMaker = Callable[[Slot, Any, int], Column]
 
 
@@ -248,7 +252,7 @@ class _JsonLines(_Text):
             self._line += 1
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise InputError(
                     "invalid_table", f"line {self._line} is not JSON: {error}"
                 ) from None
@@ -274,7 +278,7 @@ def _json_type(rows: list[Mapping[str, Any]], name: str) -> Any:
 
     try:
         return pa.array([row.get(name) for row in rows]).type
-    except pa.ArrowException:  # of several types: no column to keep, but one may score it
+    except _UNFIT:  # of several types: no column to keep, but one may score it
         return pa.null()
 
 
@@ -301,8 +305,10 @@ class _JsonRows(Rows):
         fields = [self._schema.field(position) for position in positions]
         try:
             return [pa.array(self._cells(field.name), field.type) for field in fields]
-        except pa.ArrowException as error:
-            raise InputError("invalid_table", f"a kept column changes its type: {error}") from None
+        except _UNFIT as error:
+            raise InputError(
+                "invalid_table", f"Arrow has no one type for a kept column: {error}"
+            ) from None
 
 
 _READERS: dict[str, Callable[[Source], Reader]] = {

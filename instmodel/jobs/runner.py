@@ -19,7 +19,7 @@ from instmodel.atomic import replacing
 from instmodel.cpus import default_thread_count
 from instmodel.errors import InputError
 from instmodel.extras import require
-from instmodel.jobs import dataset
+from instmodel.jobs import dataset, places
 from instmodel.jobs.files import BadRowsFile, score_files
 from instmodel.jobs.inputs import Source, find, format_of
 from instmodel.jobs.job import Advance, Job, Result
@@ -40,6 +40,8 @@ def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:
     """
     require("pyarrow", "arrow")
     begin = time.perf_counter()
+    job.check()
+    places.check({"output": job.output, "list of bad rows": job.bad_rows}, {"input": job.input})
     result = Result()
     result.metrics.threads = job.threads or default_thread_count().threads
     result.metrics.digest = job.model.info.digest()
@@ -60,6 +62,14 @@ def _run_to_file(job: Job, sources: list[Source], result: Result, advance: Advan
             "the name does not tell a format; only a folder becomes a folder",
             file=job.output,
             expected="a name in .parquet, .csv, .arrow or .jsonl",
+        )
+    if job.format not in (None, kind):
+        raise InputError(
+            "invalid_table",
+            "the name tells another format",
+            file=job.output,
+            expected=job.format,
+            actual=kind,
         )
     with contextlib.ExitStack() as stack:
         bad = None

@@ -174,7 +174,17 @@ def _plain(column: Any) -> list[Any]:
     if pa.types.is_float32(column.type):
         # str() of a float32 is the shortest decimal that gives the same float32 again.
         cells = [None if cell is None else float(str(np.float32(cell))) for cell in cells]
-    return [None if isinstance(c, float) and not math.isfinite(c) else c for c in cells]
+    return [_finite(cell) for cell in cells]
+
+
+def _finite(cell: Any) -> Any:
+    if isinstance(cell, float):
+        return cell if math.isfinite(cell) else None
+    if isinstance(cell, list | tuple):
+        return [_finite(item) for item in cell]
+    if isinstance(cell, dict):
+        return {name: _finite(item) for name, item in cell.items()}
+    return cell
 
 
 _WRITERS: dict[str, Callable[[BinaryIO], Writer]] = {

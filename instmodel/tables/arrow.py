@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,10 +18,11 @@ from instmodel.tables.cells import (
     NumpyColumn,
     Part,
     not_a_number,
+    too_large,
     wrong_length,
     wrong_type,
 )
-from instmodel.tables.columns import is_number
+from instmodel.tables.columns import is_infinity, is_number
 
 
 def is_arrow(table: Any) -> bool:
@@ -37,23 +39,43 @@ def open_stream(table: Any) -> tuple[list[str], Iterator[Any]]:
         ``missing_package`` without pyarrow; ``invalid_table`` for what is not a table.
     """
     pa = require("pyarrow", "arrow")
+    if isinstance(table, pa.Table):
+        return table.column_names, iter(table.to_batches())
+    with _readable():
+        if not hasattr(table, "__arrow_c_stream__"):
+            batch = pa.record_batch(table)
+            return batch.schema.names, iter([batch])
+        reader = pa.RecordBatchReader.from_stream(table)
+    return reader.schema.names, _read(reader)
+
+
+def _read(reader: Any) -> Iterator[Any]:
+    while True:
+        with _readable():
+            batch = next(reader, None)
+        if batch is None:
+            return
+        yield batch
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    import pyarrow as pa
+
     try:
-        if isinstance(table, pa.Table):
-            return table.column_names, iter(table.to_batches())
-        if hasattr(table, "__arrow_c_stream__"):
-            reader = pa.RecordBatchReader.from_stream(table)
-            return reader.schema.names, iter(reader)
-        batch = pa.record_batch(table)
+        yield
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise InputError("invalid_table", "not a table that Arrow can read", actual=error) from None
-    return batch.schema.names, iter([batch])
 
 
 def one_array(values: Any) -> Any:
     """Return one Arrow array of anything that hands out Arrow arrays."""
     pa = require("pyarrow", "arrow")
     if hasattr(values, "__arrow_c_stream__"):
-        return pa.chunked_array(values).combine_chunks()
+        column = pa.chunked_array(values)
+        # Arrow fails to combine an empty slice that came through a stream.
+        full = [chunk for chunk in column.chunks if len(chunk)]
+        return pa.chunked_array(full, column.type).combine_chunks()
     return pa.array(values)
 
 
@@ -186,9 +208,11 @@ class _TextColumn(Column):
 
         array = self._array.slice(start, stop - start)
         try:
-            return _PlainColumn(self.slot, array.cast(pa.float64())).part(0, len(array))
+            found = _PlainColumn(self.slot, array.cast(pa.float64())).part(0, len(array))
         except pa.ArrowInvalid:
             return self._exact(array.to_pylist())
+        # Written so, or too large for float64.
+        return self._exact(array.to_pylist()) if np.isinf(found.values).any() else found
 
     def _exact(self, cells: list[str | None]) -> Part:
         values = np.zeros(len(cells))
@@ -196,10 +220,12 @@ class _TextColumn(Column):
         wrong = {}
         for row, cell in enumerate(cells):
             if cell is not None:
-                if is_number(cell):
-                    values[row] = float(cell)
-                else:
+                if not is_number(cell):
                     wrong[row] = not_a_number(cell)
+                    continue
+                values[row] = float(cell)
+                if np.isinf(values[row]) and not is_infinity(cell):
+                    wrong[row] = too_large(cell)
         return Part(values, missing if missing.any() else None, wrong)
 
 

@@ -171,13 +171,16 @@ def score_batches(
     on_bad_row: OnBadRow,
 ) -> Iterator[Any]:
     """Score batches one by one; see `InstructionModel.score_batches`."""
+    pa = require("pyarrow", "arrow")
     if is_arrow(batches):
         _, batches = open_stream(batches)
+    elif not isinstance(batches, Iterable):
+        raise values.wrong_type(batches, "batches", "pyarrow record batches")
     scorer: BatchScorer | None = None
     first_row = 0
     schema = None
     for batch in batches:
-        if not hasattr(batch, "num_rows"):
+        if not isinstance(batch, pa.RecordBatch):
             raise values.wrong_type(batch, "batches", "pyarrow record batches")
         if scorer is None or not batch.schema.equals(schema):
             if scorer is not None:

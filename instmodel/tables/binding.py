@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -123,7 +124,7 @@ def _null(value: Any, name: str | None) -> float | None:
     if isinstance(value, str) and value in ("error", "nan"):
         return None if value == "error" else math.nan
     # What rounds to infinity in float32 is no replacement for anything.
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"), contextlib.suppress(OverflowError):
         if (
             isinstance(value, Real)
             and not isinstance(value, bool)

@@ -122,18 +122,25 @@ def numbers(cells: list[Any]) -> Part:
     for row, cell in enumerate(cells):
         if type(cell).__name__ in _MISSING:
             missing[row] = True
-        elif isinstance(cell, Real | Decimal | np.bool_) or _is_scalar_array(cell):
+        elif _is_number(cell):
             try:
-                values[row] = float(cell)
-            except (OverflowError, ValueError):
+                values[row] = number = float(cell)
+                if math.isinf(number) and cell != number:  # a Decimal, or a wider float
+                    wrong[row] = too_large(cell)
+            except OverflowError:
                 wrong[row] = too_large(cell)
+            except ValueError:  # a signalling NaN
+                wrong[row] = not_a_number(cell)
         else:
             wrong[row] = not_a_number(cell)
     return Part(values, missing if missing.any() else None, wrong)
 
 
-def _is_scalar_array(cell: Any) -> bool:
-    return isinstance(cell, np.ndarray) and cell.shape == () and cell.dtype.kind in "biuf"
+def _is_number(cell: Any) -> bool:
+    if isinstance(cell, np.ndarray):
+        return cell.shape == () and cell.dtype.kind in "biuf"
+    # NumPy counts its durations among the integers.
+    return isinstance(cell, Real | Decimal | np.bool_) and not isinstance(cell, np.timedelta64)
 
 
 def lists(cells: list[Any], size: int) -> Part:
@@ -144,7 +151,7 @@ def lists(cells: list[Any], size: int) -> Part:
     for row, cell in enumerate(cells):
         if type(cell).__name__ in _MISSING or (isinstance(cell, float) and math.isnan(cell)):
             missing[row] = True  # pandas writes NaN where a list is missing
-        elif not isinstance(cell, list | tuple | np.ndarray):
+        elif not isinstance(cell, list | tuple | np.ndarray) or getattr(cell, "ndim", 1) == 0:
             wrong[row] = BadCell(
                 "invalid_cell", "not a list of numbers", f"a list of {size} numbers", shown(cell)
             )

@@ -79,6 +79,8 @@ def _advice(name: str, header: Sequence[str]) -> str:
     """Return what likely went wrong: another separator, no header at all, or a typing error."""
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
         return "; cells must be separated by commas"
+    if not header:
+        return "; there are no columns"
     if all(is_number(cell) for cell in header):
         return "; the first line holds numbers where the column names should be"
     shown = ", ".join(map(repr, header[:5])) + (", …" if len(header) > 5 else "")
@@ -92,3 +94,8 @@ def is_number(cell: str) -> bool:
     except ValueError:
         return False
     return "_" not in cell
+
+
+def is_infinity(cell: str) -> bool:
+    """Tell whether a cell says infinity, and is not just too large for a float."""
+    return cell.strip().lstrip("+-").lower() in ("inf", "infinity")

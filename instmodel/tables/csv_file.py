@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.errors import InputError
-from instmodel.tables.columns import is_number, match_columns, output_names
+from instmodel.tables.columns import is_infinity, is_number, match_columns, output_names
 
 Floats = NDArray[np.float32]
 
@@ -183,7 +183,7 @@ class CsvReader:
             cell = row[position]
             try:
                 number = math.nan if "_" in cell else float(cell)
-                fits = math.isnan(number) or abs(number) < _FLOAT32_LIMIT or _is_inf(cell)
+                fits = math.isnan(number) or abs(number) < _FLOAT32_LIMIT or is_infinity(cell)
                 problem = "not a number" if "_" in cell else "" if fits else "too large for float32"
             except ValueError:
                 problem = "not a number" if cell.strip() else "empty"
@@ -199,10 +199,6 @@ class CsvReader:
         self, code: str, message: str, expected: Any = None, actual: Any = None
     ) -> InputError:
         return InputError(code, f"{self._path}: {message}", expected=expected, actual=actual)
-
-
-def _is_inf(cell: str) -> bool:
-    return cell.strip().lstrip("+-").lower() in ("inf", "infinity")
 
 
 def _remember(lines: Iterator[str], memory: list[str]) -> Iterator[str]:

@@ -144,7 +144,11 @@ class _ExtensionColumn(Column):
 
     def _check_type(self) -> None:
         if self._is_arrow:
-            self._arrow(self._series.iloc[:1])
+            try:
+                self._arrow(self._series.iloc[:1])
+            except InputError:
+                self._arrow(self._series)  # names the first row that is at fault
+                raise
 
     def _arrow(self, series: Any) -> Column:
         array = series.array.__arrow_array__()

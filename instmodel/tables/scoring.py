@@ -136,35 +136,30 @@ def _arrow_chunks(batches: Iterable[Any], slots: Sequence[Slot]) -> Iterator[Chu
 # ----------------------------------------------------------------------------------- rows of dicts
 
 
-def _open_rows(rows: Sequence[Mapping[str, Any]], binding: Binding) -> tuple[list[str], Any]:
+def _open_rows(rows: Sequence[Mapping[Any, Any]], binding: Binding) -> tuple[list[str], Any]:
     # Not every row may have every key; the first one says which names there are.
-    header = list(map(str, rows[0])) if rows else []
     if not rows:
-        return header, []
-    slots = binding.slots(header)
-    return header, _row_chunks(rows, header, slots)
+        return [], []
+    keys = list(rows[0])
+    header = list(map(str, keys))
+    return header, _row_chunks(rows, keys, binding.slots(header))
 
 
 def _row_chunks(
-    rows: Sequence[Mapping[str, Any]], header: list[str], slots: Sequence[Slot]
+    rows: Sequence[Mapping[Any, Any]], keys: Sequence[Any], slots: Sequence[Slot]
 ) -> Iterator[Chunk]:
     for start in range(0, len(rows), _ROWS_OF_OBJECTS):
         part = rows[start : start + _ROWS_OF_OBJECTS]
-        yield Chunk(len(part), [object_column(slot, part, start) for slot in slots])
+        yield Chunk(
+            len(part), [_row_column(slot, keys[slot.position], part, start) for slot in slots]
+        )
 
 
-def object_column(slot: Slot, rows: Sequence[Mapping[str, Any]], first_row: int = 0) -> Column:
-    """Return the column of rows that are mappings.
-
-    Raises
-    ------
-    InputError
-        ``missing_column``: a row does not have it.
-    """
+def _row_column(slot: Slot, key: Any, rows: Sequence[Mapping[Any, Any]], first_row: int) -> Column:
     try:
-        return ObjectColumn(slot, [row[slot.name] for row in rows])
+        return ObjectColumn(slot, [row[key] for row in rows])
     except KeyError:
-        index = next(i for i, row in enumerate(rows) if slot.name not in row)
+        index = next(i for i, row in enumerate(rows) if key not in row)
         raise InputError(
             "missing_column", "missing in this row", column=slot.name, row=first_row + index
         ) from None

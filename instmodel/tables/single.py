@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Packer = Callable[[Mapping[str, Any]], Floats | None]
 
+# Packing asks an object for its float, and complex numbers, text in arrays and masks answer.
+_PACKED = frozenset({int, float, bool, *(np.dtype(code).type for code in "?bhilqBHILQefd")})
+
 
 def packer_of(model: InstructionModel) -> Packer:
     """Return what turns a row of plain numbers into an input quickly.
@@ -37,7 +40,10 @@ def packer_of(model: InstructionModel) -> Packer:
 
     def packer(row: Mapping[str, Any]) -> Floats | None:
         try:
-            return np.frombuffer(pack(*get(row)), np.float32)
+            cells = get(row)
+            if not _PACKED.issuperset(map(type, cells)):
+                return None
+            return np.frombuffer(pack(*cells), np.float32)
         except (KeyError, TypeError, OverflowError, struct.error):
             return None
 

@@ -113,6 +113,30 @@ def test_bad_rows_of_all_parts(model):
     assert json.loads(Path("out/_manifest.json").read_text())["bad_rows"] == 4
 
 
+def twins():
+    for ending in ("parquet", "pq"):
+        parquet.write_table(pa.table({"a": [1.0]}), f"data/x.{ending}")
+
+
+def test_links_to_folders_are_followed(data):
+    identity(["a"]).info.save("model.json")
+    Path(data).rename("elsewhere")
+    Path(data).mkdir()
+    Path(data, "link").symlink_to("../elsewhere/year=2025")
+    assert score("model.json", data, "-o", "out") == 0
+    assert names("out") == ["_manifest.json", "link/country=at/part-0.parquet"]
+
+
+def test_folders_as_deep_as_the_system_allows(model):
+    folder = Path("data", *(f"column_{i}={i}{'x' * 60}" for i in range(8)))
+    folder.mkdir(parents=True)
+    table = pa.table({"a": [1.0, None], "b": [1.0, 2.0]})
+    parquet.write_table(table, folder / "part-0.parquet")
+    assert score(model, "data", "-o", "out", "--on-bad-row", "skip", "--bad-rows", "bad.csv") == 0
+    assert len(Path("bad.csv").read_text().splitlines()) == 2
+    assert len(names("out")) == 2
+
+
 @pytest.mark.parametrize(
     ("prepare", "arguments", "says"),
     [
@@ -121,6 +145,11 @@ def test_bad_rows_of_all_parts(model):
         (lambda: Path("data/x.txt").touch(), ["data", "-o", "out"], "does not tell a format"),
         (lambda: Path("out").mkdir(), ["data", "-o", "out"], "the output is already there"),
         (lambda: None, ["data", "-o", "data"], "the output is also the input"),
+        (lambda: None, ["data", "-o", "data/out"], "the output would lie in the input"),
+        (lambda: None, ["data", "-o", "data/out.csv"], "the output would lie in the input"),
+        (lambda: None, ["data", "-o", "o", "--bad-rows", "data/b"], "would lie in the input"),
+        (twins, ["data", "-o", "out"], "x.parquet and x.pq would become the same part"),
+        (lambda: Path("data/l.parquet").symlink_to("no"), ["data", "-o", "out"], "No such file"),
         (lambda: None, ["data", "-o", "out", "--keep", "no"], "column 'no': missing"),
         (lambda: Path("out").mkdir(), ["data", "-o", "out", "--resume"], "from another job"),
     ],

@@ -184,6 +184,13 @@ def test_csv_of_other_programs(model):
     assert read("out.parquet")["output_0"].to_pylist() == [1, None, -np.inf]
 
 
+def test_what_float64_cannot_hold_is_not_infinity(model, capsys):
+    Path("in.csv").write_text("a,b\n1,inf\n2,-Infinity\n-1e400,3\n")
+    assert "column 'a', row 3: too large" in fails(capsys, model, "in.csv", "-o", "out.arrow")
+    assert score(model, "in.csv", "-o", "out.arrow", "--on-bad-row", "skip") == 0
+    assert read("out.arrow")["output_1"].to_pylist() == [float("inf"), -float("inf")]
+
+
 def test_what_csv_keeps_stays_as_it_was_written(model):
     Path("in.csv").write_text("id,zip,a,b\n007,1e5,1,2\n")
     assert score(model, "in.csv", "-o", "out.csv", "--keep", "id,zip") == 0
@@ -200,6 +207,8 @@ def test_what_csv_keeps_stays_as_it_was_written(model):
         ("in.jsonl", '{"a": 1, "b": 2}\n{"a": 1,\n', "line 2 is not JSON"),
         ("in.jsonl", '{"a": 1, "b": 2}\n\n', "line 2 is not JSON"),
         ("in.jsonl", "[1, 2]\n", "line 1 is not a JSON object"),
+        ("in.jsonl", "[" * 100_000, "line 1 is not JSON"),
+        ("in.jsonl", "", "there are no columns"),
         ("in.parquet", "PAR1", "in.parquet: "),
         ("in.arrow", "ARROW1", "in.arrow: "),
     ],
@@ -284,7 +293,13 @@ def test_no_rows(model):
     [
         (["in.parquet", "-o", "in.parquet"], "the output is also the input"),
         (["in.parquet", "-o", "model.json"], "the output is also the model"),
-        (["in.parquet", "-o", "out"], "the name must end in"),
+        (["in.parquet", "-o", "o.csv", "--bad-rows", "in.parquet"], "bad rows is also the input"),
+        (["in.parquet", "-o", "o.csv", "--bad-rows", "o.csv"], "bad rows is also the output"),
+        (["in.parquet", "-o", "o.csv", "--metrics", "model.json"], "metrics is also the model"),
+        (["in.parquet", "-o", "o.csv", "--metrics", "no/m"], "no/m: No such file"),
+        (["in.parquet", "-o", "o.csv", "--bad-rows", "no/b"], "no/b: No such file"),
+        (["in.parquet", "-o", "o.csv", "--format", "arrow"], "the name tells another format"),
+        (["in.parquet", "-o", "out"], "the name does not tell a format"),
         (["in.parquet", "-o", "out", "--keep", "id"], "the name does not tell a format"),
         (["none.parquet", "-o", "out.csv"], "none.parquet: No such file"),
         (["in.npy", "-o", "out.csv", "--keep", "id"], "the name does not tell a format"),
@@ -299,7 +314,58 @@ def test_no_rows(model):
 def test_bad_arguments(model, capsys, arguments, says):
     save(table(5), "in.parquet")
     Path("in.npy").touch()
+    before = {path: path.read_bytes() for path in Path().iterdir()}
     assert says in fails(capsys, model, *arguments)
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"threads": 0}, "invalid_thread_count"),
+        ({"threads": 1.5}, "invalid_type"),
+        ({"batch_rows": 0}, "invalid_type"),
+        ({"batch_rows": -5}, "invalid_type"),
+    ],
+)
+def test_bad_numbers(options, code):
+    save(table(5), "in.parquet")
+    with pytest.raises(im.InstModelError) as caught:
+        jobs.run(jobs.Job(identity(["a", "b"]), "in.parquet", "out.csv", **options))
+    assert caught.value.code == code
+    assert not Path("out.csv").exists()
+
+
+def test_a_stream_that_is_cut_names_its_file(model, capsys):
+    with pa.ipc.new_stream("whole.arrow", table(5000).schema) as writer:
+        writer.write_table(table(5000))
+    whole = Path("whole.arrow").read_bytes()
+    Path("cut.arrow").write_bytes(whole[: len(whole) // 2])
+    assert "cut.arrow: " in fails(capsys, model, "cut.arrow", "-o", "out.csv")
+    assert not Path("out.csv").exists()
+
+
+def test_json_stays_json(model):
+    nested = [{"x": float("nan"), "y": [1.5, float("inf")]}, None]
+    save(pa.table({"a": [1.0, 2.0], "b": [1.0, 2.0], "nested": nested}), "in.parquet")
+    assert score(model, "in.parquet", "-o", "out.jsonl", "--keep", "nested") == 0
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    lines = Path("out.jsonl").read_text().splitlines()
+    rows = [json.loads(line, parse_constant=refuse) for line in lines]
+    assert [row["nested"] for row in rows] == [{"x": None, "y": [1.5, None]}, None]
+
+
+@pytest.mark.parametrize("cell", [str(2**70), '"\\ud800"', '1, "id": 1e999'])
+def test_json_that_arrow_cannot_hold_is_scored_but_not_kept(model, capsys, cell):
+    first = '{"a": 1, "b": 2, "id": ' + cell + "}\n"
+    Path("in.jsonl").write_text(first + '{"a": 1, "b": 2, "id": "x"}\n')
+    assert "one type for a kept column" in fails(
+        capsys, model, "in.jsonl", "-o", "out.csv", "--keep", "id"
+    )
+    assert score(model, "in.jsonl", "-o", "out.csv") == 0
 
 
 def test_a_model_without_names_is_told_in_one_line(capsys):

@@ -128,3 +128,14 @@ def test_batches_are_scored_when_they_are_asked_for():
 
     results = identity(["x"]).score_batches(endless())
     assert next(results).num_rows == next(results).num_rows == 1
+
+
+@pytest.mark.parametrize("batches", [None, 3, [3], "text"])
+def test_what_holds_no_batches(batches):
+    with pytest.raises(im.InstModelError, match="expected pyarrow record batches"):
+        list(identity(["a"]).score_batches(batches))
+
+
+def test_a_table_is_no_batch():
+    with pytest.raises(im.InstModelError, match="expected pyarrow record batches"):
+        list(identity(["a"]).score_batches([pa.table({"a": [1.0]})]))

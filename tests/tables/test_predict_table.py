@@ -283,3 +283,44 @@ def test_the_same_bits_as_a_matrix_whatever_the_rows_around():
         part = {name: values[start : start + 9] for name, values in table.items()}
         assert np.array_equal(model.predict_table(part), whole[start : start + 9])
     assert isinstance(model, im.InstructionModel)
+
+
+def test_columns_with_empty_slices():
+    pa = pytest.importorskip("pyarrow")
+    values = pa.array([1.0, 2.0, 3.0])
+    column = pa.chunked_array([values[:1], values[1:1], values[1:]])
+    assert identity(["a"]).predict_table({"a": column}).ravel().tolist() == [1, 2, 3]
+
+
+def test_names_that_are_no_text():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        for model in (identity(["0", "1"]), identity(2)):
+            assert model.predict_table([{0: 1, 1: 2}, {1: 4, 0: 3}]).tolist() == [[1, 2], [3, 4]]
+            assert model.predict_table({0: [1], 1: [2]}).tolist() == [[1, 2]]
+
+
+def test_text_in_pandas_on_arrow_names_its_first_row():
+    pandas, pa = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    cells = pandas.array([None, None, "x"], pandas.ArrowDtype(pa.string()))
+    with pytest.raises(im.InstModelError, match="column 'a', row 2: the column is of the wrong"):
+        identity(["a"]).predict_table(pandas.DataFrame({"a": cells}))
+
+
+def test_a_scalar_where_a_list_belongs():
+    with pytest.raises(im.InstModelError, match="column 'emb', row 0: not a list of numbers"):
+        identity(["emb[2]"]).predict_table([{"emb": np.array(5)}])
+
+
+def test_a_null_cannot_become_what_no_float_holds():
+    with pytest.raises(im.InstModelError) as caught:
+        identity(["a"]).predict_table({"a": [1]}, nulls=10**400)
+    assert caught.value.code == "invalid_nulls"
+
+
+def test_structs_that_are_null_are_no_rows():
+    pa = pytest.importorskip("pyarrow")
+    rows = pa.chunked_array([pa.array([{"a": 1.0}, None])])
+    with pytest.raises(im.InstModelError) as caught:
+        identity(["a"]).predict_table(rows)
+    assert caught.value.code == "invalid_table"

@@ -1,0 +1,47 @@
+"""Where a job may write: never over what it reads, and never twice to one place."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from instmodel.errors import InputError
+
+AnyPath = str | os.PathLike[str]
+
+
+def check(written: Mapping[str, AnyPath | None], read: Mapping[str, AnyPath]) -> None:
+    """Refuse places that would destroy something, before anything is done.
+
+    Parameters
+    ----------
+    written, read : mapping of what it is to its path
+        None is not written at all.
+
+    Raises
+    ------
+    InputError
+        ``invalid_table``: a place is also something else, or lies in a folder that is read, so that
+        the next run would read it.
+    FileNotFoundError
+        The folder of a place is not there.
+    """
+    taken = dict(read)
+    for what, path in written.items():
+        if path is None:
+            continue
+        place = Path(os.path.realpath(path))
+        for other, where in taken.items():
+            if place == Path(os.path.realpath(where)) or _same_file(path, where):
+                raise InputError("invalid_table", f"{path}: the {what} is also the {other}")
+            if other in read and Path(os.path.realpath(where)) in place.parents:
+                raise InputError("invalid_table", f"{path}: the {what} would lie in the {other}")
+        if not place.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+        taken[what] = path
+
+
+def _same_file(one: AnyPath, other: AnyPath) -> bool:
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
