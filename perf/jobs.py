@@ -19,6 +19,9 @@ import numpy as np
 from perf.rounds import alternate, median_ratio
 from perf.tables import FEATURES, network
 
+# Of JSON lines fewer rows do: they are far slower than Parquet.
+JSON_ROWS = 200_000
+
 # Reads what the job reads and writes as many columns as it does, in batches of the same size.
 _COPY = """
 import sys
@@ -67,7 +70,8 @@ def main() -> None:
         model, out = str(folder / "model.instmodel"), str(folder / "out.parquet")
         network().info.save(model)
         whole, half = str(folder / "whole.parquet"), str(folder / "half.parquet")
-        for path, rows in ((whole, args.rows), (half, args.rows // 2)):
+        few, lines = str(folder / "few.parquet"), str(folder / "few.jsonl")
+        for path, rows in ((whole, args.rows), (half, args.rows // 2), (few, JSON_ROWS)):
             # In another process: a child's peak of memory counts what its parent had.
             code = f"from perf import jobs; jobs.make({path!r}, {rows})"
             subprocess.run([sys.executable, "-c", code], check=True)
@@ -76,6 +80,9 @@ def main() -> None:
         def job(source: str, *options: str) -> tuple[float, int]:
             command = (sys.executable, "-m", "instmodel", "score", model, source, "-o", out)
             return timed(*command, *options)
+
+        # A job is also what makes JSON lines of Parquet.
+        timed(sys.executable, "-m", "instmodel", "score", model, few, "-o", lines, "--keep", every)
 
         def copy(columns: str, buffer: bool) -> tuple[float, int]:
             return timed(sys.executable, "-c", _COPY.format(buffer=buffer), whole, out, columns)
@@ -86,9 +93,10 @@ def main() -> None:
             "30 columns read and written": lambda: min(copy(every, True), copy(every, False)),
             "job, all columns kept": lambda: job(whole, "--keep", every),
             "job, half the rows": lambda: job(half),
+            f"job, {JSON_ROWS} rows of JSON": lambda: job(lines),
         }
         found = alternate(turns, args.rounds)
-    print(f"{args.rows} rows × {FEATURES} float32 columns, Parquet to Parquet")
+    print(f"{args.rows} rows × {FEATURES} float32 columns, to Parquet")
     for label, results in found.items():
         seconds = sorted(result[0] for result in results)[len(results) // 2]
         peak = max(result[1] for result in results)
