@@ -116,12 +116,21 @@ def _shared_out(names: Sequence[str], sizes: Sequence[int]) -> list[list[str]]:
 
 
 def likely_rows(
-    output: Value, leaves: Sequence[Value], rng: np.random.Generator, count: int
+    output: Value,
+    leaves: Sequence[Value],
+    rng: np.random.Generator,
+    count: int,
+    whole: Sequence[bool] | None = None,
 ) -> Floats:
-    """Return random rows (count, F): normal, and keys of the table where one is looked up."""
+    """Return random rows (count, F): normal, and keys of the table where one is looked up.
+
+    `whole` says for each leaf whether the source takes whole numbers there.
+    """
     blocks = []
-    for leaf in leaves:
+    for leaf, is_whole in zip(leaves, whole or [False] * len(leaves), strict=True):
         block = rng.normal(size=(count, leaf.size))
+        if is_whole:
+            block = np.rint(4 * block)
         for position, keys in looked_up(output, leaf).items():
             block[:, position] = rng.choice(keys or [0], count)
         blocks.append(block)
@@ -152,7 +161,8 @@ def attach_cases(
     """Compare a model with what its source computed, and keep cases of it as validation data.
 
     Kept are cases that the model reproduces within the tolerance that every model is held to when
-    it is loaded, 1e-5 absolute: outputs of several hundreds can miss that by their last bit.
+    it is loaded, 1e-5 absolute: outputs of several hundreds can miss that by their last bit. Cases
+    with NaN or infinities are compared, but not kept: a document holds finite numbers.
 
     Parameters
     ----------
@@ -193,7 +203,11 @@ def attach_cases(
             actual=actual[row, column],
         )
     absolute = np.nan_to_num(np.abs(actual - wanted.astype(np.float32)), nan=0.0)
-    good = np.flatnonzero((absolute <= VALIDATION_ATOL).all(axis=1))
+    good = np.flatnonzero(
+        (absolute <= VALIDATION_ATOL).all(axis=1)
+        & np.isfinite(rows).all(axis=1)
+        & np.isfinite(wanted).all(axis=1)
+    )
     count = min(VALIDATION_ROWS, max(1, _VALIDATION_VALUES // rows.shape[1]), len(good))
     kept = good[np.linspace(0, len(good) - 1, count).astype(int)]
     if len(kept):

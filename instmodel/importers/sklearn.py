@@ -1,7 +1,7 @@
 """Import fitted scikit-learn estimators.
 
 The pieces are in `instmodel.importers.sklearn_transformers` and `sklearn_predictors`; here is what
-calls them: choosing the output, names of features, and rows to compare on.
+calls them: choosing the output, names of features, and the comparison with the source.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from instmodel.errors import InputError
+from instmodel.errors import InputError, ValidationDataError
 from instmodel.extras import require as require_package
 from instmodel.importers import common
 from instmodel.importers.expressions import source
 from instmodel.importers.sklearn_predictors import METHODS, predict
+from instmodel.importers.sklearn_rows import random_rows
 from instmodel.importers.sklearn_transformers import transform
-from instmodel.importers.sklearn_walk import Walk, known_class
+from instmodel.importers.sklearn_walk import Walk, features_in
 from instmodel.schema import InstructionModelInfo
 
 
@@ -49,18 +50,18 @@ def from_sklearn(
     ------
     InstModelError
         ``unsupported_model`` with every piece that has no instructions; ``import_mismatch`` when
-        the result is not what the estimator computes; ``missing_package``.
+        the result is not what the estimator computes; ``source_failed`` when the estimator refuses
+        the rows; ``missing_package``.
     """
     require_package("sklearn", "sklearn")
-    size = getattr(estimator, "n_features_in_", None)
-    if not isinstance(size, int | np.integer):
+    size = features_in(estimator)
+    if size is None:
         raise InputError(
             "invalid_type",
             "not a fitted scikit-learn estimator of a table",
             expected="an estimator with n_features_in_",
             actual=type(estimator).__name__,
         )
-    size = int(size)
     method = _method(estimator, output)
     findings = common.Findings("scikit-learn")
     walk = Walk(findings, transform, predict)
@@ -81,10 +82,22 @@ def from_sklearn(
     }
     classes = getattr(estimator, "classes_", None)
     if isinstance(classes, np.ndarray) and classes.ndim == 1:
-        metadata["classes"] = classes.tolist()
+        metadata["classes"] = [
+            label if isinstance(label, str | int | float) else str(label)
+            for label in classes.tolist()
+        ]
     info = common.build(result, [leaf], names, metadata)
     rows = common.sample_rows(sample, info, size, lambda rng, n: random_rows(estimator, rng, n))
-    return common.attach_cases(info, rows, source_outputs(estimator, method, rows, result.size))
+    try:
+        expected = source_outputs(estimator, method, rows, result.size)
+    except ValueError as error:
+        raise ValidationDataError(
+            "source_failed",
+            f"the estimator refuses {'random rows, pass others' if sample is None else 'them'}: "
+            f"{error}",
+            field="sample",
+        ) from error
+    return common.attach_cases(info, rows, expected)
 
 
 def source_outputs(
@@ -139,52 +152,3 @@ def _method(estimator: Any, output: str | None) -> str:
         field="output",
         expected="one of " + ", ".join(m for m in METHODS if hasattr(estimator, m)),
     )
-
-
-def random_rows(estimator: Any, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """Return random rows (count, F) on which an estimator is likely to do something.
-
-    Encoders get their categories, scalers what they map to a few standard deviations.
-    """
-    rows = rng.normal(size=(count, int(estimator.n_features_in_)))
-    kind = known_class(estimator, ("Pipeline", "ColumnTransformer", "FeatureUnion", *_LIKELY))
-    if kind == "Pipeline":
-        steps = [step for _, step in estimator.steps if hasattr(step, "n_features_in_")]
-        return random_rows(steps[0], rng, count) if steps else rows
-    if kind == "FeatureUnion":
-        members = [m for _, m in estimator.transformer_list if hasattr(m, "n_features_in_")]
-        return random_rows(members[0], rng, count) if members else rows
-    if kind == "ColumnTransformer":
-        from instmodel.importers.sklearn_transformers import column_positions
-
-        for _, member, columns in estimator.transformers_:
-            if hasattr(member, "n_features_in_"):
-                rows[:, column_positions(estimator, columns)] = random_rows(member, rng, count)
-        return rows
-    return _LIKELY[kind](estimator, rng, rows) if kind else rows
-
-
-def _categories(estimator: Any, rng: np.random.Generator, rows: Any) -> Any:
-    for column, values in enumerate(estimator.categories_):
-        if values.dtype.kind in "fiub":
-            rows[:, column] = rng.choice(values[np.isfinite(values)], len(rows))
-    return rows
-
-
-def _imputable(estimator: Any, rng: np.random.Generator, rows: Any) -> Any:
-    missing = estimator.missing_values
-    if isinstance(missing, int | float):
-        rows[rng.random(rows.shape) < 0.2] = missing
-    return rows
-
-
-_LIKELY: dict[str, Any] = {
-    "OneHotEncoder": _categories,
-    "OrdinalEncoder": _categories,
-    "TargetEncoder": _categories,
-    "SimpleImputer": _imputable,
-    "StandardScaler": lambda e, rng, rows: e.inverse_transform(rows),
-    "RobustScaler": lambda e, rng, rows: e.inverse_transform(rows),
-    "MinMaxScaler": lambda e, rng, rows: e.inverse_transform(rng.uniform(size=rows.shape)),
-    "MaxAbsScaler": lambda e, rng, rows: e.inverse_transform(rows / 2),
-}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.sklearn_walk import Walk, inside, known_class, require
+from instmodel.importers.sklearn_walk import Walk, inside, known_class, require, skipped
 
 
 def transform(walk: Walk, estimator: Any, x: Value, place: str) -> Value:
@@ -33,7 +34,7 @@ def _pipeline(walk: Walk, estimator: Any, x: Value, place: str) -> Value:
 def pipeline_steps(walk: Walk, pipeline: Any, x: Value, place: str, *, last: bool) -> Value:
     """Apply the steps of a pipeline, with or without the last."""
     for name, step in pipeline.steps if last else pipeline.steps[:-1]:
-        if step is not None and step != "passthrough":
+        if not skipped(step):
             size = getattr(step, "n_features_in_", x.size)
             # A step that could not be expressed may have left another number of columns.
             x = walk.transform(step, x if x.size == size else ex.source(size), inside(place, name))
@@ -146,7 +147,7 @@ def _imputer(walk: Walk, e: Any, x: Value, place: str) -> Value:
         fills = np.asarray(e.statistics_, np.float64)
     except ValueError:
         raise Unsupported("an imputer of text") from None
-    is_number = isinstance(missing, int | float) and not isinstance(missing, bool)
+    is_number = isinstance(missing, numbers.Real) and not isinstance(missing, bool)
     require(is_number, f"missing_values={missing!r}")
     empty = np.isnan(fills)
     if np.isnan(missing):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from typing import Any
 
+import numpy as np
+
 from instmodel.importers.common import Findings
 from instmodel.importers.expressions import Unsupported, Value, source
 
@@ -18,6 +20,32 @@ def known_class(estimator: Any, known: Container[str]) -> str | None:
         if kind.__module__.startswith("sklearn.") and kind.__name__ in known:
             return kind.__name__
     return None
+
+
+def skipped(step: Any) -> bool:
+    """Whether a step hands on what it gets."""
+    return step is None or (isinstance(step, str) and step == "passthrough")
+
+
+def features_in(estimator: Any) -> int | None:
+    """Return how many columns a fitted estimator takes; None for what is not fitted.
+
+    The first step of a pipeline may not know: it is skipped, or a class of one's own.
+    """
+    for part in [estimator, *_first_parts(estimator)]:
+        size = getattr(part, "n_features_in_", None)
+        if isinstance(size, int | np.integer):
+            return int(size)
+    return None
+
+
+def _first_parts(estimator: Any) -> list[Any]:
+    """Return the steps of a pipeline, and those of pipelines in it."""
+    if known_class(estimator, ("BaseSearchCV",)):
+        return _first_parts(getattr(estimator, "best_estimator_", None))
+    if not known_class(estimator, ("Pipeline",)):
+        return []
+    return [part for _, step in estimator.steps for part in (step, *_first_parts(step))]
 
 
 class Walk:

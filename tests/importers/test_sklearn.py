@@ -29,7 +29,8 @@ from sklearn import (
     svm,
     tree,
 )
-from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
 from importers.sources import ROWS, assert_same
 from instmodel.importers import sklearn as importer
@@ -258,6 +259,106 @@ def test_an_estimator_is_imported_as_what_it_is(name):
     method, outputs = info.metadata["output"], info.buffer_sizes[-1]
     assert_same(info, rows, importer.source_outputs(estimator, method, rows, outputs))
     assert info.validation_data is not None
+
+
+GAPPY = np.where(RNG.random(CODES.shape) < 0.1, np.nan, CODES)
+FILLED = {
+    "filled categories": (
+        make_pipeline(impute.SimpleImputer(strategy="most_frequent"), pre.OneHotEncoder()),
+        GAPPY,
+        None,
+    ),
+    "filled columns of both kinds": (
+        make_pipeline(
+            compose.ColumnTransformer(
+                [
+                    ("n", make_pipeline(impute.SimpleImputer(), pre.StandardScaler()), slice(0, 5)),
+                    (
+                        "c",
+                        make_pipeline(
+                            impute.SimpleImputer(strategy="most_frequent"), pre.OneHotEncoder()
+                        ),
+                        slice(5, 8),
+                    ),
+                ]
+            ),
+            linear.LogisticRegression(),
+        ),
+        np.column_stack([HOLES, GAPPY]),
+        TWO,
+    ),
+    "one column for two steps": (
+        compose.ColumnTransformer(
+            [
+                ("codes", pre.OneHotEncoder(), [0, 1]),
+                ("number", pre.StandardScaler(), [0]),
+                ("filled", impute.SimpleImputer(), [2]),
+            ]
+        ),
+        CODES,
+        None,
+    ),
+    "a search": (
+        model_selection.GridSearchCV(
+            make_pipeline(pre.OneHotEncoder(handle_unknown="ignore"), linear.Ridge()), {}, cv=2
+        ),
+        CODES,
+        REAL,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILLED)
+def test_the_rows_to_compare_on_are_such_as_the_source_takes(name, tmp_path):
+    estimator, x, y = FILLED[name]
+    estimator = fitted(estimator, x, y)
+    info = importer.from_sklearn(estimator)
+    rows = many_rows(x)
+    method, outputs = info.metadata["output"], info.buffer_sizes[-1]
+    np.testing.assert_allclose(
+        im.InstructionModel(info).predict(rows),
+        importer.source_outputs(estimator, method, rows, outputs),
+        atol=1e-5,
+    )
+    for ending in (".json", ".instmodel"):  # which hold no NaN
+        info.save(tmp_path / f"model{ending}")
+        assert im.load(tmp_path / f"model{ending}").info.validation_data.inputs
+
+
+def test_rows_that_the_estimator_refuses_are_an_error():
+    encoder = fitted(pre.OneHotEncoder(), CODES, None)
+    with pytest.raises(im.InstModelError) as caught:
+        importer.from_sklearn(encoder, sample=CODES + 1)
+    assert caught.value.code == "source_failed"
+
+
+def test_a_pipeline_may_start_with_a_skipped_step():
+    for first in ("passthrough", None):
+        steps = [("first", first), ("last", linear.LogisticRegression())]
+        info = importer.from_sklearn(fitted(Pipeline(steps), X, TWO))
+        assert info.metadata["classes"] == [0, 1]
+
+
+def test_a_class_of_ones_own_at_the_start_is_listed():
+    class Mine(TransformerMixin, BaseEstimator):
+        def fit(self, X, y=None):
+            return self
+
+        def transform(self, X):
+            return X
+
+    estimator = make_pipeline(Mine(), pre.Normalizer(), linear.Ridge())
+    with pytest.raises(im.InstModelError) as caught:
+        importer.from_sklearn(fitted(estimator, X, REAL))
+    assert caught.value.code == "unsupported_model"
+    assert len(caught.value.pieces) == 2
+
+
+def test_classes_that_json_does_not_know_are_texts(tmp_path):
+    days = np.where(TWO == 1, np.datetime64("2020-01-01"), np.datetime64("2021-01-01"))
+    info = importer.from_sklearn(fitted(scaled(linear.LogisticRegression()), X, days))
+    assert info.metadata["classes"] == ["2020-01-01", "2021-01-01"]
+    info.save(tmp_path / "model.json")
 
 
 UNSUPPORTED = {

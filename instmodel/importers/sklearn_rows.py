@@ -1,0 +1,112 @@
+"""Random rows on which a fitted scikit-learn estimator is likely to do something.
+
+Encoders get their categories, scalers what they map to a few standard deviations, and imputers gaps
+in every other row, but only where no other step would see them.
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.importers.sklearn_transformers import column_positions
+from instmodel.importers.sklearn_walk import features_in, known_class, skipped
+
+# What a step gets: columns of the input, and whether an imputer filled them; None for what was
+# computed on the way. An empty list: everything was.
+Columns = list[tuple[int, bool] | None]
+
+_CONTAINERS = ("Pipeline", "ColumnTransformer", "FeatureUnion", "SimpleImputer")
+_SCALERS = ("StandardScaler", "RobustScaler", "MinMaxScaler", "MaxAbsScaler")
+_ENCODERS = ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
+# Where other estimators keep those that get the same columns.
+_MEMBERS = ("estimators_", "estimator_", "best_estimator_")
+
+
+def random_rows(estimator: Any, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Return random rows (count, F)."""
+    size = features_in(estimator) or 0
+    rows = rng.normal(size=(count, size))
+    found = _Readers()
+    found.visit(estimator, [(position, False) for position in range(size)])
+    for scaler, columns in found.leaves:
+        if kind := known_class(scaler, _SCALERS):
+            drawn = rng.normal(size=(count, int(scaler.n_features_in_)))
+            if kind == "MinMaxScaler":
+                drawn = rng.uniform(size=drawn.shape)
+            scaled = scaler.inverse_transform(drawn / 2 if kind == "MaxAbsScaler" else drawn)
+            for column, values in zip(columns, scaled.T, strict=False):
+                if column:
+                    rows[:, column[0]] = values
+    for encoder, columns in found.leaves:
+        if known_class(encoder, _ENCODERS):
+            for column, values in zip(columns, encoder.categories_, strict=False):
+                if column and values.dtype.kind in "fiub" and np.isfinite(values).any():
+                    rows[:, column[0]] = rng.choice(values[np.isfinite(values)], count)
+    read = {column[0] for _, got in found.leaves for column in got if column and not column[1]}
+    for imputer, columns in found.imputers:
+        if isinstance(imputer.missing_values, numbers.Real):
+            for position in sorted({column[0] for column in columns if column} - read):
+                gaps = (rng.random(count) < 0.4) & (np.arange(count) % 2 == 1)
+                rows[gaps, position] = float(imputer.missing_values)
+    return rows
+
+
+class _Readers:
+    """Which steps read which columns of the input.
+
+    Attributes
+    ----------
+    imputers, leaves : list of (step, Columns)
+        Imputers, and steps that are made of no others.
+    """
+
+    def __init__(self) -> None:
+        self.imputers: list[tuple[Any, Columns]] = []
+        self.leaves: list[tuple[Any, Columns]] = []
+
+    def visit(self, step: Any, columns: Columns) -> Columns:
+        """Note who reads what in a step, and return what its outputs are."""
+        kind = known_class(step, _CONTAINERS)
+        if skipped(step):
+            return columns
+        if kind == "Pipeline":
+            for _, part in step.steps:
+                columns = self.visit(part, columns)
+            return columns
+        if kind == "ColumnTransformer":
+            return self._visit_columns(step, columns)
+        if kind == "SimpleImputer":
+            self.imputers.append((step, columns))
+            if step.add_indicator or len(step.statistics_) != len(columns):
+                return []
+            return [
+                column and (column[0], True)
+                for column, fill in zip(columns, step.statistics_, strict=True)
+                if step.keep_empty_features or fill == fill  # NaN: nothing to fill with, dropped
+            ]
+        if kind == "FeatureUnion":
+            for _, member in step.transformer_list:
+                self.visit(member, columns)
+            return []
+        self.leaves.append((step, columns))
+        for name in _MEMBERS:
+            for member in np.ravel(np.asarray(getattr(step, name, ()), object)).tolist():
+                if features_in(member) == len(columns):
+                    self.visit(member, columns)
+        return []
+
+    def _visit_columns(self, step: Any, columns: Columns) -> Columns:
+        outputs: Columns = []
+        for name, member, chosen in step.transformers_:
+            if isinstance(member, str) and member == "drop":
+                continue
+            got = [columns[i] for i in column_positions(step, chosen).tolist()] if columns else []
+            passed = self.visit(member, got)
+            made = step.output_indices_[name]
+            width = made.stop - made.start
+            outputs += passed if len(passed) == width else [None] * width
+        return outputs
