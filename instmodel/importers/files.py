@@ -46,10 +46,10 @@ def import_file(
             if ending == ".pt2":
                 from instmodel.importers.torch import from_torch
 
-                return from_torch(require_package("torch.export", "torch").load(path))
+                return from_torch(_trusted(require_package("torch.export", "torch").load, path))
             from instmodel.importers.sklearn import from_sklearn
 
-            return from_sklearn(_PICKLES[ending](path))
+            return from_sklearn(_trusted(_PICKLES[ending], path))
         if ending == ".onnx":
             from instmodel.importers.onnx import from_onnx
 
@@ -61,6 +61,15 @@ def import_file(
     except InstModelError as error:
         raise error.in_file(path) from None
     return None
+
+
+def _trusted(load: Callable[[Any], Any], path: Any) -> Any:
+    try:
+        return load(path)
+    except (InstModelError, OSError):
+        raise
+    except Exception as error:  # whatever the code in the file raises
+        raise DocumentError("invalid_document", f"does not load: {error}") from error
 
 
 def _unpickle(path: Any) -> Any:

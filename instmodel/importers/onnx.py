@@ -77,7 +77,9 @@ def from_onnx(
         sample,
         info,
         size,
-        lambda rng, n: common.likely_rows(result, [v for _, v in leaves], rng, n),
+        lambda rng, n: common.likely_rows(
+            result, [v for _, v in leaves], rng, n, graph.whole_inputs()
+        ),
     )
     return common.attach_cases(info, rows, graph.session(chosen).run(rows))
 
@@ -110,6 +112,11 @@ class OnnxGraph:
             dtype = _INPUT_TYPES[item.type.tensor_type.elem_type]
             described.append((item.name, tuple(shape), dtype, batch if batch > 0 else None))
         return Session(self._model, described, output)
+
+    def whole_inputs(self) -> list[bool]:
+        """Return for each input whether it takes whole numbers."""
+        types = [item.type.tensor_type.elem_type for item in self._inputs]
+        return [np.issubdtype(_INPUT_TYPES[kind], np.integer) for kind in types]
 
     def choose_output(self, name: str | None = None) -> str:
         """Return the name of the tensor to compute."""
@@ -167,6 +174,11 @@ class OnnxGraph:
             with findings.at(place):
                 results = self._run_handler(node, known, normalised, place)
             listed = results if isinstance(results, list) else [results]
+            if results is not None:
+                listed = listed + [
+                    ex.opaque((1,), [], f"{place}: no instructions for the output {name!r}")
+                    for name in node.output[len(listed) :]
+                ]
             # NumPy makes scalars of arrays without axes.
             listed = [np.asarray(r) if isinstance(r, np.generic) else r for r in listed]
             for name, result in zip(

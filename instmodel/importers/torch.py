@@ -65,7 +65,13 @@ def from_torch(
         sample,
         info,
         sum(leaf.size for leaf in leaves),
-        lambda rng, n: common.likely_rows(result, leaves, rng, n),
+        lambda rng, n: common.likely_rows(
+            result,
+            leaves,
+            rng,
+            n,
+            [not dtype.is_floating_point for _, _, (_, dtype) in walker.inputs],
+        ),
     )
     with torch.no_grad():
         outputs = run(*_tensors(torch, rows, walker.inputs))

@@ -302,6 +302,13 @@ def _reduce(function: Callable[..., Value]) -> Callable[..., Value]:
     return handler
 
 
+def _softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Value:
+    # From the threshold on, PyTorch gives x itself; above 12 that makes no difference.
+    if threshold < 12:
+        raise Unsupported(f"threshold={threshold:g}")
+    return fn.softplus(_value(x), beta)
+
+
 OPERATORS: dict[str, Callable[..., Any]] = {
     "linear": _linear,
     "addmm": _addmm,
@@ -326,7 +333,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "softmax": _softmax,
     "_softmax": _softmax,
     "gelu": _gelu,
-    "softplus": lambda x, beta=1.0, threshold=20.0: fn.softplus(_value(x), beta),
+    "softplus": _softplus,
     "silu": lambda x: fn.silu(_value(x)),
     "mish": lambda x: fn.mish(_value(x)),
     "log_sigmoid": lambda x: fn.log_sigmoid(_value(x)),

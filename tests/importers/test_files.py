@@ -62,3 +62,13 @@ def test_a_broken_file_is_named(tmp_path, capsys):
     (tmp_path / "bad.onnx").write_bytes(b"bad")
     assert main(["convert", str(tmp_path / "bad.onnx"), str(tmp_path / "out.json")]) == 2
     assert "bad.onnx: not an ONNX model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("ending", "library"), [(".pkl", "sklearn"), (".joblib", "joblib")])
+def test_a_trusted_file_that_does_not_load_is_named(tmp_path, capsys, ending, library):
+    pytest.importorskip(library)
+    source, target = tmp_path / f"junk{ending}", tmp_path / "out.json"
+    source.write_bytes(b"junk")
+    assert main(["convert", str(source), str(target), "--trust-pickle"]) == 2
+    assert f"junk{ending}: does not load" in capsys.readouterr().err
+    assert not target.exists()

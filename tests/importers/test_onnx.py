@@ -149,6 +149,7 @@ UNSUPPORTED = {
     "an unknown size": ("y = Relu(x)", {"inputs": "float[N,K] x"}, ["input 'x'"]),
     "a row for each sample": ("y = Add(x, p)", {"p": array(3, 4)}, ["each sample"]),
     "a moved batch": ("y = Transpose<perm=[1,0]>(x)", {}, ["batch"]),
+    "the mask of a dropout": ("z, y = Dropout(x)", {}, ["output 'y'"]),
     "trees": (
         'y = ai.onnx.ml.TreeEnsembleRegressor<n_targets=1, nodes_modes=["LEAF"]>(x)',
         {},
@@ -168,6 +169,11 @@ def test_one_error_lists_all_that_has_no_instructions(name):
     assert len(caught.value.pieces) == len(reasons)
     for reason, piece in zip(reasons, caught.value.pieces, strict=True):
         assert reason in piece
+
+
+def test_integers_are_compared_on_integers():
+    source = model("c = Cast<to=1>(x) y = Mul(c, c)", "int64[N,4] x")
+    assert np.all(np.array(from_onnx(source).validation_data.inputs) % 1 == 0)
 
 
 def test_several_outputs_need_a_choice():

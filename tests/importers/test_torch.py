@@ -171,11 +171,17 @@ def test_the_module_stays_as_it_is():
     assert module[1].training
 
 
+def test_integers_are_compared_on_integers():
+    info = from_torch(Formula(lambda m, x: x * 2 + 1), torch.zeros(2, 6, dtype=torch.int64))
+    assert np.all(np.array(info.validation_data.inputs) % 1 == 0)
+
+
 UNSUPPORTED = {
     "operators": (lambda m, x: torch.sin(x) + torch.atan(x.cos()), ["sin", "cos", "atan"]),
     "a layer norm": (lambda m, x: F.layer_norm(x, (6,)).relu(), ["layer_norm"]),
     "a division": (lambda m, x: x / x.exp(), ["not constant"]),
     "a root of anything": (lambda m, x: torch.sqrt(x) + torch.log1p(x), ["negative"] * 2),
+    "a softplus with an edge": (lambda m, x: F.softplus(x, 1.0, 2.0), ["threshold=2"]),
     "a sum over the batch": (lambda m, x: x + x.sum(0, keepdim=True), ["batch"]),
     "products of inputs": (lambda m, x: x.unsqueeze(1) @ x.unsqueeze(2), ["matmul"]),
     "sorting": (lambda m, x: torch.sort(x, dim=1)[0] + x.max(1, keepdim=True)[0], ["sort", "max"]),
