@@ -87,7 +87,11 @@ def _show(old: str, new: str, found: Comparison) -> None:
     print(f"rank correlation            {found.rank_correlation:.6g}")
     print(f"moves, mean and largest     {found.mean_move:.4g}, {found.largest_move:.4g}")
     share = 100 * found.flips / found.rows
-    ways = f" ({found.flips_up} up, {found.flips_down} down)" if found.flips_up else ""
+    ways = (
+        f" ({found.flips_up} up, {found.flips_down} down)"
+        if found.flips_up or found.flips_down
+        else ""
+    )
     print(f"decisions that flip         {found.flips} of {found.rows}, {share:.3g} %{ways}")
     if found.task:
         names = [name for name in found.old_metrics if name not in CURVES]

@@ -233,6 +233,10 @@ def compare(
         raise InputError(
             "result_index_out_of_bounds", "no such output", field="output", actual=output
         )
+    if not math.isfinite(threshold):
+        raise InputError(
+            "non_finite_value", "a threshold is a number", field="threshold", actual=threshold
+        )
     column = output % outputs
     extra = [name for name in (labels, by) if name is not None]
     moves = _Moves(column, threshold, movers)

@@ -64,6 +64,13 @@ def label_metrics(
         }
     truth = labels.astype(int)
     if task == "binary":
+        if not set(np.unique(labels)) <= {0.0, 1.0}:
+            raise InputError(
+                "invalid_label",
+                "labels of two classes must be 0 and 1",
+                expected="0 or 1",
+                actual=f"{labels.min():g} … {labels.max():g}",
+            )
         chosen, classes, average = (scores[:, 0] >= threshold).astype(int), [0, 1], "binary"
     else:
         classes, average = list(range(scores.shape[1])), "macro"

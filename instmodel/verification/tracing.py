@@ -66,6 +66,8 @@ class Divergence:
         place = f"instruction {self.instruction} ({self.type})"
         if self.reason == "structure":
             other = self.other_type or "nothing"
+            if other == self.type:
+                return f"{place} has another size or setting in the other model"
             return f"{place} is another one: {other} in the other model"
         return (
             f"{place} writes other values to buffer {self.buffer}, from value {self.element} on: "

@@ -184,6 +184,7 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
         ({"output": 1}, "result_index_out_of_bounds"),
         ({"task": "guess"}, "invalid_type"),
         ({"data": ROWS[:0]}, "no_rows"),
+        ({"threshold": np.nan}, "non_finite_value"),
         ({"data": np.full((2, 3), np.nan)}, "non_finite_value"),
     ],
 )
@@ -197,6 +198,10 @@ def test_labels_that_are_no_classes_are_an_error():
     with pytest.raises(im.InstModelError) as caught:
         im.compare(softmax(), softmax(), data(np.full(2000, 3)), labels=3)
     assert caught.value.code == "invalid_label"
+    for wrong in (2.0, 0.7):
+        with pytest.raises(im.InstModelError) as caught:
+            im.compare(OLD, NEW, data(np.full(2000, wrong)), labels=3, task="binary")
+        assert caught.value.code == "invalid_label"
 
 
 def test_the_command_line_shows_and_prints_json(tmp_path, monkeypatch, capsys):

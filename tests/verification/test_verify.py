@@ -112,6 +112,19 @@ def test_features_in_another_order_are_matched_by_name():
     assert found.divergence.instruction == 0
 
 
+def test_a_layer_of_another_size_is_named_as_such():
+    sizes = []
+    for size in (3, 4):
+        b = im.ModelBuilder()
+        hidden = b.dense(b.input(6), np.full((size, 6), 0.1), None, "RELU")
+        sizes.append(b.build(output=b.dense(hidden, np.full((1, size), 0.1))))
+    found = im.verify(sizes[0], ROWS, against=sizes[1])
+    assert found.divergence.reason == "structure"
+    assert str(found.divergence) == (
+        "instruction 0 (DOT) has another size or setting in the other model"
+    )
+
+
 def test_an_engine_that_leaves_the_reference_is_found(monkeypatch):
     # What the kernels compute is right, so the definition is made wrong instead.
     from instmodel import reference
