@@ -6,6 +6,7 @@ A reader knows the names and types of all columns before the first row, and hold
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from abc import ABC, abstractmethod
@@ -178,7 +179,7 @@ class _Arrow(_Batched):
 class _Text(Reader):
     """A format that is read from an open file."""
 
-    _file: BinaryIO
+    _file: BinaryIO | io.FileIO
     _size: int
 
     def fraction(self) -> float:
@@ -188,8 +189,21 @@ class _Text(Reader):
         self._file.close()
 
 
+class _QuoteCounter(io.FileIO):
+    """A file that counts the double quotes that were read."""
+
+    quotes = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.quotes += data.count(b'"')
+        return data
+
+
 class _Csv(_Text, _Batched):
     """CSV: UTF-8, commas, a header; cells are text until a column of numbers is wanted."""
+
+    _file: _QuoteCounter
 
     def _open(self, path: str) -> Any:
         import pyarrow as pa
@@ -203,7 +217,7 @@ class _Csv(_Text, _Batched):
         if not header:
             raise InputError("invalid_table", "the file has no header")
         self._size = os.path.getsize(path)
-        self._file = open(path, "rb")  # noqa: SIM115 closed by `close`
+        self._file = _QuoteCounter(path)
         return pa.schema([(name, pa.string()) for name in header])
 
     def _batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:
@@ -224,6 +238,11 @@ class _Csv(_Text, _Batched):
         }
         with pc.open_csv(self._file, **options) as reader:
             yield from reader
+        if self._file.quotes % 2:
+            # Arrow takes all that follows such a quote for its cell: the rows would be lost.
+            raise InputError(
+                "invalid_table", "an odd number of quotes: one is not closed, or not doubled"
+            )
 
     def _rows(self, batch: Any) -> Rows:
         return Rows(batch, text_column)

@@ -203,6 +203,7 @@ def test_what_csv_keeps_stays_as_it_was_written(model):
         ("in.csv", "a,b\n1,2\n3\n", "Expected 2 columns, got 1"),
         ("in.csv", "a,b\n1,2\n\n3,4\n", "row 2: the value is null"),
         ("in.csv", "", "the file has no header"),
+        ("in.csv", 'a,b,c\n1,2,"x\n3,4,y\n', "one is not closed"),
         ("in.csv", "a;b\n1;2\n", "cells must be separated by commas"),
         ("in.jsonl", '{"a": 1, "b": 2}\n{"a": 1,\n', "line 2 is not JSON"),
         ("in.jsonl", '{"a": 1, "b": 2}\n\n', "line 2 is not JSON"),
@@ -455,6 +456,7 @@ def test_memory_does_not_grow_with_the_table():
         )
         return 1024 * int(done.stdout.split()[-1])
 
-    small, large = peak(700_000), peak(1_400_000)
+    small, large = peak(600_000), peak(1_800_000)
     assert large < 500_000_000
-    assert large - small < 40_000_000, "the table has 84,000,000 bytes more"
+    # A busy machine alone makes 40,000,000 bytes of difference.
+    assert large - small < 72_000_000, "the table has 144,000,000 bytes more"
