@@ -94,6 +94,12 @@ def _accept_finished(
             file=job.output,
             expected="a name that is free",
         )
+    if job.bad_rows is not None and not os.path.exists(job.bad_rows):
+        raise InputError(
+            "output_exists",
+            "the output is complete, and a list of its bad rows was not kept",
+            file=job.bad_rows,
+        )
     shutil.rmtree(output / _WORK, ignore_errors=True)
     result.rows, result.bad_rows = manifest["rows"], manifest["bad_rows"]
     result.parts = result.reused_parts = len(manifest["parts"])

@@ -113,6 +113,15 @@ def test_bad_rows_of_all_parts(model):
     assert json.loads(Path("out/_manifest.json").read_text())["bad_rows"] == 4
 
 
+def test_a_finished_job_does_not_make_up_a_list_of_bad_rows(data, capsys):
+    identity(["a"]).info.save("model.json")
+    assert score("model.json", data, "-o", "out") == 0
+    assert score("model.json", data, "-o", "out", "--resume", "--bad-rows", "bad.csv") == 2
+    assert "bad.csv: the output is complete" in capsys.readouterr().err
+    Path("bad.csv").touch()
+    assert score("model.json", data, "-o", "out", "--resume", "--bad-rows", "bad.csv") == 0
+
+
 def twins():
     for ending in ("parquet", "pq"):
         parquet.write_table(pa.table({"a": [1.0]}), f"data/x.{ending}")
