@@ -57,7 +57,7 @@ def is_masked(x: Any) -> bool:
 
 
 def check_columns(x: Any, features: Sequence[Feature]) -> None:
-    """Refuse a data frame whose columns are not the model's features in their order.
+    """Refuse a data frame, or a row of one, whose columns are not the model's features in order.
 
     Arrays and frames are taken by position; a frame whose names say otherwise would give wrong
     scores that nobody notices.
@@ -67,11 +67,10 @@ def check_columns(x: Any, features: Sequence[Feature]) -> None:
     InputError
         ``column_mismatch``, with the first column that differs.
     """
-    # Arrow calls the names `column_names`; its `columns` are the data.
-    names = list(getattr(x, "column_names", x.columns))
+    wanted = [name for feature in features for name in feature.columns()]
+    names = _column_names(x, len(wanted))
     if not all(isinstance(name, str) for name in names):
         return  # numbered, not named
-    wanted = [name for feature in features for name in feature.columns()]
     for index, (expected, actual) in enumerate(zip_longest(wanted, names)):
         if expected != actual:
             raise InputError(
@@ -82,6 +81,17 @@ def check_columns(x: Any, features: Sequence[Feature]) -> None:
                 expected=repr(expected) if expected is not None else "no more columns",
                 actual=repr(actual) if actual is not None else "nothing",
             )
+
+
+def _column_names(x: Any, count: int) -> list[Any]:
+    # Arrow calls the names `column_names`; its `columns` are the data.
+    if hasattr(x, "columns"):
+        return list(getattr(x, "column_names", x.columns))
+    # A row of a pandas frame has them as its index; other series have one for their rows.
+    index = getattr(x, "index", None)
+    if index is None or callable(index) or len(x) != count or count == 1:
+        return [0]
+    return list(index)
 
 
 def as_float32(x: NDArray[Any]) -> NDArray[np.float32]:

@@ -120,7 +120,7 @@ class InstructionModel(Engine):
         return super()._predict_any(x, out)
 
     def _check_frame(self, x: Any) -> None:
-        if self._checked.features and hasattr(x, "columns"):
+        if self._checked.features and (hasattr(x, "columns") or hasattr(x, "index")):
             arrays.check_columns(x, self._checked.features)
 
     def predict_parallel(

@@ -61,3 +61,33 @@ def test_a_model_without_names_takes_any_frame():
     b = im.ModelBuilder()
     model = im.InstructionModel(b.build(output=b.reduce_sum(b.input(2))))
     assert model.predict(Frame(["b", "a"], [[1.0, 2.0]]))[0, 0] == 3.0
+
+
+class Series:
+    """As much of a pandas series as NumPy and the package look at."""
+
+    def __init__(self, index, values):
+        self.index = index
+        self.values = np.asarray(values)
+
+    def __len__(self):
+        return len(self.values)
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values
+
+
+def test_a_row_of_a_frame_counts_by_position_but_not_against_its_names(model):
+    assert model.predict(Series(["age", "emb[0]", "emb[1]"], [1.0, 2.0, 3.0]))[0] == 321.0
+    assert model.predict(Series([7, 8, 9], [1.0, 2.0, 3.0]))[0] == 321.0
+    with pytest.raises(im.InstModelError) as caught:
+        model.predict(Series(["emb[0]", "age", "emb[1]"], [1.0, 2.0, 3.0]))
+    assert (caught.value.code, caught.value.field) == ("column_mismatch", "column 0")
+
+
+def test_labels_of_rows_are_no_names():
+    b = im.ModelBuilder()
+    x = b.input(["age"])
+    model = im.InstructionModel(b.build(output=b.dense(x, [[2.0]])))
+    result = model.predict_parallel(Series(["row 1", "row 2"], [1.0, 2.0]))
+    np.testing.assert_array_equal(np.asarray(result), [[2.0], [4.0]])

@@ -11,6 +11,7 @@ from instmodel.cli.verify import plain
 from instmodel.comparison.comparing import QUANTILES, Comparison, compare
 from instmodel.comparison.metrics import CURVES, TASKS
 from instmodel.console import printable, progress, table
+from instmodel.jobs import places
 
 
 def add(commands: Commands) -> None:
@@ -45,6 +46,8 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
+    read = {"old model": args.old, "new model": args.new, "data": args.data}
+    places.check({"report": args.report}, read)
     with progress(f"comparing {args.old} and {args.new}") as advance:
         found = compare(
             args.old,

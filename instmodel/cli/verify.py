@@ -12,6 +12,7 @@ from instmodel.cli.arguments import DIFFERENT, OK, Commands, add_command, at_lea
 from instmodel.console import printable, progress, table
 from instmodel.errors import InputError
 from instmodel.inspection import build_unvalidated
+from instmodel.jobs import places
 from instmodel.model import VALIDATION_ATOL
 from instmodel.verification.verifying import Verification, verify
 
@@ -60,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     asked = (args.data, args.against, args.expected, args.atol, args.rtol, args.report)
     if asked == (None,) * 6 and not args.json:
         return _run_validation_data(args)
+    read = {"model": args.model, "data": args.data, "other side": args.against}
+    places.check({"report": args.report}, read)
     with progress(f"verifying {args.model}") as advance:
         found = verify(
             args.model,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from instmodel.errors import InputError
 from instmodel.extras import require
 from instmodel.model import InstructionModel
+from instmodel.tables.batches import check_on_bad_row
 from instmodel.tables.binding import Nulls
 from instmodel.tables.columns import output_names
 
@@ -38,12 +39,14 @@ def register(
     Raises
     ------
     InstModelError
-        ``missing_package``; ``missing_features`` for a model without names.
+        ``missing_package``; ``invalid_type`` for another `on_bad_row`; ``missing_features`` for a
+        model without names.
     """
     duck = require("duckdb", "duckdb")
     pa = require("pyarrow", "duckdb")
     if not model.features:
         raise InputError("missing_features", "the model does not name its features")
+    check_on_bad_row(on_bad_row, ("error", "null"))  # every row of a query needs a score
     names = output_names(model.output_size)
     single = len(names) == 1
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from instmodel.errors import InputError, InstModelError
 from instmodel.extras import require
 from instmodel.model import InstructionModel
-from instmodel.tables.batches import checked_outputs
+from instmodel.tables.batches import check_on_bad_row, checked_outputs
 from instmodel.tables.binding import Nulls
 
 
@@ -41,11 +41,13 @@ def score(
     Raises
     ------
     InstModelError
-        ``missing_package``; ``missing_features`` for a model without names. What is wrong with
+        ``missing_package``; ``invalid_type`` for another `on_bad_row`; ``missing_features`` for a
+        model without names. What is wrong with
         rows is a ``polars.exceptions.ComputeError``.
     """
     pl = require("polars", "polars")
     pa = require("pyarrow", "polars")
+    check_on_bad_row(on_bad_row, ("error", "null"))  # every row of a query needs a score
     names = checked_outputs(outputs, model.output_size, ())
     if not model.features:
         raise InputError("missing_features", "the model does not name its features")

@@ -12,13 +12,13 @@ from instmodel.errors import InputError
 AnyPath = str | os.PathLike[str]
 
 
-def check(written: Mapping[str, AnyPath | None], read: Mapping[str, AnyPath]) -> None:
+def check(written: Mapping[str, AnyPath | None], read: Mapping[str, AnyPath | None]) -> None:
     """Refuse places that would destroy something, before anything is done.
 
     Parameters
     ----------
     written, read : mapping of what it is to its path
-        None is not written at all.
+        None where there is none.
 
     Raises
     ------
@@ -28,7 +28,8 @@ def check(written: Mapping[str, AnyPath | None], read: Mapping[str, AnyPath]) ->
     FileNotFoundError
         The folder of a place is not there.
     """
-    taken = dict(read)
+    taken = {what: path for what, path in read.items() if path is not None}
+    inputs = set(taken)
     for what, path in written.items():
         if path is None:
             continue
@@ -36,7 +37,7 @@ def check(written: Mapping[str, AnyPath | None], read: Mapping[str, AnyPath]) ->
         for other, where in taken.items():
             if place == Path(os.path.realpath(where)) or _same_file(path, where):
                 raise InputError("invalid_table", f"{path}: the {what} is also the {other}")
-            if other in read and Path(os.path.realpath(where)) in place.parents:
+            if other in inputs and Path(os.path.realpath(where)) in place.parents:
                 raise InputError("invalid_table", f"{path}: the {what} would lie in the {other}")
         if not place.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))

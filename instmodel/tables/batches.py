@@ -66,14 +66,7 @@ class BatchScorer:
         on_bad_row: OnBadRow = "error",
     ) -> None:
         pa = require("pyarrow", "arrow")
-        if on_bad_row not in get_args(OnBadRow):
-            raise InputError(
-                "invalid_type",
-                "not a way to treat bad rows",
-                field="on_bad_row",
-                expected=" or ".join(map(repr, get_args(OnBadRow))),
-                actual=repr(on_bad_row),
-            )
+        check_on_bad_row(on_bad_row, get_args(OnBadRow))
         self.slots = binding_of(model, nulls).slots(schema.names)
         say_positions(model, schema.names)
         keep = [keep] if isinstance(keep, str) else list(keep)
@@ -120,6 +113,18 @@ class BatchScorer:
         if mask is not None and self._on_bad_row == "skip":
             batch = batch.filter(pa.array(~mask))
         return Scored(batch, bad)
+
+
+def check_on_bad_row(on_bad_row: str, allowed: Sequence[str]) -> None:
+    """Refuse what is no way to treat bad rows: ``invalid_type``."""
+    if on_bad_row not in allowed:
+        raise InputError(
+            "invalid_type",
+            "not a way to treat bad rows here",
+            field="on_bad_row",
+            expected=" or ".join(map(repr, allowed)),
+            actual=repr(on_bad_row),
+        )
 
 
 def _arrow_floats(values: NDArray[np.float32], null: NDArray[np.bool_] | None) -> Any:

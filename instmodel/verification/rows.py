@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from instmodel.errors import InputError
 from instmodel.extras import require
 from instmodel.features import Feature, parse_feature_names
 from instmodel.model import InstructionModel
+from instmodel.tables.arrow import is_arrow
 from instmodel.tables.binding import Binding
 from instmodel.tables.columns import column_names
 from instmodel.tables.files import SUFFIXES, open_reader, suffix
-from instmodel.tables.scoring import BadRow, fill
+from instmodel.tables.scoring import BadRow, fill, open_table
 
 Floats = NDArray[np.float32]
 
@@ -56,11 +57,11 @@ def read_rows(
 
     Parameters
     ----------
-    data : path-like, or array_like of shape (N, F + columns)
+    data : path-like, table, or array_like of shape (N, F + columns)
         A file in .csv or .npy; or, with the extra ``arrow``, a file or folder of Parquet, Arrow or
-        JSON lines. In an array and in NPY, what is asked for beside the inputs follows them in that
-        order; elsewhere it is found by name, and the inputs are, too, if the model names its
-        features.
+        JSON lines; or what `InstructionModel.predict_table` takes. In an array and in NPY, what is
+        asked for beside the inputs follows them in that order; elsewhere it is found by name, and
+        the inputs are, too, if the model names its features.
     model : InstructionModel
     extra : sequence of str or int
         Names of further columns.
@@ -89,6 +90,9 @@ def read_rows(
         finally:
             reader.close()
         return
+    if model.features and is_table(data):
+        yield from _table_rows(data, model, [str(name) for name in extra], batch_rows)
+        return
     table = arrays.real_array(data, "data")
     if table.ndim != 2 or table.shape[1] != features + count:
         raise InputError(
@@ -103,6 +107,39 @@ def read_rows(
         rows = np.asarray(table[start : start + step], np.float32)
         done = min(1.0, (start + step) / len(table))
         yield Batch(rows[:, :features], rows[:, features:], done)
+
+
+def is_table(data: Any) -> bool:
+    """Whether the columns of some data have names."""
+    return (
+        hasattr(data, "columns")
+        or is_arrow(data)
+        or isinstance(data, Mapping)
+        or (isinstance(data, np.ndarray) and data.dtype.names is not None)
+        or (isinstance(data, list | tuple) and bool(data) and isinstance(data[0], Mapping))
+    )
+
+
+def _table_rows(
+    table: Any, model: InstructionModel, extra: list[str], batch_rows: int | None
+) -> Generator[Batch, None, None]:
+    """Yield the rows of a table in memory, its columns found by name; a null is NaN."""
+    count = model.feature_size
+    width = count + len(extra)
+    features = [*parse_feature_names(model.features), *map(Feature, extra)]
+    _, chunks = open_table(table, Binding(features, width, "nan"))
+    step = batch_rows or max(1, _BATCH_VALUES // width)
+    before = 0
+    for chunk in chunks:
+        for start in range(0, chunk.rows, step):
+            stop = min(start + step, chunk.rows)
+            block = np.empty((stop - start, width), np.float32)
+            bad = fill(chunk.columns, start, stop, block)
+            if bad:
+                first = min(bad)
+                raise BadRow(before + start + first, *bad[first]).error()
+            yield Batch(block[:, :count], block[:, count:], 0.0)
+        before += chunk.rows
 
 
 def _dataset_rows(

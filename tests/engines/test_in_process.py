@@ -119,3 +119,20 @@ def test_a_model_without_names_is_refused(connection, pl):
         register(connection, identity(2))
     with pytest.raises(im.InstModelError, match="missing_features"):
         expression(identity(2))
+
+
+# -------------------------------------------------------------------------------------------- both
+
+
+@pytest.mark.parametrize("how", ["skip", "drop"])
+def test_every_row_of_a_query_needs_a_score(connection, how):
+    pytest.importorskip("polars")
+    from instmodel.engines import polars as engine
+
+    for call in (
+        lambda: register(connection, network(), on_bad_row=how),
+        lambda: engine.score(network(), on_bad_row=how),
+    ):
+        with pytest.raises(im.InstModelError) as caught:
+            call()
+        assert (caught.value.code, caught.value.field) == ("invalid_type", "on_bad_row")
