@@ -42,7 +42,7 @@ def from_keras(
         the model computes something else; ``missing_package``.
     """
     keras = require_package("keras", "keras")
-    if not isinstance(model, keras.Sequential | keras.models.Model) or not model.built:
+    if not _has_graph(keras, model) or not model.built:
         raise InputError(
             "invalid_type",
             "nothing to import",
@@ -107,6 +107,11 @@ def _inputs(model: Any, findings: Findings) -> list[tuple[str, Value, tuple[int,
     return found
 
 
+def _has_graph(keras: Any, model: Any) -> bool:
+    # What a subclass of Model computes is Python code, unless it was made of inputs and outputs.
+    return isinstance(model, keras.Model) and hasattr(model, "inputs")
+
+
 class _Walker:
     """Applies handlers to the layers of a model, also of models inside of it."""
 
@@ -144,7 +149,7 @@ class _Walker:
         def apply(*positional: Any, **named: Any) -> Any:
             named.pop("mask", None)
             training = named.pop("training", None)
-            if isinstance(operation, self._keras.models.Model):
+            if _has_graph(self._keras, operation):
                 x: Any = positional[0]
                 return self.model(operation, x if isinstance(x, list) else [x], inside)
             with self._findings.at(f"layer {inside!r} ({kind})"):

@@ -174,8 +174,22 @@ def test_a_layer_of_ones_own_is_not_taken_for_keras():
     assert caught.value.code == "unsupported_model"
 
 
+class Subclassed(keras.Model):
+    def call(self, x):
+        return x * 2
+
+
+def test_a_subclassed_model_inside_of_another_is_listed():
+    with pytest.raises(im.InstModelError) as caught:
+        from_keras(sequence(Subclassed(), layers.LayerNormalization()))
+    assert caught.value.code == "unsupported_model"
+    assert len(caught.value.pieces) == 2
+
+
 def test_what_is_no_built_model_is_refused():
-    for wrong in (3, keras.Sequential([layers.Dense(2)])):
+    built = Subclassed()
+    built(np.zeros((1, 4), np.float32))
+    for wrong in (3, keras.Sequential([layers.Dense(2)]), built):
         with pytest.raises(im.InstModelError) as caught:
             from_keras(wrong)
         assert caught.value.code == "invalid_type"
