@@ -48,11 +48,18 @@ def boxes(info: InstructionModelInfo) -> list[Box]:
         for child in node.children:
             parents[child].append(index + 1)
     found = [Box("input", f"{model.feature_size} values", [], 0)]
+    # Buffers in which inputs still are.
+    inputs = {i for i, start in enumerate(model.buffer_offsets) if start < model.feature_size}
     for index, item in enumerate(info.instructions):
-        buffer = item.write(info.buffer_sizes).buffer
+        write = item.write(info.buffer_sizes)
+        buffer = write.buffer
         activation = getattr(item, "activation", None)
         title = f"{index} {item.TYPE}" + (f" {activation}" if activation else "")
-        above = sorted(set(parents[index])) or [0]
+        above = sorted(set(parents[index]))
+        if not above or inputs.intersection(item.reads()):
+            above.insert(0, 0)
+        if not write.partial:
+            inputs.discard(buffer)
         depth = 1 + max(found[parent].depth for parent in above)
         subtitle = f"buffer {buffer}: {info.buffer_sizes[buffer]} values"
         found.append(Box(title, subtitle, above, depth))

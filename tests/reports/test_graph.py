@@ -38,6 +38,14 @@ def test_pictures_hold_every_instruction_and_edge(document):
     assert len(ElementTree.fromstring(memory_svg(info))) == len(info.buffer_sizes)
 
 
+def test_an_edge_leads_from_the_input_past_the_first_layer():
+    b = im.ModelBuilder()
+    x = b.input(4)
+    hidden = b.dense(x, np.eye(4, dtype=np.float32), None, "RELU")
+    found = boxes(b.build(output=b.add_buffers(hidden, x)))
+    assert [box.parents for box in found] == [[], [0], [0, 1]]
+
+
 @pytest.mark.parametrize("ending", ["svg", "html", "mmd"])
 def test_inspect_draws_into_a_file(tmp_path, capsys, ending):
     target = tmp_path / f"model.{ending}"
