@@ -8,8 +8,9 @@ import json
 import instmodel as im
 from instmodel.cli.arguments import OK, Commands, add_command, at_least_one
 from instmodel.cli.verify import plain
-from instmodel.comparison.comparing import QUANTILES, Comparison, compare
+from instmodel.comparison.comparing import Comparison, compare
 from instmodel.comparison.metrics import CURVES, TASKS
+from instmodel.comparison.moves import QUANTILES
 from instmodel.console import printable, progress, table
 from instmodel.jobs import places
 

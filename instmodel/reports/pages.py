@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from instmodel.atomic import replacing
-from instmodel.comparison.comparing import QUANTILES, Comparison
+from instmodel.comparison.comparing import Comparison
 from instmodel.comparison.metrics import CURVES
+from instmodel.comparison.moves import QUANTILES
 from instmodel.console import printable
 from instmodel.extras import require
 from instmodel.reports.charts import bars, lines

@@ -1,0 +1,177 @@
+"""What `compare` counts over all rows, batch by batch: moves, decisions that flip, groups."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.errors import InputError
+
+Floats = NDArray[np.float64]
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+_HISTOGRAM_BINS = 40
+_MOST_GROUPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Scores of one model: over the sample, but for rows, mean, least and greatest.
+
+    Attributes
+    ----------
+    mean, std, least, greatest : float
+    quantiles : list of float
+        At 1, 5, 25, 50, 75, 95 and 99 %.
+    histogram : list of int
+        Rows of the sample in 40 equal bins from `least` to `greatest` of both models.
+    """
+
+    mean: float
+    std: float
+    least: float
+    greatest: float
+    quantiles: list[float]
+    histogram: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """A row whose score moves most.
+
+    Attributes
+    ----------
+    row : int
+    inputs : list of float, (F,)
+    old, new : float
+    """
+
+    row: int
+    inputs: list[float]
+    old: float
+    new: float
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The rows with one value of the column that `by` names.
+
+    Attributes
+    ----------
+    value : float
+    rows : int
+    old_mean, new_mean : float
+    flips : int
+    old_metrics, new_metrics : dict
+        With labels, as of all rows, but without the curves.
+    """
+
+    value: float
+    rows: int
+    old_mean: float
+    new_mean: float
+    flips: int
+    old_metrics: dict[str, Any]
+    new_metrics: dict[str, Any]
+
+
+def _decisions(scores: Floats, column: int, threshold: float) -> NDArray[Any]:
+    return scores[:, column] >= threshold if scores.shape[1] == 1 else scores.argmax(axis=1)
+
+
+class Moves:
+    """What is counted exactly over all rows."""
+
+    def __init__(self, column: int, threshold: float, keep: int) -> None:
+        self._column, self._threshold, self._keep = column, threshold, keep
+        self._rows = 0
+        self._sums = np.zeros(2)
+        self.least, self.greatest = np.full(2, np.inf), np.full(2, -np.inf)
+        self.flips = self.flips_up = self.flips_down = 0
+        self.largest = self.total = 0.0
+        self.movers: list[Mover] = []
+
+    def add(self, inputs: NDArray[np.float32], old: Floats, new: Floats) -> None:
+        """Add rows: inputs (N, F), and what the models make of them, (N, O) each."""
+        before, after = (_decisions(s, self._column, self._threshold) for s in (old, new))
+        self.flips += int(np.sum(before != after))
+        if old.shape[1] == 1:
+            self.flips_up += int(np.sum(~before & after))
+            self.flips_down += int(np.sum(before & ~after))
+        pair = np.stack([old[:, self._column], new[:, self._column]])
+        if not np.isfinite(pair).all():
+            raise InputError(
+                "non_finite_value",
+                "a score is not finite; `instmodel verify` shows where",
+                field="data",
+            )
+        self._sums += pair.sum(axis=1)
+        self.least = np.minimum(self.least, pair.min(axis=1))
+        self.greatest = np.maximum(self.greatest, pair.max(axis=1))
+        move = np.abs(pair[1] - pair[0])
+        self.largest = max(self.largest, float(move.max()))
+        self.total += float(move.sum())
+        for i in np.argsort(-move, kind="stable")[: self._keep]:
+            place = self._rows + int(i)
+            self.movers.append(
+                Mover(place, inputs[i].tolist(), float(pair[0, i]), float(pair[1, i]))
+            )
+        self.movers.sort(key=lambda mover: -abs(mover.new - mover.old))
+        del self.movers[self._keep :]
+        self._rows += len(inputs)
+
+    def distribution(self, side: int, sample: Floats, edges: Floats) -> Distribution:
+        """Return the scores of the old model (0) or the new (1), in a histogram between edges."""
+        low, high = edges if edges[0] < edges[1] else (edges[0] - 0.5, edges[0] + 0.5)
+        counts, _ = np.histogram(sample, _HISTOGRAM_BINS, (low, high))
+        return Distribution(
+            mean=float(self._sums[side] / self._rows),
+            std=float(sample.std()),
+            least=float(self.least[side]),
+            greatest=float(self.greatest[side]),
+            quantiles=np.quantile(sample, QUANTILES).tolist(),
+            histogram=counts.tolist(),
+        )
+
+
+class Groups:
+    """Sums for each value of a column."""
+
+    def __init__(self, column: int, threshold: float) -> None:
+        self._column, self._threshold = column, threshold
+        self._sums: dict[float, NDArray[np.float64]] = {}  # rows, old, new, flips
+
+    def add(self, values: NDArray[np.float32], old: Floats, new: Floats) -> None:
+        """Add rows: values (N,) of the column, and what the models make of them, (N, O) each."""
+        flips = _decisions(old, self._column, self._threshold) != _decisions(
+            new, self._column, self._threshold
+        )
+        table = np.column_stack(
+            [np.ones(len(values)), old[:, self._column], new[:, self._column], flips]
+        )
+        keys, places = np.unique(values, return_inverse=True)
+        totals = np.column_stack([np.bincount(places, column) for column in table.T])
+        for key, total in zip(keys.tolist(), totals, strict=True):
+            # All NaN are one group, though no two are equal.
+            key = math.nan if math.isnan(key) else key
+            self._sums[key] = self._sums.get(key, np.zeros(4)) + total
+        if len(self._sums) > 1000 * _MOST_GROUPS:
+            raise InputError(
+                "too_many_groups",
+                "the column has too many values to group by",
+                field="by",
+                expected=f"at most {1000 * _MOST_GROUPS}",
+            )
+
+    def largest(self, metrics: Callable[[float], list[dict[str, Any]]]) -> list[Group]:
+        """Return the largest groups, with the metrics of both models for the value of each."""
+        most = sorted(self._sums.items(), key=lambda item: (-item[1][0], item[0]))
+        return [
+            Group(key, int(rows), float(old / rows), float(new / rows), int(flips), *metrics(key))
+            for key, (rows, old, new, flips) in most[:_MOST_GROUPS]
+        ]
