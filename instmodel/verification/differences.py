@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.errors import InputError
+
 Floats = NDArray[np.float64]
 
 # Lower edges of the histogram of absolute errors, in decades; an error of 0 has a bin of its own.
@@ -25,6 +27,17 @@ class Tolerance:
 
     atol: float = 1e-5
     rtol: float = 1e-5
+
+    def __post_init__(self) -> None:
+        for field, value in (("atol", self.atol), ("rtol", self.rtol)):
+            if not 0 <= value < np.inf:
+                raise InputError(
+                    "invalid_type",
+                    "no tolerance",
+                    field=field,
+                    expected="a number of 0 or more",
+                    actual=value,
+                )
 
     def excess(self, a: Floats, b: Floats) -> Floats:
         """Return |a - b| as a multiple of what is allowed; infinite for NaN against a number."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel import arrays
 from instmodel.errors import InputError
 from instmodel.inspection import build_unvalidated
 from instmodel.model import InstructionModel
@@ -159,9 +161,18 @@ def verify(
         if isinstance(data, str | os.PathLike):
             columns = [expected] if isinstance(expected, str) else list(expected)
         else:
-            beside = np.asarray(expected, np.float32)
-            beside = beside.reshape(len(beside), -1)
-            data = np.concatenate([np.asarray(data, np.float32), beside], axis=1)
+            table = np.asarray(arrays.real_array(data, "data"), np.float32)
+            beside = np.asarray(arrays.real_array(expected, "expected"), np.float32)
+            if table.ndim != 2 or not beside.ndim or len(beside) != len(table):
+                raise InputError(
+                    "input_size_mismatch",
+                    "not as many outputs as rows of data",
+                    field="expected",
+                    expected=f"{table.shape[0] if table.ndim else 0} rows",
+                    actual=f"shape {beside.shape}",
+                )
+            beside = beside.reshape(len(beside), math.prod(beside.shape[1:]))
+            data = np.concatenate([table, beside], axis=1)
             columns = list(range(beside.shape[1]))
         _check_outputs(len(columns), engine)
     if data is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel import reference
+from instmodel import arrays, reference
 from instmodel.errors import InputError
 from instmodel.inspection import build_unvalidated
 from instmodel.model import InstructionModel
@@ -106,8 +107,16 @@ class Function:
 
     def scores(self, rows: Floats) -> NDArray[Any]:
         """Return the outputs (N, O) of inputs (N, F)."""
-        result = np.asarray(self._function(rows))
-        return result.reshape(len(rows), -1)
+        result = arrays.real_array(self._function(rows), "against")
+        if not result.ndim or len(result) != len(rows):
+            raise InputError(
+                "output_size_mismatch",
+                "the function gives not one result for each row",
+                field="against",
+                expected=f"{len(rows)} rows",
+                actual=f"shape {result.shape}",
+            )
+        return result.reshape(len(rows), math.prod(result.shape[1:]))
 
     def divergence(self, row: Floats, tolerance: Tolerance) -> Divergence | None:
         """Return the first instruction at which the engine leaves the reference."""

@@ -347,3 +347,22 @@ def test_a_gpu_is_a_witness(monkeypatch):
     monkeypatch.setattr(session, "GpuSession", Session)
     found = im.verify(network(), ROWS, against="gpu")
     assert (found.same, found.against) == (True, "a GPU")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"against": lambda rows: rows[:3, :1]},
+        {"against": lambda rows: None},
+        {"against": lambda rows: ["a"] * len(rows)},
+        {"expected": np.zeros((7, 1))},
+        {"expected": 1.0},
+        {"expected": "score"},
+        {"data": None, "expected": np.zeros((7, 1))},
+        {"atol": np.nan},
+        {"rtol": -1.0},
+    ],
+)
+def test_what_is_nothing_to_compare_with_is_an_error(arguments):
+    with pytest.raises(im.InstModelError):
+        im.verify(**({"model": network(), "data": ROWS} | arguments))
