@@ -6,7 +6,7 @@ The input is the shipped breast cancer data, with the flaws that real tables hav
 another order, one of them with gaps, and an identifier.
 """
 
-import sys
+import argparse
 from importlib import resources
 
 import polars as pl
@@ -38,4 +38,6 @@ def main(target: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser(description="An ETL step with Polars.")
+    parser.add_argument("target", metavar="FILE.parquet", help="where to write the scores")
+    main(parser.parse_args().target)

@@ -7,7 +7,7 @@ known at its time, and no later ones (a point-in-time join), scores them, and wr
 file for each day. DuckDB does the join and streams Arrow batches; memory stays bounded.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import duckdb
@@ -86,10 +86,13 @@ def main(folder: str) -> None:
             format="parquet",
             partitioning=["day"],
             partitioning_flavor="hive",
+            existing_data_behavior="delete_matching",  # a second run replaces the days it has
         )
     found = ds.dataset(Path(folder) / "scores", partitioning="hive").to_table()
     print(f"{found.num_rows} events, {found['score'].null_count} without a score")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser(description="A feature store's batch job.")
+    parser.add_argument("folder", metavar="FOLDER", help="where the store and the scores go")
+    main(parser.parse_args().folder)

@@ -6,6 +6,7 @@ Needs Java 17. It starts two local executors as processes of their own; on a clu
 says where to run, and the package must be installed on the workers.
 """
 
+import argparse
 import os
 import sys
 from importlib import resources
@@ -48,4 +49,6 @@ def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser(description="A Spark job on two executors.")
+    parser.add_argument("folder", metavar="FOLDER", help="where to write; must not be there yet")
+    main(parser.parse_args().folder)
