@@ -18,6 +18,9 @@ from instmodel import _kernels
 from instmodel.activations import Activation
 from instmodel.errors import DocumentError, StructureError
 
+# Of difflib's ratio, 0 to 1: below, names that share no more than some letters come up.
+_NEAR = 0.65
+
 Vector = NDArray[np.float32]  # (n,)
 Matrix = NDArray[np.float32]  # (rows, cols)
 
@@ -44,7 +47,7 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     import difflib  # only an error needs it
 
     matches = difflib.get_close_matches(
-        name.casefold()[:200], [k.casefold() for k in known], 1, 0.5
+        name.casefold()[:200], [k.casefold() for k in known], 1, _NEAR
     )
     return next((k for k in known if matches and k.casefold() == matches[0]), None)
 

@@ -103,6 +103,11 @@ def test_columns_are_matched_by_name_in_any_order(named):
     assert Path("out.csv").read_text().splitlines()[0] == header
 
 
+def test_a_file_of_another_library_is_told_where_to_go(capsys):
+    Path("m.onnx").write_bytes(b"\x08\x0a\xff")
+    assert "`instmodel convert` imports .onnx" in fails(capsys, "inspect", "m.onnx")
+
+
 def test_a_missing_column_is_named_with_the_closest_one(named, capsys):
     write("t.csv", "A,b,emb[0],emb[1],emb_2\n1,2,3,4,5\n")
     said = fails(capsys, "score", named, "t.csv", "-o", "out.csv")
@@ -375,8 +380,8 @@ def test_a_new_file_has_the_usual_mode(unnamed):
         ("missing/out.csv", "missing/out.csv: No such file or directory"),
         ("folder.csv", "folder.csv: Is a directory"),
         ("pipe.csv", "pipe.csv: Not a regular file"),
-        ("out.txt", "out.txt: the name must end in .csv or .npy"),
-        ("out", "out: the name must end in .csv or .npy"),
+        ("out.txt", "out.txt: the name must end in .csv, .npy, .parquet, .arrow or .jsonl"),
+        ("out", "out: the name must end in .csv, .npy, .parquet, .arrow or .jsonl"),
         ("x" * 252 + ".csv", "File name too long"),
     ],
 )
@@ -538,7 +543,7 @@ def test_errors_are_one_line_and_a_code(capsys, unnamed):
         (["score", unnamed, "t.csv", "-o", "o.csv", "--batch-rows", "x"], "'x' is not a whole"),
         (["score", "none.json", "t.csv", "-o", "o.csv"], "none.json: No such file or directory"),
         (["score", unnamed, "none.csv", "-o", "o.csv"], "none.csv: No such file or directory"),
-        (["score", unnamed, "t.txt", "-o", "o.csv"], "t.txt: the name must end in .csv or .npy"),
+        (["score", unnamed, "t.txt", "-o", "o.csv"], "t.txt: the name must end in .csv, "),
         (["inspect", "none.json"], "none.json: No such file or directory"),
         (["inspect", "folder"], "folder: Is a directory"),
         (["inspect", "broken.json"], "[invalid_document]"),

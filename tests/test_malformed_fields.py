@@ -9,6 +9,8 @@ import pytest
 from documents import dense, edited, everything, identity, refused
 
 import instmodel as im
+from instmodel.instructions import INSTRUCTIONS
+from instmodel.values import hint
 
 D, E = dense(), everything()
 
@@ -156,6 +158,8 @@ def test_an_unknown_key_names_the_closest_one(key, closest):
 
 def test_a_key_like_no_other_gets_no_suggestion():
     assert "did you mean" not in str(refused({**D, "zzzzqq": 1}))
+    assert hint("nope", ["age", "income"]) == ""
+    assert hint("DENSE", INSTRUCTIONS) == ""
 
 
 def test_ignoring_unknown_keys_ignores_them_everywhere():

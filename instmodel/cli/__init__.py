@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    summary = "Run trained tabular networks on CSV and NPY files."
+    summary = "Run trained tabular networks on tables: CSV, NPY, Parquet, Arrow and JSON lines."
     parser = Parser(prog="instmodel", description=summary, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"instmodel {im.__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

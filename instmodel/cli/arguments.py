@@ -51,6 +51,17 @@ def at_least_one(text: str) -> int:
     return number
 
 
+def file_in(*suffixes: str) -> Callable[[str], str]:
+    """Return a reader of file names that end in one of `suffixes`."""
+
+    def read(text: str) -> str:
+        if not text.lower().endswith(suffixes):
+            raise argparse.ArgumentTypeError(f"{text!r} does not end in {' or '.join(suffixes)}")
+        return text
+
+    return read
+
+
 def seconds(text: str) -> float:
     """Read a duration of at most an hour."""
     try:

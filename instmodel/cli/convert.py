@@ -18,13 +18,15 @@ def add(commands: Commands) -> None:
     summary = "Write a model in another format; import one of another library, or export ONNX."
     command = add_command(commands, "convert", run, summary)
     command.add_argument(
-        "source", metavar="SOURCE", help="a model file of either format, .onnx, or .joblib"
+        "source",
+        metavar="SOURCE",
+        help="a model file of either format, .onnx, .keras, .joblib, .pkl, .pickle or .pt2",
     )
     command.add_argument("target", metavar="TARGET", help="a name in .json, .instmodel or .onnx")
     command.add_argument(
         "--trust-pickle",
         action="store_true",
-        help="load a pickled estimator: that runs whatever code is in the file",
+        help="load .joblib, .pkl, .pickle or .pt2: that runs whatever code is in the file",
     )
 
 

@@ -8,10 +8,11 @@ import sys
 from dataclasses import asdict
 
 import instmodel as im
-from instmodel.cli.arguments import OK, Commands, add_command, seconds
+from instmodel.cli.arguments import OK, Commands, add_command, file_in, seconds
 from instmodel.console import printable, table
 from instmodel.errors import InputError
 from instmodel.profiling import Profile, Step, profile
+from instmodel.profiling.picture import SUFFIXES, draw
 from instmodel.verification.rows import read_rows
 
 _BAR = 20
@@ -22,13 +23,19 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "profile", run, "Show where the time of a model goes.")
     command.add_argument("model", metavar="MODEL")
     command.add_argument(
-        "--data", metavar="FILE", help=".csv or .npy, whose first batch runs; default: random rows"
+        "--data",
+        metavar="FILE",
+        help=".csv, .npy; .parquet and more with pyarrow; its first batch runs; "
+        "default: random rows",
     )
     command.add_argument(
         "--seconds", type=seconds, default=1.0, help="how long to repeat (default: 1)"
     )
     command.add_argument(
-        "--picture", metavar="FILE", help="draw it, too: .svg, .png or .pdf (extra 'report')"
+        "--picture",
+        type=file_in(*SUFFIXES),
+        metavar="FILE",
+        help="draw it, too: .svg, .png or .pdf (extra 'report')",
     )
     command.add_argument("--json", action="store_true", help="as JSON, for programs")
 
@@ -44,8 +51,6 @@ def run(args: argparse.Namespace) -> int:
         rows = batch.inputs
     found = profile(model, rows, seconds=args.seconds)
     if args.picture is not None:
-        from instmodel.profiling.picture import draw
-
         draw(found, args.picture)
     if args.json:
         print(json.dumps(asdict(found), indent=2))

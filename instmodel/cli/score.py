@@ -156,11 +156,14 @@ def _run_job(args: argparse.Namespace) -> int:
     if args.metrics is not None:
         with replacing(args.metrics) as file:
             file.write(result.metrics.text().encode())
-    bad = f", {result.bad_rows} of them bad" if result.bad_rows else ""
+    rows, bad = result.rows, ""
+    if result.bad_rows and args.on_bad_row == "skip":
+        rows, bad = rows - result.bad_rows, f", {result.bad_rows} bad left out"
+    elif result.bad_rows:
+        bad = f", {result.bad_rows} of them bad"
     reused = f" ({result.reused_parts} of {result.parts} parts were there)"
     print(
-        f"{result.rows} rows scored{bad}: {printable(args.output)}"
-        f"{reused if result.reused_parts else ''}"
+        f"{rows} rows scored{bad}: {printable(args.output)}{reused if result.reused_parts else ''}"
     )
     return OK
 

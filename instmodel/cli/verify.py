@@ -8,7 +8,14 @@ import math
 from collections.abc import Sequence
 
 import instmodel as im
-from instmodel.cli.arguments import DIFFERENT, OK, Commands, add_command, at_least_one
+from instmodel.cli.arguments import (
+    DIFFERENT,
+    OK,
+    Commands,
+    add_command,
+    at_least_one,
+    file_in,
+)
 from instmodel.console import printable, progress, table
 from instmodel.errors import InputError
 from instmodel.inspection import build_unvalidated
@@ -51,7 +58,12 @@ def add(commands: Commands) -> None:
         "--worst", type=at_least_one, default=5, metavar="N", help="rows to show (default: 5)"
     )
     command.add_argument("--json", action="store_true", help="as JSON, for programs")
-    command.add_argument("--report", metavar="FILE.html", help="write a page with pictures")
+    command.add_argument(
+        "--report",
+        type=file_in(".html"),
+        metavar="FILE.html",
+        help="write a page with pictures (extra 'report')",
+    )
     command.add_argument("--threads", type=at_least_one, metavar="N")
     command.add_argument("--batch-rows", type=at_least_one, metavar="N")
 

@@ -89,7 +89,12 @@ def _decode(data: bytes) -> str:
         # A byte order mark is refused with the rest of what JSON does not allow (RFC 8259, 8.1).
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DocumentError("invalid_document", "not UTF-8", field=f"byte {error.start}") from None
+        raise DocumentError(
+            "invalid_document",
+            "neither a binary model nor UTF-8 text; `instmodel convert` imports .onnx, .keras, "
+            ".pt2, .joblib, .pkl and .pickle files",
+            field=f"byte {error.start}",
+        ) from None
 
 
 def _check_depth(text: str) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from itertools import groupby
+from pathlib import Path
 
 from instmodel import extras
+from instmodel.errors import InputError
 from instmodel.profiling.measure import Profile, Step
+
+SUFFIXES = (".svg", ".png", ".pdf")
 
 # Of the picture's width: a piece this narrow goes without a label, and what a letter needs.
 _LEAST_SHARE, _LETTER = 0.02, 0.008
@@ -20,8 +24,12 @@ def draw(profile: Profile, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     InstModelError
-        ``missing_package``.
+        ``invalid_document``: another ending; ``missing_package``.
     """
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise InputError(
+            "invalid_document", "not a picture's name", file=path, expected=" or ".join(SUFFIXES)
+        )
     figure_module = extras.require("matplotlib.figure", "report")
     figure = figure_module.Figure(figsize=(10, 3), layout="constrained")
     axes = figure.subplots()

@@ -50,7 +50,9 @@ def suffix(path: str | os.PathLike[str]) -> str:
     """Return ``.csv`` or ``.npy``, the format that the name of a file asks for."""
     ending = Path(path).suffix.lower()
     if ending not in SUFFIXES:
-        raise InputError("invalid_table", f"{path}: the name must end in .csv or .npy")
+        raise InputError(
+            "invalid_table", f"{path}: the name must end in .csv, .npy, .parquet, .arrow or .jsonl"
+        )
     return ending
 
 

@@ -14,6 +14,7 @@ from instmodel import _profiler
 from instmodel.cli import main
 from instmodel.profiling import profile
 from instmodel.profiling.measure import Step
+from instmodel.profiling.picture import draw
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +132,13 @@ def test_without_matplotlib(capsys, path, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     assert main(["profile", path, "--seconds", "0.001", "--picture", str(tmp_path / "p.svg")]) == 2
     assert "instmodel-inference[report]" in capsys.readouterr().err
+
+
+def test_pictures_of_other_formats_are_refused_before_measuring(path, tmp_path, capsys):
+    picture = tmp_path / "p.txt"
+    assert main(["profile", path, "--seconds", "3600", "--picture", str(picture)]) == 2
+    assert "does not end in .svg or .png or .pdf" in capsys.readouterr().err
+    found = profile(im.load(path), seconds=0.001)
+    with pytest.raises(im.InstModelError, match="invalid_document"):
+        draw(found, picture)
+    assert not picture.exists()

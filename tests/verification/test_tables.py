@@ -65,15 +65,18 @@ def test_a_missing_column(info):
 
 
 @pytest.mark.parametrize("command", ["verify", "compare"])
-@pytest.mark.parametrize("victim", ["m.json", "x.npy"])
+@pytest.mark.parametrize(
+    ("victim", "why"),
+    [("m.html", "report is also the"), ("x.npy", "does not end in .html")],
+)
 def test_a_report_never_replaces_what_was_read(
-    info, tmp_path, monkeypatch, capsys, command, victim
+    info, tmp_path, monkeypatch, capsys, command, victim, why
 ):
     monkeypatch.chdir(tmp_path)
-    info.save("m.json")
+    info.save("m.html")
     np.save("x.npy", ROWS)
     before = (tmp_path / victim).read_bytes()
-    models = ["m.json"] * (2 if command == "compare" else 1)
+    models = ["m.html"] * (2 if command == "compare" else 1)
     assert main([command, *models, "--data", "x.npy", "--report", victim]) == 2
-    assert "report is also the" in capsys.readouterr().err
+    assert why in capsys.readouterr().err
     assert (tmp_path / victim).read_bytes() == before
