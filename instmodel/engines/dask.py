@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from instmodel.engines.portable import Scoring
+from instmodel.errors import InputError
+from instmodel.extras import require
 from instmodel.model import InstructionModel
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
@@ -42,6 +44,13 @@ def score(
     InstModelError
         The columns do not fit the model.
     """
+    if not isinstance(df, require("dask.dataframe", "dask").DataFrame):
+        raise InputError(
+            "invalid_type",
+            "not a Dask data frame; model.predict_table scores others",
+            field="df",
+            actual=type(df).__name__,
+        )
     scoring = Scoring.of(model, keep, outputs, nulls, on_bad_row)
     needed = scoring.columns(list(df.columns))
     empty = df._meta[list(scoring.keep)].copy()

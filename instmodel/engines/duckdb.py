@@ -51,6 +51,12 @@ def register(
     single = len(names) == 1
 
     def run(rows):  # type: ignore[no-untyped-def]  # DuckDB would take annotations for SQL types
+        if not pa.types.is_struct(rows.type):
+            raise InputError(
+                "invalid_type",
+                f"{name} takes a row: {name}(t) for a table t, or {name}({{'feature': column}})",
+                actual=rows.type,
+            )
         batches = [
             # Not from_struct_array: a null row is a row of nulls.
             pa.RecordBatch.from_arrays(chunk.flatten(), [field.name for field in chunk.type])

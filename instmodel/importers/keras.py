@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from instmodel.errors import DocumentError, InputError
+from instmodel.errors import DocumentError, InputError, InstModelError
 from instmodel.extras import require as require_package
 from instmodel.importers import common
 from instmodel.importers import expressions as ex
@@ -41,7 +41,7 @@ def from_keras(
         ``unsupported_model`` with every layer that has no instructions; ``import_mismatch`` when
         the model computes something else; ``missing_package``.
     """
-    keras = require_package("keras", "keras")
+    keras = _keras()
     if not _has_graph(keras, model) or not model.built:
         raise InputError(
             "invalid_type",
@@ -74,13 +74,28 @@ def from_keras(
 
 def load_keras(path: str | os.PathLike[str]) -> InstructionModelInfo:
     """Import a ``.keras`` file; in Keras's safe mode, which refuses code inside of it."""
-    keras = require_package("keras", "keras")
+    keras = _keras()
     os.stat(path)  # a missing file is an OSError here, too
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # of Keras, of its backend, of zip and HDF5
         raise DocumentError("invalid_document", f"Keras does not load it: {error}") from None
     return from_keras(model)
+
+
+def _keras() -> Any:
+    try:
+        return require_package("keras", "keras")
+    except InstModelError as error:
+        missing = error.__cause__
+        if not isinstance(missing, ImportError) or (missing.name or "keras") == "keras":
+            raise
+        raise InstModelError(
+            "missing_package",
+            "Keras needs its backend: install it, or name one that is there in KERAS_BACKEND "
+            "(tensorflow, jax or torch)",
+            actual=missing,
+        ) from missing
 
 
 def source_outputs(model: Any, rows: ArrayLike) -> Any:

@@ -81,6 +81,7 @@ def from_torch(
 def _exported(torch: Any, module: Any, example_inputs: Any) -> tuple[Any, Any]:
     """Return the exported program, and what to call for its outputs."""
     if isinstance(module, torch.export.ExportedProgram):
+        _check_batch(torch, module)
         return module, module.module()
     if not isinstance(module, torch.nn.Module):
         raise InputError(
@@ -117,6 +118,23 @@ def _exported(torch: Any, module: Any, example_inputs: Any) -> tuple[Any, Any]:
         findings.check()
         raise AssertionError from error
     return program, still
+
+
+def _check_batch(torch: Any, program: Any) -> None:
+    """Refuse a program that runs a fixed number of rows only: nothing could be compared with it."""
+    findings = Findings("PyTorch")
+    inputs = set(program.graph_signature.user_inputs)
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and node.name in inputs:
+            example = node.meta.get("val")
+            fixed = isinstance(example, torch.Tensor) and example.ndim
+            if fixed and isinstance(example.shape[0], int):
+                findings.add(
+                    f"input {node.name!r}",
+                    f"the batch is fixed at {example.shape[0]}: export with a dynamic batch, "
+                    "dynamic_shapes=({0: torch.export.Dim.AUTO},)",
+                )
+    findings.check()
 
 
 class _Walker:

@@ -57,13 +57,21 @@ class Job:
     resume: bool = False
 
     def check(self) -> None:
-        """Refuse numbers that make no sense.
+        """Refuse what is no model, and numbers that make no sense.
 
         Raises
         ------
         InputError
             ``invalid_thread_count``, ``invalid_type``.
         """
+        if not isinstance(self.model, InstructionModel):
+            raise InputError(
+                "invalid_type",
+                "load the model first: instmodel.load(path)",
+                field="model",
+                expected="an InstructionModel",
+                actual=type(self.model).__name__,
+            )
         for name, code, value in (
             ("threads", "invalid_thread_count", self.threads),
             ("batch_rows", "invalid_type", self.batch_rows),

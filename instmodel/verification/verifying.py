@@ -158,6 +158,10 @@ def verify(
     if recorded:
         if against is not None:
             raise InputError("invalid_type", "either against or expected", field="expected")
+        if data is None:
+            raise InputError(
+                "missing_field", "recorded outputs need the data they belong to", field="data"
+            )
         if isinstance(data, str | os.PathLike):
             columns = [expected] if isinstance(expected, str) else list(expected)
         else:

@@ -58,6 +58,8 @@ def test_errors_come_early_or_name_the_row():
     rows = dd.from_pandas(pd.DataFrame({"a": [1.0, np.nan]}), npartitions=1)
     with pytest.raises(im.InstModelError, match="did you mean 'a'"):
         engine.score(rows, identity(["aa"]))
+    with pytest.raises(im.InstModelError, match="not a Dask data frame"):
+        engine.score(pd.DataFrame({"a": [1.0]}), identity(["a"]))
     with pytest.raises(im.InstModelError, match="column 'a', row 1: the value is null"):
         engine.score(rows, identity(["a"])).compute(scheduler="sync")
 

@@ -32,6 +32,12 @@ def register(connection, model, **options):
     engine.register(connection, model, **options)
 
 
+def test_a_scalar_is_no_row(connection):
+    register(connection, identity(["a"]), name="risk")
+    with pytest.raises(Exception, match="risk takes a row"):
+        connection.sql("select risk(a) from (values (1.0)) t(a)").fetchall()
+
+
 def test_sql_scores_are_those_of_predict_table(connection):
     model, table = network(), pa.table(columns())
     register(connection, model)

@@ -211,3 +211,12 @@ def test_files_are_loaded_without_code(tmp_path, capsys):
     for name in ("code.keras", "text.keras"):
         assert main(["convert", str(tmp_path / name), str(target)]) == 2
         assert "invalid_document" in capsys.readouterr().err
+
+
+def test_a_missing_backend_is_named(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
+
+    monkeypatch.setattr("importlib.import_module", missing)
+    with pytest.raises(im.InstModelError, match=r"needs its backend: .* KERAS_BACKEND"):
+        from_keras(sequence(layers.Dense(1)))

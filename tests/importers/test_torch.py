@@ -225,3 +225,9 @@ def test_an_exported_file_is_loaded_only_when_trusted(tmp_path, capsys):
     with torch.no_grad():
         expected = module(torch.tensor(rows)).numpy()
     np.testing.assert_allclose(im.load(target).predict(rows), expected, atol=1e-5)
+
+
+def test_a_program_with_a_fixed_batch_is_refused():
+    program = torch.export.export(torch.nn.Linear(3, 1).eval(), (torch.zeros(2, 3),))
+    with pytest.raises(im.UnsupportedModelError, match=r"the batch is fixed at 2: .*Dim\.AUTO"):
+        from_torch(program)

@@ -461,3 +461,8 @@ def test_memory_does_not_grow_with_the_table():
     assert large < 500_000_000
     # A busy machine alone makes 40,000,000 bytes of difference.
     assert large - small < 72_000_000, "the table has 144,000,000 bytes more"
+
+
+def test_the_model_of_a_job_is_loaded():
+    with pytest.raises(im.InstModelError, match="load the model first"):
+        jobs.run(jobs.Job("model.json", "in.csv", "out.csv"))

@@ -80,3 +80,9 @@ def test_a_report_never_replaces_what_was_read(
     assert main([command, *models, "--data", "x.npy", "--report", victim]) == 2
     assert why in capsys.readouterr().err
     assert (tmp_path / victim).read_bytes() == before
+
+
+def test_recorded_outputs_without_their_data(info):
+    for expected in ("target", [1.0, 2.0]):
+        with pytest.raises(im.InstModelError, match="need the data they belong to"):
+            im.verify(info, expected=expected)
