@@ -174,10 +174,6 @@ def compare(
         raise InputError(
             "non_finite_value", "a threshold is a number", field="threshold", actual=threshold
         )
-    if by is not None and by == labels:
-        raise InputError(
-            "invalid_type", "labels and by are the same column", field="by", actual=repr(by)
-        )
     column = output % outputs
     extra = [name for name in (labels, by) if name is not None]
     moves = Moves(column, threshold, movers)

@@ -59,7 +59,7 @@ def _run_to_file(job: Job, sources: list[Source], result: Result, advance: Advan
     if kind is None:
         raise InputError(
             "invalid_table",
-            "the name does not tell a format; only a folder becomes a folder",
+            "no format for this input and these options; only a folder becomes a folder",
             file=job.output,
             expected="a name in .parquet, .csv, .arrow or .jsonl",
         )

@@ -125,8 +125,8 @@ def _table_rows(
 ) -> Generator[Batch, None, None]:
     """Yield the rows of a table in memory, its columns found by name; a null is NaN."""
     count = model.feature_size
-    width = count + len(extra)
-    features = [*parse_feature_names(model.features), *map(Feature, extra)]
+    features, places = _with_extra(parse_feature_names(model.features), extra)
+    width = len(column_names(features))
     _, chunks = open_table(table, Binding(features, width, "nan"))
     step = batch_rows or max(1, _BATCH_VALUES // width)
     before = 0
@@ -138,7 +138,7 @@ def _table_rows(
             if bad:
                 first = min(bad)
                 raise BadRow(before + start + first, *bad[first]).error()
-            yield Batch(block[:, :count], block[:, count:], 0.0)
+            yield Batch(block[:, :count], block[:, places], 0.0)
         before += chunk.rows
 
 
@@ -166,19 +166,32 @@ def _dataset_rows(
                         expected=f"{count} columns",
                         actual=len(features),
                     )
-            binding = Binding([*features, *map(Feature, extra)], count + len(extra))
+            features, places = _with_extra(features, extra)
+            width = len(column_names(features))
+            binding = Binding(features, width)
             needed = sorted({slot.position for slot in binding.slots(names)})
             narrow = arrow.schema([reader.schema.field(position) for position in needed]).names
             slots, row = binding.slots(narrow), 0
             for rows in reader.batches(narrow, batch_rows):
-                block = np.empty((rows.count, count + len(extra)), np.float32)
+                block = np.empty((rows.count, width), np.float32)
                 bad = fill(rows.chunk(slots, row).columns, 0, rows.count, block)
                 if bad:
                     first = min(bad)
                     raise BadRow(row + first, *bad[first]).error().in_file(source.path)
                 row += rows.count
                 done = (index + reader.fraction()) / len(sources)
-                yield Batch(block[:, :count], block[:, count:], done)
+                yield Batch(block[:, :count], block[:, places], done)
+
+
+def _with_extra(features: list[Feature], extra: list[str]) -> tuple[list[Feature], list[int]]:
+    """Add features for the extra columns that are no inputs; return the places of all extra ones.
+
+    What rows are grouped by is often an input, too, and no table holds it twice.
+    """
+    known = column_names(features)
+    new = [name for name in dict.fromkeys(extra) if name not in known]
+    columns = known + new
+    return [*features, *map(Feature, new)], [columns.index(name) for name in extra]
 
 
 def _csv_columns(path: Any, model: InstructionModel, extra: list[str]) -> list[str] | None:

@@ -224,8 +224,3 @@ def test_the_command_line_shows_and_prints_json(tmp_path, monkeypatch, capsys):
     score = scores(NEW)[:, 0]
     assert found["new_metrics"]["roc_auc"] == metrics.roc_auc_score(TRUTH, score)
     assert main([*arguments, "--labels", "missing"]) == 2
-
-
-def test_labels_are_no_groups():
-    with pytest.raises(im.InstModelError, match="labels and by are the same column"):
-        im.compare(OLD, NEW, "rows.csv", labels="target", by="target")

@@ -86,3 +86,22 @@ def test_recorded_outputs_without_their_data(info):
     for expected in ("target", [1.0, 2.0]):
         with pytest.raises(im.InstModelError, match="need the data they belong to"):
             im.verify(info, expected=expected)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "dict"])
+def test_further_columns_may_be_inputs_or_the_same(info, tmp_path, kind):
+    data = table(NAMES) | {"target": ROWS[:, 0] + 1}
+    extra = ["target", "income", "target"]
+    if kind != "dict":
+        pa = pytest.importorskip("pyarrow")
+        path = tmp_path / f"t.{kind}"
+        if kind == "csv":
+            __import__("pyarrow.csv").csv.write_csv(pa.table(data), path)
+        else:
+            __import__("pyarrow.parquet").parquet.write_table(pa.table(data), path)
+        data = path
+    batches = list(read_rows(data, im.InstructionModel(info), extra))
+    found = np.concatenate([b.extra for b in batches])
+    expected = np.stack([ROWS[:, 0] + 1, ROWS[:, 1], ROWS[:, 0] + 1], axis=1)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(np.concatenate([b.inputs for b in batches]), ROWS)
