@@ -59,7 +59,8 @@ def _run_to_file(job: Job, sources: list[Source], result: Result, advance: Advan
     if kind is None:
         raise InputError(
             "invalid_table",
-            "no format for this input and these options; only a folder becomes a folder",
+            "the name does not tell a format that this input and these options have; "
+            "only a folder becomes a folder",
             file=job.output,
             expected="a name in .parquet, .csv, .arrow or .jsonl",
         )
