@@ -56,7 +56,7 @@ def add(commands: Commands) -> None:
         "--output",
         required=True,
         metavar="OUTPUT",
-        help="a file in any of these formats, a new folder for an input folder, "
+        help="a file in any of these formats (.npy only from CSV and NPY), a new folder for a folder, "
         "or, from CSV and NPY, - for CSV on standard output",
     )
     command.add_argument(
