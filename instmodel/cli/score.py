@@ -56,8 +56,8 @@ def add(commands: Commands) -> None:
         "--output",
         required=True,
         metavar="OUTPUT",
-        help="a file in any of these formats (.npy only from CSV and NPY), a new folder for a folder, "
-        "or, from CSV and NPY, - for CSV on standard output",
+        help="a file in any of these formats (.npy only from CSV and NPY), a new folder for an "
+        "input folder, or, from CSV and NPY, - for CSV on standard output",
     )
     command.add_argument(
         "--threads", type=at_least_one, metavar="N", help="default: every CPU it may use"
