@@ -6,9 +6,13 @@
  * at once, and no hardware prefetcher follows that. Without it, reading and computing take turns. */
 enum { IM_BYTES_AHEAD = 8192 };
 
+/* Features up to which a row is short. Short rows come as squares, a tenth to a fifth faster; longer
+ * ones stream from memory 1.4 times as fast through the plain loop below (measured on Zen 5; neither
+ * the order of the loads nor that of the prefetches explains it). */
+enum { IM_SHORT_ROW = 4 * 16 };
+
 /* A square of the matrix, IM_W samples x IM_W features, into its rows of the tile. Not inlined: in the
- * loops of load_tile the compiler keeps a pointer for every row in memory and moves them all, which
- * costs more than the transpose. */
+ * loops of load_tile the compiler keeps a pointer for every row in memory and moves them all. */
 IM_NOINLINE static void load_square(const float *corner /* IN (IM_W, IM_W) */, ptrdiff_t stride,
                                     ptrdiff_t ahead, float *tile /* OUT (IM_W, IM_W) */, int64_t T)
 {
@@ -27,14 +31,16 @@ IM_NOINLINE static void load_square(const float *corner /* IN (IM_W, IM_W) */, p
     }
 }
 
-/* Samples of fewer features. Such short rows follow each other: the hardware prefetches. */
+/* Samples of fewer features. */
 IM_NOINLINE static void load_narrow(const float *corner /* IN (IM_W, count) */, ptrdiff_t stride,
-                                    int count, float *tile /* OUT (count, IM_W) */, int64_t T)
+                                    ptrdiff_t ahead, int count, float *tile /* OUT (count, IM_W) */,
+                                    int64_t T)
 {
     vf block[IM_W];
     IM_UNROLL
     for (int i = 0; i < IM_W; i++) {
         block[i] = vf_load_n(corner, count);
+        IM_PREFETCH(corner + ahead);
         corner += stride;
     }
     vf_transpose(block);
@@ -44,6 +50,21 @@ IM_NOINLINE static void load_narrow(const float *corner /* IN (IM_W, count) */, 
             vf_store(tile, vf_flush(block[i]));
         }
         tile += T;
+    }
+}
+
+/* IM_W short rows. */
+static void load_short_rows(const float *row, ptrdiff_t stride, ptrdiff_t ahead, int64_t features,
+                            float *tile, int64_t T)
+{
+    if (features < IM_W) {
+        load_narrow(row, stride, ahead, (int)features, tile, T);
+        return;
+    }
+    for (int64_t f = 0; f < features; f += IM_W) {
+        /* The last square overlaps the one before: cheaper than a narrow one. */
+        const int64_t at = f + IM_W <= features ? f : features - IM_W;
+        load_square(row + at, stride, ahead, tile + at * T, T);
     }
 }
 
@@ -59,30 +80,32 @@ static void load_tile(const float *x, ptrdiff_t stride, int64_t n, int64_t featu
     }
     const int64_t rows_ahead = IM_BYTES_AHEAD / (features * (int64_t)sizeof(float));
     const ptrdiff_t ahead = (rows_ahead > IM_W ? rows_ahead : IM_W) * stride;
-    int64_t s = 0;
-    for (; s + IM_W <= n; s += IM_W) {
-        const float *row = x + s * stride;
-        if (features < IM_W) {
-            load_narrow(row, stride, (int)features, tile + s, T);
+    vf block[IM_W]; /* IM_W samples x IM_W features, then the transpose */
+    for (int64_t s = 0; s < T; s += IM_W) {
+        const int64_t samples = n - s < IM_W ? (n > s ? n - s : 0) : IM_W;
+        if (features <= IM_SHORT_ROW && samples == IM_W) {
+            load_short_rows(x + s * stride, stride, ahead, features, tile + s, T);
             continue;
         }
         for (int64_t f = 0; f < features; f += IM_W) {
-            /* The last square overlaps the one before: cheaper than a narrow one. */
-            const int64_t at = f + IM_W <= features ? f : features - IM_W;
-            load_square(row + at, stride, ahead, tile + at * T + s, T);
-        }
-    }
-    /* The last samples, and zeros in the lanes that are left. */
-    for (; s < T; s += IM_W) {
-        for (int64_t f = 0; f < features; f += IM_W) {
             const int count = features - f < IM_W ? (int)(features - f) : IM_W;
-            vf block[IM_W];
-            for (int64_t i = 0; i < IM_W; i++) {
-                block[i] = s + i < n ? vf_load_n(x + (s + i) * stride + f, count) : vf_zero();
+            const float *corner = x + s * stride + f;
+            if (samples == IM_W && count == IM_W) {
+                IM_UNROLL
+                for (int i = 0; i < IM_W; i++) {
+                    block[i] = vf_flush(vf_load(corner + i * stride));
+                    IM_PREFETCH(corner + i * stride + ahead);
+                }
+            } else {
+                for (int i = 0; i < IM_W; i++) {
+                    block[i] = i < samples ? vf_flush(vf_load_n(corner + i * stride, count))
+                                           : vf_zero(); /* the lanes that are left */
+                    IM_PREFETCH(corner + i * stride + ahead);
+                }
             }
             vf_transpose(block);
             for (int i = 0; i < count; i++) {
-                vf_store(tile + (f + i) * T + s, vf_flush(block[i]));
+                vf_store(tile + (f + i) * T + s, block[i]);
             }
         }
     }
