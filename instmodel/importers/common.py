@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel import arrays
 from instmodel.builder import ModelBuilder
 from instmodel.errors import DocumentError, InputError, UnsupportedModelError, ValidationDataError
 from instmodel.features import parse_feature_names
@@ -226,6 +227,7 @@ def sample_rows(
     Parameters
     ----------
     given : array_like of shape (N, F), optional
+        By position; a data frame in another order is refused.
     info : InstructionModelInfo
         The larger it is, the fewer rows.
     size : int
@@ -233,6 +235,8 @@ def sample_rows(
     make : callable
         Takes a generator and a number of rows.
     """
+    if info.features and hasattr(given, "columns"):
+        arrays.check_columns(given, parse_feature_names(info.features))
     count = max(1, min(CHECKED_ROWS, _CHECKED_VALUES // sum(info.buffer_sizes)))
     rows = make(np.random.default_rng(0), count) if given is None else given
     array = np.asarray(rows, np.float32)

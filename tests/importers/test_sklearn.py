@@ -438,6 +438,16 @@ def test_the_names_of_a_frame_become_features():
     assert_same(info, X[:100].astype(np.float32), pipeline.predict_proba(frame[:100])[:, 1])
 
 
+def test_a_sample_in_another_order_is_refused():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abcde"))
+    estimator = linear.LinearRegression().fit(frame, REAL)
+    importer.from_sklearn(estimator, sample=frame[:10])
+    with pytest.raises(im.InstModelError) as caught:
+        importer.from_sklearn(estimator, sample=frame[list("edcba")][:10])
+    assert caught.value.code == "column_mismatch"
+
+
 def test_large_outputs_keep_the_cases_that_float32_can_hold():
     info = importer.from_sklearn(fitted(linear.Ridge(), X, REAL * 1e6))
     im.InstructionModel(info)  # whatever validation data it has, it passes
