@@ -71,3 +71,16 @@ def seconds(text: str) -> float:
     if not 0 < number <= 3600:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     return number
+
+
+def add_report_arguments(command: argparse.ArgumentParser) -> None:
+    """Add how a comparison over rows is told, and how it runs."""
+    command.add_argument("--json", action="store_true", help="as JSON, for programs")
+    command.add_argument(
+        "--report",
+        type=file_in(".html"),
+        metavar="FILE.html",
+        help="write a page with pictures (extra 'report')",
+    )
+    command.add_argument("--threads", type=at_least_one, metavar="N")
+    command.add_argument("--batch-rows", type=at_least_one, metavar="N")

@@ -6,7 +6,7 @@ import argparse
 import json
 
 import instmodel as im
-from instmodel.cli.arguments import OK, Commands, add_command, at_least_one, file_in
+from instmodel.cli.arguments import OK, Commands, add_command, add_report_arguments, at_least_one
 from instmodel.cli.verify import plain
 from instmodel.comparison.comparing import Comparison, compare
 from instmodel.comparison.metrics import CURVES, TASKS
@@ -39,15 +39,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--movers", type=at_least_one, default=10, metavar="N", help="rows to show (default: 10)"
     )
-    command.add_argument("--json", action="store_true", help="as JSON, for programs")
-    command.add_argument(
-        "--report",
-        type=file_in(".html"),
-        metavar="FILE.html",
-        help="write a page with pictures (extra 'report')",
-    )
-    command.add_argument("--threads", type=at_least_one, metavar="N")
-    command.add_argument("--batch-rows", type=at_least_one, metavar="N")
+    add_report_arguments(command)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,8 +13,8 @@ from instmodel.cli.arguments import (
     OK,
     Commands,
     add_command,
+    add_report_arguments,
     at_least_one,
-    file_in,
 )
 from instmodel.console import printable, progress, table
 from instmodel.errors import InputError
@@ -57,15 +57,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--worst", type=at_least_one, default=5, metavar="N", help="rows to show (default: 5)"
     )
-    command.add_argument("--json", action="store_true", help="as JSON, for programs")
-    command.add_argument(
-        "--report",
-        type=file_in(".html"),
-        metavar="FILE.html",
-        help="write a page with pictures (extra 'report')",
-    )
-    command.add_argument("--threads", type=at_least_one, metavar="N")
-    command.add_argument("--batch-rows", type=at_least_one, metavar="N")
+    add_report_arguments(command)
 
 
 def run(args: argparse.Namespace) -> int:

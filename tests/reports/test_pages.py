@@ -38,7 +38,7 @@ def files(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def browser():
-    """Headless Chromium; skipped without it, but not in CI."""
+    """Headless Chromium; skipped without it, which .ci/run says loudly."""
     webdriver = pytest.importorskip("selenium.webdriver")
     from selenium.webdriver.chrome.service import Service
 
