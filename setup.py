@@ -1,4 +1,4 @@
-"""Build the extensions: the engine with its C kernels, once per instruction set, and the profiler.
+"""Build the extensions: the C kernels, once per instruction set, and what runs them.
 
 Each ``instmodel/csrc/kernels_<isa>.c`` includes the same template behind another set of vector
 primitives, and is compiled with the flags of its instruction set only; the module itself is
@@ -68,27 +68,26 @@ class BuildKernels(build_ext):
             self.copy_file(self.get_ext_fullpath(ext.name), "instmodel")
 
 
-kernels = Extension(
-    "instmodel._kernels",
-    sources=["instmodel/_kernels.pyx", str(CSRC / "dispatch.c")],
-    include_dirs=[str(CSRC), np.get_include()],
-    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
-    depends=[str(path) for path in sorted(CSRC.glob("*.[ch]"))],
-    libraries=[] if sys.platform == "win32" else ["m"],
-)
+def extension(name: str, *sources: str, **options: list[str]) -> Extension:
+    """Return the extension of `instmodel/<name>.pyx`, with C sources."""
+    return Extension(
+        f"instmodel.{name}",
+        sources=[f"instmodel/{name}.pyx", *sources],
+        include_dirs=[str(CSRC), np.get_include()],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+        depends=[str(path) for path in sorted(CSRC.glob("*.[ch]"))],
+        **options,
+    )
 
-# Works through the function pointers of the engine: links none of the kernels.
-profiler = Extension(
-    "instmodel._profiler",
-    sources=["instmodel/_profiler.pyx"],
-    include_dirs=kernels.include_dirs,
-    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
-    depends=kernels.depends,
+
+# The only one that links the kernels; the others work through its table of function pointers.
+kernels = extension(
+    "_kernels", str(CSRC / "dispatch.c"), libraries=[] if sys.platform == "win32" else ["m"]
 )
 
 setup(
     ext_modules=cythonize(
-        [kernels, profiler],
+        [kernels, *map(extension, ["_engine", "_job", "_profiler"])],
         build_dir="build/cython",
         compiler_directives={
             "language_level": 3,

@@ -1,7 +1,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel._kernels import Engine
+from instmodel._engine import Engine
 
 def profile_rows(
     engine: Engine,

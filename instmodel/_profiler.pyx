@@ -7,7 +7,8 @@ nothing when nobody looks.
 from libc.stdint cimport int64_t, uint64_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-from instmodel._kernels cimport Engine, Workspace, im_fp_enter, im_fp_leave, run_op
+from instmodel._engine cimport Engine, Workspace, run_op
+from instmodel._kernels cimport im_fp_enter, im_fp_leave
 
 
 cdef int64_t now() noexcept nogil:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from instmodel import arrays, parallel, program, values
-from instmodel._kernels import Engine
+from instmodel._engine import Engine
 from instmodel.errors import InputError, InstModelError, ValidationDataError
 from instmodel.graph import ExecutionGraph
 from instmodel.limits import DEFAULT_LIMITS, Limits

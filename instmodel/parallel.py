@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel import _kernels, arrays, values
+from instmodel import arrays, values
+from instmodel._engine import Engine
+from instmodel._job import Job
 from instmodel.cpus import default_thread_count, requested_thread_count
 from instmodel.errors import DocumentError, InputError
 from instmodel.pool import MAX_THREADS, run_together
@@ -131,7 +133,7 @@ class ParallelPredictOutput:
 
 
 def predict_parallel(
-    engine: _kernels.Engine, x: Any, config: PredictConfig, out: NDArray[np.float32] | None = None
+    engine: Engine, x: Any, config: PredictConfig, out: NDArray[np.float32] | None = None
 ) -> ParallelPredictOutput:
     """Run `engine` on many samples; see `InstructionModel.predict_parallel`."""
     if not isinstance(config, PredictConfig):
@@ -171,7 +173,7 @@ def _is_ready(rows: NDArray[Any]) -> bool:
 
 
 def _run(
-    engine: _kernels.Engine,
+    engine: Engine,
     rows: NDArray[np.float32],
     results: NDArray[np.float32],
     start: int,
@@ -184,7 +186,7 @@ def _run(
     chunk = min(len(rows) // (threads * _CHUNKS_PER_THREAD), _WORK_OF_A_CHUNK // engine.work)
     tile = engine.tile_samples
     chunk = max(tile, chunk // tile * tile)
-    job = _kernels.Job(engine, rows, results, start, chunk)
+    job = Job(engine, rows, results, start, chunk)
     run_together(job.work, min(threads, -(-len(rows) // chunk)) - 1, job.cancel)
 
 
@@ -249,7 +251,7 @@ def _checked_threads(threads: int | None) -> int | None:
     return count
 
 
-def _slice(engine: _kernels.Engine, buffer_slice: Any) -> tuple[int, int]:
+def _slice(engine: Engine, buffer_slice: Any) -> tuple[int, int]:
     if buffer_slice is None:
         return engine.output_index_start, engine.output_index_start + engine.output_size
     if not isinstance(buffer_slice, (tuple, list)) or len(buffer_slice) != 2:

@@ -237,12 +237,12 @@ def test_repr_says_the_sizes(result):
 @pytest.mark.parametrize("rows", [1, 15, 16, 17, 1000, 4097])
 @pytest.mark.parametrize("chunk", [1, 16, 48, 1000, 5000])
 def test_every_row_is_done_once_whatever_the_chunks(rows, chunk):
-    from instmodel import _kernels
+    from instmodel._job import Job
 
     model = build(network([5, 3], [None]))
     x = samples(rows, 5, rows)
     results = np.full((rows, 3), np.float32(np.nan))
-    job = _kernels.Job(model, x, results, model.output_index_start, chunk)
+    job = Job(model, x, results, model.output_index_start, chunk)
     job.work()
     np.testing.assert_array_equal(results, model.predict(x))
     results[:] = 7
@@ -251,11 +251,11 @@ def test_every_row_is_done_once_whatever_the_chunks(rows, chunk):
 
 
 def test_a_cancelled_job_does_nothing():
-    from instmodel import _kernels
+    from instmodel._job import Job
 
     model = build(network([5, 3], [None]))
     results = np.full((100, 3), np.float32(7))
-    job = _kernels.Job(model, samples(100, 5, 0), results, model.output_index_start, 10)
+    job = Job(model, samples(100, 5, 0), results, model.output_index_start, 10)
     job.cancel()
     job.work()
     assert (results == 7).all()
@@ -281,7 +281,7 @@ def test_a_mistake_in_a_thread_reaches_the_caller(monkeypatch):
             pass
 
     model = build(network([64, 96, 8], ["RELU", None]))
-    monkeypatch.setattr(parallel._kernels, "Job", Broken)
+    monkeypatch.setattr(parallel, "Job", Broken)
     with pytest.raises(MemoryError, match="in a helper"):
         model.predict_parallel(np.zeros((20_000, 64), np.float32), im.PredictConfig(threads=3))
 

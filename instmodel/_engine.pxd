@@ -1,0 +1,56 @@
+"""What an engine holds."""
+
+cimport numpy as cnp
+from libc.stdint cimport int64_t
+
+from instmodel._kernels cimport im_kernels, im_map, im_op
+
+
+cdef class Workspace:
+    """The tile of one thread: memory that a run needs and nobody else may touch meanwhile."""
+
+    cdef float *tile  # (required_memory, T), 64-byte aligned
+    cdef void *block
+    cdef Workspace next  # of the idle ones: a list without allocations
+
+
+cdef class Engine:
+    """A compiled program. Everything but the idle workspaces is constant once compiled."""
+
+    cdef const im_kernels *kernels
+    cdef const im_op *ops            # (op_count,)
+    cdef int64_t op_count
+    cdef const int64_t *operands
+    cdef const float *weights        # packed dense layers
+    cdef const float *constants      # everything else
+    cdef im_map *maps                # (map_count,), owned
+    cdef const int64_t *gaps         # (gap_count, 2)
+    cdef int64_t gap_count
+    cdef readonly Py_ssize_t required_memory
+    cdef readonly Py_ssize_t feature_size
+    cdef readonly Py_ssize_t output_size
+    cdef readonly Py_ssize_t output_index_start
+    cdef readonly Py_ssize_t work
+    cdef readonly Py_ssize_t tile_samples  # T of a full tile
+    cdef object _alive               # the arrays behind the pointers
+    cdef Workspace _idle             # the first of the idle ones
+
+    cdef int64_t _full_tile(self, int64_t weight_bytes) noexcept
+    cdef int _set_maps(self, list tables) except -1
+    cdef int _check_compiled(self) except -1
+    cdef Workspace take(self)
+    cdef void give(self, Workspace workspace)
+    cdef void zero_gaps(self, float *tile, int64_t T) noexcept nogil
+    cdef void run_tile(self, float *tile, int64_t T) noexcept nogil
+    cdef int64_t tile_for(self, int64_t n, int64_t *T) noexcept nogil
+    cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *y,
+                       Py_ssize_t start, Py_ssize_t size, float *tile) noexcept nogil
+    cdef int run_array(self, const float *x, Py_ssize_t stride, Py_ssize_t n,
+                       float *y) except -1
+    cdef cnp.ndarray _predict_float32(self, cnp.ndarray x, cnp.ndarray out)
+    cdef void _run_in_place(self, float *values) noexcept nogil
+
+
+# One instruction over one tile, INOUT (required_memory, T). A function, so that the interpreter's
+# loop calls it directly.
+cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T) noexcept nogil

@@ -1,0 +1,466 @@
+"""The interpreter: runs a lowered program over tiles of samples, without the GIL.
+
+Design
+------
+A. `run_op` runs an instruction by calling its C kernels; `Engine.run_tile` loops over them all.
+B. `Engine.run_rows` cuts rows into tiles: transposes them in, runs, transposes the results out.
+C. `Engine.predict` … are what Python sees. They have one short path for what arrives as float32,
+   and leave everything else to plain Python (`instmodel.arrays`).
+
+Nothing here checks an index: `instmodel.validate` did, and an `Engine` is only ever made of a
+program that came through it.
+"""
+
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_RawCalloc, PyMem_RawFree
+from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
+from libc.string cimport memmove, memset
+
+cimport numpy as cnp
+
+from instmodel._kernels cimport *
+
+import os
+
+import numpy as np
+
+from instmodel import arrays
+from instmodel.errors import InputError
+
+cnp.import_array()
+
+# What a thread does between two looks at pending signals: some milliseconds (see Program.work).
+cdef int64_t WORK_BETWEEN_SIGNALS = 500_000_000
+# Calls of up to two microseconds keep the GIL: giving it up and taking it back costs them more.
+cdef int64_t WORK_WITH_GIL = 200_000
+# A tile should leave room in L1 (32 KiB on the smallest common cores), a wide one need not.
+cdef int64_t TILE_BYTES = 32 * 1024
+# Weights beyond this many bytes leave L2 between tiles; wide tiles read them less often.
+cdef int64_t WEIGHTS_IN_L2 = 1024 * 1024
+cdef int64_t BLOCKS_BEYOND_L2 = 4
+# Beyond this many bytes a tile is as narrow as a vector.
+cdef int64_t WIDE_TILE_BYTES = 8 * 1024 * 1024
+# Floats of a tile that is too large to keep one for each thread that ever ran: 1 MiB.
+cdef int64_t LARGE_TILE = 256 * 1024
+# Rows converted to float32 at a time when the input has another type.
+cdef Py_ssize_t ROWS_CONVERTED = 65_536
+
+
+# -------------------------------------------------------------------------------------- workspace
+
+
+cdef class Workspace:
+    def __cinit__(self, Py_ssize_t floats):
+        self.block = PyMem_RawCalloc(floats * sizeof(float) + 64, 1)
+        if self.block == NULL:
+            raise MemoryError()
+        self.tile = <float *> ((<uintptr_t> self.block + 63) & ~<uintptr_t> 63)
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.block)
+
+
+# ----------------------------------------------------------------------------------------- engine
+
+
+cdef class Engine:
+    """A compiled program; `instmodel.InstructionModel` is the public class on top of it."""
+
+    def __cinit__(self, *args, **kwargs):
+        pass  # takes what __init__ of a subclass takes
+
+    def __dealloc__(self):
+        PyMem_Free(self.maps)
+
+    def _compile(self, program):
+        """Take over a `Program`. It must come from `program.lower`; may be called once."""
+        if self.op_count:
+            raise RuntimeError("already compiled")
+        cdef const int64_t[:, ::1] code = program.code
+        cdef const int64_t[:, ::1] gaps = program.gaps
+        cdef cnp.ndarray operands = program.operands
+        cdef cnp.ndarray constants = program.constants
+        cdef cnp.ndarray weights = program.weights
+        if code.shape[1] * sizeof(int64_t) != sizeof(im_op):
+            raise RuntimeError("Op and im_op differ")
+        self.kernels = CHOSEN
+        self.operands = <const int64_t *> cnp.PyArray_DATA(operands)
+        self.weights = <const float *> cnp.PyArray_DATA(weights)
+        self.constants = <const float *> cnp.PyArray_DATA(constants)
+        self.required_memory = program.required_memory
+        self.feature_size = program.feature_size
+        self.output_size = program.output_size
+        self.output_index_start = program.output_start
+        # Narrower vectors take longer; `work` counts in units of the widest.
+        self.work = program.work * max(1, 16 // self.kernels.lanes)
+        self._alive = [program.code, program.gaps, operands, weights, constants]
+        self._set_maps(program.maps)
+        self.gap_count = gaps.shape[0]
+        if self.gap_count:
+            self.gaps = &gaps[0, 0]
+        self.tile_samples = self._full_tile(cnp.PyArray_NBYTES(weights))
+        self.ops = <const im_op *> &code[0, 0]
+        self.op_count = code.shape[0]
+
+    cdef int64_t _full_tile(self, int64_t weight_bytes) noexcept:
+        """Choose T: whole register blocks that fit the cache; more where weights do not fit."""
+        cdef int64_t bytes_per_sample = self.required_memory * sizeof(float)
+        cdef int64_t block = self.kernels.block
+        if block * bytes_per_sample > WIDE_TILE_BYTES:
+            return self.kernels.lanes
+        if weight_bytes > WEIGHTS_IN_L2:
+            return block * min(BLOCKS_BEYOND_L2, WIDE_TILE_BYTES // (block * bytes_per_sample))
+        return block * max(1, TILE_BYTES // (block * bytes_per_sample))
+
+    cdef int _set_maps(self, list tables) except -1:
+        cdef const int32_t[::1] keys
+        cdef const float[:, ::1] rows
+        cdef int32_t[::1] index
+        cdef int32_t[:, ::1] slots
+        cdef im_map *entry
+        cdef int64_t span
+        self.maps = <im_map *> PyMem_Calloc(len(tables) + 1, sizeof(im_map))
+        if self.maps == NULL:
+            raise MemoryError()
+        for number, table in enumerate(tables):
+            keys, rows = table.keys, table.rows
+            if keys.shape[0] == 0:
+                continue  # all zero: every key is unknown
+            entry = &self.maps[number]
+            entry.values = &rows[0, 0]
+            span = <int64_t> keys[keys.shape[0] - 1] - keys[0] + 1
+            if span <= 4 * keys.shape[0] + 1024:
+                array = np.full(span, -1, np.int32)
+                array[np.subtract(table.keys, keys[0], dtype=np.int64)] = np.arange(
+                    keys.shape[0], dtype=np.int32
+                )
+                index = array
+                entry.first_key, entry.span, entry.index = keys[0], span, &index[0]
+            else:
+                entry.bits = int(keys.shape[0]).bit_length() + 1
+                array = np.full((1 << entry.bits, 2), -1, np.int32)
+                slots = array
+                entry.slots = &slots[0, 0]
+                entry.multiplier = int.from_bytes(os.urandom(8), "little") | 1
+                im_hash_build(&keys[0], keys.shape[0], &slots[0, 0], entry.multiplier, entry.bits)
+            self._alive.extend((table.rows, array))
+        return 0
+
+    # ---------------------------------------------------------------------------- the interpreter
+
+    cdef void zero_gaps(self, float *tile, int64_t T) noexcept nogil:
+        cdef int64_t i, rows
+        for i in range(self.gap_count):
+            rows = self.gaps[2 * i + 1] - self.gaps[2 * i]
+            memset(tile + self.gaps[2 * i] * T, 0, rows * T * sizeof(float))
+
+    cdef void run_tile(self, float *tile, int64_t T) noexcept nogil:
+        """Run the program over one tile, whose input lies in its first rows.
+
+        tile : INOUT (required_memory, T)
+        """
+        cdef int64_t i
+        self.zero_gaps(tile, T)
+        for i in range(self.op_count):
+            run_op(self, &self.ops[i], tile, T)
+
+    cdef int64_t tile_for(self, int64_t n, int64_t *T) noexcept nogil:
+        """Return how many of n samples make the next tile, and how wide it is.
+
+        T : OUT
+        """
+        cdef int64_t lanes = self.kernels.lanes
+        # A vector is worth its transposes from about half its lanes on; fewer run one by one.
+        if 2 * n < lanes:
+            T[0] = 1
+            return 1
+        n = min(n, self.tile_samples)
+        T[0] = (n + lanes - 1) // lanes * lanes
+        return n
+
+    cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *y,
+                       Py_ssize_t start, Py_ssize_t size, float *tile) noexcept nogil:
+        """Run n samples and return a slice of each one's unified buffer.
+
+        x : IN (n, F), `stride` floats from row to row
+        y : OUT (n, size), values start … start + size of the unified buffer
+        tile : scratch (required_memory, tile_samples)
+        """
+        cdef const im_kernels *k = self.kernels
+        cdef uint64_t mode = im_fp_enter()
+        cdef int64_t count, T
+        while n > 0:
+            count = self.tile_for(n, &T)
+            k.load_tile(x, stride, count, self.feature_size, tile, T)
+            self.run_tile(tile, T)
+            k.store_tile(tile + start * T, T, count, size, y)
+            x += count * stride
+            y += count * size
+            n -= count
+        im_fp_leave(mode)
+
+    cdef Workspace take(self):
+        """Take an idle workspace, or make one; `give` it back when done."""
+        cdef Workspace workspace = self._idle
+        if workspace is None:
+            return Workspace(self.required_memory * self.tile_samples)
+        self._idle, workspace.next = workspace.next, None
+        return workspace
+
+    cdef void give(self, Workspace workspace):
+        # Keep one of the large ones: after a wide parallel run they would be memory for nothing.
+        if self._idle is not None and self.tile_samples * self.required_memory > LARGE_TILE:
+            return
+        workspace.next, self._idle = self._idle, workspace
+
+    cdef int run_array(self, const float *x, Py_ssize_t stride, Py_ssize_t n,
+                       float *y) except -1:
+        """Run n samples for their outputs on this thread; a signal handler may end it."""
+        cdef Workspace workspace = self.take()
+        cdef Py_ssize_t start = self.output_index_start
+        cdef Py_ssize_t step, done = 0
+        try:
+            if n * self.work < WORK_WITH_GIL:
+                self.run_rows(x, stride, n, y, start, self.output_size, workspace.tile)
+                return 0
+            step = max(1, WORK_BETWEEN_SIGNALS // self.work // self.tile_samples)
+            step *= self.tile_samples
+            while done < n:
+                if done:
+                    PyErr_CheckSignals()
+                step = min(step, n - done)
+                with nogil:
+                    self.run_rows(x + done * stride, stride, step, y + done * self.output_size,
+                                  start, self.output_size, workspace.tile)
+                done += step
+        finally:
+            self.give(workspace)
+        return 0
+
+    # ------------------------------------------------------------------------------- for everyone
+
+    def predict(self, x, out=None):
+        """Compute the output of one sample or of many.
+
+        What a row gives depends on the model and the row alone: not on the other rows, the batch
+        size, the thread count or the CPU.
+
+        Parameters
+        ----------
+        x : array_like of shape (F,) or (N, F)
+            Real numbers of any type, converted to float32: what that cannot hold is infinite.
+            Any strides; read-only is fine. Columns count by their position; a data frame whose
+            columns are not the model's features in their order is refused.
+        out : ndarray of float32, shape (O,) or (N, O), optional
+            Where to write the result: C-ordered and writable.
+
+        Returns
+        -------
+        ndarray of float32, shape (O,) or (N, O)
+            `out`, if it was given.
+
+        Raises
+        ------
+        InstModelError
+            ``input_size_mismatch``, ``invalid_type``, ``column_mismatch``,
+            ``destination_size_mismatch``.
+        """
+        if type(x) is cnp.ndarray and (out is None or type(out) is cnp.ndarray):
+            result = self._predict_float32(<cnp.ndarray> x, out)
+            if result is not None:
+                return result
+        return self._predict_any(x, out)
+
+    cdef cnp.ndarray _predict_float32(self, cnp.ndarray x, cnp.ndarray out):
+        """Predict without a detour, or return None where `_predict_any` has to look closer."""
+        cdef int last = cnp.PyArray_NDIM(x) - 1
+        cdef Py_ssize_t n = 1
+        cdef Py_ssize_t stride = 0
+        cdef cnp.npy_intp shape[2]
+        if not (0 <= last <= 1 and cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32
+                and cnp.PyArray_ISBEHAVED_RO(x) and self.op_count
+                and cnp.PyArray_DIM(x, last) == self.feature_size
+                and cnp.PyArray_STRIDE(x, last) == sizeof(float)):
+            return None
+        shape[last] = self.output_size
+        if last == 1:
+            n = shape[0] = cnp.PyArray_DIM(x, 0)
+            stride = cnp.PyArray_STRIDE(x, 0)
+        if out is None:
+            out = cnp.PyArray_EMPTY(last + 1, shape, cnp.NPY_FLOAT32, 0)
+        elif not (cnp.PyArray_TYPE(out) == cnp.NPY_FLOAT32 and cnp.PyArray_ISCARRAY(out)
+                  and cnp.PyArray_NDIM(out) == last + 1
+                  and cnp.PyArray_DIM(out, last) == self.output_size
+                  and cnp.PyArray_DIM(out, 0) == shape[0]
+                  and not _overlap(x, n, stride, out)):
+            return None
+        self.run_array(<const float *> cnp.PyArray_DATA(x), stride // <Py_ssize_t> sizeof(float),
+                       n, <float *> cnp.PyArray_DATA(out))
+        return out
+
+    def _predict_any(self, x, out):
+        cdef cnp.ndarray chunk, result
+        cdef Py_ssize_t done, n
+        self._check_compiled()
+        array = arrays.real_array(x)
+        rows = arrays.as_rows(array, self.feature_size)
+        n = rows.shape[0]
+        shape = array.shape[:-1] + (self.output_size,)
+        if out is None:
+            result = np.empty(shape, np.float32)
+        else:
+            result = arrays.check_out(out, shape)
+            if np.may_share_memory(rows, result):
+                rows = rows.copy()
+        for done in range(0, n, ROWS_CONVERTED):
+            chunk = arrays.as_float32(rows[done : done + ROWS_CONVERTED])
+            self.run_array(<const float *> cnp.PyArray_DATA(chunk), self.feature_size,
+                           cnp.PyArray_DIM(chunk, 0),
+                           <float *> cnp.PyArray_DATA(result) + done * self.output_size)
+        return result
+
+    def predict_single(self, x):
+        """Compute the last output value of one sample.
+
+        Parameters
+        ----------
+        x : array_like of shape (F,)
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        InstModelError
+            ``input_size_mismatch``, ``invalid_type``.
+        """
+        result = self.predict(x)
+        if result.ndim != 1:
+            raise InputError(
+                "input_size_mismatch",
+                "the input is not one sample",
+                field="input",
+                expected=f"shape ({self.feature_size},)",
+                actual=f"shape {np.shape(x)}",
+            )
+        return float(result[self.output_size - 1])
+
+    def predict_with_buffer(self, buffer):
+        """Run the model in place, in a buffer that already holds the input.
+
+        Parameters
+        ----------
+        buffer : ndarray of float32, shape (n,), n ≥ `required_memory`, writable
+            Holds the input in its first `feature_size` values. Afterwards its first
+            `required_memory` values hold every buffer of the model. (Where an instruction works in
+            place on the input, that is changed, too.)
+
+        Raises
+        ------
+        InstModelError
+            ``buffer_too_small``, ``invalid_type``.
+        """
+        cdef cnp.ndarray array
+        cdef uint64_t mode
+        cdef float *values
+        self._check_compiled()
+        if not (type(buffer) is cnp.ndarray and cnp.PyArray_TYPE(<cnp.ndarray> buffer)
+                == cnp.NPY_FLOAT32 and cnp.PyArray_ISCARRAY(<cnp.ndarray> buffer)
+                and cnp.PyArray_NDIM(<cnp.ndarray> buffer) == 1):
+            copy = arrays.in_place_copy(buffer)
+            self.predict_with_buffer(copy)
+            buffer[...] = copy
+            return
+        array = <cnp.ndarray> buffer
+        if cnp.PyArray_DIM(array, 0) < self.required_memory:
+            raise InputError(
+                "buffer_too_small",
+                "the model does not fit the buffer",
+                field="buffer",
+                expected=f"at least {self.required_memory} values",
+                actual=cnp.PyArray_DIM(array, 0),
+            )
+        values = <float *> cnp.PyArray_DATA(array)
+        if self.work < WORK_WITH_GIL:
+            mode = im_fp_enter()
+            self._run_in_place(values)
+            im_fp_leave(mode)
+        else:
+            with nogil:
+                mode = im_fp_enter()
+                self._run_in_place(values)
+                im_fp_leave(mode)
+
+    cdef void _run_in_place(self, float *values) noexcept nogil:
+        self.kernels.flush(values, self.feature_size)
+        self.run_tile(values, 1)
+        self.kernels.canonical(values, self.required_memory)
+
+    cdef int _check_compiled(self) except -1:
+        if not self.op_count:
+            raise RuntimeError("the model was not initialised")
+        return 0
+
+
+cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T) noexcept nogil:
+    """Run one instruction over one tile.
+
+    tile : INOUT (required_memory, T)
+    """
+    cdef const im_kernels *k = engine.kernels
+    cdef const float *x = tile + op.input * T
+    cdef const float *c
+    cdef float *out = tile + op.output * T
+    cdef int64_t rows = op.output_size
+    if op.opcode == IM_DOT:
+        c = engine.weights + op.constants
+        k.dense(x, c, out, op.input_size, rows, T, op.activation == IM_RELU)
+        if op.activation == IM_SOFTMAX:
+            k.softmax(out, rows, T)
+        elif op.activation > IM_RELU:
+            k.activate(out, rows * T, <int> op.activation)
+    elif op.opcode == IM_ATTENTION:
+        c = engine.weights + op.constants
+        k.dense(x, c, out, op.input_size, rows, T, False)
+        k.softmax(out, rows, T)
+        # One head per value: out = out * gated input, value by value.
+        k.mul_heads(out, tile + op.more * T, out, rows, rows, T)
+    elif op.opcode == IM_COPY:
+        memmove(out, x, rows * T * sizeof(float))
+    elif op.opcode == IM_COPY_MASKED:
+        k.copy_masked(x, engine.operands + op.operands, rows, out, T)
+    elif op.opcode == IM_MAP_TRANSFORM:
+        k.map_transform(&engine.maps[op.more], engine.constants + op.constants, x, out, rows, T)
+    elif op.opcode == IM_ACTIVATION:
+        if op.activation == IM_SOFTMAX:
+            k.softmax(out, rows, T)
+        else:
+            k.activate(out, rows * T, <int> op.activation)
+    elif op.opcode == IM_ADD_ELEMENTWISE:
+        k.add_parameters(out, engine.constants + op.constants, rows, T)
+    elif op.opcode == IM_MUL_ELEMENTWISE:
+        k.mul_parameters(out, engine.constants + op.constants, rows, T)
+    elif op.opcode == IM_CLIP_ELEMENTWISE:
+        k.clip(out, engine.constants + op.constants, engine.constants + op.more, rows, T)
+    elif op.opcode == IM_ADD_ELEMENTWISE_BUFFERS:
+        k.add_buffers(tile, engine.operands + op.operands, op.operand_count, out, rows, T)
+    elif op.opcode == IM_MULTIPLY_ELEMENTWISE_BUFFERS:
+        k.mul_buffers(tile, engine.operands + op.operands, op.operand_count, out, rows, T)
+    elif op.opcode == IM_ADD_BUFFER_HEADS:
+        k.add_heads(x, tile + op.more * T, out, rows, op.operand_count, T)
+    elif op.opcode == IM_MULTIPLY_BUFFER_HEADS:
+        k.mul_heads(x, tile + op.more * T, out, rows, op.operand_count, T)
+    elif op.opcode == IM_REDUCE_SUM:
+        k.reduce_sum(x, out, op.input_size, T)
+
+
+cdef bint _overlap(cnp.ndarray x, Py_ssize_t n, Py_ssize_t stride, cnp.ndarray out) noexcept:
+    """Whether the bytes of x, n rows `stride` bytes apart, and those of out may be the same."""
+    cdef char *first = <char *> cnp.PyArray_DATA(x)
+    cdef char *last = first + (n - 1) * stride
+    cdef char *low = first if first < last else last
+    cdef char *high = last if first < last else first
+    cdef char *target = <char *> cnp.PyArray_DATA(out)
+    high += cnp.PyArray_DIM(x, cnp.PyArray_NDIM(x) - 1) * sizeof(float)
+    return low < target + cnp.PyArray_NBYTES(out) and target < high

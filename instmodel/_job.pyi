@@ -1,0 +1,18 @@
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import disjoint_base
+
+from instmodel._engine import Engine
+
+@disjoint_base
+class Job:
+    def __new__(
+        cls,
+        engine: Engine,
+        x: NDArray[np.float32],
+        y: NDArray[np.float32],
+        start: int,
+        chunk: int,
+    ) -> Job: ...
+    def work(self, watch_signals: bool = False) -> None: ...
+    def cancel(self) -> None: ...
