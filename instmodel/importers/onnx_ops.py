@@ -139,6 +139,15 @@ def _gelu(node: Node) -> Operand:
     return ex.activation(x, "GELU") if form == b"none" else fn.gelu_tanh(x)
 
 
+def _log(node: Node) -> Operand:
+    x = node.operand(0)
+    if isinstance(x, Value):
+        inner = ex.bare(x)
+        if inner.kind == "activation" and inner.data == "SIGMOID":
+            return ex.reshape(fn.log_sigmoid(inner.inputs[0]), x.shape)
+    return _BARE_LOG(node)
+
+
 def _opaque(name: str, on_array: Any, reason: str) -> Handler:
     """Handle what means something only in a larger pattern, or of a constant."""
 
@@ -180,7 +189,23 @@ def _where(node: Node) -> Operand:
         if chosen.is_constant and other.is_constant:
             step = ex.subtract(chosen, other)
             return ex.add(ex.multiply(fn.positive(x), step), other)
+        if _is_line_beyond_softplus(x, chosen, other):
+            return other
     raise Unsupported("a choice that no activation makes")
+
+
+def _is_line_beyond_softplus(difference: Value, chosen: Value, other: Value) -> bool:
+    """Whether `other` is ln(1 + e^z), perhaps scaled, and `chosen` is z where `difference` is > 0.
+
+    That is how PyTorch exports a softplus. From 14 on, both are the same in float32.
+    """
+    softplus, scale = ex.factor_of(other)
+    if softplus.kind != "activation" or softplus.data != "SOFTPLUS":
+        return False
+    z, limit = ex.summand_of(difference)
+    (base, factor), (same, slope) = ex.factor_of(z), ex.factor_of(chosen)
+    fits = same is base and math.isclose(slope, factor * scale, rel_tol=1e-6)
+    return fits and softplus.inputs[0] is z and limit <= -14.0
 
 
 def _and(node: Node) -> Operand:
@@ -241,6 +266,12 @@ def _elu(node: Node) -> Operand:
     return fn.elu(node.value(0), node.attributes.get("alpha", 1.0))
 
 
+def _celu(node: Node) -> Operand:
+    alpha = node.attributes.get("alpha", 1.0)
+    inner = fn.elu(ex.divide(node.value(0), ex.constant(alpha)))
+    return ex.multiply(inner, ex.constant(alpha))
+
+
 def _selu(node: Node) -> Operand:
     alpha = node.attributes.get("alpha", fn.SELU_ALPHA)
     gamma = node.attributes.get("gamma", fn.SELU_GAMMA)
@@ -277,6 +308,8 @@ def _reduce(function: Callable[..., Value]) -> Handler:
     return handler
 
 
+_BARE_LOG = _opaque("log", np.log, "Log that is not ln(x + 1) guarded by Where(x > 0, …, 0)")
+
 OPERATORS: dict[str, Handler] = {
     "Gemm": _gemm,
     "MatMul": _matmul,
@@ -299,7 +332,7 @@ OPERATORS: dict[str, Handler] = {
     "Gelu": _gelu,
     "Erf": _opaque("erf", np.vectorize(math.erf, otypes=[float]), "Erf outside of a GELU"),
     "Sqrt": _opaque("sqrt", np.sqrt, "Sqrt that is not guarded by Where(x > 0, …, 0)"),
-    "Log": _opaque("log", np.log, "Log that is not ln(x + 1) guarded by Where(x > 0, …, 0)"),
+    "Log": _log,
     "Greater": _greater,
     "Less": _greater,
     "Where": _where,
@@ -312,6 +345,8 @@ OPERATORS: dict[str, Handler] = {
     "LeakyRelu": _leaky,
     "PRelu": _parametric,
     "Elu": _elu,
+    "Celu": _celu,
+    "Mish": _unary(fn.mish, lambda x: fn.mish(ex.constant(x)).data),
     "Selu": _selu,
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _hard_swish,

@@ -59,9 +59,15 @@ GRAPHS = {
         name: (f"y = {name}(x)", {})
         for name in (
             *("Relu", "Sigmoid", "Tanh", "Softplus", "Sign", "Exp", "Gelu", "Abs", "Neg", "Elu"),
-            *("Selu", "LeakyRelu", "HardSigmoid", "HardSwish", "Softmax"),
+            *("Selu", "Celu", "Mish", "LeakyRelu", "HardSigmoid", "HardSwish", "Softmax"),
         )
     },
+    "Celu, scaled": ("y = Celu<alpha=0.4>(x)", {}),
+    "the logarithm of a Sigmoid": ("a = Sigmoid(x) y = Log(a)", {}),
+    "a Softplus that ends in a line": (
+        "z = Mul(x, two) s = Softplus(z) d = Div(s, two) g = Greater(z, limit) y = Where(g, x, d)",
+        {"two": np.float32(2), "limit": np.float32(20)},
+    ),
     "Gelu, tanh": ('y = Gelu<approximate="tanh">(x)', {}),
     "Gelu of Erf": (
         "a = Div(x, r) e = Erf(a) f = Add(e, one) g = Mul(x, f) y = Mul(g, half)",
