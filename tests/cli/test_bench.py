@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from cli.commands import EXAMPLES
 from instmodel.cli import main
 
-MODEL = "instmodel/examples/breast_cancer_network.json"
+MODEL = str(EXAMPLES / "breast_cancer_network.json")
 FEW = ["--rows", "200", "--seconds", "0.01", "--threads", "2"]
 
 

@@ -1,0 +1,46 @@
+"""`convert` changes the file, never the model."""
+
+from pathlib import Path
+
+import pytest
+
+import instmodel as im
+from cli.commands import EXAMPLES, identity, with_validation
+from instmodel.cli import main
+
+
+def test_convert_is_lossless_both_ways(capsys):
+    source = EXAMPLES / "breast_cancer_network.json"
+    assert main(["convert", str(source), "m.instmodel"]) == 0
+    assert main(["convert", "m.instmodel", "back.json"]) == 0
+    digests = {line.split()[-1] for line in capsys.readouterr().out.splitlines()}
+    info = im.InstructionModelInfo.load(source)
+    assert digests == {info.digest()}
+    assert im.InstructionModelInfo.load("back.json").to_dict() == info.to_dict()
+    for model in (source, "m.instmodel", "back.json"):
+        assert main(["inspect", str(model)]) == 0
+        assert info.digest() in capsys.readouterr().out
+
+
+def test_binary_models_are_as_good_as_json(capsys):
+    info = im.InstructionModelInfo.load(EXAMPLES / "digits_softmax.json")
+    info.save("m.instmodel")
+    for model, out in ((EXAMPLES / "digits_softmax.json", "a.csv"), ("m.instmodel", "b.csv")):
+        assert main(["score", str(model), str(EXAMPLES / "digits.csv"), "-o", out]) == 0
+    assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
+    assert main(["verify", "m.instmodel"]) == 0
+    assert main(["inspect", "m.instmodel", "--json"]) == 0
+
+
+@pytest.mark.parametrize("target", ["m.pt", "m", "m.json.gz"])
+def test_convert_wants_a_format_it_knows(target, capsys):
+    assert main(["convert", str(EXAMPLES / "breast_cancer_network.json"), target]) == 2
+    assert "must end in .json, .instmodel or .onnx" in capsys.readouterr().err
+    assert not Path(target).exists()
+
+
+def test_convert_does_not_pass_on_a_broken_model(capsys):
+    broken = with_validation(identity(size=2), [[1, 2]], [[1, 3]])
+    assert main(["convert", broken, "m.instmodel"]) == 2
+    assert "validation_mismatch" in capsys.readouterr().err
+    assert not Path("m.instmodel").exists()

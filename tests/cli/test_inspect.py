@@ -1,0 +1,68 @@
+"""`inspect` shows what a model holds, and nothing else than that."""
+
+import json
+
+import documents
+import pytest
+
+import instmodel as im
+from cli.commands import EXAMPLES, fails, identity, with_validation, write
+from instmodel.cli import main
+
+
+def test_inspect_shows_every_part(capsys):
+    assert main(["inspect", str(EXAMPLES / "breast_cancer_network.json")]) == 0
+    said = capsys.readouterr().out
+    for part in (
+        "inputs            30",
+        "weights, biases   616, 25",
+        "parameters        60",
+        "memory per row    55 floats, 220 bytes",
+        "worst fractal dimension",
+        "ADD_ELEMENTWISE",
+        "activation=SIGMOID",
+    ):
+        assert part in said
+
+
+def test_inspect_as_json(capsys):
+    path = EXAMPLES / "breast_cancer_network.json"
+    assert main(["inspect", str(path), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    model = im.load(path)
+    assert facts["required_memory"] == model.required_memory
+    assert [b["offset"] for b in facts["buffers"]] == list(model.buffer_offsets)
+    assert [b["role"] for b in facts["buffers"]] == ["input", "", "", "output"]
+    assert [i["type"] for i in facts["instructions"]][-1] == "DOT"
+    assert facts["execution_graph"]["roots"] == [0]
+    assert facts["execution_graph"]["children"] == [[1], [2], [3], [4], []]
+    assert facts["counts"]["weights"] == 30 * 16 + 16 * 8 + 8
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_inspect_shows_every_kind_of_instruction(capsys, options):
+    document = documents.everything()
+    assert main(["inspect", write("m.json", json.dumps(document)), *options]) == 0
+    said = capsys.readouterr().out
+    for item in document["instructions"]:
+        assert item["type"] in said
+    if options:
+        assert json.loads(said)["instructions"][7]["default"] == [0.5, -0.5]
+
+
+def test_inspect_works_on_a_model_that_fails_its_validation(capsys):
+    assert main(["inspect", with_validation(identity(size=2), [[1, 2]], [[1, 3]])]) == 0
+    assert "validation cases  1" in capsys.readouterr().out
+
+
+def test_names_cannot_take_over_the_terminal(capsys):
+    names = ["\x1b2J evil", "line\nbreak", "é"]
+    model = write("m.json", json.dumps(identity(names, 3)))
+    assert main(["inspect", model]) == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "\\x1b2J evil" in said
+    assert "line\\nbreak" in said
+    assert "é" in said
+    write("t.csv", "x\n1\n")
+    assert "\x1b" not in fails(capsys, "score", model, "t.csv", "-o", "o.csv")

@@ -1,0 +1,128 @@
+"""What all commands share: errors in one line, exit codes, closed streams, help."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import instmodel as im
+from cli.commands import EXAMPLES, GOOD, command, fails, write
+from instmodel import cli
+from instmodel.cli import main
+
+
+def test_errors_are_one_line_and_a_code(capsys, unnamed):
+    write("t.csv", GOOD)
+    write("broken.json", '{"features": [')
+    Path("folder").mkdir()
+    for arguments, why in [
+        ([], "required: COMMAND"),
+        (["nonsense"], "invalid choice: 'nonsense'"),
+        (["score"], "required: MODEL, INPUT, -o/--output"),
+        (["score", unnamed, "t.csv", "-o", "o.csv", "--threads", "0"], "'0' is not a whole number"),
+        (["score", unnamed, "t.csv", "-o", "o.csv", "--batch-rows", "x"], "'x' is not a whole"),
+        (["score", "none.json", "t.csv", "-o", "o.csv"], "none.json: No such file or directory"),
+        (["score", unnamed, "none.csv", "-o", "o.csv"], "none.csv: No such file or directory"),
+        (["score", unnamed, "t.txt", "-o", "o.csv"], "t.txt: the name must end in .csv, "),
+        (["inspect", "none.json"], "none.json: No such file or directory"),
+        (["inspect", "folder"], "folder: Is a directory"),
+        (["inspect", "broken.json"], "[invalid_document]"),
+        (["verify", "broken.json"], "[invalid_document]"),
+        (["verify", "t.csv"], "[invalid_document]"),
+        (["demo", "-o", "t.csv"], "t.csv: File exists"),
+    ]:
+        assert why in fails(capsys, *arguments)
+
+
+def test_an_error_in_a_model_file_names_the_file(capsys):
+    Path("broken.json").write_text('{"feature_size": 1')
+    assert main(["inspect", "broken.json"]) == 2
+    assert capsys.readouterr().err.startswith("instmodel: error: broken.json, ")
+    with pytest.raises(im.InstModelError) as caught:
+        im.load("broken.json")
+    assert caught.value.file == "broken.json"
+
+
+def test_a_file_of_another_library_is_told_where_to_go(capsys):
+    Path("m.onnx").write_bytes(b"\x08\x0a\xff")
+    assert "`instmodel convert` imports .onnx" in fails(capsys, "inspect", "m.onnx")
+
+
+def test_debug_shows_the_traceback_before_or_after_the_command(capsys):
+    for arguments in (["--debug", "inspect", "none"], ["inspect", "none", "--debug"]):
+        assert main(arguments) == 2
+        said = capsys.readouterr().err
+        assert "Traceback" in said
+        assert said.endswith("instmodel: error: none: No such file or directory\n")
+
+
+def test_unexpected_errors_are_one_line_too(capsys, monkeypatch, unnamed):
+    def broken(*_):
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr(cli.inspect, "model_facts", broken)
+    assert "unexpected RuntimeError: two lines" in fails(capsys, "inspect", unnamed)
+
+
+def test_memory_errors_are_readable(capsys, monkeypatch, unnamed):
+    def hungry(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(cli.inspect, "model_facts", hungry)
+    assert "out of memory" in fails(capsys, "inspect", unnamed)
+
+
+def test_a_reader_that_goes_away_is_no_error(unnamed):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            **command("inspect", unnamed), stdout=writer, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        os.close(writer)
+    assert done.returncode == 141
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_standard_output_is_one_line(unnamed):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            **command("inspect", unnamed), stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 2
+    assert done.stderr == "instmodel: error: No space left on device\n"
+
+
+@pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("2>&-", 0), ("2>/dev/full", 0)])
+def test_closed_streams_change_nothing_else(closed, code):
+    model = EXAMPLES / "digits_softmax.json"
+    command = f'"{sys.executable}" -m instmodel verify "{model}" {closed}'
+    assert subprocess.run(command, shell=True).returncode == code
+    missing = f'"{sys.executable}" -m instmodel verify /no/such/model {closed}'
+    assert subprocess.run(missing, shell=True, stderr=subprocess.DEVNULL).returncode == 2
+
+
+def test_version_and_help(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"instmodel {im.__version__}\n"
+    assert main(["score", "--help"]) == 0
+    assert "--batch-rows" in capsys.readouterr().out
+
+
+def test_the_installed_program_runs():
+    program = Path(sys.executable).with_name("instmodel")
+    if not program.exists():
+        pytest.skip("the package is not installed in this environment")
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"instmodel {im.__version__}\n"
+
+
+def test_the_package_runs_as_a_module():
+    result = subprocess.run(
+        [sys.executable, "-m", "instmodel", "--version"], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == f"instmodel {im.__version__}\n"
