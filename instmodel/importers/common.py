@@ -13,8 +13,9 @@ from instmodel import arrays
 from instmodel.builder import ModelBuilder
 from instmodel.errors import DocumentError, InputError, UnsupportedModelError, ValidationDataError
 from instmodel.features import parse_feature_names
-from instmodel.importers.expressions import Unsupported, Value, looked_up, obstacles
+from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.lowering import lower, share_constants
+from instmodel.importers.patterns import looked_up, obstacles
 from instmodel.inspection import build_unvalidated
 from instmodel.model import VALIDATION_ATOL
 from instmodel.schema import InstructionModelInfo, ValidationData

@@ -16,10 +16,10 @@ from instmodel.importers.expressions import (
     clip,
     constant,
     divide,
-    factor_of,
     multiply,
     subtract,
 )
+from instmodel.importers.patterns import factor_of
 
 
 def positive(x: Value) -> Value:

@@ -12,6 +12,7 @@ from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.onnx_context import Node
 from instmodel.importers.onnx_ops import Handler
 from instmodel.importers.operands import Operand
+from instmodel.importers.patterns import without_opaque
 
 
 def _floats(node: Node, name: str) -> Any:
@@ -106,7 +107,7 @@ def _one_hot(node: Node) -> Operand:
         raise Unsupported("zeros=0, an error for what is unknown")
     keys = [int(key) for key in keys]
     return ex.lookup(
-        ex.without_opaque(node.value(0), "whole"),
+        without_opaque(node.value(0), "whole"),
         dict(zip(keys, np.eye(len(keys)), strict=True)),
         np.zeros(len(keys)),
     )
@@ -129,7 +130,7 @@ def _label_encoder(node: Node) -> Operand:
             table[int(key)] = np.array([value])
         elif value != default:
             raise Unsupported("keys that no int32 holds")
-    x = ex.without_opaque(node.value(0), "whole")
+    x = without_opaque(node.value(0), "whole")
     return ex.reshape(ex.lookup(x, table, [default]), x.shape)
 
 

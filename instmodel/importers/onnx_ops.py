@@ -16,6 +16,7 @@ from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.onnx_context import Node
 from instmodel.importers.operands import Operand, checked_size, together
+from instmodel.importers.patterns import factor_of, is_opaque, same_numbers, summand_of
 
 Handler = Callable[[Node], Operand]
 
@@ -82,17 +83,17 @@ def _quotient(a: Any, b: Any) -> Any:
 def _product(a: Value, b: Value) -> Value:
     """Multiply; x/2 · (1 + erf(x/√2)) in any of its forms is GELU."""
     for one, other in ((a, b), (b, a)):
-        erf, factor = ex.factor_of(one)
-        if ex.is_opaque(erf, "1 + erf"):
+        erf, factor = factor_of(one)
+        if is_opaque(erf, "1 + erf"):
             if other.is_constant:
                 return ex.multiply(one, other)
-            root, scale = ex.factor_of(erf.inputs[0])
-            x, times = ex.factor_of(other)
+            root, scale = factor_of(erf.inputs[0])
+            x, times = factor_of(other)
             if x is root and abs(scale - math.sqrt(0.5)) < 1e-6:
                 gelu = ex.activation(ex.reshape(x, one.shape), "GELU")
                 return ex.multiply(gelu, ex.constant(2.0 * factor * times))
-        if ex.is_opaque(one, "floor") and other.kind == "activation" and other.data == "SIGN":
-            magnitude, half = ex.summand_of(one.inputs[0])
+        if is_opaque(one, "floor") and other.kind == "activation" and other.data == "SIGN":
+            magnitude, half = summand_of(one.inputs[0])
             x = other.inputs[0]
             if half == 0.5 and fn.is_magnitude(magnitude, x):
                 # Half away from zero: what a lookup does itself.
@@ -102,7 +103,7 @@ def _product(a: Value, b: Value) -> Value:
 
 def _sum(a: Value, b: Value) -> Value:
     for one, other in ((a, b), (b, a)):
-        if ex.is_opaque(one, "erf") and other.is_constant and np.all(other.data == 1.0):
+        if is_opaque(one, "erf") and other.is_constant and np.all(other.data == 1.0):
             return ex.opaque(one.shape, one.inputs, "Erf outside of a GELU", "1 + erf")
     return ex.add(a, b)
 
@@ -175,16 +176,16 @@ def _where(node: Node) -> Operand:
     condition, chosen, other = together([node.operand(i) for i in range(3)])
     if condition.is_constant and chosen.is_constant and other.is_constant:
         return ex.constant(np.where(condition.data, chosen.data, other.data))
-    if ex.is_opaque(condition, "both") and ex.is_opaque(chosen, "whole") and other.is_constant:
+    if is_opaque(condition, "both") and is_opaque(chosen, "whole") and other.is_constant:
         return chosen  # keys that no int32 holds: a lookup finds none of them
-    if ex.is_opaque(condition, "positive"):
+    if is_opaque(condition, "positive"):
         x = ex.reshape(condition.inputs[0], condition.shape)
         zero = other.is_constant and not np.any(other.data)
-        if zero and ex.is_opaque(chosen, "sqrt") and chosen.inputs[0] is condition.inputs[0]:
+        if zero and is_opaque(chosen, "sqrt") and chosen.inputs[0] is condition.inputs[0]:
             return ex.activation(x, "SQRT")
-        if zero and ex.is_opaque(chosen, "log"):
-            argument, one = ex.summand_of(chosen.inputs[0])
-            if one == 1.0 and ex.same_numbers(argument, x):
+        if zero and is_opaque(chosen, "log"):
+            argument, one = summand_of(chosen.inputs[0])
+            if one == 1.0 and same_numbers(argument, x):
                 return ex.activation(x, "LOG")
         if chosen.is_constant and other.is_constant:
             step = ex.subtract(chosen, other)
@@ -199,11 +200,11 @@ def _is_line_beyond_softplus(difference: Value, chosen: Value, other: Value) -> 
 
     That is how PyTorch exports a softplus. From 14 on, both are the same in float32.
     """
-    softplus, scale = ex.factor_of(other)
+    softplus, scale = factor_of(other)
     if softplus.kind != "activation" or softplus.data != "SOFTPLUS":
         return False
-    z, limit = ex.summand_of(difference)
-    (base, factor), (same, slope) = ex.factor_of(z), ex.factor_of(chosen)
+    z, limit = summand_of(difference)
+    (base, factor), (same, slope) = factor_of(z), factor_of(chosen)
     fits = same is base and math.isclose(slope, factor * scale, rel_tol=1e-6)
     return fits and softplus.inputs[0] is z and limit <= -14.0
 
@@ -224,9 +225,9 @@ def _cast(node: Node) -> Operand:
         return x.astype(types[to])
     if x.is_constant:
         return ex.constant(x.data.astype(types[to]))
-    if ex.is_opaque(x, "whole") and to != 9:
+    if is_opaque(x, "whole") and to != 9:
         return x
-    if ex.is_opaque(x, "positive") and to != 9:
+    if is_opaque(x, "positive") and to != 9:
         return fn.positive(ex.reshape(x.inputs[0], x.shape))
     if to == 9:
         raise Unsupported("a cast to booleans")

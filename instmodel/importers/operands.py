@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from instmodel.importers import expressions as ex
 from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.patterns import without_opaque
 
 Operand = Value | NDArray[Any]
 
@@ -37,7 +38,7 @@ def sample_axis(axis: int, rank: int) -> int:
 
 def embedding(table: NDArray[Any], keys: Value) -> Value:
     """Return the rows of a constant table (keys, width) for keys 0, 1, 2 …; else zeros."""
-    keys = ex.without_opaque(keys, "whole")
+    keys = without_opaque(keys, "whole")
     return ex.lookup(keys, dict(enumerate(table)), np.zeros(table.shape[1]))
 
 

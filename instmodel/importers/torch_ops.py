@@ -24,6 +24,7 @@ from instmodel.importers.operands import (
     sample_axis,
     together,
 )
+from instmodel.importers.patterns import is_opaque
 
 Array = NDArray[Any]
 
@@ -170,9 +171,9 @@ def _to(x: Any, *arguments: Any, dtype: Any = None, **unused: Any) -> Operand:
     wanted = dtype or next((a for a in arguments if hasattr(a, "is_floating_point")), None)
     if not isinstance(x, Value):
         return np.asarray(x)
-    if ex.is_opaque(x, "positive"):
+    if is_opaque(x, "positive"):
         return fn.positive(ex.reshape(x.inputs[0], x.shape))
-    if wanted is not None and not wanted.is_floating_point and not ex.is_opaque(x, "whole"):
+    if wanted is not None and not wanted.is_floating_point and not is_opaque(x, "whole"):
         return ex.opaque(x.shape, [x], "a conversion to integers", "whole")
     return x
 
