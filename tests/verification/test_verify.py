@@ -335,7 +335,7 @@ def test_tables_that_arrow_reads_are_verified(tmp_path, ending):
 
 
 def test_a_gpu_is_a_witness(monkeypatch):
-    # Whether a GPU is here is the business of tests/gpu.
+    # A real GPU is the business of tests/gpu.
     from instmodel.gpu import session
 
     class Session:
