@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
         "--data", metavar="FILE", required=True, help=".csv, .npy; .parquet and more with pyarrow"
     )
     command.add_argument("--labels", metavar="COL", help="the column of the truth")
-    command.add_argument("--by", metavar="COL", help="a column of numbers to group by")
+    command.add_argument("--by", metavar="COL", help="a column to group by")
     command.add_argument(
         "--output", type=int, default=-1, metavar="N", help="which output (default: the last)"
     )

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.comparison.groups import Group, Groups, OtherGroups
 from instmodel.comparison.metrics import CURVES, LEADING, TASKS, label_metrics, task_of
-from instmodel.comparison.moves import Distribution, Group, Groups, Mover, Moves
+from instmodel.comparison.moves import Distribution, Mover, Moves
 from instmodel.errors import InputError
 from instmodel.extras import require
+from instmodel.tables.keys import shown
 from instmodel.verification.rows import input_order, read_rows
 from instmodel.verification.sample import Sample
 from instmodel.verification.verifying import load
@@ -52,7 +54,9 @@ class Comparison:
         |new - old|.
     movers : list of Mover
     groups : list of Group
-        Empty without `by`; the 50 largest.
+        Empty without `by`; the 50 with the most rows.
+    other_groups : OtherGroups or None
+        The rest of them together.
     task : str or None
     old_metrics, new_metrics : dict
         See `instmodel.comparison.metrics.label_metrics`; empty without labels.
@@ -73,6 +77,7 @@ class Comparison:
     mean_move: float
     movers: list[Mover]
     groups: list[Group]
+    other_groups: OtherGroups | None
     task: str | None
     old_metrics: dict[str, Any]
     new_metrics: dict[str, Any]
@@ -87,10 +92,12 @@ class Comparison:
         leading = LEADING.get(self.task or "")
         if leading:
             columns += [f"old {leading}", f"new {leading}"]
+        named: list[tuple[str, Group | OtherGroups]] = [(shown(g.value), g) for g in self.groups]
+        if self.other_groups is not None:
+            named.append((f"({self.other_groups.values} others)", self.other_groups))
         rows: list[list[object]] = []
-        for g in self.groups:
-            row: list[object] = [f"{g.value:g}", g.rows, f"{g.old_mean:.6g}", f"{g.new_mean:.6g}"]
-            row.append(g.flips)
+        for name, g in named:
+            row: list[object] = [name, g.rows, f"{g.old_mean:.6g}", f"{g.new_mean:.6g}", g.flips]
             if leading:
                 both = (g.old_metrics, g.new_metrics)
                 row += [f"{m.get(leading, float('nan')):.6g}" for m in both]
@@ -128,7 +135,9 @@ def compare(
         The column of the truth: 0 and 1 for one output, the number of the class for several, or a
         value.
     by : str or int, optional
-        A column of numbers; figures come for each of its values.
+        A column of text, numbers, booleans or dates; figures come for each of its values, as in a
+        group-by of pandas, and for the rows where it is missing. In CSV, values that are all
+        numbers are told apart as numbers. At most 50,000 values.
     output : int
         The output whose scores are looked at; the last one by default.
     threshold : float
@@ -175,20 +184,21 @@ def compare(
             "non_finite_value", "a threshold is a number", field="threshold", actual=threshold
         )
     column = output % outputs
-    extra = [name for name in (labels, by) if name is not None]
+    extra = [] if labels is None else [labels]
     moves = Moves(column, threshold, movers)
     groups = Groups(column, threshold)
-    # Old scores, new scores, label, group.
-    sample = Sample(most_rows, 2 * outputs + len(extra))
-    with contextlib.closing(read_rows(data, old_engine, extra, batch_rows)) as batches:
+    # Old scores, new scores, label, code of the group.
+    sample = Sample(most_rows, 2 * outputs + len(extra) + (by is not None))
+    with contextlib.closing(read_rows(data, old_engine, extra, batch_rows, by)) as batches:
         for batch in batches:
             one = predict(old_engine, batch.inputs, threads).astype(np.float64)
             other_inputs = np.ascontiguousarray(batch.inputs[:, order])
             other = predict(new_engine, other_inputs, threads).astype(np.float64)
             moves.add(batch.inputs, one, other)
-            sample.add(np.hstack([one, other, batch.extra]))
-            if by is not None:
-                groups.add(batch.extra[:, -1], one, other)
+            columns: list[NDArray[Any]] = [one, other, batch.extra]
+            if batch.keys is not None:
+                columns.append(groups.add(batch.keys, one, other)[:, None])
+            sample.add(np.hstack(columns))
             if progress:
                 progress(batch.fraction, sample.seen)
     if not sample.seen:
@@ -203,8 +213,8 @@ def compare(
         task = task or task_of(truth, outputs)
         figures = [label_metrics(truth, s, task, threshold, tolerance) for s in (one, other)]
 
-    def of_group(value: float) -> list[dict[str, Any]]:
-        part = np.isnan(kept[:, -1]) if math.isnan(value) else kept[:, -1] == value
+    def of_codes(codes: NDArray[np.intp]) -> list[dict[str, Any]]:
+        part = np.isin(kept[:, -1], codes)
         if labels is None or task is None or not part.any():
             return [{}, {}]
         both = [
@@ -212,6 +222,7 @@ def compare(
         ]
         return [{k: v for k, v in m.items() if k not in CURVES} for m in both]
 
+    largest, others = groups.largest(of_codes)
     edges = np.array([min(moves.least), max(moves.greatest)])
     return Comparison(
         rows=sample.seen,
@@ -228,7 +239,8 @@ def compare(
         largest_move=moves.largest,
         mean_move=moves.total / sample.seen,
         movers=moves.movers,
-        groups=groups.largest(of_group),
+        groups=largest,
+        other_groups=others,
         task=task if labels is not None else None,
         old_metrics=figures[0],
         new_metrics=figures[1],

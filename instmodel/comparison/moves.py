@@ -1,9 +1,7 @@
-"""What `compare` counts over all rows, batch by batch: moves, decisions that flip, groups."""
+"""What `compare` counts over all rows, batch by batch: moves, and decisions that flip."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +14,6 @@ Floats = NDArray[np.float64]
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _HISTOGRAM_BINS = 40
-_MOST_GROUPS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,30 +54,8 @@ class Mover:
     new: float
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The rows with one value of the column that `by` names.
-
-    Attributes
-    ----------
-    value : float
-    rows : int
-    old_mean, new_mean : float
-    flips : int
-    old_metrics, new_metrics : dict
-        With labels, as of all rows, but without the curves.
-    """
-
-    value: float
-    rows: int
-    old_mean: float
-    new_mean: float
-    flips: int
-    old_metrics: dict[str, Any]
-    new_metrics: dict[str, Any]
-
-
-def _decisions(scores: Floats, column: int, threshold: float) -> NDArray[Any]:
+def decisions(scores: Floats, column: int, threshold: float) -> NDArray[Any]:
+    """Return what scores (N, O) decide: the threshold for one output, else the largest."""
     return scores[:, column] >= threshold if scores.shape[1] == 1 else scores.argmax(axis=1)
 
 
@@ -98,7 +73,7 @@ class Moves:
 
     def add(self, inputs: NDArray[np.float32], old: Floats, new: Floats) -> None:
         """Add rows: inputs (N, F), and what the models make of them, (N, O) each."""
-        before, after = (_decisions(s, self._column, self._threshold) for s in (old, new))
+        before, after = (decisions(s, self._column, self._threshold) for s in (old, new))
         self.flips += int(np.sum(before != after))
         if old.shape[1] == 1:
             self.flips_up += int(np.sum(~before & after))
@@ -137,41 +112,3 @@ class Moves:
             quantiles=np.quantile(sample, QUANTILES).tolist(),
             histogram=counts.tolist(),
         )
-
-
-class Groups:
-    """Sums for each value of a column."""
-
-    def __init__(self, column: int, threshold: float) -> None:
-        self._column, self._threshold = column, threshold
-        self._sums: dict[float, NDArray[np.float64]] = {}  # rows, old, new, flips
-
-    def add(self, values: NDArray[np.float32], old: Floats, new: Floats) -> None:
-        """Add rows: values (N,) of the column, and what the models make of them, (N, O) each."""
-        flips = _decisions(old, self._column, self._threshold) != _decisions(
-            new, self._column, self._threshold
-        )
-        table = np.column_stack(
-            [np.ones(len(values)), old[:, self._column], new[:, self._column], flips]
-        )
-        keys, places = np.unique(values, return_inverse=True)
-        totals = np.column_stack([np.bincount(places, column) for column in table.T])
-        for key, total in zip(keys.tolist(), totals, strict=True):
-            # All NaN are one group, though no two are equal.
-            key = math.nan if math.isnan(key) else key
-            self._sums[key] = self._sums.get(key, np.zeros(4)) + total
-        if len(self._sums) > 1000 * _MOST_GROUPS:
-            raise InputError(
-                "too_many_groups",
-                "the column has too many values to group by",
-                field="by",
-                expected=f"at most {1000 * _MOST_GROUPS}",
-            )
-
-    def largest(self, metrics: Callable[[float], list[dict[str, Any]]]) -> list[Group]:
-        """Return the largest groups, with the metrics of both models for the value of each."""
-        most = sorted(self._sums.items(), key=lambda item: (-item[1][0], item[0]))
-        return [
-            Group(key, int(rows), float(old / rows), float(new / rows), int(flips), *metrics(key))
-            for key, (rows, old, new, flips) in most[:_MOST_GROUPS]
-        ]

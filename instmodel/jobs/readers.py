@@ -49,6 +49,10 @@ class Rows:
         columns = [self._make(s, self.batch.column(s.position), first_row) for s in slots]
         return Chunk(self.count, columns)
 
+    def cells(self, position: int) -> Any:
+        """Return a column as the file has it: an Arrow array, or a list of what JSON holds."""
+        return self.batch.column(position)
+
     def kept(self, positions: Sequence[int]) -> list[Any]:
         """Return Arrow arrays of other columns."""
         return [self.batch.column(position) for position in positions]
@@ -309,6 +313,9 @@ class _JsonRows(Rows):
         self._lines = rows
         self._schema = schema
         self._added = {name: value.as_py() for name, value in added.items()}
+
+    def cells(self, position: int) -> Any:
+        return self._cells(self._schema.names[position])
 
     def _cells(self, name: str) -> list[Any]:
         default = self._added.get(name)

@@ -178,7 +178,9 @@ def write_comparison(
             if drawn:
                 charts.append(Picture(lines(drawn, caption, labels), caption))
     if found.groups:
-        tables.append(Table("groups", "By group", *found.group_table()))
+        heads, groups = found.group_table()
+        rows = [[printable(str(value)), *figures] for value, *figures in groups]
+        tables.append(Table("groups", "By group", heads, rows))
     movers = [[m.row, _number(m.old), _number(m.new), _some(m.inputs)] for m in found.movers]
     heads = ["row", "old", "new", "inputs"]
     tables.append(Table("movers", "The rows that move most, counted from 0", heads, movers))

@@ -43,7 +43,8 @@ class CsvReader:
     """Read a CSV file: comma-separated, UTF-8, double quotes where a cell needs them.
 
     Parameters are those of `open_reader`. With `columns`, the first line is the header. Without,
-    the first line is the header unless all its cells are numbers.
+    the first line is the header unless all its cells are numbers. `key`, beside `columns`, is the
+    name of a column whose text `keyed_batches` gives.
 
     Attributes
     ----------
@@ -57,12 +58,15 @@ class CsvReader:
         columns: Sequence[str] | None,
         width: int,
         batch_rows: int | None = None,
+        key: str | None = None,
     ) -> None:
         self._path = os.fspath(path)
         self._file = open(path, "rb")  # noqa: SIM115 closed by `close`
         try:
             self._size = os.fstat(self._file.fileno()).st_size
             self._open(columns, width, batch_rows)
+            keys = [] if key is None else match_columns([key], self.header or [], self._path)
+            self._key = keys[0] if keys else None
         except BaseException:
             self._file.close()
             raise
@@ -107,13 +111,22 @@ class CsvReader:
 
     def batches(self) -> Iterator[Floats]:
         """Yield the rows as arrays of shape (rows, features)."""
+        for values, _ in self.keyed_batches():
+            yield values
+
+    def keyed_batches(self) -> Iterator[tuple[Floats, list[str]]]:
+        """Yield the rows, and the text that each has in the column `key`; no text without it."""
         while lines := list(islice(self._lines, self._batch_rows)):
+            keys: list[str] = []
             values = self._plain(lines)
             if values is None:
-                values = self._exact(lines)
+                values = self._exact(lines, keys)
+            elif self._key is not None:
+                place = self._key
+                keys = [line.rstrip("\r\n").split(",", place + 1)[place] for line in lines]
             self._row += len(values)
             if len(values):
-                yield values
+                yield values, keys
 
     def fraction(self) -> float:
         """Return how much of the file was read, 0 to 1."""
@@ -152,8 +165,11 @@ class CsvReader:
         self._line += len(lines)
         return rounded
 
-    def _exact(self, lines: list[str]) -> Floats:
-        """Parse lines with quotes or errors; a quoted cell may take more lines from the file."""
+    def _exact(self, lines: list[str], keys: list[str]) -> Floats:
+        """Parse lines with quotes or errors; a quoted cell may take more lines from the file.
+
+        What the column `key` holds is added to `keys`.
+        """
         reader = csv.reader(chain(lines, self._lines), strict=True)
         values: list[float] = []
         rows = 0
@@ -167,6 +183,8 @@ class CsvReader:
                 if self._blank is not None:
                     raise self._error("invalid_table", f"line {self._blank} is blank", "a row")
                 values += self._numbers(row, f"row {self._row + rows + 1} (line {line})")
+                if self._key is not None:
+                    keys.append(row[self._key])
                 rows += 1
         except csv.Error as error:
             raise self._error("invalid_table", f"the row in line {line}: {error}") from None

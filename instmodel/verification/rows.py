@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,14 @@ from instmodel.errors import InputError
 from instmodel.extras import require
 from instmodel.features import Feature, parse_feature_names
 from instmodel.model import InstructionModel
-from instmodel.tables.arrow import is_arrow
+from instmodel.tables.arrow import is_arrow, open_stream
 from instmodel.tables.binding import Binding
-from instmodel.tables.columns import column_names
-from instmodel.tables.files import SUFFIXES, open_reader, suffix
+from instmodel.tables.columns import column_names, match_columns
+from instmodel.tables.csv_file import CsvReader
+from instmodel.tables.files import SUFFIXES, suffix
+from instmodel.tables.frames import is_pandas
+from instmodel.tables.keys import Keys, keys_of
+from instmodel.tables.npy_file import NpyReader
 from instmodel.tables.scoring import BadRow, fill, open_table
 
 Floats = NDArray[np.float32]
@@ -40,11 +44,14 @@ class Batch:
         The further columns that were asked for.
     fraction : float
         How much of the data is read now, 0 to 1.
+    keys : Keys or None
+        The column `by`, if one was asked for.
     """
 
     inputs: Floats
     extra: Floats
     fraction: float
+    keys: Keys | None = None
 
 
 def read_rows(
@@ -52,6 +59,7 @@ def read_rows(
     model: InstructionModel,
     extra: Sequence[str | int] = (),
     batch_rows: int | None = None,
+    by: str | int | None = None,
 ) -> Generator[Batch, None, None]:
     """Yield rows of a table.
 
@@ -67,6 +75,8 @@ def read_rows(
         Names of further columns.
     batch_rows : int, optional
         Rows at a time.
+    by : str or int, optional
+        A column of any type but lists, for `Batch.keys`; in an array and in NPY the last one.
 
     Raises
     ------
@@ -75,38 +85,67 @@ def read_rows(
     OSError
         The file cannot be read.
     """
-    features, count = model.feature_size, len(extra)
+    names, key = [str(name) for name in extra], None if by is None else str(by)
     if isinstance(data, str | os.PathLike):
         if Path(data).suffix.lower() not in SUFFIXES:
-            yield from _dataset_rows(data, model, [str(name) for name in extra], batch_rows)
-            return
-        columns = None
-        if suffix(data) == ".csv":
-            columns = _csv_columns(data, model, [str(name) for name in extra])
-        reader = open_reader(data, columns, features + count, batch_rows)
-        try:
-            for rows in reader.batches():
-                yield Batch(rows[:, :features], rows[:, features:], reader.fraction())
-        finally:
-            reader.close()
-        return
-    if model.features and is_table(data):
-        yield from _table_rows(data, model, [str(name) for name in extra], batch_rows)
-        return
+            yield from _dataset_rows(data, model, names, key, batch_rows)
+        elif suffix(data) == ".csv":
+            yield from _csv_rows(data, model, names, key, batch_rows)
+        else:
+            yield from _npy_rows(data, model, len(names), key, batch_rows)
+    elif is_table(data) and (model.features or names or key is not None):
+        yield from _table_rows(data, model, names, key, batch_rows)
+    else:
+        yield from _array_rows(data, model, len(names), key, batch_rows)
+
+
+def _csv_rows(
+    path: Any, model: InstructionModel, extra: list[str], by: str | None, batch_rows: int | None
+) -> Generator[Batch, None, None]:
+    features = model.feature_size
+    columns = _csv_columns(path, model, extra, by)
+    with contextlib.closing(
+        CsvReader(path, columns, features + len(extra), batch_rows, by)
+    ) as reader:
+        for rows, texts in reader.keyed_batches():
+            keys = None if by is None else keys_of(texts, by, written=True)
+            yield Batch(rows[:, :features], rows[:, features:], reader.fraction(), keys)
+
+
+def _npy_rows(
+    path: Any, model: InstructionModel, extra: int, by: str | None, batch_rows: int | None
+) -> Generator[Batch, None, None]:
+    features = model.feature_size
+    end = features + extra
+    width = end + (by is not None)
+    with contextlib.closing(NpyReader(path, width, batch_rows)) as reader:
+        for rows in reader.batches():
+            keys = None if by is None else keys_of(rows[:, end], by)
+            yield Batch(rows[:, :features], rows[:, features:end], reader.fraction(), keys)
+
+
+def _array_rows(
+    data: Any, model: InstructionModel, extra: int, by: str | None, batch_rows: int | None
+) -> Generator[Batch, None, None]:
+    features = model.feature_size
+    end = features + extra
+    width = end + (by is not None)
     table = arrays.real_array(data, "data")
-    if table.ndim != 2 or table.shape[1] != features + count:
+    if table.ndim != 2 or table.shape[1] != width:
         raise InputError(
             "input_size_mismatch",
             "wrong shape",
             field="data",
-            expected=f"(rows, {features + count})",
+            expected=f"(rows, {width})",
             actual=table.shape,
         )
-    step = batch_rows or max(1, _BATCH_VALUES // (features + count))
+    step = batch_rows or max(1, _BATCH_VALUES // width)
     for start in range(0, len(table), step):
-        rows = np.asarray(table[start : start + step], np.float32)
+        part = table[start : start + step]
+        rows = np.asarray(part[:, :end], np.float32)
+        keys = None if by is None else keys_of(part[:, end], by)
         done = min(1.0, (start + step) / len(table))
-        yield Batch(rows[:, :features], rows[:, features:], done)
+        yield Batch(rows[:, :features], rows[:, features:], done, keys)
 
 
 def is_table(data: Any) -> bool:
@@ -121,29 +160,97 @@ def is_table(data: Any) -> bool:
 
 
 def _table_rows(
-    table: Any, model: InstructionModel, extra: list[str], batch_rows: int | None
+    table: Any, model: InstructionModel, extra: list[str], by: str | None, batch_rows: int | None
 ) -> Generator[Batch, None, None]:
     """Yield the rows of a table in memory, its columns found by name; a null is NaN."""
     count = model.feature_size
-    features, places = _with_extra(parse_feature_names(model.features), extra)
-    width = len(column_names(features))
-    _, chunks = open_table(table, Binding(features, width, "nan"))
-    step = batch_rows or max(1, _BATCH_VALUES // width)
     before = 0
-    for chunk in chunks:
-        for start in range(0, chunk.rows, step):
-            stop = min(start + step, chunk.rows)
-            block = np.empty((stop - start, width), np.float32)
-            bad = fill(chunk.columns, start, stop, block)
-            if bad:
-                first = min(bad)
-                raise BadRow(before + start + first, *bad[first]).error()
-            yield Batch(block[:, :count], block[:, places], 0.0)
-        before += chunk.rows
+    for part, header, column in _parts(table, by):
+        features, places = _with_extra(_features(model, header, extra, by), extra)
+        width = len(column_names(features))
+        _, chunks = open_table(part, Binding(features, width, "nan"))
+        step = batch_rows or max(1, _BATCH_VALUES // width)
+        done = 0
+        for chunk in chunks:
+            for start in range(0, chunk.rows, step):
+                stop = min(start + step, chunk.rows)
+                block = np.empty((stop - start, width), np.float32)
+                bad = fill(chunk.columns, start, stop, block)
+                if bad:
+                    first = min(bad)
+                    raise BadRow(before + done + start + first, *bad[first]).error()
+                keys = None
+                if by is not None:
+                    cells = getattr(column, "iloc", column)[done + start : done + stop]
+                    keys = keys_of(cells, by)
+                    if len(keys.codes) != stop - start:
+                        raise _unequal(by, chunk.rows, len(column))
+                yield Batch(block[:, :count], block[:, places], 0.0, keys)
+            done += chunk.rows
+        if by is not None and len(column) != done:
+            raise _unequal(by, done, len(column))
+        before += done
+
+
+def _unequal(column: str, expected: int, actual: int) -> InputError:
+    return InputError(
+        "invalid_table",
+        "the columns have unequal lengths",
+        column=column,
+        expected=f"{expected} rows",
+        actual=actual,
+    )
+
+
+def _parts(table: Any, by: str | None) -> Iterator[tuple[Any, list[str], Any]]:
+    """Yield a table in parts: each with the names of its columns, and its column `by`."""
+    if is_arrow(table) and not is_pandas(table):
+        header, batches = open_stream(table)
+        place = match_columns([by], header)[0] if by is not None else None
+        for batch in batches:
+            yield batch, header, None if place is None else batch.column(place)
+        return
+    if isinstance(table, np.ndarray):
+        table = {name: table[name] for name in table.dtype.names or ()}
+    rows = isinstance(table, list | tuple)
+    if not rows and not is_pandas(table) and not isinstance(table, Mapping):
+        yield table, [], None  # which `open_table` refuses
+        return
+    keys = list(table[0] if rows else table.columns if is_pandas(table) else table)
+    header = list(map(str, keys))
+    if by is None:
+        yield table, header, None
+        return
+    place = match_columns([by], header)[0]
+    key = keys[place]
+    if is_pandas(table):
+        column = table.iloc[:, place]
+    else:
+        column = [row.get(key) for row in table] if rows else table[key]
+    if isinstance(column, str | bytes) or not hasattr(column, "__len__"):
+        raise InputError("invalid_table", "not a column", column=by, actual=repr(column)[:60])
+    yield table, header, column
+
+
+def _features(
+    model: InstructionModel, header: list[str], extra: list[str], by: str | None
+) -> list[Feature]:
+    """Return a model's features; where it names none, all columns that are nothing else."""
+    if model.features:
+        return parse_feature_names(model.features)
+    features = [Feature(name) for name in header if name not in extra and name != by]
+    if len(features) != model.feature_size:
+        raise InputError(
+            "column_count_mismatch",
+            "the model does not name its features, so the columns must be its inputs",
+            expected=f"{model.feature_size} columns",
+            actual=len(features),
+        )
+    return features
 
 
 def _dataset_rows(
-    path: Any, model: InstructionModel, extra: list[str], batch_rows: int | None
+    path: Any, model: InstructionModel, extra: list[str], by: str | None, batch_rows: int | None
 ) -> Generator[Batch, None, None]:
     """Yield the rows of what only Arrow reads."""
     arrow = require("pyarrow", "arrow")
@@ -153,34 +260,37 @@ def _dataset_rows(
     count = model.feature_size
     sources = find(path)
     for index, source in enumerate(sources):
-        with contextlib.closing(open_dataset(source)) as reader:
+        with contextlib.closing(open_dataset(source)) as reader, _in_file(source.path):
             names = reader.schema.names
-            features = parse_feature_names(model.features)
-            if not features:
-                features = [Feature(name) for name in names if name not in extra]
-                if len(features) != count:
-                    raise InputError(
-                        "column_count_mismatch",
-                        "the model does not name its features, so the columns must be its inputs",
-                        file=source.path,
-                        expected=f"{count} columns",
-                        actual=len(features),
-                    )
-            features, places = _with_extra(features, extra)
+            features, places = _with_extra(_features(model, names, extra, by), extra)
             width = len(column_names(features))
             binding = Binding(features, width)
-            needed = sorted({slot.position for slot in binding.slots(names)})
-            narrow = arrow.schema([reader.schema.field(position) for position in needed]).names
+            needed = {slot.position for slot in binding.slots(names)}
+            needed |= set(match_columns([] if by is None else [by], names))
+            narrow = arrow.schema([reader.schema.field(place) for place in sorted(needed)]).names
             slots, row = binding.slots(narrow), 0
             for rows in reader.batches(narrow, batch_rows):
                 block = np.empty((rows.count, width), np.float32)
                 bad = fill(rows.chunk(slots, row).columns, 0, rows.count, block)
                 if bad:
                     first = min(bad)
-                    raise BadRow(row + first, *bad[first]).error().in_file(source.path)
+                    raise BadRow(row + first, *bad[first]).error()
                 row += rows.count
                 done = (index + reader.fraction()) / len(sources)
-                yield Batch(block[:, :count], block[:, places], done)
+                keys = None
+                if by is not None:
+                    cells = rows.cells(narrow.index(by))
+                    keys = keys_of(cells, by, written=source.format == "csv")
+                yield Batch(block[:, :count], block[:, places], done, keys)
+
+
+@contextlib.contextmanager
+def _in_file(path: str) -> Iterator[None]:
+    """Add the file to an error that does not name it."""
+    try:
+        yield
+    except InputError as error:
+        raise error.in_file(path) from None
 
 
 def _with_extra(features: list[Feature], extra: list[str]) -> tuple[list[Feature], list[int]]:
@@ -194,14 +304,16 @@ def _with_extra(features: list[Feature], extra: list[str]) -> tuple[list[Feature
     return [*features, *map(Feature, new)], [columns.index(name) for name in extra]
 
 
-def _csv_columns(path: Any, model: InstructionModel, extra: list[str]) -> list[str] | None:
+def _csv_columns(
+    path: Any, model: InstructionModel, extra: list[str], by: str | None
+) -> list[str] | None:
     if model.features:
         return column_names(parse_feature_names(model.features)) + extra
-    if not extra:
+    if not extra and by is None:
         return None
     with open(path, encoding="utf-8-sig", newline="", errors="surrogateescape") as file:
         header = next(csv.reader(file), [])
-    return [name for name in header if name not in extra] + extra
+    return [name for name in header if name not in extra and name != by] + extra
 
 
 def input_order(model: InstructionModel, other: InstructionModel) -> NDArray[np.intp]:

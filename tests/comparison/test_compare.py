@@ -40,8 +40,6 @@ def linear(shift=0.0):
     return b.build(output=b.dense(b.input(list("abc")), WEIGHTS + shift))
 
 
-# Makes every value of the last of four columns another one.
-PLACES = np.column_stack([np.zeros((60_000, 3)), np.arange(60_000)])
 OLD, NEW = logistic(), logistic([[0.3, 0.1, -0.4]])
 TRUTH = (RNG.random(2000) < im.InstructionModel(OLD).predict(ROWS)[:, 0]).astype(float)
 
@@ -114,27 +112,6 @@ def test_metrics_of_values_are_scikit_learns():
     assert got["r2"] == pytest.approx(metrics.r2_score(truth, value))
     assert got["mape"] == pytest.approx(metrics.mean_absolute_percentage_error(truth, value))
     assert got["share_within_tolerance"] == np.mean(np.abs(truth - value) <= 0.5)
-
-
-def test_groups_have_their_own_figures():
-    found = im.compare(OLD, NEW, data(TRUTH, CODES), labels=3, by=4, batch_rows=77)
-    assert sorted(group.value for group in found.groups) == [0, 1, 2, 3]
-    for group in found.groups:
-        part = group.value == CODES
-        a, b = scores(OLD)[part, 0], scores(NEW)[part, 0]
-        assert group.rows == part.sum()
-        assert group.old_mean == pytest.approx(a.mean())
-        assert group.flips == np.sum((a >= 0.5) != (b >= 0.5))
-        assert group.old_metrics["accuracy"] == metrics.accuracy_score(TRUTH[part], a >= 0.5)
-        assert group.new_metrics["roc_auc"] == metrics.roc_auc_score(TRUTH[part], b)
-
-
-def test_a_column_of_anything_is_no_groups():
-    with pytest.raises(im.InstModelError) as caught:
-        im.compare(OLD, NEW, np.tile(data(), (30, 1))[:, [0, 1, 2, 2]] + PLACES, by=3)
-    assert caught.value.code == "too_many_groups"
-    missing = im.compare(OLD, NEW, data(np.full(2000, np.nan)), by=3, batch_rows=100)
-    assert [group.rows for group in missing.groups] == [2000]
 
 
 def test_the_stability_index_is_that_of_its_formula():

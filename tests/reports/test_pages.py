@@ -7,6 +7,7 @@ import pytest
 
 import instmodel as im
 from instmodel.cli import main
+from instmodel.reports.pages import write_comparison, write_verification
 
 pytest.importorskip("jinja2")
 pytest.importorskip("sklearn")
@@ -124,6 +125,20 @@ def test_the_page_of_a_comparison_shows_what_was_computed(files, browser):
     ]
 
 
+def test_the_page_of_a_comparison_shows_groups_of_any_text(files, browser):
+    values = [UGLY, "süd, west", None, "\x1b[2J", ""]
+    regions = [values[i % 5] for i in range(800)]
+    columns = {name: ROWS[:, i] for i, name in enumerate(["a", "b", "c", UGLY])}
+    found = im.compare("old.json", "new.json", columns | {"region": regions}, by="region")
+    write_comparison("page.html", found, network(), "old", "new")
+    shown = {row[0]: row[1:] for row in cells(opened(browser, files / "page.html"), "groups")}
+    assert set(shown) == {UGLY, "süd, west", "(null)", "\\x1b[2J", '""'}
+    for group in found.groups:
+        name = {None: "(null)", "": '""', "\x1b[2J": "\\x1b[2J"}.get(group.value, group.value)
+        means = [number(group.old_mean), number(group.new_mean)]
+        assert shown[name] == [str(group.rows), *means, str(group.flips)]
+
+
 def test_a_page_fits_a_phone_and_needs_no_network(files, browser):
     main(["verify", "old.json", "--data", "data.npy", "--report", "page.html"])
     browser.set_window_size(390, 800)
@@ -143,8 +158,6 @@ def test_the_page_of_a_graph_has_no_errors(files, browser):
 
 
 def test_names_cannot_put_markup_into_a_page(files):
-    from instmodel.reports.pages import write_comparison, write_verification
-
     found = im.verify(network(), ROWS)
     write_verification("one.html", found, network(), UGLY)
     moved = im.compare(network(), network(0.1), ROWS)
