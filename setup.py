@@ -1,9 +1,9 @@
 """Build the extensions: the C kernels, once per instruction set, and what runs them.
 
 Each ``instmodel/csrc/kernels_<isa>.c`` includes the same template behind another set of vector
-primitives, and is compiled with the flags of its instruction set only; the module itself is
-compiled for the baseline CPU and picks a table of function pointers when it is imported. So a wheel
-built here runs on every CPU of the architecture.
+primitives, and is compiled with the flags of its instruction set only; so is ``sha256_<isa>.c``.
+The module itself is compiled for the baseline CPU and picks function pointers when it is imported.
+So a wheel built here runs on every CPU of the architecture.
 """
 
 import os
@@ -24,39 +24,40 @@ CHECKED = os.environ.get("INSTMODEL_CHECKED") == "1"
 # No contraction and no fast-math anywhere: the bit promise (docs/numerics.md) rests on it.
 COMMON_FLAGS = ["-O3", "-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
 ISA_FLAGS = {
-    "generic": [],
-    "avx2": ["-mavx2", "-mfma"],
-    "avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],
-    "neon": [],
+    "kernels_generic": [],
+    "kernels_avx2": ["-mavx2", "-mfma"],
+    "kernels_avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],
+    "kernels_neon": [],
+    "sha256_shani": ["-msha", "-msse4.1"],
 }
 
 
-def instruction_sets(compiler_type: str) -> list[str]:
-    """Return the sets to build: generic everywhere, vector sets where GNU extensions exist."""
+def isa_sources(compiler_type: str) -> list[str]:
+    """Return what to build: generic everywhere, instruction sets where GNU extensions exist."""
     target = os.environ.get("INSTMODEL_BUILD_MACHINE", platform.machine()).lower()
     if compiler_type != "unix":
-        return ["generic"]
+        return ["kernels_generic"]
     if target in ("x86_64", "amd64"):
-        return ["generic", "avx2", "avx512"]
+        return ["kernels_generic", "kernels_avx2", "kernels_avx512", "sha256_shani"]
     if target in ("aarch64", "arm64"):
-        return ["generic", "neon"]
-    return ["generic"]
+        return ["kernels_generic", "kernels_neon"]
+    return ["kernels_generic"]
 
 
 class BuildKernels(build_ext):
     """Compile every instruction set's kernels with its own flags and link them in."""
 
     def build_extension(self, ext: Extension) -> None:
-        sets = instruction_sets(self.compiler.compiler_type)
+        names = isa_sources(self.compiler.compiler_type)
         gnu = self.compiler.compiler_type == "unix"
-        macros = [(f"IM_HAVE_{isa.upper()}", "1") for isa in sets]
-        for isa in sets if ext.name == kernels.name else []:
+        macros = [(f"IM_HAVE_{name.split('_')[1].upper()}", "1") for name in names]
+        for name in names if ext.name == kernels.name else []:
             ext.extra_objects += self.compiler.compile(
-                [str(CSRC / f"kernels_{isa}.c")],
+                [str(CSRC / f"{name}.c")],
                 output_dir=self.build_temp,
                 include_dirs=[str(CSRC)],
                 depends=[str(header) for header in sorted(CSRC.glob("*.h"))],
-                extra_postargs=COMMON_FLAGS + ISA_FLAGS[isa] if gnu else ["/O2", "/fp:precise"],
+                extra_postargs=COMMON_FLAGS + ISA_FLAGS[name] if gnu else ["/O2", "/fp:precise"],
             )
         ext.define_macros += macros
         if gnu:

@@ -61,6 +61,14 @@ cdef extern from "kernels.h" nogil:
 
     const im_kernels *const *im_available_kernels()
 
+cdef extern from "sha256.h" nogil:
+    enum:
+        IM_SHA256_STREAMS
+
+    ctypedef void im_sha256_chunks(const unsigned char *data, size_t size, size_t chunk,
+                                   unsigned char *digests)
+    im_sha256_chunks *im_available_sha256()
+
 cdef extern from "lookup.h" nogil:
     void im_hash_build(const int32_t *keys, int64_t n, int32_t *slots, uint64_t multiplier,
                        int64_t bits)

@@ -144,6 +144,33 @@ def pack_panels(const float[:, ::1] weights not None, const float[::1] bias not 
             row += width
 
 
+# Generic stands for a CPU without special instructions, also where INSTMODEL_ISA asks for it.
+cdef im_sha256_chunks *SHA256 = NULL if isa() == "generic" else im_available_sha256()
+
+SHA256_STREAMS = 1 if SHA256 == NULL else IM_SHA256_STREAMS
+"""Chunks that a core hashes side by side; with 1, there is no `sha256_chunks`, only hashlib."""
+
+
+def sha256_chunks(const unsigned char[::1] data not None, Py_ssize_t chunk) -> bytes:
+    """Return the SHA-256 digests of the chunks of `data`, one after the other.
+
+    Parameters
+    ----------
+    data : uint8 (n,)
+    chunk : int
+        Bytes of each chunk but the last, which may have less.
+    """
+    if SHA256 == NULL or chunk < 1:
+        raise ValueError("no instructions for SHA-256, or chunks of nothing")
+    cdef Py_ssize_t size = data.shape[0]
+    digests = bytearray((size + chunk - 1) // chunk * 32)
+    cdef unsigned char[::1] target = digests
+    if size:
+        with nogil:
+            SHA256(&data[0], size, chunk, &target[0])
+    return bytes(digests)
+
+
 def floating_point_mode() -> int:
     """Return this thread's floating-point control register (MXCSR or FPCR), 0 if unknown."""
     return im_fp_read()

@@ -1,5 +1,10 @@
 /* dispatch.c: which instruction sets were compiled, and which of them this CPU can run. */
 #include "kernels.h"
+#include "sha256.h"
+
+#ifdef IM_HAVE_SHANI
+#include <cpuid.h>
+#endif
 
 extern const im_kernels im_kernels_generic;
 #ifdef IM_HAVE_AVX2
@@ -38,4 +43,18 @@ const im_kernels *const *im_available_kernels(void)
 #endif
     tables[count] = &im_kernels_generic;
     return tables;
+}
+
+im_sha256_chunks *im_available_sha256(void)
+{
+#ifdef IM_HAVE_SHANI
+    /* Not every compiler's __builtin_cpu_supports knows of "sha". It needs no more of the system
+     * than SSE2 does. */
+    unsigned int a, b, c, d;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA) != 0 &&
+        __builtin_cpu_supports("sse4.1")) {
+        return im_sha256_chunks_shani;
+    }
+#endif
+    return NULL;
 }

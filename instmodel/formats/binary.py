@@ -20,7 +20,7 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel import layout, values
+from instmodel import _kernels, layout, values
 from instmodel.errors import DocumentError
 from instmodel.formats import json_text
 from instmodel.panels import PackedWeights
@@ -28,8 +28,10 @@ from instmodel.schema import InstructionModelInfo
 
 MAGIC = b"\x93INSTMDL"
 VERSION = 1
-# The data is hashed in chunks, each on its own, so that several threads can share the work.
+# The data is hashed in chunks, each on its own, so that several threads can share the work. A core
+# may do several at once: a group.
 CHUNK = 1 << 20
+GROUP = CHUNK * _kernels.SHA256_STREAMS
 
 PREFIX = struct.Struct("<8sIIQQ32s")  # magic, version, header bytes, file bytes, 0, digest
 _DIGEST_AT = 32
@@ -166,6 +168,14 @@ def head_digest(head: bytes, chunks: Iterator[bytes]) -> bytes:
 def stored_digest(head: bytes) -> bytes:
     """Return the digest that the head of a file carries."""
     return head[_DIGEST_AT : PREFIX.size]
+
+
+def chunk_digests(data: Bytes) -> bytes:
+    """Return the digests of the chunks of `data`, one after the other; it starts with a chunk."""
+    if _kernels.SHA256_STREAMS > 1:
+        return _kernels.sha256_chunks(data, CHUNK)
+    chunks = (data[start : start + CHUNK] for start in range(0, len(data), CHUNK))
+    return b"".join(hashlib.sha256(chunk.data).digest() for chunk in chunks)
 
 
 def _hashes(pieces: list[Bytes]) -> Iterator[bytes]:

@@ -7,7 +7,6 @@ read or a write.
 
 from __future__ import annotations
 
-import hashlib
 import mmap as memory_map
 import os
 from collections.abc import Callable, Mapping
@@ -23,14 +22,15 @@ from instmodel import _kernels, layout, parallel, values
 from instmodel.errors import DocumentError
 from instmodel.formats import json_text
 from instmodel.formats.binary import (
-    CHUNK,
     F4,
+    GROUP,
     I4,
     MAGIC,
     PREFIX,
     VERSION,
     Bytes,
     check_shape,
+    chunk_digests,
     describe,
     encode_header,
     head_digest,
@@ -202,16 +202,16 @@ def _decode(
     # Every size was compared with the file's: only now is memory allocated.
     data = layout.aligned_empty(size) if callable(source) else source
 
-    def read_chunk(offset: int) -> tuple[bytes, bool]:
-        part = data[offset : offset + CHUNK]
+    def read_group(offset: int) -> tuple[bytes, bool]:
+        part = data[offset : offset + GROUP]
         if callable(source):
             source(offset, part)
-        # Both look at every byte: together, while the chunk is in the cache.
+        # Both look at every byte: together, while the group is in the cache.
         dense = part[: max(0, reader.dense_size - offset)].view(np.float32)
-        return hashlib.sha256(part.data).digest(), _kernels.all_finite(dense)
+        return chunk_digests(part), _kernels.all_finite(dense)
 
-    chunks = parallel.map_chunks(read_chunk, range(0, size, CHUNK), size)
-    found = head_digest(head, (digest for digest, _ in chunks))
+    groups = parallel.map_chunks(read_group, range(0, size, GROUP), size)
+    found = head_digest(head, (digests for digests, _ in groups))
     if found != stored_digest(head):
         raise DocumentError(
             "digest_mismatch",
@@ -223,7 +223,7 @@ def _decode(
     reader.data = data
     reader.check_padding()
     info = _info(given, tensors, reader, unknown)
-    if not info.allow_non_finite and not all(finite for _, finite in chunks):
+    if not info.allow_non_finite and not all(finite for _, finite in groups):
         raise reader.not_finite()
     text = head[PREFIX.size : PREFIX.size + header_size]
     if unknown == "error" and encode_header(info, describe) != text:

@@ -49,13 +49,19 @@ build_asan() {
 
 # CPython never frees some of what it allocates: detect_leaks=0. PYTHONMALLOC: no pools, in which an
 # overflow would go unseen.
-run_asan() { # name, arguments of run.py
+under_asan() { # name, arguments of Python
     local name=$1
     shift
     env PYTHONPATH="$work/$name" PYTHONMALLOC=malloc LD_PRELOAD="$(runtime asan) $(runtime ubsan)" \
         ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:abort_on_error=1 \
         UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-        "$python" tests/fuzz/run.py "$@" --seed "$seed" --memory 0 --hang 120
+        "$python" "$@"
+}
+
+run_asan() { # name, arguments of run.py
+    local name=$1
+    shift
+    under_asan "$name" tests/fuzz/run.py "$@" --seed "$seed" --memory 0 --hang 120
 }
 
 build_tsan() {
@@ -92,6 +98,8 @@ for part in $parts; do
         step "AddressSanitizer and UBSan: $count mutants of each format"
         build_asan asan
         run_asan asan "$count"
+        # Mutants are too small to be hashed side by side.
+        (cd "$work/asan" && under_asan asan -m pytest -q -p no:cacheprovider "$root/tests/test_sha256.py")
         ;;
     cython)
         step "Cython's checks: $count mutants of each format"
