@@ -7,7 +7,6 @@ before it becomes the only writer.
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +14,9 @@ from typing import NamedTuple
 
 from instmodel.errors import StructureError
 from instmodel.instruction_base import Instruction
+
+MOST_EDGES = 100_000
+"""A graph of more edges is neither listed nor drawn; only a hostile document has so many."""
 
 
 class _Writers(NamedTuple):
@@ -26,6 +28,7 @@ class _Writers(NamedTuple):
 
     writer: int
     older: _Writers | None
+    count: int
 
     def walk(self) -> Iterator[int]:
         node: _Writers | None = self
@@ -60,11 +63,15 @@ class ExecutionGraph:
         Instructions that read nothing another instruction wrote.
     is_parallelizable : bool
         More than one root, or a node with more than one child.
+    edge_count : int
+        How many edges `nodes` holds: up to a quarter of the square of the number of instructions.
     """
 
     def __init__(self, sources: Sequence[tuple[_Writers, ...]]) -> None:
         self._sources = sources
         self.roots = [index for index, writers in enumerate(sources) if not writers]
+        # An instruction writes one buffer, so no writer is in two groups of a reader.
+        self.edge_count = sum(group.count for groups in sources for group in groups)
         self.is_parallelizable = len(self.roots) > 1 or self._some_node_branches()
 
     @cached_property
@@ -94,31 +101,29 @@ class ExecutionGraph:
 
 
 class Ranges:
-    """A set of integers kept as sorted, disjoint, half-open ranges."""
+    """The parts of a buffer that something has written."""
+
+    __slots__ = ("_parts",)
 
     def __init__(self) -> None:
-        self.starts: list[int] = []
-        self.stops: list[int] = []
+        self._parts: list[tuple[int, int]] = []  # half-open, unordered
 
     def add(self, start: int, stop: int) -> None:
         """Add start … stop - 1."""
-        if start >= stop:
-            return
-        first = bisect.bisect_left(self.stops, start)
-        last = bisect.bisect_right(self.starts, stop)
-        if first < last:
-            start = min(start, self.starts[first])
-            stop = max(stop, self.stops[last - 1])
-        self.starts[first:last] = [start]
-        self.stops[first:last] = [stop]
+        self._parts.append((start, stop))
 
-    def missing(self, size: int) -> Iterator[tuple[int, int]]:
-        """Yield the ranges of 0 … size that are not in the set."""
-        edges = [0, *(edge for pair in zip(self.starts, self.stops, strict=True) for edge in pair)]
-        edges.append(size)
-        for start, stop in zip(edges[::2], edges[1::2], strict=True):
-            if start < stop:
-                yield start, stop
+    def fill(self, size: int) -> list[tuple[int, int]]:
+        """Add all of 0 … size - 1; return what was missing, as ascending half-open ranges."""
+        missing, end = [], 0
+        # Each part is looked at once: they are one when this is done.
+        for start, stop in sorted(self._parts):
+            if start > end:
+                missing.append((end, start))
+            end = max(end, stop)
+        if end < size:
+            missing.append((end, size))
+        self._parts = [(0, size)]
+        return missing
 
 
 class Gap(NamedTuple):
@@ -160,8 +165,7 @@ def trace(
     sources: list[tuple[_Writers, ...]] = []
 
     def zero_the_rest(buffer: int) -> None:
-        gaps.extend(Gap(buffer, *span) for span in written[buffer].missing(sizes[buffer]))
-        written[buffer].add(0, sizes[buffer])
+        gaps.extend(Gap(buffer, *part) for part in written[buffer].fill(sizes[buffer]))
 
     for buffer in range(input_buffers):
         written[buffer].add(0, sizes[buffer])
@@ -183,7 +187,8 @@ def trace(
                 field="input" if item.IN_PLACE else "output",
                 actual=f"buffer {target}",
             )
-        writers[target] = _Writers(index, writers[target] if partial else None)
+        older = writers[target] if partial else None
+        writers[target] = _Writers(index, older, older.count + 1 if older else 1)
         unread[target] = True
         written[target].add(start, stop)
     for buffer in range(len(sizes)):

@@ -7,6 +7,7 @@ import dataclasses
 from typing import Any
 
 from instmodel.features import parse_feature_names
+from instmodel.graph import MOST_EDGES
 from instmodel.instruction_base import Instruction
 from instmodel.model import InstructionModel
 from instmodel.schema import InstructionModelInfo
@@ -25,6 +26,8 @@ def build_unvalidated(info: InstructionModelInfo) -> InstructionModel:
 
 def model_facts(info: InstructionModelInfo) -> dict[str, Any]:
     """Return what ``instmodel inspect`` shows, in the form that its ``--json`` prints.
+
+    ``execution_graph.children`` is None where the graph has more edges than anybody can look at.
 
     Raises
     ------
@@ -58,7 +61,10 @@ def model_facts(info: InstructionModelInfo) -> dict[str, Any]:
         },
         "execution_graph": {
             "roots": list(graph.roots),
-            "children": [list(node.children) for node in graph.nodes],
+            "edges": graph.edge_count,
+            "children": [list(node.children) for node in graph.nodes]
+            if graph.edge_count <= MOST_EDGES
+            else None,
             "parallelizable": model.is_parallelizable,
         },
         "metadata": info.metadata,

@@ -1,4 +1,4 @@
-"""Limits on the size of a model: a small hostile file must not cost a large allocation."""
+"""Limits on the size of a model: a small hostile file must not take much memory or time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from instmodel.errors import StructureError
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a model may be. Checked before anything of that size is allocated.
+    """How large a model may be. Checked before anything of that size is allocated or run.
 
     Parameters
     ----------
@@ -20,11 +20,15 @@ class Limits:
         Weight and bias values, all matrices together.
     max_header_size : int
         Bytes of the header of a binary file: everything but its tensors.
+    max_validation_work : int
+        Cases of the validation data times `Program.work`, which counts multiply-adds of a dense
+        layer: a core with AVX-512 does 10 to 100 a nanosecond.
     """
 
     max_buffer_size: int = 1_000_000
     max_weight_count: int = 10_000_000
     max_header_size: int = 16 * 1024 * 1024
+    max_validation_work: int = 100_000_000_000
 
     def check_buffer_sizes(self, buffer_sizes: Sequence[int]) -> None:
         """Raise ``buffer_limit_exceeded`` when the buffers together are too large."""
@@ -49,5 +53,21 @@ class Limits:
                 actual=count,
             )
 
+    def check_validation_work(self, cases: int, work: int) -> None:
+        """Raise ``validation_limit_exceeded`` when the model's own cases take too long to run."""
+        # A few cases take as long as a tile of them: the weights are read once either way.
+        total = max(cases, _TILE) * work
+        if total > self.max_validation_work:
+            raise StructureError(
+                "validation_limit_exceeded",
+                "the validation data takes too much computation",
+                field="validation_data",
+                expected=f"at most {self.max_validation_work} multiply-adds "
+                "(Limits.max_validation_work)",
+                actual=total,
+            )
+
+
+_TILE = 64
 
 DEFAULT_LIMITS = Limits()

@@ -74,11 +74,14 @@ class InstructionModel(Engine):
         self._limits = limits
         self._packed = packed or PackedWeights.pack(info.weights, info.bias)
         info.weights, info.bias = [], []  # they are in the panels; `info` unpacks them
-        self._compile(program.lower(self._checked, self._packed))
+        lowered = program.lower(self._checked, self._packed)
+        self._compile(lowered)
         self._packer: Any = None  # of `predict_one`, made on first use
         self._said_positions = False
-        if info.validation_data is not None:
-            self.validate(info.validation_data.inputs, info.validation_data.expected_outputs)
+        data = info.validation_data
+        if data is not None:
+            limits.check_validation_work(len(data.inputs), lowered.work)
+            self.validate(data.inputs, data.expected_outputs)
 
     @property
     def info(self) -> InstructionModelInfo:

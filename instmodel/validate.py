@@ -199,7 +199,7 @@ def _unnamed_feature_size(info: InstructionModelInfo) -> int:
     inputs = set[int]()
     written = [Ranges() for _ in sizes]
     for item in info.instructions:
-        inputs.update(b for b in item.reads() if any(written[b].missing(sizes[b])))
+        inputs.update(b for b in item.reads() if written[b].fill(sizes[b]))
         target = item.write(sizes)
         written[target.buffer].add(target.start, target.stop)
     leading = 0

@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from documents import build, dense, everything, refused
+from hypothesis import given
+from hypothesis import strategies as st
 
 import instmodel as im
+from instmodel.graph import Ranges
+from instmodel.inspection import model_facts
+from instmodel.reports.graph import graph_svg
 
 A, B, C, D = range(4)  # four buffers of two values; A is the input
 
@@ -101,6 +106,7 @@ def test_graph(name):
     model = build(model_of(*instructions))
     graph = model.execution_graph
     assert [node.children for node in graph.nodes] == children
+    assert graph.edge_count == sum(map(len, children))
     readers = {child for some in children for child in some}
     assert graph.roots == [i for i in range(len(instructions)) if i not in readers]
     assert model.is_parallelizable is parallelizable
@@ -172,12 +178,28 @@ def test_a_graph_of_many_instructions_is_made_without_recursion():
 
 
 def test_a_hostile_document_of_copies_and_readers_is_no_burden():
-    # 2,000 writers of one buffer and 2,000 readers: four million edges, if anybody counted them.
+    # 2,000 writers of one buffer and 2,000 readers: four million edges, if anybody asked for them.
     count = 2000
     document = model_of(*[copy(A, B)] * count, *[copy(B, C)] * count)
     model = build(document)
     assert model.is_parallelizable is True
     assert model.execution_graph.roots == list(range(count))
+    assert model.execution_graph.edge_count == count**2
+    graph = model_facts(model.info)["execution_graph"]
+    assert (graph["edges"], graph["children"]) == (count**2, None)
+    with pytest.raises(im.InstModelError) as caught:
+        graph_svg(model.info)
+    assert (caught.value.code, caught.value.actual) == ("too_many_edges", count**2)
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)).map(sorted)), st.integers(20, 30))
+def test_filling_finds_what_was_not_written(parts, size):
+    written = Ranges()
+    for start, stop in parts:
+        written.add(start, stop)
+    missing = {i for start, stop in written.fill(size) for i in range(start, stop)}
+    assert missing == set(range(size)) - {i for part in parts for i in range(*part)}
+    assert written.fill(size) == []
 
 
 def test_the_graph_is_public():

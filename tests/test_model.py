@@ -10,6 +10,7 @@ from documents import build, dense, edited, everything, identity, network, one
 from strategies import samples
 
 import instmodel as im
+from instmodel import program
 
 EVERY_INPUT = {
     "predict": lambda model, x: model.predict(x),
@@ -380,6 +381,22 @@ def test_limits_can_be_changed(tmp_path):
         assert error_of(im.load, tmp_path / "model.json", limits=limits).code == code
     wide = im.Limits(max_buffer_size=2_000_000)
     im.InstructionModel(im.InstructionModelInfo.from_dict(identity(1, 1_000_000)), limits=wide)
+
+
+@pytest.mark.parametrize(("cases", "counted"), [(1, 64), (64, 64), (65, 65)])
+def test_validation_data_may_not_take_more_work_than_the_limit(tmp_path, cases, counted):
+    model = build(network([100, 100], [None]))
+    info, rows = model.info, samples(cases, 100, 0)
+    info.validation_data = im.ValidationData(rows, model.predict(rows))
+    info.save(tmp_path / "model.json")
+    # Not `model.work`, which depends on the vectors of this CPU.
+    work = counted * program.lower(model._checked, model._packed).work
+    im.load(tmp_path / "model.json", limits=im.Limits(max_validation_work=work))
+    limits = im.Limits(max_validation_work=work - 1)
+    for call, given in ((im.load, tmp_path / "model.json"), (im.InstructionModel, info)):
+        error = error_of(call, given, limits=limits)
+        assert (error.code, error.field) == ("validation_limit_exceeded", "validation_data")
+        assert error.actual == work
 
 
 def test_a_tiny_document_costs_no_large_allocation():

@@ -49,6 +49,9 @@ def run(args: argparse.Namespace) -> int:
     print(f"  memory per row    {facts['required_memory']} floats, {facts['memory_bytes']} bytes")
     print(f"  validation cases  {counts['validation_cases']}")
     print(f"  parallelizable    {'yes' if graph['parallelizable'] else 'no'}")
+    children = graph["children"]
+    if children is None:
+        print(f"  edges             {graph['edges']}, too many to list")
 
     named = [[i, f["name"], f["size"]] for i, f in enumerate(facts["features"])]
     _print_table("Features", ["#", "name", "values"], named)
@@ -60,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
             item["type"],
             _one_line(item),
             "root" if i in graph["roots"] else "",
-            ", ".join(map(str, graph["children"][i])),
+            ", ".join(map(str, children[i])) if children else "",
         ]
         for i, item in enumerate(facts["instructions"])
     ]

@@ -11,6 +11,7 @@ from typing import Any
 from instmodel.atomic import replacing
 from instmodel.console import printable
 from instmodel.errors import InputError
+from instmodel.graph import MOST_EDGES
 from instmodel.inspection import build_unvalidated
 from instmodel.schema import InstructionModelInfo
 
@@ -42,11 +43,14 @@ class Box:
 def boxes(info: InstructionModelInfo) -> list[Box]:
     """Return the input and every instruction, each after what it reads."""
     model = build_unvalidated(info)
-    nodes = model.execution_graph.nodes
-    parents: list[list[int]] = [[] for _ in nodes]
-    for index, node in enumerate(nodes):
-        for child in node.children:
-            parents[child].append(index + 1)
+    graph = model.execution_graph
+    if graph.edge_count > MOST_EDGES:
+        raise InputError(
+            "too_many_edges",
+            "the execution graph is too large to draw",
+            expected=f"at most {MOST_EDGES} edges",
+            actual=graph.edge_count,
+        )
     found = [Box("input", f"{model.feature_size} values", [], 0)]
     # Buffers in which inputs still are.
     inputs = {i for i, start in enumerate(model.buffer_offsets) if start < model.feature_size}
@@ -55,7 +59,7 @@ def boxes(info: InstructionModelInfo) -> list[Box]:
         buffer = write.buffer
         activation = getattr(item, "activation", None)
         title = f"{index} {item.TYPE}" + (f" {activation}" if activation else "")
-        above = sorted(set(parents[index]))
+        above = [parent + 1 for parent in graph.nodes[index].parents]
         if not above or inputs.intersection(item.reads()):
             above.insert(0, 0)
         if not write.partial:

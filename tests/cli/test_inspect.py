@@ -55,6 +55,18 @@ def test_inspect_works_on_a_model_that_fails_its_validation(capsys):
     assert "validation cases  1" in capsys.readouterr().out
 
 
+def test_inspect_does_not_list_millions_of_edges(capsys):
+    copy = {"type": "COPY", "input": 0, "output": 1, "internal_index": 0}
+    copies = [copy] * 400 + [copy | {"input": 1, "output": 2}] * 400
+    document = {"feature_size": 1, "buffer_sizes": [1, 1, 1], "instructions": copies}
+    model = write("m.json", json.dumps(document | {"weights": [], "bias": []}))
+    assert main(["inspect", model]) == 0
+    said = capsys.readouterr().out
+    assert "edges             160000, too many to list" in said
+    assert len(said) < 100_000
+    assert "[too_many_edges]" in fails(capsys, "inspect", model, "--graph", "m.svg")
+
+
 def test_names_cannot_take_over_the_terminal(capsys):
     names = ["\x1b2J evil", "line\nbreak", "é"]
     model = write("m.json", json.dumps(identity(names, 3)))
