@@ -28,7 +28,7 @@ class _Writers(NamedTuple):
 
     writer: int
     older: _Writers | None
-    count: int
+    length: int
 
     def walk(self) -> Iterator[int]:
         node: _Writers | None = self
@@ -71,7 +71,7 @@ class ExecutionGraph:
         self._sources = sources
         self.roots = [index for index, writers in enumerate(sources) if not writers]
         # An instruction writes one buffer, so no writer is in two groups of a reader.
-        self.edge_count = sum(group.count for groups in sources for group in groups)
+        self.edge_count = sum(group.length for groups in sources for group in groups)
         self.is_parallelizable = len(self.roots) > 1 or self._some_node_branches()
 
     @cached_property
@@ -188,7 +188,7 @@ def trace(
                 actual=f"buffer {target}",
             )
         older = writers[target] if partial else None
-        writers[target] = _Writers(index, older, older.count + 1 if older else 1)
+        writers[target] = _Writers(index, older, older.length + 1 if older else 1)
         unread[target] = True
         written[target].add(start, stop)
     for buffer in range(len(sizes)):
