@@ -8,7 +8,7 @@ from html import escape
 # Colours that differ in lightness, too: they stay apart in print and for the colour-blind.
 COLOURS = ("#1b5e9b", "#e07b00")
 _WIDTH, _HEIGHT = 420, 220
-_LEFT, _BOTTOM, _TOP = 48, 34, 10
+_LEFT, _BOTTOM, _TOP = 60, 38, 10
 
 
 def bars(
@@ -92,7 +92,7 @@ def _svg(parts: Sequence[str], title: str, names: Sequence[str]) -> str:
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        f'aria-label="{escape(title)}" font-family="sans-serif" font-size="10">'
+        f'aria-label="{escape(title)}" font-family="sans-serif" font-size="12">'
         f'<line x1="{_LEFT}" y1="{base}" x2="{_WIDTH}" y2="{base}" stroke="#444"/>'
         f'<line x1="{_LEFT}" y1="{_TOP}" x2="{_LEFT}" y2="{base}" stroke="#444"/>'
         + "".join(parts)

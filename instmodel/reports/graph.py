@@ -20,6 +20,17 @@ SUFFIXES = (".svg", ".html", ".mmd")
 _WIDTH, _HEIGHT = 190, 44  # of a box
 _GAP_X, _GAP_Y = 20, 30
 
+# On a screen, wide pictures scroll; on paper they shrink to fit a sheet.
+_STYLE = """
+body { font-family: sans-serif; overflow-wrap: anywhere } h1 { font-size: 1.3rem }
+figure { margin: 0; overflow-x: auto; break-inside: avoid }
+svg { max-width: none !important }
+@media print {
+  @page { margin: 15mm } body { margin: 0 } figure { overflow: visible }
+  svg { max-width: 100% !important; max-height: 220mm; width: auto; height: auto }
+}
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -175,8 +186,9 @@ def write_graph(info: InstructionModelInfo, path: str | os.PathLike[str], name: 
         title = escape(printable(name))
         text = (
             f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-            '<meta name="viewport" content="width=device-width"></head><body>'
-            f"<h1>{title}</h1>{graph_svg(info)}<h2>Memory</h2>{memory_svg(info)}</body></html>"
+            f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
+            f"<body><h1>{title}</h1><figure>{graph_svg(info)}</figure>"
+            f"<figure><h2>Memory</h2>{memory_svg(info)}</figure></body></html>"
         )
     with replacing(path) as file:
         file.write(text.encode())

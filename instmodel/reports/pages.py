@@ -23,16 +23,20 @@ from instmodel.verification.verifying import Verification
 # Pictures for each output, as far as anyone would look at them.
 _MOST_OUTPUTS = 8
 _MOST_INPUTS = 12
+# Columns of a confusion matrix that fit a page, and the cells that stand for a larger one.
+_MOST_CLASSES = 15
+_MOST_CONFUSED = 15
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of a page; `id` finds it in the page."""
+    """A table of a page; `id` finds it in the page. The columns `text` may break their lines."""
 
     id: str
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
+    text: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ def write_verification(
                 "The worst rows, counted from 0",
                 ["row", "× tolerance", "model", "other", "inputs"],
                 worst,
+                ["inputs"] if len(found.outputs) == 1 else ["model", "other", "inputs"],
             ),
         ],
         charts=charts,
@@ -166,10 +171,7 @@ def write_comparison(
         )
         for side, metrics in both.items():
             if "confusion_matrix" in metrics:
-                matrix = metrics["confusion_matrix"]
-                heads = ["true \\ decided", *map(str, range(len(matrix)))]
-                rows = [[i, *row] for i, row in enumerate(matrix)]
-                tables.append(Table(f"confusion-{side}", f"Confusion matrix, {side}", heads, rows))
+                tables.append(_confusion(side, metrics["confusion_matrix"]))
         for curve, caption, labels in (
             ("roc", "ROC curve", ("false positive rate", "true")),
             ("calibration", "calibration", ("mean score", "share")),
@@ -180,10 +182,12 @@ def write_comparison(
     if found.groups:
         heads, groups = found.group_table()
         rows = [[printable(str(value)), *figures] for value, *figures in groups]
-        tables.append(Table("groups", "By group", heads, rows))
+        tables.append(Table("groups", "By group", heads, rows, ["value"]))
     movers = [[m.row, _number(m.old), _number(m.new), _some(m.inputs)] for m in found.movers]
     heads = ["row", "old", "new", "inputs"]
-    tables.append(Table("movers", "The rows that move most, counted from 0", heads, movers))
+    tables.append(
+        Table("movers", "The rows that move most, counted from 0", heads, movers, ["inputs"])
+    )
     _write(
         path,
         title=f"{printable(old_name)} → {printable(new_name)}",
@@ -197,6 +201,23 @@ def write_comparison(
             Picture(memory_svg(new_info), "Its memory: inputs yellow, output green"),
         ],
     )
+
+
+def _confusion(side: str, matrix: Sequence[Sequence[int]]) -> Table:
+    """Return a confusion matrix; of many classes, which no page holds, what is confused most."""
+    if len(matrix) <= _MOST_CLASSES:
+        heads = ["true \\ decided", *map(str, range(len(matrix)))]
+        rows = [[i, *row] for i, row in enumerate(matrix)]
+        return Table(f"confusion-{side}", f"Confusion matrix, {side}", heads, rows)
+    wrong = [
+        [truth, decided, count]
+        for truth, row in enumerate(matrix)
+        for decided, count in enumerate(row)
+        if count and truth != decided
+    ]
+    wrong.sort(key=lambda cell: -cell[2])
+    title = f"What is confused most, {side}"
+    return Table(f"confusion-{side}", title, ["true", "decided", "rows"], wrong[:_MOST_CONFUSED])
 
 
 def _write(path: str | os.PathLike[str], **parts: Any) -> None:

@@ -1,7 +1,5 @@
 """The pages of verify and compare, opened in a browser: no errors, and the computed figures."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -35,25 +33,6 @@ def files(tmp_path, monkeypatch):
     np.save("data.npy", ROWS)
     np.save("labelled.npy", np.column_stack([ROWS, truth]).astype(np.float32))
     return tmp_path
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium; skipped without it, which .ci/run says loudly."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    from selenium.webdriver.chrome.service import Service
-
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("no chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=Service(driver))
-    yield opened
-    opened.quit()
 
 
 def cells(browser, table):
@@ -139,14 +118,8 @@ def test_the_page_of_a_comparison_shows_groups_of_any_text(files, browser):
         assert shown[name] == [str(group.rows), *means, str(group.flips)]
 
 
-def test_a_page_fits_a_phone_and_needs_no_network(files, browser):
+def test_a_page_needs_no_network(files):
     main(["verify", "old.json", "--data", "data.npy", "--report", "page.html"])
-    browser.set_window_size(390, 800)
-    page = opened(browser, files / "page.html")
-    wide = page.execute_script(
-        "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    )
-    assert wide <= 0
     text = (files / "page.html").read_text().replace("http://www.w3.org/2000/svg", "")
     assert "http" not in text.replace("http-equiv", "")
     assert "<script" not in text
