@@ -30,6 +30,7 @@ SOFTMAX_ULP = 4
 class Tracked:
     value: np.ndarray  # (N, total) float64: what the reference computes
     error: np.ndarray  # (N, total) float64: bound of |engine - value|; inf where nothing is known
+    largest: np.ndarray  # (N, 1): the largest finite |value| that any buffer held at any time
 
     @property
     def known(self):
@@ -38,7 +39,7 @@ class Tracked:
 
     def output(self, info):
         size = info.buffer_sizes[-1]
-        return Tracked(self.value[:, -size:], self.error[:, -size:])
+        return Tracked(self.value[:, -size:], self.error[:, -size:], self.largest)
 
     def wrong(self, got):
         """Return the places (sample, element) where `got` breaks the bound."""
@@ -68,6 +69,7 @@ def track(info, x):
     error = np.zeros_like(value)
     error[:, : x.shape[1]] = np.where(np.abs(x) < FLUSHED, np.abs(x), 0.0)
     values, errors = reference.split(info, value), reference.split(info, error)
+    largest = _largest(value)
     with np.errstate(all="ignore"):
         for instruction in info.instructions:
             before = [v.copy() for v in values]
@@ -76,7 +78,12 @@ def track(info, x):
             for v, e in zip(values, errors, strict=True):
                 e[np.isnan(e)] = np.inf
                 e[np.isfinite(v) & (np.abs(v) + e > LARGE)] = np.inf
-    return Tracked(value, error)
+            largest = np.maximum(largest, _largest(value))
+    return Tracked(value, error, largest)
+
+
+def _largest(value):
+    return np.abs(np.where(np.isfinite(value), value, 0.0)).max(axis=1, keepdims=True)
 
 
 def _constant(values):

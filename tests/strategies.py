@@ -38,15 +38,15 @@ HOSTILE = [
 class _Writer:
     """A document in the making."""
 
-    def __init__(self, sizes, rng, wild):
-        self.sizes, self.rng, self.wild = sizes, rng, wild
+    def __init__(self, sizes, rng, wild, scales):
+        self.sizes, self.rng, self.wild, self.scales = sizes, rng, wild, scales
         self.unread = [False] * len(sizes)  # has a last writer that nothing has read
         self.instructions, self.weights, self.bias = [], [], []
         self.parameters, self.maps = [], []
 
     def values(self, *shape):
         """Return constants that are float32 numbers, as JSON has them."""
-        scale = self.rng.choice([0.25, 1.0, 4.0])
+        scale = self.rng.choice(self.scales)
         values = self.rng.normal(0, scale, shape)
         how = self.rng.integers(4)
         if how == 0:
@@ -203,13 +203,23 @@ INSTRUCTIONS = [
 
 
 @st.composite
-def documents(draw, *, max_instructions=14, max_size=20, wild=False, names=INSTRUCTIONS):
+def documents(
+    draw,
+    *,
+    max_instructions=14,
+    max_size=20,
+    wild=False,
+    scales=(0.25, 1.0, 4.0),
+    names=INSTRUCTIONS,
+):
     """Draw a valid document.
 
     Parameters
     ----------
     wild : bool
         Put zeros of both signs, subnormals and huge numbers among the constants.
+    scales : sequence of float
+        Standard deviations of constants; with large ones, models magnify rounding errors.
     """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     # Few different sizes, and multiples of each other, so that most instructions fit somewhere.
@@ -218,7 +228,7 @@ def documents(draw, *, max_instructions=14, max_size=20, wild=False, names=INSTR
     pool = sorted({1, base, *(min(base * f, max_size) for f in factors)})
     sizes = draw(st.lists(st.sampled_from(pool), min_size=1, max_size=7))
     inputs = draw(st.integers(1, min(3, len(sizes))))
-    writer = _Writer(sizes, rng, wild)
+    writer = _Writer(sizes, rng, wild, scales)
     # Not st.integers, which prefers small numbers: what is rare needs long documents.
     count = draw(st.sampled_from(range(1, max_instructions + 1)))
     for _ in range(count):

@@ -14,12 +14,13 @@ C. There are two lanes, each with input, output and a buffer to read back from. 
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,9 +52,10 @@ _EXPONENT = np.uint32(0x7F800000)
 class GpuSession:
     """A model on a GPU, ready to score batches of any size.
 
-    Results agree with the CPU engine to 10⁻⁵ of the largest intermediate value, but are not the
-    same bits; docs/gpu.md says more. One call runs at a time, others wait. A session does not
-    survive a fork, and cannot be pickled: pickle the model.
+    Results agree with the CPU engine to 10⁻⁵ of the largest intermediate value, unless the model
+    magnifies rounding errors, but are not the same bits; docs/gpu.md says more. One call runs at a
+    time, others wait. A session does not survive a fork, and cannot be pickled: pickle the model.
+    `close`, or the end of a ``with`` block, frees what it holds on the GPU.
 
     Parameters
     ----------
@@ -157,8 +159,8 @@ class GpuSession:
         ------
         InstModelError
             ``input_size_mismatch``, ``invalid_type``, ``column_mismatch``,
-            ``destination_size_mismatch``; ``gpu_failed`` when the device is lost or out of memory,
-            or after a fork.
+            ``destination_size_mismatch``; ``session_closed``; ``gpu_failed`` when the device is
+            lost or out of memory, or after a fork.
         """
         if self._features and hasattr(x, "columns"):
             arrays.check_columns(x, self._features)
@@ -171,10 +173,34 @@ class GpuSession:
                 "gpu_failed",
                 "a session does not survive a fork: make it in the process that uses it",
             )
-        if len(rows):
-            with self._lock, _gpu_errors(self._wgpu):
+        with self._lock, _gpu_errors(self._wgpu):
+            if self._device is None:
+                raise InstModelError("session_closed", "the session was closed: make another")
+            if len(rows):
                 self._run(rows, result.reshape(len(rows), self.output_size))
         return result
+
+    def close(self) -> None:
+        """Free what the session holds on the GPU, once a running call has ended.
+
+        `predict` is an error from then on; closing again does nothing.
+        """
+        if os.getpid() != self._process:  # nothing here belongs to a forked process
+            return
+        with self._lock:
+            if self._device is None:
+                return
+            self._device.destroy()
+            self._device = self._chunk = self._words = self._layout = None
+            self._pipelines.clear()
+        # A device of wgpu and its queue hold each other, and with them the memory.
+        gc.collect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _run(self, rows: NDArray[Any], out: Floats) -> None:
         """Compute `rows` (N, F) into `out` (N, O), chunk by chunk."""

@@ -6,6 +6,8 @@ import os
 import pickle
 import signal
 import sys
+import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import device
@@ -13,7 +15,6 @@ import numpy as np
 import pytest
 import strategies
 from documents import build, dense, everything, identity, network, one
-from hypothesis import given, settings
 
 import instmodel as im
 from instmodel.gpu import GpuSession, plan, session
@@ -98,21 +99,6 @@ def test_100_000_rows_in_several_chunks(monkeypatch, name):
     got = made.predict(x)
     device.assert_close(got, want)
     np.testing.assert_array_equal(made.predict(x), got)  # the buffers are not fresh any more
-
-
-@settings(max_examples=20)
-@given(strategies.documents(max_size=120))
-def test_random_models(document):
-    info = im.InstructionModelInfo.from_dict(document)
-    made = GpuSession(info, adapter=device.adapter())
-    x = strategies.samples(200, made.feature_size, 6)
-    source = im.get_instmodel_wgsl(made.model.compute_buffer_size, models=[made.model])
-    if made.model.compute_buffer_size <= 400:  # the other way on the GPU, with the same formulas
-        size = made.model.compute_buffer_size
-        embedded = device.run_embedded([made.model], [x], size, source=source)[0]
-        got = made.predict(x)
-        # Where the model is at a jump, both are.
-        device.assert_close(got, embedded[:, made.model.output_start :])
 
 
 def test_gaps_read_as_zero_in_every_chunk(monkeypatch):
@@ -316,6 +302,7 @@ def test_a_session_refuses_to_run_after_a_fork(sessions):
     child = os.fork()
     if not child:
         signal.alarm(30)  # without the error, it would wait for ever
+        made.close()  # leaves the parent's alone
         try:
             made.predict([1.0, 2.0])
         except im.InstModelError as error:
@@ -331,6 +318,54 @@ def test_a_session_is_not_pickled(sessions):
         pickle.dumps(sessions("small"))
     assert "GpuModel(version=1, features=2" in repr(sessions("small"))
     assert sessions("small").device_name in repr(sessions("small"))
+
+
+# -------------------------------------------------------------------------------------------- close
+
+
+def open_session():
+    return GpuSession(im.InstructionModelInfo.from_dict(dense()), adapter=device.adapter())
+
+
+def test_a_closed_session_says_so():
+    with open_session() as made:
+        assert made.predict([0.5, 1.0]).shape == (1,)
+    for x in ([0.5, 1.0], np.empty((0, 2))):
+        with pytest.raises(im.InstModelError) as caught:
+            made.predict(x)
+        assert caught.value.code == "session_closed"
+    made.close()
+    assert made.output_size == 1
+    assert "GpuModel" in repr(made)
+
+
+def test_closing_frees_the_device():
+    made = open_session()
+    made.predict(strategies.samples(100, 2, 3))
+    held = [weakref.ref(thing) for thing in (made._device, made._words, made._chunk.computed)]
+    threads = threading.active_count()
+    made.close()
+    assert [ref() for ref in held] == [None] * 3
+    assert threading.active_count() < threads  # the one that waits for the device
+
+
+def test_close_waits_for_a_running_call(monkeypatch):
+    small_chunks(monkeypatch, 64)
+    made = open_session()
+    x = strategies.samples(5000, 2, 3)
+    want = made.predict(x)
+    submitted, submit = threading.Event(), made._submit
+
+    def submit_and_tell(*arguments):
+        submit(*arguments)
+        submitted.set()
+
+    monkeypatch.setattr(made, "_submit", submit_and_tell)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(made.predict, x)
+        assert submitted.wait(60)
+        made.close()
+        np.testing.assert_array_equal(running.result(), want)
 
 
 # ------------------------------------------------------------------------------------------- errors

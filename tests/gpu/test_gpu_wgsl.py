@@ -7,13 +7,12 @@ import itertools
 import re
 from pathlib import Path
 
-import bounds
 import device
 import numpy as np
 import pytest
 import strategies
 from documents import build, dense, engine_cases, everything, identity, network, one
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import instmodel as im
@@ -32,8 +31,7 @@ PUBLIC = {
 }
 HEAD = "@group(0) @binding(0) var<storage, read> model_data: array<f32>;\n"
 
-# Largest distance from the CPU engine, in ULP of a normal float32 result. GELU loses in its tail,
-# where e^(-x²/2) makes the rounding error of x²/2 ≤ 87 one of the result.
+# Largest distance from the CPU engine, in ULP of a normal float32 result.
 ULP = {
     "RELU": 0,
     "SIGN": 0,
@@ -45,7 +43,7 @@ ULP = {
     "LOG": 4,
     "LOG10": 5,
     "SOFTPLUS": 5,
-    "GELU": 120,
+    "GELU": 10,
 }
 
 
@@ -55,29 +53,6 @@ def info_of(document):
 
 def pack(document):
     return im.GpuModel.from_info(info_of(document))
-
-
-def check(document, x, share=0.9):
-    """Compare all buffers with the CPU's, where the model is not at a jump or out of range.
-
-    Returns the share of the values that this is, which must be `share` at least.
-    """
-    info = info_of(document)
-    got = device.run_embedded([pack(document)], [x], SIZE)[0]
-    want = device.cpu_buffers(info, x)
-    tracked = bounds.track(info, x)
-    assert tracked.known >= share
-    known = np.isfinite(tracked.error)
-    np.testing.assert_array_equal(np.isnan(got[known]), np.isnan(want[known]))
-    finite = known & np.isfinite(want)
-    largest = np.abs(np.where(np.isfinite(want), want, 0.0)).max(axis=1, keepdims=True)
-    # A model that amplifies rounding errors may do so with the GPU's, too.
-    allowed = np.where(finite, 1e-5 * largest + 8 * tracked.error + 2.0**-126, 0.0)
-    with np.errstate(all="ignore"):
-        off = np.where(finite, np.abs(got.astype(np.float64) - want), 0.0)
-    wrong = np.argwhere(~(off <= allowed))
-    assert not len(wrong), (wrong[0], got[tuple(wrong[0])], want[tuple(wrong[0])])
-    return tracked.known
 
 
 # ------------------------------------------------------------------------------------------- source
@@ -220,12 +195,6 @@ def test_an_activation_value_by_value(name):
     assert np.abs(got[np.abs(want) < 2.0**-125]).max(initial=0) <= 2.0**-124
 
 
-@pytest.mark.parametrize("name", im.Activation)
-def test_an_activation_of_a_dense_layer(name):
-    check(network([20, 30], [str(name)]), strategies.samples(200, 20, 1))
-    check(network([20, 30], [str(name)]), strategies.samples(200, 20, 1, hostile=True), share=0.2)
-
-
 @pytest.mark.parametrize(
     "row",
     [
@@ -246,33 +215,6 @@ def test_softmax_of_odd_values(row):
     x = np.array([row], np.float32)
     got = device.run_embedded([pack(document)], [x], SIZE)[0]
     np.testing.assert_allclose(got, build(document).predict(x), rtol=1e-6)
-
-
-@pytest.mark.parametrize("name", INSTRUCTIONS)
-def test_an_instruction_alone(name):
-    @settings(max_examples=12)
-    @given(strategies.documents(names=[name], max_instructions=4))
-    def run(document):
-        features = strategies.feature_size(document)
-        check(document, strategies.samples(100, features, 2))
-        # Of all rows with NaN, infinities and the like, some leave float32 in ways of their own.
-        check(document, strategies.samples(100, features, 3, hostile=True), share=0.2)
-
-    run()
-
-
-def test_random_models():
-    shares = []
-
-    @settings(max_examples=250)
-    @given(strategies.documents(max_instructions=14))
-    def run(document):
-        features = strategies.feature_size(document)
-        shares.append(check(document, strategies.samples(64, features, 4), share=0))
-        check(document, strategies.samples(64, features, 5, hostile=True), share=0)
-
-    run()
-    assert np.mean(shares) > 0.9
 
 
 @pytest.mark.parametrize("index", [i for i, c in enumerate(engine_cases()) if i % 6 == 0])
