@@ -248,7 +248,11 @@ def _scores(pair: NDArray[np.float64]) -> Scores:
     """Return the histograms of two columns (N, 2)."""
     finite = pair[np.isfinite(pair)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    ends = (low, high) if low < high else (low - 0.5, high + 0.5)
+    largest = max(abs(low), abs(high))
+    ends = (low, high)
+    if high - low <= 1e-12 * largest:  # NumPy refuses bins that float64 cannot tell apart
+        margin = max(0.5, 1e-3 * largest)
+        ends = (low - margin, high + margin)
     counts = [
         np.histogram(side[np.isfinite(side)], _SCORE_BINS, ends)[0].tolist() for side in pair.T
     ]

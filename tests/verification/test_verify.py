@@ -366,3 +366,12 @@ def test_a_gpu_is_a_witness(monkeypatch):
 def test_what_is_nothing_to_compare_with_is_an_error(arguments):
     with pytest.raises(im.InstModelError):
         im.verify(**({"model": network(), "data": ROWS} | arguments))
+
+
+@pytest.mark.parametrize(("x", "function"), [(35.0, "SIGMOID"), (0.0, "TANH"), (1e20, None)])
+def test_scores_that_no_bins_tell_apart_are_verified(x, function):
+    b = im.ModelBuilder()
+    # 1 in float32, and 1 - 6e-16 in float64; 0 and 0; 1e20 and 1e20.
+    info = b.build(output=b.dense(b.input(1), [[1.0]], [0.0], function))
+    (scores,) = im.verify(info, np.full((20, 1), x)).scores
+    assert sum(scores.actual) == sum(scores.expected) == 20
