@@ -8,9 +8,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -274,7 +276,7 @@ class _JsonLines(_Text):
         for line in islice(self._file, count):
             self._line += 1
             try:
-                row = json.loads(line)
+                row = json.loads(line, parse_float=_json_number)
             except (ValueError, RecursionError) as error:
                 raise InputError(
                     "invalid_table", f"line {self._line} is not JSON: {error}"
@@ -294,6 +296,12 @@ class _JsonLines(_Text):
             for start in range(0, len(rows), most):
                 yield _JsonRows(rows[start : start + most], schema, self._added)
             rows = []
+
+
+def _json_number(text: str) -> float | Decimal:
+    """Read a JSON number: what float64 cannot hold must not become infinity."""
+    number = float(text)
+    return number if math.isfinite(number) else Decimal(text)
 
 
 def _json_type(rows: list[Mapping[str, Any]], name: str) -> Any:

@@ -190,6 +190,12 @@ def test_what_float64_cannot_hold_is_not_infinity(model, capsys):
     assert "column 'a', row 3: too large" in fails(capsys, model, "in.csv", "-o", "out.arrow")
     assert score(model, "in.csv", "-o", "out.arrow", "--on-bad-row", "skip") == 0
     assert read("out.arrow")["output_1"].to_pylist() == [float("inf"), -float("inf")]
+    Path("in.jsonl").write_text(
+        '{"a": 1, "b": Infinity}\n{"a": 2, "b": 1e39}\n{"a": 3, "b": -1e400}\n{"a": 4, "b": 1e3}\n'
+    )
+    assert "column 'b', row 2: too large" in fails(capsys, model, "in.jsonl", "-o", "out.arrow")
+    assert score(model, "in.jsonl", "-o", "out.arrow", "--on-bad-row", "skip") == 0
+    assert read("out.arrow")["output_1"].to_pylist() == [float("inf"), 1e3]
 
 
 def test_what_csv_keeps_stays_as_it_was_written(model):
@@ -328,6 +334,7 @@ def test_bad_arguments(model, capsys, arguments, says):
         ({"threads": 1.5}, "invalid_type"),
         ({"batch_rows": 0}, "invalid_type"),
         ({"batch_rows": -5}, "invalid_type"),
+        ({"bad_rows": 5}, "invalid_type"),
     ],
 )
 def test_bad_numbers(options, code):
