@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from instmodel import values
+
 # Short, so that the temporary name fits wherever the target's fits; hidden, so that `*` skips it.
 _TEMPORARY = ".instmodel-{}.tmp"
 
@@ -39,11 +41,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     Raises
     ------
+    DocumentError
+        ``invalid_type``: no path.
     OSError
         The target is a folder or a device, may not be written, or the disk is full. `filename` is
         the target.
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(values.path(path, "path")))
     temporary = target.with_name(_TEMPORARY.format(secrets.token_hex(8)))
     try:
         mode = _replaceable_mode(target)

@@ -8,6 +8,7 @@ is no index and no number, a float is no index, a string is no number.
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -63,6 +64,13 @@ def wrong_type(value: Any, field: str, expected: str) -> DocumentError:
     return DocumentError(
         "invalid_type", "wrong type", field=field, expected=expected, actual=describe(value)
     )
+
+
+def path(value: Any, field: str) -> str:
+    """Return a path; `open` would take a number, too, and read from an open file of that number."""
+    if not isinstance(value, (str, bytes, os.PathLike)):
+        raise wrong_type(value, field, "a path")
+    return os.fsdecode(value)
 
 
 def known_only(

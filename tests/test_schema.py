@@ -234,6 +234,22 @@ def test_a_file_that_is_not_there_is_an_os_error(tmp_path):
         im.load(tmp_path)
 
 
+@pytest.mark.parametrize("kind", [int, bool, float, lambda _: None, lambda path: [path]])
+def test_what_is_no_path_is_not_opened(kind, tmp_path):
+    info = Info.from_dict(dense())
+    info.save(tmp_path / "m.json")
+    with open(tmp_path / "m.json", "rb") as file:
+        number = file.fileno()  # which `open` would take for a path
+        given = kind(number)
+        for call in (im.load, Info.load, info.save):
+            with pytest.raises(im.InstModelError) as caught:
+                call(given)
+            assert (caught.value.code, caught.value.field) == ("invalid_type", "path")
+        assert file.read() == (tmp_path / "m.json").read_bytes()
+    info.save(os.fsencode(tmp_path / "bytes.json"))
+    assert im.load(os.fsencode(tmp_path / "bytes.json")).feature_size == 2
+
+
 def test_a_broken_file_is_an_error_of_ours(tmp_path):
     path = tmp_path / "m.json"
     for content, code in [

@@ -33,7 +33,7 @@ def open_model(
     path: Any, *, mmap: bool, unknown: Unknown, limits: Limits
 ) -> InstructionModelInfo | BinaryModel:
     """Read a file as it is: a document, or a binary model with its weights still packed."""
-    with open(path, "rb") as file:
+    with open(values.path(path, "path"), "rb") as file:
         start = file.read(len(binary.MAGIC))
         file.seek(0)
         try:
@@ -46,7 +46,7 @@ def open_model(
 
 def save(info: InstructionModelInfo, path: str | os.PathLike[str]) -> None:
     """Write a file; see `InstructionModelInfo.save`."""
-    if os.fspath(path).endswith(BINARY_SUFFIX):
+    if values.path(path, "path").endswith(BINARY_SUFFIX):
         with replacing(path) as file:
             binary.write(info, file)
     else:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from instmodel import values
 from instmodel.errors import InputError
 from instmodel.jobs.metrics import Metrics
 from instmodel.model import InstructionModel
@@ -57,7 +58,7 @@ class Job:
     resume: bool = False
 
     def check(self) -> None:
-        """Refuse what is no model, and numbers that make no sense.
+        """Refuse what is no model or no path, and numbers that make no sense.
 
         Raises
         ------
@@ -72,6 +73,10 @@ class Job:
                 expected="an InstructionModel",
                 actual=type(self.model).__name__,
             )
+        values.path(self.input, "input")
+        values.path(self.output, "output")
+        if self.bad_rows is not None:
+            values.path(self.bad_rows, "bad_rows")
         for name, code, value in (
             ("threads", "invalid_thread_count", self.threads),
             ("batch_rows", "invalid_type", self.batch_rows),
