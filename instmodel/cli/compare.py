@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 import instmodel as im
 from instmodel.cli.arguments import OK, Commands, add_command, add_report_arguments, at_least_one
@@ -13,6 +14,9 @@ from instmodel.comparison.metrics import CURVES, TASKS
 from instmodel.comparison.moves import QUANTILES
 from instmodel.console import printable, progress, table
 from instmodel.jobs import places
+
+# Columns of a confusion matrix that a terminal shows; --json has it of any size.
+_MOST_CLASSES = 15
 
 
 def add(commands: Commands) -> None:
@@ -100,11 +104,17 @@ def _show(old: str, new: str, found: Comparison) -> None:
         print(f"\nAgainst the labels ({found.task})")
         print(table(["metric", "old", "new", "difference"], _pairs(names, *both)), end="")
         for side, metrics in zip(("old", "new"), _metrics(found), strict=True):
-            if "confusion_matrix" in metrics:
-                print(f"confusion matrix, {side}: {metrics['confusion_matrix']}")
+            matrix = metrics.get("confusion_matrix", ())
+            if 0 < len(matrix) <= _MOST_CLASSES:
+                heads = ["true \\ decided", *map(str, range(len(matrix)))]
+                print(f"\nConfusion matrix, {side}")
+                print(table(heads, [[i, *row] for i, row in enumerate(matrix)]), end="")
     if found.groups:
         print("\nBy group")
         print(table(*found.group_table()), end="")
+    if not found.movers:
+        print("\nNo row moves.")
+        return
     print("\nThe rows that move most, counted from 0")
     rows = [
         [m.row, f"{m.old:.6g}", f"{m.new:.6g}", ", ".join(f"{x:.6g}" for x in m.inputs[:6])]
@@ -113,7 +123,7 @@ def _show(old: str, new: str, found: Comparison) -> None:
     print(table(["row", "old", "new", "inputs"], rows), end="")
 
 
-def _metrics(found: Comparison) -> tuple[dict[str, float], dict[str, float]]:
+def _metrics(found: Comparison) -> tuple[dict[str, Any], dict[str, Any]]:
     return found.old_metrics, found.new_metrics
 
 

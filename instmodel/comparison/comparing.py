@@ -210,6 +210,13 @@ def compare(
     figures: list[dict[str, Any]] = [{}, {}]
     if labels is not None:
         truth = kept[:, 2 * outputs]
+        unlabelled = int(np.sum(~np.isfinite(truth)))
+        if unlabelled:
+            raise InputError(
+                "non_finite_value",
+                f"{unlabelled} of {len(truth)} rows have no finite label; leave them out",
+                column=str(labels),
+            )
         task = task or task_of(truth, outputs)
         figures = [label_metrics(truth, s, task, threshold, tolerance) for s in (one, other)]
 

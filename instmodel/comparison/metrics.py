@@ -35,9 +35,9 @@ def label_metrics(
     Parameters
     ----------
     labels : (N,)
-        0 and 1, the number of the class, or the true value.
+        Finite: 0 and 1, the number of the class, or the true value.
     scores : (N, O)
-        One output; for "multiclass" one for each class.
+        Finite: one output; for "multiclass" one for each class.
     task : {"binary", "multiclass", "regression"}
     threshold : float
         A score of at least this is a decision for 1.
@@ -51,15 +51,14 @@ def label_metrics(
         "binary" the curves "calibration" and "roc" as lists of points.
     """
     sk = require("sklearn.metrics", "report")
-    if not np.isfinite(labels).all() or not np.isfinite(scores).all():
-        raise InputError("non_finite_value", "labels and scores must be finite for metrics")
     if task == "regression":
         value = scores[:, 0]
         return {
             "mae": float(sk.mean_absolute_error(labels, value)),
             "rmse": float(sk.root_mean_squared_error(labels, value)),
             "mape": float(sk.mean_absolute_percentage_error(labels, value)),
-            "r2": float(sk.r2_score(labels, value)),
+            # Of one row, scikit-learn would warn that there is none.
+            "r2": float(sk.r2_score(labels, value)) if len(labels) > 1 else float("nan"),
             "share_within_tolerance": float(np.mean(np.abs(labels - value) <= tolerance)),
         }
     truth = labels.astype(int)

@@ -39,7 +39,7 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class Mover:
-    """A row whose score moves most.
+    """A row whose score moves most; one that does not move is none.
 
     Attributes
     ----------
@@ -79,11 +79,17 @@ class Moves:
             self.flips_up += int(np.sum(~before & after))
             self.flips_down += int(np.sum(before & ~after))
         pair = np.stack([old[:, self._column], new[:, self._column]])
-        if not np.isfinite(pair).all():
+        unfit = ~np.isfinite(pair)
+        if unfit.any():
+            row = int(np.flatnonzero(unfit.any(axis=0))[0])
+            side = "old" if unfit[0, row] else "new"
             raise InputError(
                 "non_finite_value",
-                "a score is not finite; `instmodel verify` shows where",
+                f"the score of the {side} model is not finite; leave such rows out, or fill what "
+                "is missing in them",
                 field="data",
+                row=self._rows + row,
+                actual=float(pair[0 if side == "old" else 1, row]),
             )
         self._sums += pair.sum(axis=1)
         self.least = np.minimum(self.least, pair.min(axis=1))
@@ -92,6 +98,8 @@ class Moves:
         self.largest = max(self.largest, float(move.max()))
         self.total += float(move.sum())
         for i in np.argsort(-move, kind="stable")[: self._keep]:
+            if move[i] == 0:
+                break
             place = self._rows + int(i)
             self.movers.append(
                 Mover(place, inputs[i].tolist(), float(pair[0, i]), float(pair[1, i]))

@@ -21,6 +21,10 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
 _EMPTY_PAIR = re.compile(r"\[\]|\{\}")
 
+_ADVICE = (
+    "`instmodel convert` imports files that end in .onnx, .keras, .pt2, .joblib, .pkl or .pickle"
+)
+
 
 def parse(text: str | bytes) -> Any:
     """Return the value of a JSON text.
@@ -39,9 +43,12 @@ def parse(text: str | bytes) -> Any:
     try:
         value = json.loads(text, object_pairs_hook=unique_keys, parse_constant=_constant)
     except json.JSONDecodeError as error:
+        start = text[:1000].lstrip()[:1]
+        reason = error.msg if start else "it is empty"
+        advice = "" if start in ("", "{", "[") else f"; {_ADVICE}"
         raise DocumentError(
             "invalid_document",
-            f"neither a binary model nor valid JSON: {error.msg}",
+            f"neither a binary model nor valid JSON: {reason}{advice}",
             field=f"line {error.lineno}, column {error.colno}",
         ) from None
     except InstModelError:
@@ -91,8 +98,7 @@ def _decode(data: bytes) -> str:
     except UnicodeDecodeError as error:
         raise DocumentError(
             "invalid_document",
-            "neither a binary model nor UTF-8 text; `instmodel convert` imports .onnx, .keras, "
-            ".pt2, .joblib, .pkl and .pickle files",
+            f"neither a binary model nor UTF-8 text; {_ADVICE}",
             field=f"byte {error.start}",
         ) from None
 

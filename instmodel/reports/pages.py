@@ -227,6 +227,7 @@ def _write(path: str | os.PathLike[str], **parts: Any) -> None:
     for pictures in (parts["charts"], parts["graphs"]):
         pictures[:] = [{"svg": markup(p.svg), "caption": p.caption} for p in pictures]
     source = Path(__file__).with_name("page.html.jinja").read_text(encoding="utf-8")
+    parts["tables"] = [table for table in parts["tables"] if table.rows]
     page = jinja.Environment(autoescape=True).from_string(source).render(**parts)
     with replacing(path) as file:
         file.write(page.encode())

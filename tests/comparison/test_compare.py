@@ -181,6 +181,28 @@ def test_labels_that_are_no_classes_are_an_error():
         assert caught.value.code == "invalid_label"
 
 
+def test_rows_without_a_label_or_a_score_are_told():
+    labels = TRUTH.copy()
+    labels[[5, 7]] = np.nan
+    with pytest.raises(im.InstModelError, match="2 of 2000 rows have no finite label") as caught:
+        im.compare(OLD, NEW, dict(zip("abct", data(labels).T, strict=True)), labels="t")
+    assert (caught.value.code, caught.value.column) == ("non_finite_value", "t")
+    rows = ROWS.copy()
+    rows[1234, 1] = np.nan
+    with pytest.raises(im.InstModelError, match="old model") as caught:
+        im.compare(OLD, NEW, rows, batch_rows=100)
+    assert (caught.value.code, caught.value.row) == ("non_finite_value", 1234)
+
+
+def test_a_row_that_does_not_move_is_no_mover(tmp_path, capsys):
+    assert im.compare(OLD, OLD, ROWS).movers == []
+    OLD.save(tmp_path / "old.json")
+    np.save(tmp_path / "rows.npy", ROWS)
+    old = str(tmp_path / "old.json")
+    assert main(["compare", old, old, "--data", str(tmp_path / "rows.npy")]) == 0
+    assert "No row moves." in capsys.readouterr().out
+
+
 def test_the_command_line_shows_and_prints_json(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     OLD.save("old.json")
@@ -196,6 +218,9 @@ def test_the_command_line_shows_and_prints_json(tmp_path, monkeypatch, capsys):
     assert "roc_auc" in shown
     assert "new accuracy" in shown
     assert "population stability index" in shown
+    matrix = metrics.confusion_matrix(TRUTH, scores(NEW)[:, 0] >= 0.5)
+    lines = shown.split("Confusion matrix, new\n")[1].splitlines()[2:4]
+    assert [[int(cell) for cell in line.split()[1:]] for line in lines] == matrix.tolist()
     assert main([*arguments, "--labels", "truth", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     score = scores(NEW)[:, 0]
