@@ -45,9 +45,19 @@ def test_an_error_in_a_model_file_names_the_file(capsys):
     assert caught.value.file == "broken.json"
 
 
-def test_a_file_of_another_library_is_told_where_to_go(capsys):
-    Path("m.onnx").write_bytes(b"\x08\x0a\xff")
-    assert "`instmodel convert` imports .onnx" in fails(capsys, "inspect", "m.onnx")
+@pytest.mark.parametrize("data", [b"\x08\x0a\xff", b"ccopy_reg\n_reconstructor\np0\n", b"text"])
+def test_a_file_of_another_library_is_told_where_to_go(capsys, data):
+    Path("m.sav").write_bytes(data)
+    for line in (["inspect", "m.sav"], ["verify", "m.sav"], ["convert", "m.sav", "m.json"]):
+        assert "imports files that end in .onnx, .keras" in fails(capsys, *line)
+
+
+def test_a_damaged_or_empty_document_is_no_other_librarys_file(capsys):
+    for text, why in (('{"features": ', "nor valid JSON: Expecting"), ("", "it is empty")):
+        Path("m.json").write_text(text)
+        said = fails(capsys, "inspect", "m.json")
+        assert why in said
+        assert "convert" not in said
 
 
 def test_debug_shows_the_traceback_before_or_after_the_command(capsys):
