@@ -225,7 +225,7 @@ class InstructionModel(Engine):
 
         if self._packer is None:
             self._packer = single.packer_of(self)
-        x = self._packer(row)
+        x = self._packer(row, nulls)
         return single.predict_one(self, row, nulls) if x is None else self.predict(x)
 
     def score_batches(

@@ -57,11 +57,11 @@ class Binding:
         if len(set(names)) < len(names):  # "a" and "a[1]": the same column
             raise InputError("repeated_feature", "an array and another feature share a name")
         if isinstance(nulls, Mapping):
-            self._nulls = {name: _null(value, name) for name, value in nulls.items()}
+            self._nulls = {name: null_value(value, name) for name, value in nulls.items()}
             self._other: float | None = None
         else:
             self._nulls = {}
-            self._other = _null(nulls, None)
+            self._other = null_value(nulls, None)
 
     def slots(self, header: Sequence[str]) -> list[Slot]:
         """Find the columns of a table; extra ones do not matter.
@@ -120,7 +120,8 @@ def _parts(feature: Feature, present: set[str]) -> bool:
     return any(name in present for name in feature.columns())
 
 
-def _null(value: Any, name: str | None) -> float | None:
+def null_value(value: Any, name: str | None) -> float | None:
+    """Return what a null becomes under a rule, None for an error; refuse what is no rule."""
     if isinstance(value, str) and value in ("error", "nan"):
         return None if value == "error" else math.nan
     # What rounds to infinity in float32 is no replacement for anything.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.errors import InputError
-from instmodel.tables.binding import Nulls
+from instmodel.tables.binding import Nulls, null_value
 from instmodel.tables.cells import ObjectColumn
 from instmodel.tables.scoring import BadRow, binding_of, fill, say_positions
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from instmodel.model import InstructionModel
 
 Floats = NDArray[np.float32]
-Packer = Callable[[Mapping[str, Any]], Floats | None]
+Packer = Callable[[Mapping[str, Any], Nulls], Floats | None]
+
+# By type, too: True is no number here. Refusals are not remembered.
+_check_rule = lru_cache(typed=True)(null_value)
 
 # Packing asks an object for its float, and complex numbers, text in arrays and masks answer.
 _PACKED = frozenset({int, float, bool, *(np.dtype(code).type for code in "?bhilqBHILQefd")})
@@ -28,26 +32,40 @@ _PACKED = frozenset({int, float, bool, *(np.dtype(code).type for code in "?bhilq
 def packer_of(model: InstructionModel) -> Packer:
     """Return what turns a row of plain numbers into an input quickly.
 
-    Packing converts what is a number and refuses everything else: then the result is None, and
-    `predict_one` looks closer. So it is for models without names, and with array features.
+    Packing converts what is a number and refuses everything else, or a rule for nulls that is none:
+    then the result is None, and `predict_one` looks closer. So it is for models without names, and
+    with array features.
     """
     names = model.columns
     arrays = any(feature.is_array for feature in model._checked.features)
     if not names or arrays or len(set(names)) < len(names):
-        return lambda row: None
+        return lambda row, nulls: None
     pack = struct.Struct(f"={len(names)}f").pack
+    known = set(names)
     get = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
 
-    def packer(row: Mapping[str, Any]) -> Floats | None:
+    def packer(row: Mapping[str, Any], nulls: Nulls) -> Floats | None:
         try:
+            if nulls != "error" and not _are_rules(nulls, known):
+                return None
             cells = get(row)
             if not _PACKED.issuperset(map(type, cells)):
                 return None
             return np.frombuffer(pack(*cells), np.float32)
-        except (KeyError, TypeError, OverflowError, struct.error):
+        except (KeyError, TypeError, ValueError, OverflowError, struct.error):
             return None
 
     return packer
+
+
+def _are_rules(nulls: Nulls, names: set[str]) -> bool:
+    """Return whether `nulls` goes by these names; raise where one of its rules is none."""
+    if not isinstance(nulls, Mapping):
+        _check_rule(nulls, None)
+        return True
+    for name, rule in nulls.items():
+        _check_rule(rule, name)
+    return names.issuperset(nulls)
 
 
 def predict_one(model: InstructionModel, row: Mapping[str, Any], nulls: Nulls) -> Floats:

@@ -45,6 +45,28 @@ def test_nulls():
     assert np.isnan(model.predict_one({"a": float("nan"), "b": 2})[0])
 
 
+@pytest.mark.parametrize(
+    "nulls",
+    [
+        "typo",
+        True,
+        None,
+        float("inf"),
+        [1],
+        np.ones(2),
+        {"a": "typo"},
+        {"a": 1, "c": 0},
+        {"a": [1]},
+    ],
+)
+def test_a_wrong_rule_is_refused_where_no_null_is(nulls):
+    model = identity(["a", "b"])
+    assert model.predict_one({"a": 1, "b": 2}, nulls=1).tolist() == [1, 2]  # 1 is no True
+    with pytest.raises(im.InstModelError) as caught:
+        model.predict_one({"a": 1, "b": 2}, nulls=nulls)
+    assert caught.value.code == "invalid_nulls"
+
+
 def test_a_model_without_names():
     with pytest.warns(UserWarning, match="by their position"):
         assert identity(2).predict_one({"x": 1, "a": 2}).tolist() == [1, 2]
