@@ -25,6 +25,7 @@ import os
 import numpy as np
 
 from instmodel import arrays
+from instmodel._kernels import isa
 from instmodel.errors import InputError
 
 cnp.import_array()
@@ -76,6 +77,7 @@ cdef class Engine:
         """Take over a `Program`. It must come from `program.lower`; may be called once."""
         if self.op_count:
             raise RuntimeError("already compiled")
+        isa()  # raises when INSTMODEL_ISA names none that is there
         cdef const int64_t[:, ::1] code = program.code
         cdef const int64_t[:, ::1] gaps = program.gaps
         cdef cnp.ndarray operands = program.operands

@@ -34,27 +34,24 @@ PANEL = IM_PANEL
 # ------------------------------------------------------------------------------- instruction sets
 
 
-cdef const im_kernels *CHOSEN = NULL
+cdef const im_kernels *CHOSEN = im_available_kernels()[0]
+cdef str WANTED = os.environ.get("INSTMODEL_ISA", "").strip().lower()
 
 
-def _choose_kernels():
-    """Take the best instruction set of this CPU, or the one that INSTMODEL_ISA forces."""
+cdef bint _choose_kernels():
+    """Take what INSTMODEL_ISA forces; return whether this CPU and this build have it."""
     global CHOSEN
     cdef const im_kernels *const *tables = im_available_kernels()
-    wanted = os.environ.get("INSTMODEL_ISA", "").strip().lower()
-    cdef Py_ssize_t i = 0
-    while tables[i] != NULL:
-        if not wanted or wanted == tables[i].name.decode():
-            CHOSEN = tables[i]
-            return
-        i += 1
-    raise InstModelError(
-        "unsupported_isa",
-        "INSTMODEL_ISA asks for an instruction set that this CPU or this build does not have",
-        field="INSTMODEL_ISA",
-        expected="one of " + ", ".join(available_isas()),
-        actual=repr(wanted),
-    )
+    while tables[0] != NULL:
+        if not WANTED or WANTED == tables[0].name.decode():
+            CHOSEN = tables[0]
+            return True
+        tables += 1
+    return False
+
+
+# A wrong variable must not break the import, which a program does not expect to fail.
+cdef bint HAVE_WANTED = _choose_kernels()
 
 
 def available_isas() -> list:
@@ -69,11 +66,22 @@ def available_isas() -> list:
 
 
 def isa() -> str:
-    """Return the instruction set that was chosen when the module was imported."""
+    """Return the instruction set that was chosen when the module was imported.
+
+    Raises
+    ------
+    InstModelError
+        ``unsupported_isa``: INSTMODEL_ISA asks for another one.
+    """
+    if not HAVE_WANTED:
+        raise InstModelError(
+            "unsupported_isa",
+            "this CPU or this build does not have the instruction set",
+            field="INSTMODEL_ISA",
+            expected="one of " + ", ".join(available_isas()),
+            actual=repr(WANTED),
+        )
     return CHOSEN.name.decode()
-
-
-_choose_kernels()
 
 
 def activate(int activation, float[::1] x not None) -> None:
@@ -145,7 +153,7 @@ def pack_panels(const float[:, ::1] weights not None, const float[::1] bias not 
 
 
 # Generic stands for a CPU without special instructions, also where INSTMODEL_ISA asks for it.
-cdef im_sha256_chunks *SHA256 = NULL if isa() == "generic" else im_available_sha256()
+cdef im_sha256_chunks *SHA256 = NULL if CHOSEN.name.decode() == "generic" else im_available_sha256()
 
 SHA256_STREAMS = 1 if SHA256 == NULL else IM_SHA256_STREAMS
 """Chunks that a core hashes side by side; with 1, there is no `sha256_chunks`, only hashlib."""

@@ -86,11 +86,18 @@ def test_generic_is_always_there():
 
 @pytest.mark.parametrize("isa", ["sse9", "avx", "none"])
 def test_an_instruction_set_that_is_not_there_is_an_error(isa):
-    result = run(isa, "-c", "import instmodel")
-    assert result.returncode != 0
-    assert "InstModelError" in result.stderr
-    assert "INSTMODEL_ISA" in result.stderr
-    assert "generic" in result.stderr, "the message names those that are there"
+    model = Path(im.__file__).parent / "examples" / "breast_cancer_network.json"
+    says = (
+        "field 'INSTMODEL_ISA': this CPU or this build does not have the instruction set "
+        f"(expected one of {', '.join(AVAILABLE)}, got '{isa}') [unsupported_isa]\n"
+    )
+    for code in (f"im.load({str(model)!r})", "im.runtime_info()"):
+        result = run(isa, "-c", f"import instmodel as im; {code}")
+        assert result.returncode == 1
+        assert result.stderr.rpartition("InstModelError: ")[2].endswith(says), code
+    result = run(isa, "-m", "instmodel", "inspect", model)
+    assert (result.returncode, result.stderr) == (2, f"instmodel: error: {says}")
+    assert run(isa, "-m", "instmodel", "--version").returncode == 0
 
 
 @pytest.mark.parametrize("value", ["", " ", "GENERIC", " generic "])
