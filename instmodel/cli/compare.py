@@ -8,7 +8,7 @@ from typing import Any
 
 import instmodel as im
 from instmodel.cli.arguments import OK, Commands, add_command, add_report_arguments, at_least_one
-from instmodel.cli.verify import plain
+from instmodel.cli.verify import plain, say_report
 from instmodel.comparison.comparing import Comparison, compare
 from instmodel.comparison.metrics import CURVES, TASKS
 from instmodel.comparison.moves import QUANTILES
@@ -23,13 +23,15 @@ def add(commands: Commands) -> None:
     """Add the command."""
     summary = "Compare a model with the one that is to take its place."
     command = add_command(commands, "compare", run, summary)
-    command.add_argument("old", metavar="OLD")
-    command.add_argument("new", metavar="NEW")
+    command.add_argument("old", metavar="OLD", help="the model that is in use")
+    command.add_argument("new", metavar="NEW", help="the one that may replace it")
     command.add_argument(
         "--data", metavar="FILE", required=True, help=".csv, .npy; .parquet and more with pyarrow"
     )
     command.add_argument("--labels", metavar="COL", help="the column of the truth")
-    command.add_argument("--by", metavar="COL", help="a column to group by")
+    command.add_argument(
+        "--by", metavar="COL", help="a column to group by: of text, numbers, booleans, dates"
+    )
     command.add_argument(
         "--output", type=int, default=-1, metavar="N", help="which output (default: the last)"
     )
@@ -41,7 +43,11 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--task", choices=TASKS, help="default: as the labels look")
     command.add_argument(
-        "--movers", type=at_least_one, default=10, metavar="N", help="rows to show (default: 10)"
+        "--movers",
+        type=at_least_one,
+        default=10,
+        metavar="N",
+        help="how many of the rows that move most to show (default: 10)",
     )
     add_report_arguments(command)
 
@@ -75,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(plain(found.to_dict()), indent=2))
     else:
         _show(args.old, args.new, found)
+        say_report(args)
     return OK
 
 

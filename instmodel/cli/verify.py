@@ -89,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(plain(found.to_dict()), indent=2))
     else:
         _show(args.model, found)
+        say_report(args)
     return OK if found.same else DIFFERENT
 
 
@@ -144,6 +145,12 @@ def _show(name: str, found: Verification) -> None:
         print(f"\nFirst difference: {found.divergence}")
     elif found.note:
         print(f"\nNo instruction is at fault: {found.note}")
+
+
+def say_report(args: argparse.Namespace) -> None:
+    """Print where the report is, if one was asked for."""
+    if args.report:
+        print(f"\nreport: {printable(args.report)}")
 
 
 def _shown(numbers: Sequence[float]) -> str:

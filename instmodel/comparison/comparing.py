@@ -177,7 +177,11 @@ def compare(
         )
     if not -outputs <= output < outputs:
         raise InputError(
-            "result_index_out_of_bounds", "no such output", field="output", actual=output
+            "result_index_out_of_bounds",
+            "no such output",
+            field="output",
+            expected=f"0 … {outputs - 1}",
+            actual=output,
         )
     if not math.isfinite(threshold):
         raise InputError(

@@ -152,8 +152,10 @@ def verify(
     info, engine = load(model)
     tolerance = Tolerance(atol, rtol)
     columns: Sequence[str | int] = ()
+    name = "recorded values"
     if data is None and expected is None and against is None:
         data, expected = _validation_data(info)
+        name = "its validation data"
     recorded = expected is not None
     if recorded:
         if against is not None:
@@ -182,7 +184,7 @@ def verify(
     if data is None:
         data, _ = _validation_data(info)
     witness: Witness = (
-        Function(info, "recorded values", _unused)
+        Function(info, name, _unused)
         if recorded
         else make_witness(Reference.name if against is None else against, engine, info, threads)
     )

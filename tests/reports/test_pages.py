@@ -118,6 +118,16 @@ def test_the_page_of_a_comparison_shows_groups_of_any_text(files, browser):
         assert shown[name] == [str(group.rows), *means, str(group.flips)]
 
 
+def test_a_command_says_where_its_page_is(files, capsys):
+    assert main(["verify", "old.json", "--data", "data.npy", "--report", "page.html"]) == 0
+    assert capsys.readouterr().out.endswith("\nreport: page.html\n")
+    compared = ["compare", "old.json", "new.json", "--data", "data.npy", "--report", "page.html"]
+    assert main(compared) == 0
+    assert capsys.readouterr().out.endswith("\nreport: page.html\n")
+    assert main([*compared, "--json"]) == 0
+    assert "report:" not in capsys.readouterr().out
+
+
 def test_a_page_needs_no_network(files):
     main(["verify", "old.json", "--data", "data.npy", "--report", "page.html"])
     text = (files / "page.html").read_text().replace("http://www.w3.org/2000/svg", "")

@@ -334,6 +334,14 @@ def test_tables_that_arrow_reads_are_verified(tmp_path, ending):
     assert caught.value.code == "invalid_cell"
 
 
+def test_validation_data_is_what_a_model_is_compared_with_by_default():
+    info = network()
+    expected = im.InstructionModel(info).predict(ROWS[:5])
+    info.validation_data = im.ValidationData(ROWS[:5], expected)
+    found = im.verify(info)
+    assert (found.same, found.rows, found.against) == (True, 5, "its validation data")
+
+
 def test_a_gpu_is_a_witness(monkeypatch):
     # A real GPU is the business of tests/gpu.
     from instmodel.gpu import session
