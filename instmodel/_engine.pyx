@@ -419,15 +419,13 @@ cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T) noexcep
         c = engine.weights + op.constants
         k.dense(x, c, out, op.input_size, rows, T, op.activation == IM_RELU)
         if op.activation == IM_SOFTMAX:
-            k.softmax(out, rows, T)
+            k.softmax(out, NULL, rows, T)
         elif op.activation > IM_RELU:
             k.activate(out, rows * T, <int> op.activation)
     elif op.opcode == IM_ATTENTION:
         c = engine.weights + op.constants
         k.dense(x, c, out, op.input_size, rows, T, False)
-        k.softmax(out, rows, T)
-        # One head per value: out = out * gated input, value by value.
-        k.mul_heads(out, tile + op.more * T, out, rows, rows, T)
+        k.softmax(out, tile + op.more * T, rows, T)
     elif op.opcode == IM_COPY:
         memmove(out, x, rows * T * sizeof(float))
     elif op.opcode == IM_COPY_MASKED:
@@ -436,7 +434,7 @@ cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T) noexcep
         k.map_transform(&engine.maps[op.more], engine.constants + op.constants, x, out, rows, T)
     elif op.opcode == IM_ACTIVATION:
         if op.activation == IM_SOFTMAX:
-            k.softmax(out, rows, T)
+            k.softmax(out, NULL, rows, T)
         else:
             k.activate(out, rows * T, <int> op.activation)
     elif op.opcode == IM_ADD_ELEMENTWISE:

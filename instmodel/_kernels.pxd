@@ -43,7 +43,7 @@ cdef extern from "kernels.h" nogil:
         void (*store_tile)(const float *tile, int64_t T, int64_t n, int64_t size, float *y) noexcept nogil
         void (*dense)(const float *x, const float *panels, float *out, int64_t cols, int64_t rows, int64_t T, bint relu) noexcept nogil
         void (*activate)(float *x, size_t n, int activation) noexcept nogil
-        void (*softmax)(float *x, int64_t size, int64_t T) noexcept nogil
+        void (*softmax)(float *x, const float *gate, int64_t size, int64_t T) noexcept nogil
         void (*add_parameters)(float *x, const float *p, int64_t size, int64_t T) noexcept nogil
         void (*mul_parameters)(float *x, const float *p, int64_t size, int64_t T) noexcept nogil
         void (*clip)(float *x, const float *low, const float *high, int64_t size, int64_t T) noexcept nogil

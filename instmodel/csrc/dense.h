@@ -24,7 +24,7 @@ IM_INLINE void dense_block(const int outputs, const int vectors, /* compile-time
                            int64_t next, /* floats from a weight to that of the next panel */
                            int relu)
 {
-    vf acc[IM_DENSE_OUTPUTS_MAX][IM_DENSE_VECTORS];
+    vf acc[IM_DENSE_OUTPUTS_MAX][2 * IM_DENSE_VECTORS];
     IM_UNROLL
     for (int i = 0; i < outputs; i++) {
         IM_UNROLL
@@ -33,7 +33,7 @@ IM_INLINE void dense_block(const int outputs, const int vectors, /* compile-time
         }
     }
     for (int64_t k = 0; k < depth; k++) {
-        vf xk[IM_DENSE_VECTORS];
+        vf xk[2 * IM_DENSE_VECTORS];
         IM_UNROLL
         for (int v = 0; v < vectors; v++) {
             xk[v] = vf_load(x + v * IM_W);
@@ -77,8 +77,10 @@ IM_INLINE void dense_panel(const int outputs, const int vectors, const float *x,
     if (outputs >= 8) {
         IM_BLOCKS(8)
     }
+    if (outputs >= 4) {
     IM_BLOCKS(4)
     IM_BLOCKS(2)
+    }
     IM_BLOCKS(1)
 #undef IM_BLOCKS
 }
@@ -114,6 +116,11 @@ static void dense_tile(const float *x, const float *panels, float *out, int64_t 
         const float *w = panels + row * (1 + cols);
         float *o = out + row * T;
         int64_t s = 0;
+        if (rows == 1) {
+            for (; s + 2 * IM_DENSE_VECTORS * IM_W <= T; s += 2 * IM_DENSE_VECTORS * IM_W) {
+                dense_group(1, 2 * IM_DENSE_VECTORS, x + s, w, o + s, cols, count, T, relu);
+            }
+        }
         for (; s + IM_DENSE_VECTORS * IM_W <= T; s += IM_DENSE_VECTORS * IM_W) {
             dense_group(IM_DENSE_OUTPUTS, IM_DENSE_VECTORS, x + s, w, o + s, cols, count, T, relu);
         }

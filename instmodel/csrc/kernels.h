@@ -103,7 +103,8 @@ typedef struct {
     /* x (n,) = f(x), lane by lane. */
     void (*activate)(float *x /* INOUT */, size_t n, int activation);
     /* x (size, T): over the values of each sample. */
-    void (*softmax)(float *x /* INOUT */, int64_t size, int64_t T);
+    void (*softmax)(float *x /* INOUT */, const float *gate /* IN (size, T), or NULL for ones */,
+                    int64_t size, int64_t T);
 
     void (*add_parameters)(float *x /* INOUT (size, T) */, const float *p /* IN (size,) */,
                            int64_t size, int64_t T);

@@ -55,6 +55,10 @@ IM_INLINE vf vf_copysign(vf a, vf s)
 {
     return _mm256_or_ps(vf_abs(a), _mm256_and_ps(s, _mm256_set1_ps(-0.0f)));
 }
+IM_INLINE vf vf_shift_to_exponent(vf a)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 23));
+}
 IM_INLINE vf vf_flush(vf a)
 {
     const __m256i u = _mm256_castps_si256(a);

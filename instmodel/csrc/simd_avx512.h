@@ -52,6 +52,10 @@ IM_INLINE vf vf_copysign(vf a, vf s)
     return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(
         _mm512_castps_si512(a), _mm512_castps_si512(s), _mm512_set1_epi32((int)0x80000000u), 0xD8));
 }
+IM_INLINE vf vf_shift_to_exponent(vf a)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a), 23));
+}
 IM_INLINE vf vf_flush(vf a)
 {
     const __m512i u = _mm512_castps_si512(a);

@@ -101,6 +101,8 @@ IM_INLINE vf vf_copysign(vf a, vf s)
 {
     return im_float32((im_bits32(a) & 0x7FFFFFFFu) | (im_bits32(s) & 0x80000000u));
 }
+/* The low 9 bits as sign and exponent of a number whose other bits are 0. */
+IM_INLINE vf vf_shift_to_exponent(vf a) { return im_float32(im_bits32(a) << 23); }
 /* Denormals become zero of the same sign, in any mode of the CPU. */
 IM_INLINE vf vf_flush(vf a)
 {

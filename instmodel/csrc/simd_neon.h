@@ -71,6 +71,10 @@ IM_INLINE vf vf_abs(vf a)
     return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(0x7FFFFFFFu)));
 }
 IM_INLINE vf vf_copysign(vf a, vf s) { return vbslq_f32(vdupq_n_u32(0x80000000u), s, a); }
+IM_INLINE vf vf_shift_to_exponent(vf a)
+{
+    return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(a), 23));
+}
 IM_INLINE vf vf_flush(vf a)
 {
     const uint32x4_t u = vreinterpretq_u32_f32(a);

@@ -79,7 +79,7 @@ static void run(const im_kernels *k, int64_t T)
         snprintf(name, sizeof name, "activation %d", activation);
         memcpy(out, tile, (size_t)n * sizeof *out);
         if (activation == IM_SOFTMAX) {
-            k->softmax(out, SIZE, T);
+            k->softmax(out, NULL, SIZE, T);
         } else {
             k->activate(out, (size_t)n, activation);
         }
