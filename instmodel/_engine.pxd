@@ -26,6 +26,7 @@ cdef class Engine:
     cdef im_map *maps                # (map_count,), owned
     cdef const int64_t *gaps         # (gap_count, 2)
     cdef int64_t gap_count
+    cdef readonly bint first_reads_rows  # no tile of the input is needed
     cdef readonly Py_ssize_t required_memory
     cdef readonly Py_ssize_t feature_size
     cdef readonly Py_ssize_t output_size
@@ -41,7 +42,7 @@ cdef class Engine:
     cdef Workspace take(self)
     cdef void give(self, Workspace workspace)
     cdef void zero_gaps(self, float *tile, int64_t T) noexcept nogil
-    cdef void run_tile(self, float *tile, int64_t T) noexcept nogil
+    cdef void run_tile(self, float *tile, int64_t T, int64_t first) noexcept nogil
     cdef int64_t tile_for(self, int64_t n, int64_t *T) noexcept nogil
     cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *y,
                        Py_ssize_t start, Py_ssize_t size, float *tile) noexcept nogil
@@ -51,6 +52,9 @@ cdef class Engine:
     cdef void _run_in_place(self, float *values) noexcept nogil
 
 
+# The first instruction of an engine where first_reads_rows, straight from the rows.
+cdef void run_first(Engine engine, const float *x, Py_ssize_t stride, int64_t n, float *tile,
+                    int64_t T) noexcept nogil
 # One instruction over one tile, INOUT (required_memory, T). A function, so that the interpreter's
 # loop calls it directly.
 cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T) noexcept nogil

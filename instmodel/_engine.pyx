@@ -4,6 +4,7 @@ Design
 ------
 A. `run_op` runs an instruction by calling its C kernels; `Engine.run_tile` loops over them all.
 B. `Engine.run_rows` cuts rows into tiles: transposes them in, runs, transposes the results out.
+   Where one sum is all that the input is needed for, `run_first` takes it from the rows.
 C. `Engine.predict` … are what Python sees. They have one short path for what arrives as float32,
    and leave everything else to plain Python (`instmodel.arrays`).
 
@@ -100,6 +101,7 @@ cdef class Engine:
         self.gap_count = gaps.shape[0]
         if self.gap_count:
             self.gaps = &gaps[0, 0]
+        self.first_reads_rows = program.first_reads_rows
         self.tile_samples = self._full_tile(cnp.PyArray_NBYTES(weights))
         self.ops = <const im_op *> &code[0, 0]
         self.op_count = code.shape[0]
@@ -156,14 +158,14 @@ cdef class Engine:
             rows = self.gaps[2 * i + 1] - self.gaps[2 * i]
             memset(tile + self.gaps[2 * i] * T, 0, rows * T * sizeof(float))
 
-    cdef void run_tile(self, float *tile, int64_t T) noexcept nogil:
-        """Run the program over one tile, whose input lies in its first rows.
+    cdef void run_tile(self, float *tile, int64_t T, int64_t first) noexcept nogil:
+        """Run the program from its instruction `first` on over one tile.
 
         tile : INOUT (required_memory, T)
         """
         cdef int64_t i
         self.zero_gaps(tile, T)
-        for i in range(self.op_count):
+        for i in range(first, self.op_count):
             run_op(self, &self.ops[i], tile, T)
 
     cdef int64_t tile_for(self, int64_t n, int64_t *T) noexcept nogil:
@@ -191,10 +193,16 @@ cdef class Engine:
         cdef const im_kernels *k = self.kernels
         cdef uint64_t mode = im_fp_enter()
         cdef int64_t count, T
+        # The input is part of the result where the slice begins in it.
+        cdef bint from_rows = self.first_reads_rows and start >= self.feature_size
         while n > 0:
             count = self.tile_for(n, &T)
-            k.load_tile(x, stride, count, self.feature_size, tile, T)
-            self.run_tile(tile, T)
+            if from_rows and T > 1:
+                run_first(self, x, stride, count, tile, T)
+                self.run_tile(tile, T, 1)
+            else:
+                k.load_tile(x, stride, count, self.feature_size, tile, T)
+                self.run_tile(tile, T, 0)
             k.store_tile(tile + start * T, T, count, size, y)
             x += count * stride
             y += count * size
@@ -396,13 +404,35 @@ cdef class Engine:
 
     cdef void _run_in_place(self, float *values) noexcept nogil:
         self.kernels.flush(values, self.feature_size)
-        self.run_tile(values, 1)
+        self.run_tile(values, 1, 0)
         self.kernels.canonical(values, self.required_memory)
 
     cdef int _check_compiled(self) except -1:
         if not self.op_count:
             raise RuntimeError("the model was not initialised")
         return 0
+
+
+cdef void run_first(Engine engine, const float *x, Py_ssize_t stride, int64_t n, float *tile,
+                    int64_t T) noexcept nogil:
+    """Run the first instruction, a dense layer of one output, on n rows that are in no tile.
+
+    x : IN (n, F), `stride` floats from row to row
+    tile : OUT (required_memory, T): the output of the instruction alone
+    """
+    cdef const im_op *op = engine.ops
+    cdef float *out = tile + op.output * T
+    engine.kernels.row_dot(x, stride, n, op.input_size, engine.weights + op.constants, out, T,
+                           op.activation == IM_RELU)
+    activate_dense(engine.kernels, op, out, T)
+
+
+cdef void activate_dense(const im_kernels *k, const im_op *op, float *out, int64_t T) noexcept nogil:
+    """Apply the activation of a dense layer, but for ReLU, which its kernel has applied."""
+    if op.activation == IM_SOFTMAX:
+        k.softmax(out, NULL, op.output_size, T)
+    elif op.activation > IM_RELU:
+        k.activate(out, op.output_size * T, <int> op.activation)
 
 
 cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T) noexcept nogil:
@@ -418,10 +448,7 @@ cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T) noexcep
     if op.opcode == IM_DOT:
         c = engine.weights + op.constants
         k.dense(x, c, out, op.input_size, rows, T, op.activation == IM_RELU)
-        if op.activation == IM_SOFTMAX:
-            k.softmax(out, NULL, rows, T)
-        elif op.activation > IM_RELU:
-            k.activate(out, rows * T, <int> op.activation)
+        activate_dense(k, op, out, T)
     elif op.opcode == IM_ATTENTION:
         c = engine.weights + op.constants
         k.dense(x, c, out, op.input_size, rows, T, False)

@@ -17,6 +17,8 @@ MODELS = {
     "everything": everything(),
     "network": SOFTMAX_NET,
     "one output": network([9, 1], ["SIGMOID"]),
+    "one output of long rows": network([75, 1, 3], ["RELU", "TANH"]),
+    "one output of squares": network([32, 1], [None]),
     "one feature": network([1, 3, 2], ["RELU", None]),
     "wide": network([250, 300, 200], ["RELU", "SIGMOID"]),
     "golden": engine_cases()[0]["model"],

@@ -65,7 +65,7 @@ def arm(tmp_path_factory):
 
 
 def test_the_kernels_compile_without_warnings_and_agree(here):
-    assert len(here["generic"]) == 2 * 26
+    assert len(here["generic"]) == 2 * 26 + 2  # row_dot has no tile of one sample
     for isa, lines in here.items():
         assert lines == here["generic"], isa
 

@@ -32,6 +32,24 @@ def test_work_counts_every_dense_layer(sizes, at_least):
     assert at_least <= model.work < 2 * at_least
 
 
+def test_only_one_sum_over_the_whole_input_is_taken_from_the_rows():
+    linear = network([4, 1, 2], ["RELU", None])
+    assert build(linear).first_reads_rows
+    assert not build(network([4, 2, 1], ["RELU", None])).first_reads_rows
+    read_again = network([4, 1, 4], ["RELU", None])
+    read_again["buffer_sizes"].append(4)
+    read_again["instructions"].append(
+        {"type": "ADD_ELEMENTWISE_BUFFERS", "input": [0, 2], "output": 3}
+    )
+    assert not build(read_again).first_reads_rows
+    two_inputs = linear | {"feature_size": 6, "buffer_sizes": [4, 2, 1, 2]}
+    two_inputs["instructions"] = [
+        item | {"input": 2 * bool(item["input"]), "output": item["output"] + 1}
+        for item in linear["instructions"]
+    ]
+    assert not build({k: v for k, v in two_inputs.items() if k != "features"}).first_reads_rows
+
+
 def test_work_counts_attention():
     document = everything()
     assert build(document).work > sum(np.size(w) for w in document["weights"])

@@ -99,6 +99,10 @@ typedef struct {
     /* out (rows, T) = W x + bias; panels as above; relu: clip at 0 at once. */
     void (*dense)(const float *x /* IN (cols, T) */, const float *panels /* IN */,
                   float *out /* OUT */, int64_t cols, int64_t rows, int64_t T, int relu);
+    /* load_tile and a dense layer of one output at once: out (1, T) from rows, T > 1. */
+    void (*row_dot)(const float *x /* IN */, ptrdiff_t stride, int64_t n, int64_t features,
+                    const float *panel /* IN (1 + features,) */, float *out /* OUT */, int64_t T,
+                    int relu);
 
     /* x (n,) = f(x), lane by lane. */
     void (*activate)(float *x /* INOUT */, size_t n, int activation);

@@ -43,6 +43,8 @@
 #include "reduce.h"
 #include "tile.h"
 
+#include "row_dot.h"
+
 const im_kernels IM_TABLE = {
     .name = IM_ISA_NAME,
     .lanes = IM_W,
@@ -50,6 +52,7 @@ const im_kernels IM_TABLE = {
     .load_tile = load_tile,
     .store_tile = store_tile,
     .dense = dense,
+    .row_dot = row_dot,
     .activate = activate,
     .softmax = softmax,
     .add_parameters = add_parameters,

@@ -11,6 +11,13 @@ enum { IM_BYTES_AHEAD = 8192 };
  * the order of the loads nor that of the prefetches explains it). */
 enum { IM_SHORT_ROW = 4 * 16 };
 
+/* How many rows those are; at least the IM_W that are read next. */
+IM_INLINE int64_t rows_ahead(int64_t features)
+{
+    const int64_t rows = IM_BYTES_AHEAD / (features * (int64_t)sizeof(float));
+    return rows > IM_W ? rows : IM_W;
+}
+
 /* A square of the matrix, IM_W samples x IM_W features, into its rows of the tile. Not inlined: in the
  * loops of load_tile the compiler keeps a pointer for every row in memory and moves them all. */
 IM_NOINLINE static void load_square(const float *corner /* IN (IM_W, IM_W) */, ptrdiff_t stride,
@@ -78,8 +85,7 @@ static void load_tile(const float *x, ptrdiff_t stride, int64_t n, int64_t featu
         }
         return;
     }
-    const int64_t rows_ahead = IM_BYTES_AHEAD / (features * (int64_t)sizeof(float));
-    const ptrdiff_t ahead = (rows_ahead > IM_W ? rows_ahead : IM_W) * stride;
+    const ptrdiff_t ahead = rows_ahead(features) * stride;
     vf block[IM_W]; /* IM_W samples x IM_W features, then the transpose */
     for (int64_t s = 0; s < T; s += IM_W) {
         const int64_t samples = n - s < IM_W ? (n > s ? n - s : 0) : IM_W;

@@ -31,7 +31,8 @@ class Step:
     Attributes
     ----------
     index : int or None
-        The instruction; None for reading the rows into tiles and writing the results out.
+        The instruction; None for reading the rows into tiles and writing the results out. There is
+        no reading where the first instruction does it, a dense layer of one output.
     type : str
         ``type`` of the instruction, or "read rows", "write results".
     seconds : float
@@ -109,7 +110,8 @@ def profile(
             best = times
     per_row = (best * 1e-9 / len(rows)).tolist()
     names, flops, moved = _parts(model)
-    order = [0, *range(2, len(per_row)), 1]
+    reading = [] if model.first_reads_rows else [0]
+    order = [*reading, *range(2, len(per_row)), 1]
     steps = [
         Step(i - 2 if i >= 2 else None, names[i], per_row[i], flops[i], moved[i]) for i in order
     ]

@@ -74,6 +74,13 @@ static void run(const im_kernels *k, int64_t T)
     show("dense", T, out, n, k);
     k->dense(tile, panels, out, COLS, SIZE, T, 1);
     show("dense relu", T, out, n, k);
+    if (T > 1) {
+        memset(out, 0, (size_t)T * sizeof *out);
+        k->row_dot(rows, COLS, T - 5, COLS, panels, out, T, 0);
+        show("row_dot", T, out, T - 5, k);
+        k->row_dot(rows, COLS, T, 8, panels, out, T, 1);
+        show("row_dot relu", T, out, T, k);
+    }
     for (int activation = IM_RELU; activation <= IM_SIGN; activation++) {
         char name[32];
         snprintf(name, sizeof name, "activation %d", activation);
