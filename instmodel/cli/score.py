@@ -57,7 +57,7 @@ def add(commands: Commands) -> None:
         required=True,
         metavar="OUTPUT",
         help="a file in any of these formats (.npy only from CSV and NPY), a new folder for an "
-        "input folder, or, from CSV and NPY, - for CSV on standard output",
+        "input folder, or - for standard output",
     )
     command.add_argument(
         "--threads", type=at_least_one, metavar="N", help="default: every CPU it may use"
@@ -89,7 +89,8 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--format",
         choices=("parquet", "csv", "arrow", "jsonl"),
-        help="format of an output folder's files (default: the input's)",
+        help="format of an output folder's files (default: the input's) or of standard output "
+        "(csv, the default, or jsonl)",
     )
     command.add_argument(
         "--resume", action="store_true", help="go on where an earlier run into a folder ended"
@@ -122,6 +123,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _is_job(args: argparse.Namespace) -> bool:
+    if args.output == "-" and args.format == "csv":
+        args = argparse.Namespace(**vars(args) | {"format": None})  # as without it
     if any(getattr(args, name) != default for name, default in _JOB_OPTIONS.items()):
         return True
     from instmodel.jobs.inputs import format_of
@@ -138,7 +141,7 @@ def _run_job(args: argparse.Namespace) -> int:
     job = jobs.Job(
         im.load(args.model),
         args.input,
-        args.output,
+        sys.stdout.buffer if args.output == "-" else args.output,
         keep=args.keep or (),
         outputs=args.outputs,
         nulls=_nulls(args.nulls or []),
@@ -156,6 +159,8 @@ def _run_job(args: argparse.Namespace) -> int:
     if args.metrics is not None:
         with replacing(args.metrics) as file:
             file.write(result.metrics.text().encode())
+    if args.output == "-":
+        return OK
     rows, bad = result.rows, ""
     if result.bad_rows and args.on_bad_row == "skip":
         rows, bad = rows - result.bad_rows, f", {result.bad_rows} bad left out"

@@ -32,9 +32,8 @@ _WORK = "_work"  # beside the parts until the end: the journal, and the bad rows
 MANIFEST = "_manifest.json"
 
 
-def run(job: Job, sources: list[Source], result: Result, advance: Advance) -> None:
-    """Score every file of a folder into a part of another folder."""
-    output = Path(job.output)
+def run(job: Job, output: Path, sources: list[Source], result: Result, advance: Advance) -> None:
+    """Score every file of a folder into a part of another folder, `output`."""
     kind = _format(job, sources)
     _check_names(job, sources, kind)
     meaning = {"version": 1, "format": kind, **job.meaning()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 from instmodel import values
 from instmodel.errors import InputError
@@ -28,14 +28,15 @@ class Job:
     model : InstructionModel
     input : path-like
         A file, or a folder of files in one format.
-    output : path-like
+    output : path-like or binary file
         A file, its format told by its name; or, for an input folder, a folder that is not there.
+        An open file gets CSV, or JSON lines if `format` says so, as the rows come.
     keep, outputs, nulls, on_bad_row
         As in `InstructionModel.score_batches`.
     bad_rows : path-like, optional
         Where to write a CSV file of the rows that could not be scored.
     format : {"parquet", "csv", "arrow", "jsonl"}, optional
-        Of the parts in an output folder; by default that of the input.
+        Of the parts in an output folder, by default that of the input; or of an open file.
     threads : int, optional
         How many threads score; by default every CPU that this process may use.
     batch_rows : int, optional
@@ -46,7 +47,7 @@ class Job:
 
     model: InstructionModel
     input: str | os.PathLike[str]
-    output: str | os.PathLike[str]
+    output: str | os.PathLike[str] | BinaryIO
     keep: Sequence[str] = ()
     outputs: Sequence[str] | None = None
     nulls: Nulls = "error"
@@ -57,13 +58,18 @@ class Job:
     batch_rows: int | None = None
     resume: bool = False
 
+    @property
+    def path(self) -> str | os.PathLike[str] | None:
+        """Where the output goes; None for an open file."""
+        return self.output if isinstance(self.output, str | os.PathLike) else None
+
     def check(self) -> None:
         """Refuse what is no model or no path, and numbers that make no sense.
 
         Raises
         ------
         InputError
-            ``invalid_thread_count``, ``invalid_type``.
+            ``invalid_thread_count``, ``invalid_type``, ``invalid_table``.
         """
         if not isinstance(self.model, InstructionModel):
             raise InputError(
@@ -74,7 +80,16 @@ class Job:
                 actual=type(self.model).__name__,
             )
         values.path(self.input, "input")
-        values.path(self.output, "output")
+        if not hasattr(self.output, "write"):
+            values.path(self.output, "output")
+        elif self.format not in (None, "csv", "jsonl"):
+            raise InputError(
+                "invalid_table",
+                "a stream is no place for this format",
+                field="format",
+                expected="csv or jsonl",
+                actual=self.format,
+            )
         if self.bad_rows is not None:
             values.path(self.bad_rows, "bad_rows")
         for name, code, value in (

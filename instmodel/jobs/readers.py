@@ -247,11 +247,22 @@ class _Csv(_Text, _Batched):
         if self._file.quotes % 2:
             # Arrow takes all that follows such a quote for its cell: the rows would be lost.
             raise InputError(
-                "invalid_table", "an odd number of quotes: one is not closed, or not doubled"
+                "invalid_table",
+                "an odd number of quotes: one is not closed, or not doubled inside a cell",
+                expected='an even number, also in each line, as in "5"" pipe"',
+                actual="an odd number in " + _odd_lines(self._path),
             )
 
     def _rows(self, batch: Any) -> Rows:
         return Rows(batch, text_column)
+
+
+def _odd_lines(path: str) -> str:
+    """Name the first lines with an odd number of quotes; cells of several lines have two."""
+    with open(path, "rb") as file:
+        odd = (number for number, line in enumerate(file, 1) if line.count(b'"') % 2)
+        first = list(islice(odd, 4))
+    return f"line {', '.join(map(str, first[:3]))}{', …' if len(first) > 3 else ''}"
 
 
 class _JsonLines(_Text):

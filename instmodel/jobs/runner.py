@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from pathlib import Path
 
 from instmodel.atomic import replacing
 from instmodel.cpus import default_thread_count
@@ -41,13 +42,13 @@ def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:
     require("pyarrow", "arrow")
     begin = time.perf_counter()
     job.check()
-    places.check({"output": job.output, "list of bad rows": job.bad_rows}, {"input": job.input})
+    places.check({"output": job.path, "list of bad rows": job.bad_rows}, {"input": job.input})
     result = Result()
     result.metrics.threads = job.threads or default_thread_count().threads
     result.metrics.digest = job.model.info.digest()
     sources = find(job.input)
-    if os.path.isdir(job.input) and format_of(job.output) is None:
-        dataset.run(job, sources, result, advance)
+    if job.path is not None and os.path.isdir(job.input) and format_of(job.path) is None:
+        dataset.run(job, Path(job.path), sources, result, advance)
     else:
         _run_to_file(job, sources, result, advance)
     result.metrics.seconds = time.perf_counter() - begin
@@ -55,27 +56,36 @@ def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:
 
 
 def _run_to_file(job: Job, sources: list[Source], result: Result, advance: Advance) -> None:
-    kind = format_of(job.output)
+    with contextlib.ExitStack() as stack:
+        if isinstance(job.output, str | os.PathLike):
+            kind = _kind(job.output, job.format)
+            file = stack.enter_context(replacing(job.output))
+        else:
+            kind, file = job.format or "csv", job.output
+        bad = None
+        if job.bad_rows is not None:
+            bad = BadRowsFile(stack.enter_context(replacing(job.bad_rows)), header=True)
+        score_files(job, sources, kind, file, bad, result, advance)
+    result.rows, result.bad_rows = result.metrics.rows, result.metrics.bad_rows
+
+
+def _kind(path: str | os.PathLike[str], wanted: str | None) -> str:
+    """Return the format of a file by its name; refuse a name that tells none or another one."""
+    kind = format_of(path)
     if kind is None:
         raise InputError(
             "invalid_table",
             "the name does not tell a format that this input and these options have; "
             "only a folder becomes a folder",
-            file=job.output,
+            file=path,
             expected="a name in .parquet, .csv, .arrow or .jsonl",
         )
-    if job.format not in (None, kind):
+    if wanted not in (None, kind):
         raise InputError(
             "invalid_table",
             "the name tells another format",
-            file=job.output,
-            expected=job.format,
+            file=path,
+            expected=wanted,
             actual=kind,
         )
-    with contextlib.ExitStack() as stack:
-        bad = None
-        if job.bad_rows is not None:
-            bad = BadRowsFile(stack.enter_context(replacing(job.bad_rows)), header=True)
-        file = stack.enter_context(replacing(job.output))
-        score_files(job, sources, kind, file, bad, result, advance)
-    result.rows, result.bad_rows = result.metrics.rows, result.metrics.bad_rows
+    return kind

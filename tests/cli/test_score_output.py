@@ -17,11 +17,11 @@ from instmodel import cli
 from instmodel.cli import main
 
 
-def test_dash_writes_csv_to_standard_output(unnamed):
+@pytest.mark.parametrize("options", [[], ["--format", "csv"]])
+def test_dash_writes_csv_to_standard_output(unnamed, options):
     write("t.csv", GOOD)
-    done = subprocess.run(
-        **command("score", unnamed, "t.csv", "-o", "-"), capture_output=True, text=True, check=True
-    )
+    arguments = command("score", unnamed, "t.csv", "-o", "-", *options)
+    done = subprocess.run(**arguments, capture_output=True, text=True, check=True)
     assert done.stdout == "output_0,output_1,output_2\n1.0,2.0,3.0\n4.0,5.0,6.0\n"
     assert done.stderr == ""
 

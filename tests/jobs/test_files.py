@@ -100,6 +100,17 @@ def test_every_format_becomes_every_other(model, before, after):
         assert np.array_equal(np.float32(result[name].to_numpy()), whole[column].to_numpy())
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize("before", FORMATS)
+def test_standard_output_takes_csv_and_json_lines(model, capsysbinary, before, kind):
+    source = save(table(), f"in{before}")
+    options = ["--keep", "id", "--batch-rows", 999]
+    assert score(model, source, "-o", f"out.{kind}", *options) == 0
+    capsysbinary.readouterr()
+    assert score(model, source, "-o", "-", "--format", kind, *options) == 0
+    assert capsysbinary.readouterr() == (Path(f"out.{kind}").read_bytes(), b"")
+
+
 def test_scores_do_not_depend_on_batches_and_threads():
     rng = np.random.default_rng(0)
     columns = {f"f{i}": rng.normal(size=20_000) for i in range(30)}
@@ -210,7 +221,7 @@ def test_what_csv_keeps_stays_as_it_was_written(model):
         ("in.csv", "a,b\n1,2\n3\n", "Expected 2 columns, got 1"),
         ("in.csv", "a,b\n1,2\n\n3,4\n", "row 2: the value is null"),
         ("in.csv", "", "the file has no header"),
-        ("in.csv", 'a,b,c\n1,2,"x\n3,4,y\n', "one is not closed"),
+        ("in.csv", 'a,b,c\n1,2,"x\n3,4,y\n', "got an odd number in line 2)"),
         ("in.csv", "a;b\n1;2\n", "cells must be separated by commas"),
         ("in.jsonl", '{"a": 1, "b": 2}\n{"a": 1,\n', "line 2 is not JSON"),
         ("in.jsonl", '{"a": 1, "b": 2}\n\n', "line 2 is not JSON"),
@@ -307,6 +318,7 @@ def test_no_rows(model):
         (["in.parquet", "-o", "o.csv", "--metrics", "no/m"], "no/m: No such file"),
         (["in.parquet", "-o", "o.csv", "--bad-rows", "no/b"], "no/b: No such file"),
         (["in.parquet", "-o", "o.csv", "--format", "arrow"], "the name tells another format"),
+        (["in.parquet", "-o", "-", "--format", "arrow"], "expected csv or jsonl, got arrow"),
         (["in.parquet", "-o", "out"], "the name does not tell a format"),
         (["in.parquet", "-o", "out", "--keep", "id"], "the name does not tell a format"),
         (["none.parquet", "-o", "out.csv"], "none.parquet: No such file"),
