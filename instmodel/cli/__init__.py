@@ -109,14 +109,18 @@ def _stop_on_signal() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the program as Ctrl-C does, so that it cleans up."""
 
     def stop(number: int, frame: object) -> NoReturn:
+        # Once: another Ctrl-C must not cut the cleaning up short.
+        for handled in previous:
+            signal.signal(handled, signal.SIG_IGN)
         raise KeyboardInterrupt(128 + number)
 
     previous = {}
     # Only the main thread may set handlers.
     with contextlib.suppress(ValueError):
-        for name in ("SIGTERM", "SIGHUP"):
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            usual = (signal.SIG_DFL, signal.default_int_handler)
+            if number is not None and signal.getsignal(number) in usual:
                 previous[number] = signal.signal(number, stop)
     try:
         yield

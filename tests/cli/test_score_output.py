@@ -197,6 +197,24 @@ def test_ctrl_c_ends_with_130_and_cleans_up(capsys, monkeypatch, unnamed):
     assert not Path("o.csv").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_ctrl_c_does_not_cut_the_cleaning_up_short(capsys, monkeypatch, unnamed, number):
+    unlink = os.unlink
+
+    def interrupted(*_):
+        signal.raise_signal(signal.SIGINT)
+
+    def interrupted_again(path):
+        signal.raise_signal(number)
+        unlink(path)
+
+    write("t.csv", GOOD)
+    monkeypatch.setattr(cli.score, "_predict", interrupted)
+    monkeypatch.setattr(os, "unlink", interrupted_again)
+    assert "stopped" in fails(capsys, "score", unnamed, "t.csv", "-o", "o.csv", code=130)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 @pytest.mark.skipif(not LINUX, reason="reads /proc")
 @pytest.mark.parametrize("ending", [".csv", ".npy"])
 def test_memory_does_not_grow_with_the_table(unnamed, ending):
