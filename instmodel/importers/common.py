@@ -240,7 +240,12 @@ def sample_rows(
         arrays.check_columns(given, parse_feature_names(info.features))
     count = max(1, min(CHECKED_ROWS, _CHECKED_VALUES // sum(info.buffer_sizes)))
     rows = make(np.random.default_rng(0), count) if given is None else given
-    array = np.asarray(rows, np.float32)
+    try:
+        array = np.asarray(rows, np.float32)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            "invalid_type", f"not numbers: {error}", field="sample", expected="rows of numbers"
+        ) from None
     if array.ndim != 2 or array.shape[1] != size or not len(array):
         raise DocumentError(
             "input_size_mismatch",

@@ -93,9 +93,14 @@ def _exported(torch: Any, module: Any, example_inputs: Any) -> tuple[Any, Any]:
         )
     if isinstance(example_inputs, torch.Tensor):
         example_inputs = (example_inputs,)
-    if not example_inputs or not all(isinstance(x, torch.Tensor) for x in example_inputs):
+    tensors = isinstance(example_inputs, tuple | list) and len(example_inputs) > 0
+    if not tensors or not all(isinstance(x, torch.Tensor) for x in example_inputs):
         raise InputError(
-            "invalid_type", "needs example inputs", field="example_inputs", expected="tensors"
+            "invalid_type",
+            "needs example inputs",
+            field="example_inputs",
+            expected="a tensor, or a tuple of them",
+            actual=type(example_inputs).__name__,
         )
     if any(not x.ndim or not len(x) for x in example_inputs):
         raise InputError(

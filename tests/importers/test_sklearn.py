@@ -448,6 +448,19 @@ def test_a_sample_in_another_order_is_refused():
     assert caught.value.code == "column_mismatch"
 
 
+def test_a_sample_with_text_is_refused_and_needs_a_fit_without_it():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abcde")).assign(city="x")
+    columns = compose.make_column_transformer((pre.StandardScaler(), list("ab")))
+    pipeline = make_pipeline(columns, linear.LinearRegression())
+    with pytest.raises(im.InstModelError) as caught:
+        importer.from_sklearn(pipeline.fit(frame, REAL), sample=frame)
+    assert (caught.value.code, caught.value.field) == ("invalid_type", "sample")
+    fit = frame.drop(columns="city")
+    info = importer.from_sklearn(pipeline.fit(fit, REAL), sample=fit)
+    assert info.features == list("abcde")
+
+
 def test_large_outputs_keep_the_cases_that_float32_can_hold():
     info = importer.from_sklearn(fitted(linear.Ridge(), X, REAL * 1e6))
     im.InstructionModel(info)  # whatever validation data it has, it passes

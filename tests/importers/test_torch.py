@@ -201,7 +201,11 @@ def test_one_error_lists_all_that_has_no_instructions(name):
 
 
 @pytest.mark.parametrize(
-    ("module", "inputs"), [(3, FLOATS), (nn.Linear(6, 1), None), (nn.Linear(6, 1), torch.zeros(()))]
+    ("module", "inputs"),
+    [
+        *((3, FLOATS), (nn.Linear(6, 1), None), (nn.Linear(6, 1), torch.zeros(()))),
+        *((nn.Linear(6, 1), ()), (nn.Linear(6, 1), np.zeros((2, 6))), (nn.Linear(6, 1), [[1.0]])),
+    ],
 )
 def test_what_is_no_module_or_no_batch_is_refused(module, inputs):
     with pytest.raises(im.InstModelError) as caught:
