@@ -6,10 +6,9 @@ them: the words know ranges of the compute buffer only.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,8 +64,9 @@ def check(words: Words, limits: Limits, *, allow_non_finite: bool) -> CheckedWor
     start = header.instructions_start
     ops: list[GpuOp] = []
     claims = _Claims(words, header, allow_non_finite)
+    # One by one: what follows a wrong instruction takes no memory.
     for index, row in enumerate(words[start : header.weights_start].reshape(-1, INSTRUCTION_WORDS)):
-        op = GpuOp(*row.tolist())
+        op = GpuOp._make(row.tolist())
         ops.append(op)
         name = TYPES.get(op.opcode)
         try:
@@ -177,8 +177,7 @@ def _check_op(op: GpuOp, name: str | None, claims: _Claims) -> None:
             "unknown_instruction", "no such opcode", field="opcode", actual=op.opcode
         )
     row = ROWS[name]
-    unused = [field for field, used in zip(("p0", "p1", "p2"), row.names, strict=True) if not used]
-    for field in (*unused, "reserved"):
+    for field in row.unused:
         require(getattr(op, field) == 0, "unknown_field", "an unused word must be 0", field)
     row.check(op, claims)
 
@@ -190,9 +189,10 @@ class _Claims:
         self._words = words
         self._header = header
         self._allow_non_finite = allow_non_finite
-        # Ranges of the compute buffer, ascending, that nothing has read or written so far. Each
-        # leaves once, so that the time does not grow with the sizes that instructions name.
-        self._untouched = [(header.feature_size, header.compute_buffer_size)]
+        # A byte for each value of the compute buffer: 1 once something has read or written it. Each
+        # changes once, so that the time hardly grows with the sizes that instructions name.
+        self._touched = bytearray(header.compute_buffer_size)
+        self._touch(0, header.feature_size)
         self._gaps = list[tuple[int, int]]()
         self._next_integer = 0
         # Claimed ranges, (start, stop), with the columns of a matrix or the number of a map's keys.
@@ -203,6 +203,17 @@ class _Claims:
     def reads(self, field: str, start: int, count: int) -> None:
         self._in_buffer(field, start, count, least=1)
         self._gaps += self._touch(start, start + count)
+
+    def reads_each(self, field: str, starts: Iterable[int], count: int) -> None:
+        ordered = sorted(set(starts))
+        self._in_buffer(field, ordered[-1], count, least=1)
+        first = last = ordered[0]
+        for start in ordered:
+            if start > last + count:
+                self._gaps += self._touch(first, last + count)
+                first = start
+            last = start
+        self._gaps += self._touch(first, last + count)
 
     def writes(self, field: str, start: int, count: int, *, least: int = 1) -> None:
         self._in_buffer(field, start, count, least=least)
@@ -247,12 +258,23 @@ class _Claims:
 
         self._require_finite("weights", header.weights_start, header.weights_count)
         self._require_finite("parameters", header.parameters_start, header.parameters_count)
-        for start, stop, keys in sorted(self._tables):
-            first = header.maps_start + start
-            numbers = self._words[first : first + keys].view(np.int32)
-            ascending = bool((numbers[:-1] < numbers[1:]).all())
-            require(ascending, "invalid_map_key", "the keys of a map must ascend", "map")
-            self._require_finite("map", first + keys, stop - start - keys)
+        self._check_maps(header.maps_start, header.maps_count)
+
+    def _check_maps(self, start: int, count: int) -> None:
+        """Require ascending keys and good values, all tables at a time: there may be many."""
+        section = self._words[start : start + count]
+        tables = np.array([item for item in self._tables if item[2]], np.int64).reshape(-1, 3)
+        starts, keys = tables[:, 0], tables[:, 2]
+        edges = np.zeros(len(section) + 1, np.int8)
+        edges[starts] += 1
+        edges[starts + keys] -= 1
+        is_key = np.cumsum(edges[:-1], dtype=np.int8).astype(bool)
+        follows = is_key.copy()  # a key of the same map
+        follows[starts] = False
+        numbers = section.view(np.int32)
+        ascending = not (follows[1:] & (numbers[:-1] >= numbers[1:])).any()
+        require(ascending, "invalid_map_key", "the keys of a map must ascend", "map")
+        self._require_finite("map", start, count, but=is_key)
 
     def gaps(self) -> list[tuple[int, int]]:
         """Return the ranges of the compute buffer that are read before they are written."""
@@ -265,14 +287,15 @@ class _Claims:
 
     def _touch(self, start: int, stop: int) -> list[tuple[int, int]]:
         """Return what was untouched of a range, which it no longer is."""
-        untouched = self._untouched
-        first = bisect_right(untouched, start, key=itemgetter(1))
-        last = bisect_left(untouched, stop, first, key=itemgetter(0))
-        touched = untouched[first:last]
-        if touched:
-            ends = [(touched[0][0], start), (stop, touched[-1][1])]
-            untouched[first:last] = [piece for piece in ends if piece[0] < piece[1]]
-        return [(max(start, low), min(stop, high)) for low, high in touched]
+        touched, runs = self._touched, []
+        first = touched.find(0, start, stop)
+        while first >= 0:
+            end = touched.find(1, first, stop)
+            end = stop if end < 0 else end
+            touched[first:end] = b"\1" * (end - first)
+            runs.append((first, end))
+            first = touched.find(0, end, stop)
+        return runs
 
     def _in_buffer(self, field: str, start: int, count: int, *, least: int) -> None:
         total = self._header.compute_buffer_size
@@ -285,12 +308,17 @@ class _Claims:
                 actual=f"{start} … {start + count}",
             )
 
-    def _require_finite(self, section: str, start: int, count: int) -> None:
+    def _require_finite(
+        self, section: str, start: int, count: int, but: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Require words of the model to be finite floats, but for those that are none."""
         if self._allow_non_finite:
             return
-        section_words = self._words[start : start + count]
-        if not _kernels.all_finite(section_words.view(np.float32)):
-            odd = np.flatnonzero((section_words & _EXPONENT) == _EXPONENT)
+        words = self._words[start : start + count]
+        if but is not None:
+            words = np.where(but, np.uint32(0), words)
+        if not _kernels.all_finite(words.view(np.float32)):
+            odd = np.flatnonzero((words & _EXPONENT) == _EXPONENT)
             raise DocumentError(
                 "non_finite_value",
                 "not a finite float32",
@@ -300,15 +328,14 @@ class _Claims:
 
 
 def _require_inside(section: str, field: str, start: int, count: int, total: int) -> None:
-    code = {"integers": "invalid_document"}.get(section, f"{section}_index_out_of_bounds")
-    require(
-        start + count <= total,
-        code,
-        "outside of its section",
-        field,
-        f"inside 0 … {total}",
-        f"{start} … {start + count}",
-    )
+    if start + count > total:
+        raise StructureError(
+            "invalid_document" if section == "integers" else f"{section}_index_out_of_bounds",
+            "outside of its section",
+            field=field,
+            expected=f"inside 0 … {total}",
+            actual=f"{start} … {start + count}",
+        )
 
 
 def _require_tiled(section: str, ranges: list[tuple[int, int]], total: int) -> None:

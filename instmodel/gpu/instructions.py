@@ -13,8 +13,9 @@ C. The WGSL of an instruction is the file of its name in ``wgsl/instructions``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from instmodel.activations import Activation
@@ -65,6 +66,9 @@ class Claims(Protocol):
     def reads(self, field: str, start: int, count: int) -> None:
         """Claim a range of the compute buffer to read."""
 
+    def reads_each(self, field: str, starts: Iterable[int], count: int) -> None:
+        """Claim ranges of one size to read."""
+
     def writes(self, field: str, start: int, count: int, *, least: int = 1) -> None:
         """Claim a range of the compute buffer to write, after all reads."""
 
@@ -92,6 +96,12 @@ class Row:
     names: tuple[str, str, str]
     encode: Callable[[Any, Packer], GpuOp]
     check: Callable[[GpuOp, Claims], None]
+
+    @cached_property
+    def unused(self) -> tuple[str, ...]:
+        """The words that must be 0."""
+        named = zip(("p0", "p1", "p2", "reserved"), (*self.names, ""), strict=True)
+        return tuple(word for word, name in named if not name)
 
 
 def activation_name(gpu_id: int) -> str | None:
@@ -302,8 +312,8 @@ def _encode_buffers(item: Any, to: Packer) -> GpuOp:
 def _check_buffers(op: GpuOp, claims: Claims) -> None:
     require(op.p1 >= 2, "insufficient_input_buffers", "needs two input buffers", "p1", 2, op.p1)
     starts = claims.integers("p0", op.p0, op.p1)
-    for start in starts:
-        claims.reads("p0", start, op.size)
+    claims.reads_each("p0", starts, op.size)
+    for start in set(starts):
         _require_same_or_apart(op, start, "p0")
     require(
         starts[0] == op.input,
@@ -334,9 +344,9 @@ def _check_heads(op: GpuOp, claims: Claims) -> None:
     require(
         op.size % op.p1 == 0,
         "invalid_heads_size",
-        "the size of the data must be a multiple of the number of heads",
+        "the number of heads must divide the size of the data",
         "p1",
-        f"a divisor of {op.size}",
+        op.size,
         op.p1,
     )
     claims.writes("output", op.output, op.size)

@@ -394,6 +394,30 @@ def test_version_2_for_what_version_1_can_is_refused():
     assert refused(longer).code == "unsupported_version"
 
 
+def test_a_value_that_is_not_finite_is_named_by_its_word():
+    for word in (145, 145 + 40, 221 - 1):
+        assert refused(with_word(pack(everything()), word, NAN)).actual == f"word {word}"
+
+
+def map_words(*tables):
+    """A model whose maps are of the given keys, with one value each."""
+    step = {"type": "MAP_TRANSFORM", "input": 0, "output": 1, "size": 1, "default": [0.0]}
+    step |= {"internal_input_index": 0, "internal_output_index": 0}
+    document = one({**step, "map": 0}, [1, 1], maps=[])
+    document["maps"] = [{str(key): [0.5] for key in keys} for keys in tables]
+    document["instructions"] = [{**step, "map": index} for index in range(len(tables))]
+    return pack(document)
+
+
+def test_keys_ascend_within_a_map_and_not_from_one_to_the_next():
+    model = map_words([5, 2139095041, 2147483647], [], [-3], [-9, -8])  # two look like NaN
+    assert im.GpuModel.from_bytes(model.as_bytes()) == model
+    first = int(model.as_words()[15])
+    for word, value in ((first, 2139095041), (first + 2, 6), (first + 9, -9)):
+        changed = with_word(model, word, value % 2**32)
+        assert refused(changed).code == "invalid_map_key"
+
+
 def test_nan_is_accepted_where_it_was_allowed():
     changed = with_word(pack(everything()), 145, NAN)
     model = im.GpuModel.from_bytes(changed, allow_non_finite=True)
