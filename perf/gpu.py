@@ -4,13 +4,14 @@ All on one device in one run, from NumPy to NumPy, alternating; medians of the r
 simulation is that of ``examples/gpu_simulation.py``: here the policy's network is called inside the
 kernel, there a step is some twenty operations on arrays of all episodes.
 
-Needs the extra ``gpu``; PyTorch and CuPy are measured where they see a CUDA device. Prints a
-Markdown table for docs/gpu.md.
+Needs the extra ``gpu``; PyTorch and CuPy are measured where they see a CUDA device, and said to be
+left out where not. Prints a Markdown table for docs/gpu.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from statistics import median
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from examples import gpu_simulation as example
+from instmodel.errors import InstModelError
 from instmodel.gpu import GpuSession
 from perf import machine
 from perf.networks import NETWORKS, Array, Dense, Network
@@ -40,6 +42,7 @@ class Library(NamedTuple):
     linear: Callable[[Any, Any, Any], Any]
     activations: dict[str, Callable[[Any], Any]]
     stack: Callable[[Any], Any]  # columns (N,) to (N, columns)
+    device: str = ""
 
 
 def array_library(name: str, xp: Any, upload: Any, download: Any) -> Library:
@@ -58,33 +61,55 @@ def array_library(name: str, xp: Any, upload: Any, download: Any) -> Library:
     )
 
 
+def pytorch(device: str = "cuda") -> Library:
+    """Return PyTorch on a device."""
+    import torch
+
+    # As PyTorch advises for inference, and float32 as everywhere else here.
+    torch.set_grad_enabled(False)
+    torch.set_float32_matmul_precision("highest")
+    return Library(
+        f"PyTorch {torch.__version__}",
+        upload=lambda x: torch.from_numpy(x).to(device),
+        download=lambda x: x.cpu().numpy(),
+        linear=torch.nn.functional.linear,
+        activations={
+            "RELU": torch.relu,
+            "SIGMOID": torch.sigmoid,
+            "TANH": torch.tanh,
+        },
+        stack=partial(torch.stack, dim=1),
+        device=torch.cuda.get_device_name() if device == "cuda" else device,
+    )
+
+
+def cupy_library() -> Library:
+    """Return CuPy on its current device."""
+    import cupy
+
+    properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    library = array_library(f"CuPy {cupy.__version__}", cupy, cupy.asarray, cupy.asnumpy)
+    return library._replace(device=properties["name"].decode())
+
+
 def found_libraries() -> Iterator[Library]:
-    """Yield PyTorch and CuPy, where they are installed and see a CUDA device."""
-    try:
-        import torch
+    """Yield PyTorch and CuPy where they can compute, and tell why where they cannot."""
+    for name, make in (("PyTorch", pytorch), ("CuPy", cupy_library)):
+        try:
+            library = make()
+            try_out(library)
+        except Exception as error:  # each fails in ways of its own without its driver or libraries
+            print(f"{name} is left out: {type(error).__name__}: {error}", file=sys.stderr)
+        else:
+            yield library
 
-        if torch.cuda.is_available():
-            yield Library(
-                f"PyTorch {torch.__version__}",
-                upload=lambda x: torch.from_numpy(x).cuda(),
-                download=lambda x: x.cpu().numpy(),
-                linear=torch.nn.functional.linear,
-                activations={
-                    "RELU": torch.relu,
-                    "SIGMOID": torch.sigmoid,
-                    "TANH": torch.tanh,
-                },
-                stack=partial(torch.stack, dim=1),
-            )
-    except ImportError:
-        pass
-    try:
-        import cupy
 
-        if cupy.cuda.runtime.getDeviceCount():
-            yield array_library(f"CuPy {cupy.__version__}", cupy, cupy.asarray, cupy.asnumpy)
-    except (ImportError, RuntimeError):
-        pass
+def try_out(library: Library) -> None:
+    """Compute a layer: some libraries only load what they need when they need it."""
+    x = np.array([[1.0, -2.0]], np.float32)
+    h = library.linear(*(library.upload(part) for part in (x, 3 * x, x[0, 1:])))
+    got = library.download(library.activations["RELU"](h))
+    assert got.tolist() == [[13.0]], f"computes {got.tolist()} for [[13.0]]"
 
 
 def make_predict(library: Library, network: Network) -> Callable[[Array], Array]:
@@ -157,14 +182,14 @@ def measured_rows(
     for name in options.only:
         network = NETWORKS[name]
         x = network.inputs(network.rows * options.batches)
-        session = GpuSession(network.info)
-        calls = {OURS: session.predict} | {
-            library.name: make_predict(library, network) for library in libraries
-        }
-        expected = session.predict(x)
-        for call in calls.values():
-            np.testing.assert_allclose(call(x), expected, rtol=1e-4, atol=1e-4)
-        seconds = measure({name: partial(call, x) for name, call in calls.items()}, options)
+        with GpuSession(network.info) as session:
+            calls = {OURS: session.predict} | {
+                library.name: make_predict(library, network) for library in libraries
+            }
+            expected = session.predict(x)
+            for call in calls.values():
+                np.testing.assert_allclose(call(x), expected, rtol=1e-4, atol=1e-4)
+            seconds = measure({name: partial(call, x) for name, call in calls.items()}, options)
         yield network.name, "rows", len(x), seconds
 
     policy = example.make_policy(np.linspace(-1, 1, example.PARAMETERS))
@@ -207,11 +232,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each turn")
     options = parser.parse_args()
-    device = GpuSession(NETWORKS["10-1"].info).device_name
+    try:
+        with GpuSession(NETWORKS["10-1"].info) as session:
+            device = session.device_name
+    except InstModelError as error:
+        parser.exit(1, f"{error}\n")
     libraries = list(found_libraries())
     for line in table(device, measured_rows(libraries, options)):
         print(line, flush=True)
-    print("\nIn parentheses: how many times as fast instmodel is.")
+    if libraries:
+        print("\nIn parentheses: how many times as fast instmodel is.")
+    for library in libraries:
+        print(f"{library.name} ran on: {library.device}")
     print(", ".join(f"{k} {v}" for k, v in machine.versions(["numpy", "wgpu"]).items()))
 
 

@@ -95,7 +95,8 @@ class GpuSession:
         self.feature_size = model.feature_size
         self.output_size = model.output_size
         self._wgpu = require("wgpu", "gpu")
-        self._process = os.getpid()
+        _first_use.setdefault("process", os.getpid())
+        _require_not_forked()
         self._lock = threading.Lock()
         self._chunk: _Chunk | None = None
         self._plan = make_plan(model)
@@ -168,11 +169,9 @@ class GpuSession:
         rows = arrays.as_rows(given, self.feature_size)
         shape = (*given.shape[:-1], self.output_size)
         result = np.empty(shape, np.float32) if out is None else arrays.check_out(out, shape)
-        if os.getpid() != self._process:  # the threads of the driver did not come along
-            raise InstModelError(
-                "gpu_failed",
-                "a session does not survive a fork: make it in the process that uses it",
-            )
+        if np.may_share_memory(rows, result):
+            rows = rows.copy()  # or results would replace rows that are still to be read
+        _require_not_forked()
         with self._lock, _gpu_errors(self._wgpu):
             if self._device is None:
                 raise InstModelError("session_closed", "the session was closed: make another")
@@ -185,7 +184,7 @@ class GpuSession:
 
         `predict` is an error from then on; closing again does nothing.
         """
-        if os.getpid() != self._process:  # nothing here belongs to a forked process
+        if _is_forked():  # nothing here belongs to this process
             return
         with self._lock:
             if self._device is None:
@@ -312,6 +311,24 @@ def _collect(lane: _Lane, start: int, count: int, out: Floats) -> None:
     target[:] = np.frombuffer(data, np.float32).reshape(target.shape)
     del data
     lane.back.unmap()
+
+
+# The process that opened the first session.
+_first_use: dict[str, int] = {}
+
+
+def _is_forked() -> bool:
+    return _first_use["process"] != os.getpid()
+
+
+def _require_not_forked() -> None:
+    """Refuse to wait for ever: the threads of the driver did not come along with a fork."""
+    if _is_forked():
+        raise InstModelError(
+            "gpu_failed",
+            "no session survives a fork, nor can one be made after it: start the process by "
+            "spawn, or open sessions in forked processes only",
+        )
 
 
 @contextlib.contextmanager

@@ -228,6 +228,17 @@ def test_out(sessions):
             made.predict(x, wrong)
 
 
+@pytest.mark.parametrize("distance", [0, 1, 200])
+def test_out_may_overlap_the_rows(monkeypatch, distance):
+    small_chunks(monkeypatch, 64)
+    made = GpuSession(im.InstructionModelInfo.from_dict(identity(5)), adapter=device.adapter())
+    memory = strategies.samples(1000 + distance, 5, 3)
+    x, out = memory[:1000], memory[distance:]
+    want = x.copy()
+    assert made.predict(x, out) is out
+    np.testing.assert_array_equal(out, want)
+
+
 @pytest.mark.parametrize(
     ("x", "code"),
     [
@@ -297,16 +308,18 @@ def test_a_session_works_on_after_it_was_interrupted(sessions, monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
-def test_a_session_refuses_to_run_after_a_fork(sessions):
+def test_nothing_waits_for_ever_after_a_fork(sessions):
     made = sessions("small")
     child = os.fork()
     if not child:
-        signal.alarm(30)  # without the error, it would wait for ever
-        made.close()  # leaves the parent's alone
+        signal.alarm(30)  # without the errors, it would wait for ever
         try:
-            made.predict([1.0, 2.0])
-        except im.InstModelError as error:
-            os._exit(7 if error.code == "gpu_failed" and "fork" in str(error) else 8)
+            made.close()  # leaves the parent's alone
+            for use in (lambda: made.predict([1.0, 2.0]), open_session):
+                with pytest.raises(im.InstModelError, match="fork") as caught:
+                    use()
+                assert caught.value.code == "gpu_failed"
+            os._exit(7)
         finally:
             os._exit(9)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from pathlib import Path
 
 import device
 import numpy as np
@@ -143,16 +142,6 @@ def test_every_pair_of_parts_is_valid():
         device.device().create_shader_module(code=HEAD + source)
     device.device().create_shader_module(code=HEAD + im.get_instmodel_wgsl(65_536))
     device.device().create_shader_module(code=HEAD + im.get_instmodel_wgsl(64, models=[]))
-
-
-def test_the_shader_in_the_documentation_is_valid():
-    page = Path(__file__).parents[2] / "docs" / "gpu.md"
-    shader = re.search(r"```wgsl\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)[1]
-    source = im.get_instmodel_wgsl(64)
-    device.device().create_shader_module(
-        code=shader.replace("// ... the text of get_instmodel_wgsl ...", source)
-    )
-    assert "predict(" in shader
 
 
 def test_an_invalid_shader_would_be_noticed():
