@@ -23,12 +23,14 @@ CHECKED = os.environ.get("INSTMODEL_CHECKED") == "1"
 
 # No contraction and no fast-math anywhere: the bit promise (docs/numerics.md) rests on it.
 COMMON_FLAGS = ["-O3", "-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
+AVX512 = ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"]
 ISA_FLAGS = {
     "kernels_generic": [],
     "kernels_avx2": ["-mavx2", "-mfma"],
-    "kernels_avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],
+    "kernels_avx512": AVX512,
     "kernels_neon": [],
     "sha256_shani": ["-msha", "-msse4.1"],
+    "sha256_avx512": AVX512,
 }
 
 
@@ -38,7 +40,7 @@ def isa_sources(compiler_type: str) -> list[str]:
     if compiler_type != "unix":
         return ["kernels_generic"]
     if target in ("x86_64", "amd64"):
-        return ["kernels_generic", "kernels_avx2", "kernels_avx512", "sha256_shani"]
+        return [name for name in ISA_FLAGS if name != "kernels_neon"]
     if target in ("aarch64", "arm64"):
         return ["kernels_generic", "kernels_neon"]
     return ["kernels_generic"]
@@ -50,7 +52,8 @@ class BuildKernels(build_ext):
     def build_extension(self, ext: Extension) -> None:
         names = isa_sources(self.compiler.compiler_type)
         gnu = self.compiler.compiler_type == "unix"
-        macros = [(f"IM_HAVE_{name.split('_')[1].upper()}", "1") for name in names]
+        isas = {name.split("_")[1] for name in names}
+        macros = [(f"IM_HAVE_{isa.upper()}", "1") for isa in sorted(isas)]
         for name in names if ext.name == kernels.name else []:
             ext.extra_objects += self.compiler.compile(
                 [str(CSRC / f"{name}.c")],
@@ -83,7 +86,9 @@ def extension(name: str, *sources: str, **options: list[str]) -> Extension:
 
 # The only one that links the kernels; the others work through its table of function pointers.
 kernels = extension(
-    "_kernels", str(CSRC / "dispatch.c"), libraries=[] if sys.platform == "win32" else ["m"]
+    "_kernels",
+    *(str(CSRC / name) for name in ("dispatch.c", "sha256.c")),
+    libraries=[] if sys.platform == "win32" else ["m"],
 )
 
 setup(

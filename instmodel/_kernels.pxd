@@ -63,12 +63,12 @@ cdef extern from "kernels.h" nogil:
     const im_kernels *const *im_available_kernels()
 
 cdef extern from "sha256.h" nogil:
-    enum:
-        IM_SHA256_STREAMS
+    ctypedef struct im_sha256:
+        int streams
 
-    ctypedef void im_sha256_chunks(const unsigned char *data, size_t size, size_t chunk,
-                                   unsigned char *digests)
-    im_sha256_chunks *im_available_sha256()
+    const im_sha256 *im_available_sha256(const im_kernels *chosen)
+    void im_sha256_chunks(const im_sha256 *functions, const unsigned char *data, size_t size,
+                          size_t chunk, unsigned char *digests)
 
 cdef extern from "lookup.h" nogil:
     void im_hash_build(const int32_t *keys, int64_t n, int32_t *slots, uint64_t multiplier,

@@ -152,10 +152,9 @@ def pack_panels(const float[:, ::1] weights not None, const float[::1] bias not 
             row += width
 
 
-# Generic stands for a CPU without special instructions, also where INSTMODEL_ISA asks for it.
-cdef im_sha256_chunks *SHA256 = NULL if CHOSEN.name.decode() == "generic" else im_available_sha256()
+cdef const im_sha256 *SHA256 = im_available_sha256(CHOSEN)
 
-SHA256_STREAMS = 1 if SHA256 == NULL else IM_SHA256_STREAMS
+SHA256_STREAMS = 1 if SHA256 == NULL else SHA256.streams
 """Chunks that a core hashes side by side; with 1, there is no `sha256_chunks`, only hashlib."""
 
 
@@ -175,7 +174,7 @@ def sha256_chunks(const unsigned char[::1] data not None, Py_ssize_t chunk) -> b
     cdef unsigned char[::1] target = digests
     if size:
         with nogil:
-            SHA256(&data[0], size, chunk, &target[0])
+            im_sha256_chunks(SHA256, &data[0], size, chunk, &target[0])
     return bytes(digests)
 
 

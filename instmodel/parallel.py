@@ -7,7 +7,7 @@ notices Ctrl-C. The helpers come from `instmodel.pool`: made on first use, forgo
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -30,8 +30,10 @@ _CHUNKS_PER_THREAD = 8
 _WORK_OF_A_CHUNK = 200_000_000
 # Rows converted to float32 at a time when the input has another type.
 _ROWS_CONVERTED = 1 << 18
-# Hashing a megabyte takes half a millisecond.
+# Hashing a megabyte takes a quarter of a millisecond, or a whole one.
 _BYTES_WORTH_THREADS = 4 << 20
+# Bytes of a part at the most: some milliseconds, so that Ctrl-C is prompt.
+_BYTES_OF_A_PART = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,18 +195,22 @@ def _run(
 _T = TypeVar("_T")
 
 
-def map_chunks(function: Callable[[int], _T], starts: Sequence[int], size: int) -> list[_T]:
-    """Return ``[function(start) for start in starts]``, on several threads if `size` is worth it.
+def map_parts(function: Callable[[int, int], _T], size: int, unit: int) -> list[_T]:
+    """Return ``function(start, stop)`` of each part of some data, on threads if that is worth it.
 
     Parameters
     ----------
     function : callable
         Does its work without the GIL.
-    starts : sequence of int
-        Where each chunk of the data starts.
     size : int
         Bytes of data.
+    unit : int
+        Every part but the last has a multiple of this many bytes.
     """
+    threads = _threads_for(size)
+    share = min(-(-size // threads), _BYTES_OF_A_PART)
+    part = max(1, -(-share // unit)) * unit
+    starts = range(0, size, part)
     results: list[Any] = [None] * len(starts)
     left = iter(range(len(starts)))
     lock = threading.Lock()
@@ -215,25 +221,24 @@ def map_chunks(function: Callable[[int], _T], starts: Sequence[int], size: int) 
                 index = next(left, None)
             if index is None:
                 return
-            results[index] = function(starts[index])
+            results[index] = function(starts[index], min(starts[index] + part, size))
 
     def cancel() -> None:
         with lock:
             for _ in left:
                 pass
 
-    run_together(work, _helpers_for(size, len(starts)), cancel)
+    run_together(work, min(threads, len(starts)) - 1, cancel)
     return results
 
 
-def _helpers_for(size: int, pieces: int) -> int:
+def _threads_for(size: int) -> int:
     if size < _BYTES_WORTH_THREADS:
-        return 0
+        return 1
     try:
-        threads = default_thread_count().threads
+        return min(default_thread_count().threads, MAX_THREADS)
     except InputError:  # a senseless INSTMODEL_NUM_THREADS is no fault of a file
-        threads = 1
-    return min(threads, pieces, MAX_THREADS) - 1
+        return 1
 
 
 def _checked_threads(threads: int | None) -> int | None:

@@ -45,16 +45,23 @@ const im_kernels *const *im_available_kernels(void)
     return tables;
 }
 
-im_sha256_chunks *im_available_sha256(void)
+const im_sha256 *im_available_sha256(const im_kernels *chosen)
 {
 #ifdef IM_HAVE_SHANI
+    static const im_sha256 functions[] = {
+        {IM_SHA256_STREAMS, im_sha256_avx512}, {4, im_sha256_shani_4}, {3, im_sha256_shani_3},
+        {2, im_sha256_shani_2},                {1, im_sha256_shani_1},
+    };
     /* Not every compiler's __builtin_cpu_supports knows of "sha". It needs no more of the system
      * than SSE2 does. */
     unsigned int a, b, c, d;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA) != 0 &&
-        __builtin_cpu_supports("sse4.1")) {
-        return im_sha256_chunks_shani;
+    __builtin_cpu_init();
+    if (chosen != &im_kernels_generic && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+        (b & bit_SHA) != 0 && __builtin_cpu_supports("sse4.1")) {
+        return chosen == &im_kernels_avx512 ? functions : functions + 1;
     }
+#else
+    (void)chosen;
 #endif
     return NULL;
 }

@@ -28,10 +28,9 @@ from instmodel.schema import InstructionModelInfo
 
 MAGIC = b"\x93INSTMDL"
 VERSION = 1
-# The data is hashed in chunks, each on its own, so that several threads can share the work. A core
-# may do several at once: a group.
+# The data is hashed in chunks, each on its own, so that several threads can share the work, and a
+# core can do several at once.
 CHUNK = 1 << 20
-GROUP = CHUNK * _kernels.SHA256_STREAMS
 
 PREFIX = struct.Struct("<8sIIQQ32s")  # magic, version, header bytes, file bytes, 0, digest
 _DIGEST_AT = 32

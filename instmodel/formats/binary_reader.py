@@ -22,8 +22,8 @@ from instmodel import _kernels, layout, parallel, values
 from instmodel.errors import DocumentError
 from instmodel.formats import json_text
 from instmodel.formats.binary import (
+    CHUNK,
     F4,
-    GROUP,
     I4,
     MAGIC,
     PREFIX,
@@ -52,6 +52,9 @@ _KEYS = (
     "metadata",
     "allow_non_finite",
 )
+
+# What a thread reads and hashes is a multiple of this: few chunks side by side leave a core idle.
+_UNIT = CHUNK * min(_kernels.SHA256_STREAMS, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,16 +205,16 @@ def _decode(
     # Every size was compared with the file's: only now is memory allocated.
     data = layout.aligned_empty(size) if callable(source) else source
 
-    def read_group(offset: int) -> tuple[bytes, bool]:
-        part = data[offset : offset + GROUP]
+    def read_part(start: int, stop: int) -> tuple[bytes, bool]:
+        part = data[start:stop]
         if callable(source):
-            source(offset, part)
-        # Both look at every byte: together, while the group is in the cache.
-        dense = part[: max(0, reader.dense_size - offset)].view(np.float32)
+            source(start, part)
+        # Both look at every byte: together, while some of the part is in the cache.
+        dense = part[: max(0, reader.dense_size - start)].view(np.float32)
         return chunk_digests(part), _kernels.all_finite(dense)
 
-    groups = parallel.map_chunks(read_group, range(0, size, GROUP), size)
-    found = head_digest(head, (digests for digests, _ in groups))
+    parts = parallel.map_parts(read_part, size, _UNIT)
+    found = head_digest(head, (digests for digests, _ in parts))
     if found != stored_digest(head):
         raise DocumentError(
             "digest_mismatch",
@@ -223,7 +226,7 @@ def _decode(
     reader.data = data
     reader.check_padding()
     info = _info(given, tensors, reader, unknown)
-    if not info.allow_non_finite and not all(finite for _, finite in groups):
+    if not info.allow_non_finite and not all(finite for _, finite in parts):
         raise reader.not_finite()
     text = head[PREFIX.size : PREFIX.size + header_size]
     if unknown == "error" and encode_header(info, describe) != text:
