@@ -116,7 +116,20 @@ def test_readme_json_is_a_model():
     assert im.InstructionModel(info).feature_size == 2
 
 
-def test_readme_links_lead_somewhere():
-    for page in (ROOT / "README.md", ROOT / "examples" / "README.md", SHIPPED / "README.md"):
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.resolve().parent / target).exists(), f"{page}: {target}"
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").glob("**/*.md")),
+    *(ROOT / "examples" / "README.md", SHIPPED / "README.md"),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: "-".join(page.parts[-2:]))
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for path, heading in re.findall(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)", text):
+        target = page.resolve().parent / path if path else page
+        assert target.exists(), path
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert heading in anchors, f"{path}#{heading}"
