@@ -177,6 +177,17 @@ class Instruction:
         """Return the instruction for the kernels. Only called after `check`."""
         raise NotImplementedError
 
+    def _op(self, into: Lowering, source: int, target: int, /, **words: int) -> Op:
+        """Return an `Op` from one whole buffer to another; `words` replaces and adds to that."""
+        op = Op(
+            self.OPCODE,
+            input=into.offset(source),
+            output=into.offset(target),
+            input_size=into.size(source),
+            output_size=into.size(target),
+        )
+        return op._replace(**words)
+
 
 # ----------------------------------------------------------------------------------- shared rules
 

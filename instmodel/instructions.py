@@ -75,13 +75,11 @@ class Dot(Instruction):
         check_dense(shapes, self.weights, rows, cols)
 
     def lower(self, into: Lowering) -> Op:
-        return Op(
-            self.OPCODE,
+        return self._op(
+            into,
+            self.input,
+            self.output,
             activation=self.activation.gpu_id if self.activation else 0,
-            input=into.offset(self.input),
-            output=into.offset(self.output),
-            input_size=into.size(self.input),
-            output_size=into.size(self.output),
             constants=into.panels(self.weights),
         )
 
@@ -121,12 +119,10 @@ class Attention(Instruction):
         check_dense(shapes, self.weights, rows, cols)
 
     def lower(self, into: Lowering) -> Op:
-        return Op(
-            self.OPCODE,
-            input=into.offset(self.key),
-            output=into.offset(self.output),
-            input_size=into.size(self.key),
-            output_size=into.size(self.output),
+        return self._op(
+            into,
+            self.key,
+            self.output,
             constants=into.panels(self.weights),
             more=into.offset(self.input),
         )
@@ -158,11 +154,11 @@ class Copy(Instruction):
         )
 
     def lower(self, into: Lowering) -> Op:
-        return Op(
-            self.OPCODE,
-            input=into.offset(self.input),
+        return self._op(
+            into,
+            self.input,
+            self.output,
             output=into.offset(self.output) + self.internal_index,
-            input_size=into.size(self.input),
             output_size=into.size(self.input),
         )
 
@@ -198,11 +194,10 @@ class CopyMasked(Instruction):
                 pick(range(size), index, "mask_index_out_of_bounds", f"indexes[{position}]")
 
     def lower(self, into: Lowering) -> Op:
-        return Op(
-            self.OPCODE,
-            input=into.offset(self.input),
-            output=into.offset(self.output),
-            input_size=into.size(self.input),
+        return self._op(
+            into,
+            self.input,
+            self.output,
             output_size=len(self.indexes),
             operands=into.operands(self.indexes),
             operand_count=len(self.indexes),
@@ -305,11 +300,6 @@ class _InPlace(Instruction):
                     length,
                 )
 
-    def _op(self, into: Lowering, **words: int) -> Op:
-        offset, size = into.offset(self.input), into.size(self.input)
-        place = Op(self.OPCODE, 0, input=offset, output=offset, input_size=size, output_size=size)
-        return place._replace(**words)
-
 
 @dataclass(frozen=True)
 class Activate(_InPlace):
@@ -321,7 +311,7 @@ class Activate(_InPlace):
     activation: Activation = checked_field(values.required_activation)
 
     def lower(self, into: Lowering) -> Op:
-        return self._op(into, activation=self.activation.gpu_id)
+        return self._op(into, self.input, self.input, activation=self.activation.gpu_id)
 
 
 @dataclass(frozen=True)
@@ -331,7 +321,8 @@ class _WithParameters(_InPlace):
     parameters: int = index_field("parameters")
 
     def lower(self, into: Lowering) -> Op:
-        return self._op(into, constants=into.parameters(self.parameters))
+        start = into.parameters(self.parameters)
+        return self._op(into, self.input, self.input, constants=start)
 
 
 @dataclass(frozen=True)
@@ -379,7 +370,7 @@ class ClipElementwise(_InPlace):
 
         lowest = bound(self.parameters_min, -math.inf)
         highest = bound(self.parameters_max, math.inf)
-        return self._op(into, constants=lowest, more=highest)
+        return self._op(into, self.input, self.input, constants=lowest, more=highest)
 
 
 # ------------------------------------------------------------------------------- several buffers
@@ -407,12 +398,10 @@ class _ManyInputs(Instruction):
             require_same_size(buffer_size(shapes, index, name), size, name)
 
     def lower(self, into: Lowering) -> Op:
-        return Op(
-            self.OPCODE,
-            input=into.offset(self.input[0]),
-            output=into.offset(self.output),
-            input_size=into.size(self.output),
-            output_size=into.size(self.output),
+        return self._op(
+            into,
+            self.input[0],
+            self.output,
             operands=into.operands([into.offset(buffer) for buffer in self.input]),
             operand_count=len(self.input),
         )
@@ -477,14 +466,8 @@ class _Heads(Instruction):
 
     def lower(self, into: Lowering) -> Op:
         data, heads = self.input
-        return Op(
-            self.OPCODE,
-            input=into.offset(data),
-            output=into.offset(self.output),
-            input_size=into.size(data),
-            output_size=into.size(data),
-            more=into.offset(heads),
-            operand_count=into.size(heads),
+        return self._op(
+            into, data, self.output, more=into.offset(heads), operand_count=into.size(heads)
         )
 
 
@@ -521,13 +504,7 @@ class ReduceSum(Instruction):
         require(size == 1, "invalid_buffer_size", "a sum is one value", "output", 1, size)
 
     def lower(self, into: Lowering) -> Op:
-        return Op(
-            self.OPCODE,
-            input=into.offset(self.input),
-            output=into.offset(self.output),
-            input_size=into.size(self.input),
-            output_size=1,
-        )
+        return self._op(into, self.input, self.output)
 
 
 INSTRUCTIONS: dict[str, type[Instruction]] = {
