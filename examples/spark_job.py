@@ -51,4 +51,7 @@ def main(folder: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="A Spark job on two executors.")
     parser.add_argument("folder", metavar="FOLDER", help="where to write; must not be there yet")
-    main(parser.parse_args().folder)
+    target = parser.parse_args().folder
+    if os.path.exists(target):  # Spark would refuse it, too, but only after it has started
+        parser.error(f"{target} is there already")
+    main(target)
