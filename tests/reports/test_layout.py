@@ -18,7 +18,7 @@ from instmodel.reports.pages import write_comparison, write_verification
 PHONE = 390
 # CSS pixels between margins of 15 mm on A4.
 PAPER_WIDTH, PAPER_HEIGHT = 180 / 25.4 * 96, 267 / 25.4 * 96
-LONG = "/a/folder/" + "of-a-long-name-without-a-break/" * 3 + "model.instmodel"
+LONG = "/a/folder/" + "of_a_long_name_without_a_break" * 3 + "model.instmodel"
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(900, 12)).astype(np.float32) * 1e4
