@@ -22,7 +22,8 @@ _GAP_X, _GAP_Y = 20, 30
 
 # On a screen, wide pictures scroll; on paper they shrink to fit a sheet.
 _STYLE = """
-body { font-family: sans-serif; overflow-wrap: anywhere } h1 { font-size: 1.3rem } h2 { font-size: 1.1rem }
+body { font-family: sans-serif; overflow-wrap: anywhere }
+h1 { font-size: 1.3rem } h2 { font-size: 1.1rem }
 figure { margin: 0; overflow-x: auto; break-inside: avoid }
 svg { max-width: none !important }
 @media print {
