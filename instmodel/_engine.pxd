@@ -3,7 +3,7 @@
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
-from instmodel._kernels cimport im_kernels, im_map, im_op
+from instmodel._kernels cimport im_kernels, im_map, im_op, im_soon
 
 
 cdef class Workspace:
@@ -27,6 +27,9 @@ cdef class Engine:
     cdef const int64_t *gaps         # (gap_count, 2)
     cdef int64_t gap_count
     cdef readonly bint first_reads_rows  # no tile of the input is needed
+    cdef int64_t first_dense         # -1 if there is no dense layer
+    cdef int64_t last_dense
+    cdef bint weights_in_l2
     cdef readonly Py_ssize_t required_memory
     cdef readonly Py_ssize_t feature_size
     cdef readonly Py_ssize_t output_size
@@ -36,13 +39,14 @@ cdef class Engine:
     cdef object _alive               # the arrays behind the pointers
     cdef Workspace _idle             # the first of the idle ones
 
-    cdef int64_t _full_tile(self, int64_t weight_bytes) noexcept
+    cdef int64_t _full_tile(self) noexcept
     cdef int _set_maps(self, list tables) except -1
     cdef int _check_compiled(self) except -1
     cdef Workspace take(self)
     cdef void give(self, Workspace workspace)
     cdef void zero_gaps(self, float *tile, int64_t T) noexcept nogil
-    cdef void run_tile(self, float *tile, int64_t T, int64_t first) noexcept nogil
+    cdef void run_tile(self, float *tile, int64_t T, int64_t first, im_soon rows,
+                       im_soon results) noexcept nogil
     cdef int64_t tile_for(self, int64_t n, int64_t *T) noexcept nogil
     cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *y,
                        Py_ssize_t start, Py_ssize_t size, float *tile) noexcept nogil
@@ -56,5 +60,6 @@ cdef class Engine:
 cdef void run_first(Engine engine, const float *x, Py_ssize_t stride, int64_t n, float *tile,
                     int64_t T) noexcept nogil
 # One instruction over one tile, INOUT (required_memory, T). A function, so that the interpreter's
-# loop calls it directly.
-cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T) noexcept nogil
+# loop calls it directly. A dense layer asks for `soon` meanwhile.
+cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T,
+                 im_soon soon) noexcept nogil

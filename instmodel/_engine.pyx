@@ -47,6 +47,9 @@ cdef int64_t LARGE_TILE = 256 * 1024
 # Rows converted to float32 at a time when the input has another type.
 cdef Py_ssize_t ROWS_CONVERTED = 65_536
 
+cdef im_soon NOTHING
+NOTHING.at, NOTHING.bytes = NULL, 0
+
 
 # -------------------------------------------------------------------------------------- workspace
 
@@ -84,6 +87,7 @@ cdef class Engine:
         cdef cnp.ndarray operands = program.operands
         cdef cnp.ndarray constants = program.constants
         cdef cnp.ndarray weights = program.weights
+        cdef int64_t i
         if code.shape[1] * sizeof(int64_t) != sizeof(im_op):
             raise RuntimeError("Op and im_op differ")
         self.kernels = CHOSEN
@@ -102,17 +106,24 @@ cdef class Engine:
         if self.gap_count:
             self.gaps = &gaps[0, 0]
         self.first_reads_rows = program.first_reads_rows
-        self.tile_samples = self._full_tile(cnp.PyArray_NBYTES(weights))
+        self.weights_in_l2 = cnp.PyArray_NBYTES(weights) <= WEIGHTS_IN_L2
+        self.tile_samples = self._full_tile()
         self.ops = <const im_op *> &code[0, 0]
         self.op_count = code.shape[0]
+        self.first_dense = self.last_dense = -1
+        for i in range(self.op_count):
+            if self.ops[i].opcode in (IM_DOT, IM_ATTENTION):
+                self.last_dense = i
+                if self.first_dense < 0:
+                    self.first_dense = i
 
-    cdef int64_t _full_tile(self, int64_t weight_bytes) noexcept:
+    cdef int64_t _full_tile(self) noexcept:
         """Choose T: whole register blocks that fit the cache; more where weights do not fit."""
         cdef int64_t bytes_per_sample = self.required_memory * sizeof(float)
         cdef int64_t block = self.kernels.block
         if block * bytes_per_sample > WIDE_TILE_BYTES:
             return self.kernels.lanes
-        if weight_bytes > WEIGHTS_IN_L2:
+        if not self.weights_in_l2:
             return block * min(BLOCKS_BEYOND_L2, WIDE_TILE_BYTES // (block * bytes_per_sample))
         return block * max(1, TILE_BYTES // (block * bytes_per_sample))
 
@@ -158,15 +169,23 @@ cdef class Engine:
             rows = self.gaps[2 * i + 1] - self.gaps[2 * i]
             memset(tile + self.gaps[2 * i] * T, 0, rows * T * sizeof(float))
 
-    cdef void run_tile(self, float *tile, int64_t T, int64_t first) noexcept nogil:
+    cdef void run_tile(self, float *tile, int64_t T, int64_t first, im_soon rows,
+                       im_soon results) noexcept nogil:
         """Run the program from its instruction `first` on over one tile.
 
         tile : INOUT (required_memory, T)
+        rows, results : what the next tile is read from, and what this one's results go to
         """
         cdef int64_t i
+        cdef im_soon soon
         self.zero_gaps(tile, T)
         for i in range(first, self.op_count):
-            run_op(self, &self.ops[i], tile, T)
+            soon = NOTHING
+            if i == self.first_dense:
+                soon = rows
+            elif i == self.last_dense:
+                soon = results
+            run_op(self, &self.ops[i], tile, T, soon)
 
     cdef int64_t tile_for(self, int64_t n, int64_t *T) noexcept nogil:
         """Return how many of n samples make the next tile, and how wide it is.
@@ -195,18 +214,25 @@ cdef class Engine:
         cdef int64_t count, T
         # The input is part of the result where the slice begins in it.
         cdef bint from_rows = self.first_reads_rows and start >= self.feature_size
+        cdef im_soon rows = NOTHING
+        cdef im_soon results = NOTHING
         while n > 0:
             count = self.tile_for(n, &T)
+            n -= count
+            if self.weights_in_l2:
+                rows.at = x + count * stride if n else NULL
+                rows.bytes = min(n, count) * max(stride, 0) * sizeof(float)
+                results.at = y
+                results.bytes = count * size * sizeof(float)
             if from_rows and T > 1:
                 run_first(self, x, stride, count, tile, T)
-                self.run_tile(tile, T, 1)
+                self.run_tile(tile, T, 1, rows, results)
             else:
                 k.load_tile(x, stride, count, self.feature_size, tile, T)
-                self.run_tile(tile, T, 0)
+                self.run_tile(tile, T, 0, rows, results)
             k.store_tile(tile + start * T, T, count, size, y)
             x += count * stride
             y += count * size
-            n -= count
         im_fp_leave(mode)
 
     cdef Workspace take(self):
@@ -404,7 +430,7 @@ cdef class Engine:
 
     cdef void _run_in_place(self, float *values) noexcept nogil:
         self.kernels.flush(values, self.feature_size)
-        self.run_tile(values, 1, 0)
+        self.run_tile(values, 1, 0, NOTHING, NOTHING)
         self.kernels.canonical(values, self.required_memory)
 
     cdef int _check_compiled(self) except -1:
@@ -435,10 +461,12 @@ cdef void activate_dense(const im_kernels *k, const im_op *op, float *out, int64
         k.activate(out, op.output_size * T, <int> op.activation)
 
 
-cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T) noexcept nogil:
+cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T,
+                 im_soon soon) noexcept nogil:
     """Run one instruction over one tile.
 
     tile : INOUT (required_memory, T)
+    soon : what a dense layer asks the memory for
     """
     cdef const im_kernels *k = engine.kernels
     cdef const float *x = tile + op.input * T
@@ -447,11 +475,11 @@ cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T) noexcep
     cdef int64_t rows = op.output_size
     if op.opcode == IM_DOT:
         c = engine.weights + op.constants
-        k.dense(x, c, out, op.input_size, rows, T, op.activation == IM_RELU)
+        k.dense(x, c, out, op.input_size, rows, T, op.activation == IM_RELU, soon)
         activate_dense(k, op, out, T)
     elif op.opcode == IM_ATTENTION:
         c = engine.weights + op.constants
-        k.dense(x, c, out, op.input_size, rows, T, False)
+        k.dense(x, c, out, op.input_size, rows, T, False, soon)
         k.softmax(out, tile + op.more * T, rows, T)
     elif op.opcode == IM_COPY:
         memmove(out, x, rows * T * sizeof(float))

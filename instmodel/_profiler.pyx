@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint64_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from instmodel._engine cimport Engine, Workspace, run_first, run_op
-from instmodel._kernels cimport im_fp_enter, im_fp_leave
+from instmodel._kernels cimport im_fp_enter, im_fp_leave, im_soon
 
 
 cdef int64_t now() noexcept nogil:
@@ -50,6 +50,8 @@ def profile_rows(Engine engine not None, const float[:, ::1] x not None, float[:
     cdef float *tile = workspace.tile
     cdef int64_t row = 0, i, count, T, cost
     cdef bint from_rows
+    cdef im_soon nothing
+    nothing.at, nothing.bytes = NULL, 0
     cdef int64_t left = x.shape[0]
     cdef int64_t start, stop
     cdef uint64_t mode
@@ -72,7 +74,7 @@ def profile_rows(Engine engine not None, const float[:, ::1] x not None, float[:
                     run_first(engine, &x[row, 0], engine.feature_size, count, tile, T)
                     engine.zero_gaps(tile, T)
                 else:
-                    run_op(engine, &engine.ops[i], tile, T)
+                    run_op(engine, &engine.ops[i], tile, T, nothing)
                 stop = now()
                 nanoseconds[2 + i] += max(0, stop - start - cost)
             start = stop

@@ -12,19 +12,22 @@ enum { IM_DENSE_DEPTH = 144 };
 /* Weights in a group of panels: 256 KiB, so that they stay in L2 beside the tile. */
 enum { IM_DENSE_GROUP = 64 * 1024 };
 
+/* What a register block asks the memory for while it computes, a step with every input. */
+typedef struct {
+    const char *at; /* NULL: the weights of the next panel */
+    ptrdiff_t step; /* bytes */
+} dense_request;
+
 /* A register block: `outputs` x `vectors` accumulators over `depth` inputs, all constants but depth.
- * The next panel is asked for meanwhile: where the weights exceed L2, a fifth of the time was waiting.
  * HOT: this loop is where dense models spend their time. */
 IM_INLINE void dense_block(const int outputs, const int vectors, /* compile-time constants */
                            const float *x,                       /* IN (depth, T) */
                            const float *w, /* IN (depth, width), the first of `outputs` columns */
                            const float *bias, /* IN (outputs,), NULL to go on from out */
                            float *out,        /* INOUT (outputs, T) */
-                           int64_t depth, int64_t width, int64_t T,
-                           int64_t next, /* floats from a weight to that of the next panel */
-                           int relu)
+                           int64_t depth, int64_t width, int64_t T, dense_request request, int relu)
 {
-    vf acc[IM_DENSE_OUTPUTS_MAX][2 * IM_DENSE_VECTORS];
+    vf acc[IM_DENSE_OUTPUTS_MAX][IM_DENSE_VECTORS_MAX];
     IM_UNROLL
     for (int i = 0; i < outputs; i++) {
         IM_UNROLL
@@ -33,7 +36,7 @@ IM_INLINE void dense_block(const int outputs, const int vectors, /* compile-time
         }
     }
     for (int64_t k = 0; k < depth; k++) {
-        vf xk[2 * IM_DENSE_VECTORS];
+        vf xk[IM_DENSE_VECTORS_MAX];
         IM_UNROLL
         for (int v = 0; v < vectors; v++) {
             xk[v] = vf_load(x + v * IM_W);
@@ -46,7 +49,8 @@ IM_INLINE void dense_block(const int outputs, const int vectors, /* compile-time
                 acc[i][v] = vf_fma(wi, xk[v], acc[i][v]);
             }
         }
-        IM_PREFETCH_L2(w + next);
+        IM_PREFETCH_L2(request.at);
+        request.at += request.step;
         x += T;
         w += width;
     }
@@ -63,13 +67,18 @@ IM_INLINE void dense_block(const int outputs, const int vectors, /* compile-time
 /* All outputs of one panel for `vectors` vectors of samples, from the widest blocks down. */
 IM_INLINE void dense_panel(const int outputs, const int vectors, const float *x, const float *w,
                            const float *bias, float *out, int64_t depth, int64_t width, int64_t T,
-                           int64_t next, int relu)
+                           int64_t next, /* floats from a weight to that of the next panel */
+                           dense_request *request /* INOUT */, int relu)
 {
     int64_t i = 0;
 #define IM_BLOCKS(n)                                                                              \
     for (; i + (n) <= width; i += (n)) {                                                          \
+        const dense_request panel = {(const char *)(w + i + next), width * (ptrdiff_t)sizeof *w}; \
         dense_block(n, vectors, x, w + i, bias ? bias + i : NULL, out + i * T, depth, width, T,   \
-                    next, relu);                                                                  \
+                    request->at ? *request : panel, relu);                                        \
+        if (request->at) {                                                                        \
+            request->at += depth * request->step;                                                 \
+        }                                                                                         \
     }
     if (outputs >= 16) {
         IM_BLOCKS(16)
@@ -78,17 +87,18 @@ IM_INLINE void dense_panel(const int outputs, const int vectors, const float *x,
         IM_BLOCKS(8)
     }
     if (outputs >= 4) {
-    IM_BLOCKS(4)
-    IM_BLOCKS(2)
+        IM_BLOCKS(4)
+        IM_BLOCKS(2)
     }
     IM_BLOCKS(1)
 #undef IM_BLOCKS
 }
 
-/* `panels` consecutive panels for `vectors` vectors of samples, all inputs: depth blocks outside, so
- * that the slice of x serves every panel from L1. */
+/* `rows` outputs for `vectors` vectors of samples, all inputs: depth blocks outside, so that the
+ * slice of x serves every panel from L1. */
 IM_INLINE void dense_group(const int outputs, const int vectors, const float *x, const float *panels,
-                           float *out, int64_t cols, int64_t rows, int64_t T, int relu)
+                           float *out, int64_t cols, int64_t rows, int64_t T,
+                           dense_request *request /* INOUT */, int relu)
 {
     const int64_t blocks = (cols + IM_DENSE_DEPTH - 1) / IM_DENSE_DEPTH;
     const int64_t step = (cols + blocks - 1) / blocks;
@@ -99,37 +109,38 @@ IM_INLINE void dense_group(const int outputs, const int vectors, const float *x,
         for (int64_t row = 0; row < rows; row += IM_PANEL) {
             const int64_t width = rows - row < IM_PANEL ? rows - row : IM_PANEL;
             dense_panel(outputs, vectors, x + k * T, panel + (1 + k) * width, k ? NULL : panel,
-                        out + row * T, depth, width, T, (1 + cols) * width, clip);
+                        out + row * T, depth, width, T, (1 + cols) * width, request,
+                        clip);
             panel += (1 + cols) * width;
         }
     }
 }
 
 static void dense_tile(const float *x, const float *panels, float *out, int64_t cols, int64_t rows,
-                       int64_t T, int relu)
+                       int64_t T, int relu, im_soon soon)
 {
     /* Outputs whose weights stay in L2 while all samples of the tile pass. */
     const int64_t fit = IM_DENSE_GROUP / ((1 + cols) * IM_PANEL) * IM_PANEL;
     const int64_t group = fit > IM_PANEL ? fit : IM_PANEL;
+    /* The steps of all register blocks, about; a little beyond the end does not matter. */
+    const int64_t steps = 1 + cols * rows * T / (IM_DENSE_OUTPUTS * IM_DENSE_VECTORS * IM_W);
+    dense_request request = {soon.at, 1 + soon.bytes / steps};
     for (int64_t row = 0; row < rows; row += group) {
         const int64_t count = rows - row < group ? rows - row : group;
         const float *w = panels + row * (1 + cols);
         float *o = out + row * T;
         int64_t s = 0;
+#define IM_SAMPLES(outputs, vectors)                                                              \
+    for (; s + (vectors) * IM_W <= T; s += (vectors) * IM_W) {                                    \
+        dense_group(outputs, vectors, x + s, w, o + s, cols, count, T, &request, relu);           \
+    }
         if (rows == 1) {
-            for (; s + 2 * IM_DENSE_VECTORS * IM_W <= T; s += 2 * IM_DENSE_VECTORS * IM_W) {
-                dense_group(1, 2 * IM_DENSE_VECTORS, x + s, w, o + s, cols, count, T, relu);
-            }
+            IM_SAMPLES(1, IM_DENSE_VECTORS_MAX) /* fewer sums would wait for each other */
         }
-        for (; s + IM_DENSE_VECTORS * IM_W <= T; s += IM_DENSE_VECTORS * IM_W) {
-            dense_group(IM_DENSE_OUTPUTS, IM_DENSE_VECTORS, x + s, w, o + s, cols, count, T, relu);
-        }
-        for (; s + 2 * IM_W <= T; s += 2 * IM_W) {
-            dense_group(IM_DENSE_OUTPUTS_2, 2, x + s, w, o + s, cols, count, T, relu);
-        }
-        for (; s < T; s += IM_W) {
-            dense_group(IM_DENSE_OUTPUTS_1, 1, x + s, w, o + s, cols, count, T, relu);
-        }
+        IM_SAMPLES(IM_DENSE_OUTPUTS, IM_DENSE_VECTORS)
+        IM_SAMPLES(IM_DENSE_OUTPUTS_2, 2)
+        IM_SAMPLES(IM_DENSE_OUTPUTS_1, 1)
+#undef IM_SAMPLES
     }
 }
 
@@ -226,12 +237,12 @@ static void dense_row(const float *x, const float *panels, float *out, int64_t c
 }
 
 static void dense(const float *x, const float *panels, float *out, int64_t cols, int64_t rows,
-                  int64_t T, int relu)
+                  int64_t T, int relu, im_soon soon)
 {
     if (T == 1) {
         dense_row(x, panels, out, cols, rows, relu);
     } else {
-        dense_tile(x, panels, out, cols, rows, T, relu);
+        dense_tile(x, panels, out, cols, rows, T, relu, soon);
     }
 }
 

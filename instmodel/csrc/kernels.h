@@ -83,6 +83,12 @@ typedef struct {
     const float *values; /* (rows, size of a value) */
 } im_map;
 
+/* Memory that is wanted soon; nobody waits for it. */
+typedef struct {
+    const void *at; /* NULL: nothing */
+    int64_t bytes;
+} im_soon;
+
 typedef struct {
     const char *name;
     int64_t lanes; /* samples in a vector: T is 1 or a multiple of it */
@@ -96,9 +102,11 @@ typedef struct {
     void (*store_tile)(const float *tile /* IN */, int64_t T, int64_t n, int64_t size,
                        float *y /* OUT */);
 
-    /* out (rows, T) = W x + bias; panels as above; relu: clip at 0 at once. */
+    /* out (rows, T) = W x + bias; panels as above; relu: clip at 0 at once. Meanwhile `soon` moves
+     * into L2, or the next weights where there is nothing else. */
     void (*dense)(const float *x /* IN (cols, T) */, const float *panels /* IN */,
-                  float *out /* OUT */, int64_t cols, int64_t rows, int64_t T, int relu);
+                  float *out /* OUT */, int64_t cols, int64_t rows, int64_t T, int relu,
+                  im_soon soon);
     /* load_tile and a dense layer of one output at once: out (1, T) from rows, T > 1. */
     void (*row_dot)(const float *x /* IN */, ptrdiff_t stride, int64_t n, int64_t features,
                     const float *panel /* IN (1 + features,) */, float *out /* OUT */, int64_t T,

@@ -14,6 +14,7 @@
 #include "kernels.h"
 
 #define IM_DENSE_OUTPUTS_MAX 16
+#define IM_DENSE_VECTORS_MAX (2 * IM_DENSE_VECTORS)
 
 #if defined(__clang__)
 #define IM_UNROLL _Pragma("unroll")

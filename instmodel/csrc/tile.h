@@ -6,11 +6,6 @@
  * at once, and no hardware prefetcher follows that. Without it, reading and computing take turns. */
 enum { IM_BYTES_AHEAD = 8192 };
 
-/* Features up to which a row is short. Short rows come as squares, a tenth to a fifth faster; longer
- * ones stream from memory 1.4 times as fast through the plain loop below (measured on Zen 5; neither
- * the order of the loads nor that of the prefetches explains it). */
-enum { IM_SHORT_ROW = 4 * 16 };
-
 /* How many rows those are; at least the IM_W that are read next. */
 IM_INLINE int64_t rows_ahead(int64_t features)
 {
@@ -60,9 +55,8 @@ IM_NOINLINE static void load_narrow(const float *corner /* IN (IM_W, count) */, 
     }
 }
 
-/* IM_W short rows. */
-static void load_short_rows(const float *row, ptrdiff_t stride, ptrdiff_t ahead, int64_t features,
-                            float *tile, int64_t T)
+static void load_rows(const float *row /* IN (IM_W, features) */, ptrdiff_t stride, ptrdiff_t ahead,
+                      int64_t features, float *tile /* OUT (features, IM_W) */, int64_t T)
 {
     if (features < IM_W) {
         load_narrow(row, stride, ahead, (int)features, tile, T);
@@ -86,28 +80,19 @@ static void load_tile(const float *x, ptrdiff_t stride, int64_t n, int64_t featu
         return;
     }
     const ptrdiff_t ahead = rows_ahead(features) * stride;
-    vf block[IM_W]; /* IM_W samples x IM_W features, then the transpose */
     for (int64_t s = 0; s < T; s += IM_W) {
         const int64_t samples = n - s < IM_W ? (n > s ? n - s : 0) : IM_W;
-        if (features <= IM_SHORT_ROW && samples == IM_W) {
-            load_short_rows(x + s * stride, stride, ahead, features, tile + s, T);
+        const float *row = x + s * stride;
+        if (samples == IM_W) {
+            load_rows(row, stride, ahead, features, tile + s, T);
             continue;
         }
         for (int64_t f = 0; f < features; f += IM_W) {
             const int count = features - f < IM_W ? (int)(features - f) : IM_W;
-            const float *corner = x + s * stride + f;
-            if (samples == IM_W && count == IM_W) {
-                IM_UNROLL
-                for (int i = 0; i < IM_W; i++) {
-                    block[i] = vf_flush(vf_load(corner + i * stride));
-                    IM_PREFETCH(corner + i * stride + ahead);
-                }
-            } else {
-                for (int i = 0; i < IM_W; i++) {
-                    block[i] = i < samples ? vf_flush(vf_load_n(corner + i * stride, count))
-                                           : vf_zero(); /* the lanes that are left */
-                    IM_PREFETCH(corner + i * stride + ahead);
-                }
+            vf block[IM_W];
+            for (int i = 0; i < IM_W; i++) {
+                block[i] = i < samples ? vf_flush(vf_load_n(row + f + i * stride, count))
+                                       : vf_zero(); /* the lanes that are left */
             }
             vf_transpose(block);
             for (int i = 0; i < count; i++) {
@@ -117,7 +102,7 @@ static void load_tile(const float *x, ptrdiff_t stride, int64_t n, int64_t featu
     }
 }
 
-/* A square of the tile, IM_W values x IM_W samples, into rows; like load_full. */
+/* A square of the tile, IM_W values x IM_W samples, into rows; like load_square. */
 IM_NOINLINE static void store_square(const float *tile /* IN (IM_W, IM_W) */, int64_t T,
                                      float *corner /* OUT (IM_W, IM_W) */, ptrdiff_t stride)
 {

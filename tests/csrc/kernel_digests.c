@@ -70,9 +70,9 @@ static void run(const im_kernels *k, int64_t T)
     k->load_tile(rows, COLS, T, COLS, tile, T);
     show("load_tile", T, tile, COLS * T, k);
     k->load_tile(rows, COLS, T, COLS, tile, T);
-    k->dense(tile, panels, out, COLS, SIZE, T, 0);
+    k->dense(tile, panels, out, COLS, SIZE, T, 0, (im_soon){NULL, 0});
     show("dense", T, out, n, k);
-    k->dense(tile, panels, out, COLS, SIZE, T, 1);
+    k->dense(tile, panels, out, COLS, SIZE, T, 1, (im_soon){rows, T * COLS});
     show("dense relu", T, out, n, k);
     if (T > 1) {
         memset(out, 0, (size_t)T * sizeof *out);
