@@ -83,6 +83,8 @@ def test_models_that_magnify_rounding_errors():
 @given(strategies.documents(max_size=120))
 def test_whole_batches(document):
     """The other way on the GPU: by instructions over all rows, dense layers in tiles."""
-    session = GpuSession(im.InstructionModelInfo.from_dict(document), adapter=device.adapter())
-    x = strategies.samples(200, session.feature_size, 6)
-    agreement.check(document, x, session.predict(x))
+    info = im.InstructionModelInfo.from_dict(document)
+    with GpuSession(info, adapter=device.adapter()) as session:
+        for hostile in (False, True):
+            x = strategies.samples(200, session.feature_size, 6, hostile=hostile)
+            agreement.check(document, x, session.predict(x))
