@@ -184,3 +184,15 @@ def refused(document):
     assert isinstance(caught.value, ValueError)
     assert len(str(caught.value)) < 1000
     return caught.value
+
+
+# The header and the data section of a small binary file: a dense layer of two inputs.
+HEADER = {
+    "feature_size": 2,
+    "buffer_sizes": [2, 1],
+    "instructions": [{"type": "DOT", "input": 0, "output": 1, "weights": 0}],
+    "dense": [[1, 2]],
+    "parameters": [],
+    "maps": [],
+}
+DATA = np.array([0.5, 1.0, -2.0], "<f4").tobytes()  # the bias, then one row for each input

@@ -9,7 +9,7 @@ import threading
 import msgpack
 import numpy as np
 import pytest
-from documents import build, dense, everything, network
+from documents import DATA, HEADER, build, dense, everything, network
 
 import instmodel as im
 from instmodel import parallel
@@ -43,17 +43,6 @@ def assemble(header, data=b"", **changes):
 
 def floats(*values):
     return np.array(values, "<f4").tobytes()
-
-
-HEADER = {
-    "feature_size": 2,
-    "buffer_sizes": [2, 1],
-    "instructions": [{"type": "DOT", "input": 0, "output": 1, "weights": 0}],
-    "dense": [[1, 2]],
-    "parameters": [],
-    "maps": [],
-}
-DATA = floats(0.5, 1.0, -2.0)  # the bias, then one row for each input
 
 
 def refused(data, **options):

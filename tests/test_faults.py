@@ -284,23 +284,37 @@ def test_forks_during_parallel_runs_do_not_hang():
         "check(im.load(path, mmap=True).predict(x))",
         "check(im.load(path + '.json').predict(x))",
         "check(im.load(path).predict_parallel(x, im.PredictConfig(threads=3)))",
-        "refused(data[:-1]); refused(broken); refused(b'{' + data); refused(text[:-1])",
+        "for wrong in (data[:-1], broken, b'{' + data, text[:-1]): refused(read, wrong)",
+        "model.predict(x); model.predict(x[0]); model.predict_single(x[0])",
+        "model.predict(x.astype(float)); model.predict(x.tolist())",
+        "model.predict_parallel(x, im.PredictConfig(threads=3)).get_result(0)",
+        "build(document).predict(x[0])",
+        "pickle.loads(pickle.dumps(model))",
+        "refused(model.predict, x[:, :3]); refused(model.predict, 'x'); refused(build, {})",
+        "refused(build, {**document, 'weights': [[[1.0]]]}); model.predict_with_buffer(buffer)",
+        "[model.execution_graph.nodes, model.info, build(document).execution_graph.nodes]",
     ],
 )
 def test_memory_stays_flat(work, tmp_path):
     rounds = 100_000 if ALL else 1500
     output = script(
         f"""
+        import pickle
+        from documents import build
         path = sys.argv[1]
         info.save(path)
         info.save(path + ".json")
+        document = everything()
+        model = build(document)
+        buffer = np.zeros(model.required_memory, np.float32)
+        read = im.InstructionModelInfo.from_bytes
         data, text = info.to_bytes(), info.to_json().encode()
         broken = bytearray(data)
         broken[len(data) // 2] ^= 1
         broken = bytes(broken)
-        def refused(data):
+        def refused(call, argument):
             try:
-                im.InstructionModelInfo.from_bytes(data)
+                call(argument)
             except im.InstModelError:
                 return
             raise AssertionError
@@ -318,5 +332,5 @@ def test_memory_stays_flat(work, tmp_path):
         str(tmp_path / "m.instmodel"),
         timeout=3000,
     )
-    # One lost model or file in each round would be kilobytes a round.
+    # One lost model, file or array in each round would be kilobytes a round.
     assert int(output) < 200 * 1500

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgpack
 import numpy as np
 import pytest
-from documents import dense, everything, identity, network
+from documents import DATA, HEADER, dense, everything, identity, network
 from fuzz import mutate, run
 
 import instmodel as im
@@ -138,16 +138,6 @@ def flipped(data, bit):
 
 
 # ------------------------------------------------------------------- larger than the file they are
-
-HEADER = {
-    "feature_size": 2,
-    "buffer_sizes": [2, 1],
-    "instructions": [{"type": "DOT", "input": 0, "output": 1, "weights": 0}],
-    "dense": [[1, 2]],
-    "parameters": [],
-    "maps": [],
-}
-DATA = np.array([0.5, 1.0, -2.0], "<f4").tobytes()
 
 
 @pytest.mark.parametrize("n", [5, 2**20, 2**40, 2**62, 2**63 - 1, 2**64 - 1])

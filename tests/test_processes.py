@@ -349,55 +349,6 @@ def test_a_result_outlives_its_model():
     np.testing.assert_array_equal(view, expected[499])
 
 
-# ------------------------------------------------------------------------------------------- memory
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
-@pytest.mark.parametrize(
-    "work",
-    [
-        "model.predict(x); model.predict(x[0]); model.predict_single(x[0])",
-        "model.predict(x.astype(float)); model.predict(x.tolist())",
-        "model.predict_parallel(x, im.PredictConfig(threads=3)).get_result(0)",
-        "build(document).predict(x[0])",
-        "pickle.loads(pickle.dumps(model))",
-        "fail(model.predict, x[:, :3]); fail(model.predict, 'x'); fail(build, {})",
-        "fail(build, {**document, 'weights': [[[1.0]]]}); model.predict_with_buffer(buffer)",
-        "[model.execution_graph.nodes, model.info, build(document).execution_graph.nodes]",
-    ],
-)
-def test_memory_does_not_grow(work):
-    grown = script(
-        f"""
-        import gc, pickle
-        import numpy as np, instmodel as im
-        from documents import build, everything
-        document = everything()
-        model = build(document)
-        x = np.ones((500, 6), np.float32)
-        buffer = np.zeros(model.required_memory, np.float32)
-        def fail(call, *arguments):
-            try:
-                call(*arguments)
-            except im.InstModelError:
-                return
-            raise AssertionError
-        def pages():
-            gc.collect()
-            return int(open("/proc/self/statm").read().split()[1])
-        def run(times):
-            for _ in range(times):
-                {work}
-        run(300)
-        before = pages()
-        run(1500)
-        print((pages() - before) * 4096 // 1500)
-        """
-    )
-    # Bytes per round; one lost array of this model or of its samples would be kilobytes.
-    assert int(grown) < 200
-
-
 # ------------------------------------------------------------------------------------------- Ctrl-C
 
 CTRL_C = """

@@ -11,7 +11,7 @@
 #   plain    the package as it is installed: mutants, every bit of the seed files, long rounds
 #
 # Everything is built in a temporary folder; the tree stays as it is. PYTHON picks the interpreter,
-# which needs numpy, msgpack, Cython, setuptools and pytest.
+# which needs numpy, msgpack, Cython, setuptools ≥ 77 and pytest.
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
