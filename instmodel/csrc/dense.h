@@ -12,6 +12,9 @@ enum { IM_DENSE_DEPTH = 144 };
 /* Weights in a group of panels: 256 KiB, so that they stay in L2 beside the tile. */
 enum { IM_DENSE_GROUP = 64 * 1024 };
 
+/* Inputs whose weights are asked for ahead when there is one sample: 2 KiB of each panel. */
+enum { IM_ROW_AHEAD = 32 };
+
 /* What a register block asks the memory for while it computes, a step with every input. */
 typedef struct {
     const char *at; /* NULL: the weights of the next panel */
@@ -179,6 +182,9 @@ IM_INLINE void dense_row_panels(const int panels, const int rest, /* compile-tim
         narrow += width;
         IM_UNROLL
         for (int p = 0; p < panels; p++) {
+            if (p < full) {
+                IM_PREFETCH(w + p * panel + IM_ROW_AHEAD * IM_PANEL);
+            }
             IM_UNROLL
             for (int v = 0; v < vectors; v++) {
                 acc[p][v] = vf_fma(IM_ROW_LOAD(p, v), xk, acc[p][v]);
