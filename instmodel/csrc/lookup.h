@@ -36,13 +36,11 @@ static inline int64_t im_lookup(const im_map *map, float value)
     if (!(value >= -2147483648.0f && value < 2147483648.0f)) {
         return -1;
     }
-    const int32_t whole = (int32_t)value; /* towards zero */
-    const float rest = value - (float)whole;
-    /* A value with a fraction is below 2^23, so the step cannot overflow. */
-    const int32_t key = whole + (rest >= 0.5f) - (rest <= -0.5f);
+    /* The largest float32 below 0.5: a sum with 0.5 itself could round up to the next integer. */
+    const int32_t key = (int32_t)(value + copysignf(0x1.fffffep-2f, value)); /* towards zero */
     if (map->span) {
-        const int64_t place = (int64_t)key - map->first_key;
-        return place >= 0 && place < map->span ? map->index[place] : -1;
+        const uint64_t place = (uint64_t)((int64_t)key - map->first_key);
+        return place < (uint64_t)map->span ? map->index[place] : -1;
     }
     if (!map->slots) {
         return -1;
