@@ -36,6 +36,9 @@ cdef class Engine:
     cdef readonly Py_ssize_t output_index_start
     cdef readonly Py_ssize_t work
     cdef readonly Py_ssize_t tile_samples  # T of a full tile
+    # T of the smallest tile that a thread should get. A full one may be wide, as weights that leave
+    # L2 are read once for each, but threads that wait for one another cost more.
+    cdef readonly Py_ssize_t narrow_tile
     cdef object _alive               # the arrays behind the pointers
     cdef Workspace _idle             # the first of the idle ones
 

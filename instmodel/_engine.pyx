@@ -108,6 +108,9 @@ cdef class Engine:
         self.first_reads_rows = program.first_reads_rows
         self.weights_in_l2 = cnp.PyArray_NBYTES(weights) <= WEIGHTS_IN_L2
         self.tile_samples = self._full_tile()
+        self.narrow_tile = self.tile_samples
+        if not self.weights_in_l2:
+            self.narrow_tile = min(self.narrow_tile, self.kernels.block)
         self.ops = <const im_op *> &code[0, 0]
         self.op_count = code.shape[0]
         self.first_dense = self.last_dense = -1

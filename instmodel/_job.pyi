@@ -12,6 +12,7 @@ class Job:
         x: NDArray[np.float32],
         y: NDArray[np.float32],
         start: int,
+        threads: int,
         chunk: int,
     ) -> Job: ...
     def work(self, watch_signals: bool = False) -> None: ...

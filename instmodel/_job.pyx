@@ -10,7 +10,7 @@ from instmodel._engine cimport Engine, Workspace
 cnp.import_array()
 
 cdef extern from "atomic.h" nogil:
-    int64_t im_fetch_add(int64_t *p, int64_t n)
+    bint im_replace(int64_t *p, int64_t *expected, int64_t n)
     int64_t im_load(int64_t *p)
     void im_store(int64_t *p, int64_t n)
 
@@ -25,8 +25,11 @@ cdef class Job:
     y : ndarray of float32 (N, size), C-ordered
         OUT: values start … start + size of each sample's unified buffer.
     start : int
+    threads : int
+        How many share the rows.
     chunk : int
-        Rows that a thread claims at a time.
+        Rows that a thread claims at the most; towards the end, less and less, so that all threads
+        end at about the same time.
     """
 
     cdef Engine engine
@@ -34,20 +37,21 @@ cdef class Job:
     cdef cnp.ndarray y
     cdef Py_ssize_t start
     cdef int64_t rows
+    cdef int64_t threads
     cdef int64_t chunk
     cdef int64_t claimed    # shared: the next row that nobody has claimed
 
     def __cinit__(self, Engine engine not None, cnp.ndarray x not None, cnp.ndarray y not None,
-                  Py_ssize_t start, Py_ssize_t chunk):
+                  Py_ssize_t start, Py_ssize_t threads, Py_ssize_t chunk):
         if (cnp.PyArray_NDIM(x) != 2 or cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32
                 or cnp.PyArray_NDIM(y) != 2 or cnp.PyArray_TYPE(y) != cnp.NPY_FLOAT32
                 or not cnp.PyArray_ISCARRAY(y) or cnp.PyArray_DIM(x, 0) != cnp.PyArray_DIM(y, 0)
-                or cnp.PyArray_DIM(x, 1) != engine.feature_size or chunk < 1 or start < 0
+                or cnp.PyArray_DIM(x, 1) != engine.feature_size or chunk < 1 or threads < 1 or start < 0
                 or start + cnp.PyArray_DIM(y, 1) > engine.required_memory
                 or (engine.feature_size > 1 and cnp.PyArray_STRIDE(x, 1) != sizeof(float))):
             raise ValueError("the arrays do not fit the engine")  # no one but a subclass gets here
         self.engine, self.x, self.y = engine, x, y
-        self.start, self.chunk = start, chunk
+        self.start, self.threads, self.chunk = start, threads, chunk
         self.rows = cnp.PyArray_DIM(x, 0)
 
     def work(self, bint watch_signals=False):
@@ -69,19 +73,28 @@ cdef class Job:
         """Let no thread claim another chunk."""
         im_store(&self.claimed, self.rows)
 
+    cdef int64_t _share(self, int64_t left) noexcept nogil:
+        """Return how many of the rows that are left a thread should take."""
+        cdef int64_t fair = max(1, left // (2 * self.threads))
+        cdef int64_t unit = self.engine.tile_samples
+        if fair < unit:
+            unit = self.engine.narrow_tile
+        return min(left, self.chunk, (fair + unit - 1) // unit * unit)
+
     cdef bint _next(self, float *tile) noexcept nogil:
-        cdef int64_t row
+        cdef int64_t row = im_load(&self.claimed)
+        cdef int64_t count
         cdef Py_ssize_t stride, size
-        if im_load(&self.claimed) >= self.rows:
-            return False  # and the counter stays where it is: it cannot overflow
-        row = im_fetch_add(&self.claimed, self.chunk)
-        if row >= self.rows:
-            return False
+        while True:
+            if row >= self.rows:
+                return False
+            count = self._share(self.rows - row)
+            if im_replace(&self.claimed, &row, row + count):
+                break
         stride = cnp.PyArray_STRIDE(self.x, 0) // <Py_ssize_t> sizeof(float)
         size = cnp.PyArray_DIM(self.y, 1)
         self.engine.run_rows(
-            <const float *> cnp.PyArray_DATA(self.x) + row * stride, stride,
-            min(self.chunk, self.rows - row), <float *> cnp.PyArray_DATA(self.y) + row * size,
-            self.start, size, tile,
+            <const float *> cnp.PyArray_DATA(self.x) + row * stride, stride, count,
+            <float *> cnp.PyArray_DATA(self.y) + row * size, self.start, size, tile,
         )
         return True

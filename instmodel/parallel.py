@@ -24,8 +24,6 @@ from instmodel.pool import MAX_THREADS, run_together
 # Waking a thread costs some tens of microseconds on a virtual machine; less work than about eighty
 # of them per thread is not worth it. In the units of `Program.work`.
 _WORK_WORTH_A_THREAD = 8_000_000
-# Chunks per thread: enough to even out threads that the system slows down.
-_CHUNKS_PER_THREAD = 8
 # Work of a chunk at the most: a few milliseconds, so that Ctrl-C is prompt.
 _WORK_OF_A_CHUNK = 200_000_000
 # Rows converted to float32 at a time when the input has another type.
@@ -185,11 +183,11 @@ def _run(
     threads = max(1, min(MAX_THREADS, len(rows) * engine.work // _WORK_WORTH_A_THREAD))
     if threads > 1:  # to find out what this process may use takes longer than a small run
         threads = min(threads, default_thread_count().threads if wanted is None else wanted)
-    chunk = min(len(rows) // (threads * _CHUNKS_PER_THREAD), _WORK_OF_A_CHUNK // engine.work)
+    threads = max(1, min(threads, -(-len(rows) // engine.narrow_tile)))
     tile = engine.tile_samples
-    chunk = max(tile, chunk // tile * tile)
-    job = Job(engine, rows, results, start, chunk)
-    run_together(job.work, min(threads, -(-len(rows) // chunk)) - 1, job.cancel)
+    chunk = max(tile, _WORK_OF_A_CHUNK // engine.work // tile * tile)
+    job = Job(engine, rows, results, start, threads, chunk)
+    run_together(job.work, threads - 1, job.cancel)
 
 
 _T = TypeVar("_T")

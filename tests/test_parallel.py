@@ -236,13 +236,14 @@ def test_repr_says_the_sizes(result):
 
 @pytest.mark.parametrize("rows", [1, 15, 16, 17, 1000, 4097])
 @pytest.mark.parametrize("chunk", [1, 16, 48, 1000, 5000])
-def test_every_row_is_done_once_whatever_the_chunks(rows, chunk):
+@pytest.mark.parametrize("threads", [1, 3])
+def test_every_row_is_done_once_whatever_the_chunks(rows, threads, chunk):
     from instmodel._job import Job
 
     model = build(network([5, 3], [None]))
     x = samples(rows, 5, rows)
     results = np.full((rows, 3), np.float32(np.nan))
-    job = Job(model, x, results, model.output_index_start, chunk)
+    job = Job(model, x, results, model.output_index_start, threads, chunk)
     job.work()
     np.testing.assert_array_equal(results, model.predict(x))
     results[:] = 7
@@ -255,7 +256,7 @@ def test_a_cancelled_job_does_nothing():
 
     model = build(network([5, 3], [None]))
     results = np.full((100, 3), np.float32(7))
-    job = Job(model, samples(100, 5, 0), results, model.output_index_start, 10)
+    job = Job(model, samples(100, 5, 0), results, model.output_index_start, 2, 10)
     job.cancel()
     job.work()
     assert (results == 7).all()
