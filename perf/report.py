@@ -79,11 +79,13 @@ def _targets(reached: Sequence[Target]) -> str:
             f"{'≥' if target.at_least else '≤'} {target.required:g} {target.unit}".strip(),
             f"{target.reached:.3g} {target.unit}".strip(),
             "met" if target.met else "**missed**",
+            "" if target.share_asked is None else f"{target.share_asked:.0%}",
             target.note,
         ]
         for target in measured
     )
-    return table(["target", "required", "reached", "", "against"], rows)
+    header = ["target", "required", "reached", "", "would be, of the limit", "against"]
+    return table(header, rows)
 
 
 def _throughput(networks: dict[str, NetworkResults], threads: int) -> str:

@@ -30,6 +30,9 @@ class Target:
         None where it was not measured.
     unit : str
     note : str
+    share_asked : float or None
+        The part of the machine's limit that `required` would take, where that is a multiple of a
+        peer's rate: above 1, nobody can keep it.
     """
 
     what: str
@@ -38,6 +41,7 @@ class Target:
     reached: float | None
     unit: str = ""
     note: str = ""
+    share_asked: float | None = None
 
     @property
     def met(self) -> bool | None:
@@ -108,13 +112,15 @@ def _ahead(
     required: float,
     peer: str | None = None,
 ) -> Target:
-    reached, note = None, ""
+    reached, note, asked = None, "", None
     if name in networks:
         key = f"{peer}-{threads}" if peer else networks[name].fastest_peer(threads)
         reached = networks[name].speedup(threads, key)
         note = f"{key}" if key and not peer else ""
+        share = networks[name].share_of_limit(key, threads) if key else None
+        asked = None if share is None else required * share
     what = f"{name}, {in_threads(threads)}: times as fast as {peer or 'the fastest peer'}"
-    return Target(what, required, True, reached, note=note)
+    return Target(what, required, True, reached, note=note, share_asked=asked)
 
 
 def _latency(networks: dict[str, NetworkResults]) -> Iterator[Target]:

@@ -125,6 +125,8 @@ def test_targets_are_compared_with_what_was_reached():
     assert (share.reached, share.met) == (pytest.approx(0.8), True)
     ahead = reached["250-300-200, 1 thread: times as fast as the fastest peer"]
     assert (ahead.reached, ahead.met, ahead.note) == (2.0, True, "onnxruntime-1")
+    assert ahead.share_asked == pytest.approx(1.15 * 0.4)
+    assert share.share_asked is None
     one_row = reached["250-300-200, one row: times as fast as onnxruntime"]
     assert (one_row.reached, one_row.met) == (pytest.approx(2.0), False)
     values = reached["hostile values: cost, normal ones being 1"]
@@ -139,7 +141,7 @@ def test_the_report_shows_figures_and_failures():
     results["networks"]["250-300-200"]["failures"] = {"torch-1": "something else"}
     report = markdown(results)
     assert "| 250-300-200 | 100 (FMA) | 80 (80%) | 40 (2.00) |" in report
-    assert "| import beyond NumPy's | ≤ 50 ms | 30 ms | met |  |" in report
+    assert "| import beyond NumPy's | ≤ 50 ms | 30 ms | met |  |  |" in report
     assert "Other processes kept 0.25 CPUs busy" in report
     assert "FAILED: torch-1 on 250-300-200" in report
     for part in report.split("\n\n"):
