@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 import threading
 
@@ -92,6 +93,21 @@ def test_the_name_of_a_file_means_nothing_to_a_reader(tmp_path):
     (tmp_path / "text.instmodel").write_text(info.to_json())
     for name in ("binary.json", "text.instmodel"):
         assert im.load(tmp_path / name).info.to_dict() == info.to_dict()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
+@pytest.mark.parametrize("mmap", [False, True])
+@pytest.mark.parametrize("name", ["m.json", "m.instmodel"])
+def test_a_model_may_come_through_a_pipe(name, mmap, tmp_path):
+    info = info_of(everything())
+    info.save(tmp_path / name)
+    os.mkfifo(tmp_path / "pipe")
+    content = (tmp_path / name).read_bytes()
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=[content])
+    writer.start()
+    loaded = im.load(tmp_path / "pipe", mmap=mmap)
+    writer.join()
+    assert loaded.info.digest() == info.digest()
 
 
 @pytest.mark.parametrize("mmap", [False, True])

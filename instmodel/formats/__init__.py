@@ -24,9 +24,7 @@ def from_bytes(data: bytes, *, unknown: Unknown, limits: Limits) -> InstructionM
     """Read a document from the bytes of a file; see `InstructionModelInfo.from_bytes`."""
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise values.wrong_type(data, "data", "bytes")
-    if bytes(data[: len(binary.MAGIC)]) == binary.MAGIC:
-        return _document(binary_reader.read_bytes(bytes(data), unknown=unknown, limits=limits))
-    return InstructionModelInfo.from_json(data, unknown=unknown, limits=limits)
+    return _document(_open_bytes(bytes(data), unknown, limits))
 
 
 def open_model(
@@ -34,14 +32,23 @@ def open_model(
 ) -> InstructionModelInfo | BinaryModel:
     """Read a file as it is: a document, or a binary model with its weights still packed."""
     with open(values.path(path, "path"), "rb") as file:
-        start = file.read(len(binary.MAGIC))
-        file.seek(0)
         try:
-            if start == binary.MAGIC:
-                return binary_reader.read(file, mmap=mmap, unknown=unknown, limits=limits)
-            return InstructionModelInfo.from_json(file.read(), unknown=unknown, limits=limits)
+            if file.seekable():
+                start = file.read(len(binary.MAGIC))
+                file.seek(0)
+                if start == binary.MAGIC:
+                    return binary_reader.read(file, mmap=mmap, unknown=unknown, limits=limits)
+            return _open_bytes(file.read(), unknown, limits)  # JSON, or a pipe, which has no size
         except InstModelError as error:
             raise error.in_file(path) from None
+
+
+def _open_bytes(
+    data: bytes, unknown: Unknown, limits: Limits
+) -> InstructionModelInfo | BinaryModel:
+    if data.startswith(binary.MAGIC):
+        return binary_reader.read_bytes(data, unknown=unknown, limits=limits)
+    return InstructionModelInfo.from_json(data, unknown=unknown, limits=limits)
 
 
 def save(info: InstructionModelInfo, path: str | os.PathLike[str]) -> None:
