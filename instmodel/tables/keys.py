@@ -88,7 +88,7 @@ def as_numbers(values: Iterable[Key]) -> dict[Key, Key] | None:
                 if "_" in value:
                     return None
                 exact = value.strip().lstrip("+-").isdecimal()
-                numbers[value] = int(value) if exact else None if math.isnan(number) else number
+                numbers[value] = int(value) if exact else _number(number)
             except ValueError:
                 return None
         else:
@@ -131,6 +131,8 @@ def _of_arrow(array: Any, name: str) -> tuple[Iterable[Any], NDArray[Any]]:
     if pa.types.is_run_end_encoded(array.type):
         array = pc.run_end_decode(array)
     if pa.types.is_dictionary(array.type):
+        if pa.types.is_string_view(array.type.value_type):  # which Arrow does not decode
+            array = array.cast(pa.dictionary(array.type.index_type, pa.large_string()))
         array = array.dictionary_decode()
     if pa.types.is_string_view(array.type):
         array = array.cast(pa.large_string())
@@ -180,16 +182,20 @@ def _plain(value: Any, name: str) -> Key:
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real | Decimal):
-        number = float(value)
-        return None if math.isnan(number) else number
+        return _number(float(value))
     if isinstance(value, datetime.datetime):
-        aware = value.tzinfo is not None
-        if aware:
-            value = value.astimezone(datetime.UTC).replace(tzinfo=None)
-        return _instant(np.datetime64(value), aware)
+        # NumPy also holds what is in another year in UTC than datetime can tell.
+        offset = value.utcoffset()
+        instant = np.datetime64(value.replace(tzinfo=None))
+        return _instant(instant - np.timedelta64(offset or 0, "us"), offset is not None)
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     raise _no_key(name, repr(value)[:60])
+
+
+def _number(value: float) -> float | None:
+    """Return a number as a key: no NaN, and one zero, whichever of the two comes first."""
+    return None if math.isnan(value) else value or 0.0
 
 
 def _instant(value: np.datetime64, aware: bool) -> str | None:

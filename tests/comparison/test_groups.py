@@ -151,6 +151,16 @@ def arrow_table(cells):
     return pa.table(table(key=pa.array(cells)))
 
 
+def views(cells):
+    """A table as Polars gives it to Arrow: text is a dictionary of views."""
+    pa, whole = pytest.importorskip("pyarrow"), arrow_table(cells)
+    column = whole["key"].combine_chunks().dictionary_encode()
+    if pa.types.is_string(column.dictionary.type):
+        distinct = column.dictionary.cast(pa.string_view())
+        column = pa.DictionaryArray.from_arrays(column.indices, distinct)
+    return whole.set_column(4, "key", column)
+
+
 def written(cells, path):
     pytest.importorskip("pyarrow.parquet").write_table(arrow_table(cells), path)
     return path
@@ -192,6 +202,7 @@ TABLES = {
     "Arrow dictionary": lambda cells, path: arrow_table(cells).set_column(
         4, "key", arrow_table(cells)["key"].combine_chunks().dictionary_encode()
     ),
+    "Arrow dictionary of views": lambda cells, path: views(cells),
     "Arrow stream": lambda cells, path: arrow_table(cells).to_reader(max_chunksize=300),
     "Polars": lambda cells, path: pytest.importorskip("polars").from_arrow(arrow_table(cells)),
     "Parquet": lambda cells, path: written(cells, path / "data.parquet"),
@@ -226,6 +237,26 @@ def test_columns_of_pandas_own_types(dtype):
     frame = pandas.DataFrame(table(key=column)).sample(frac=1, random_state=0)  # an odd index
     found = im.compare(OLD, NEW, frame.sort_index(), by="key", batch_rows=300)
     check(found, [cells[code] for code in CODES])
+
+
+@pytest.mark.parametrize("batch_rows", [1, 3, None])
+@pytest.mark.parametrize("zeros", [[0.0, -0.0], [-0.0, 0.0]])
+def test_there_is_one_zero_whichever_comes_first(tmp_path, zeros, batch_rows):
+    cells = np.array(zeros)[CODES % 2]
+    columns = table(key=cells)
+    write_csv(tmp_path / "data.csv", columns)
+    np.save(tmp_path / "data.npy", np.column_stack([ROWS, cells]))
+    for data in (columns, table(key=cells.tolist()), tmp_path / "data.csv", tmp_path / "data.npy"):
+        found = im.compare(OLD, NEW, data, by="key", batch_rows=batch_rows)
+        assert [repr(group.value) for group in found.groups] == ["0.0"]
+
+
+def test_instants_may_lie_in_years_that_python_cannot_tell_in_utc():
+    hours = datetime.timezone(datetime.timedelta(hours=5)), datetime.UTC
+    first = [datetime.datetime(1, 1, 1, tzinfo=zone) for zone in hours]
+    cells = [first[code % 2] for code in CODES]
+    texts = "0000-12-31T19:00Z", "0001-01-01Z"
+    check(im.compare(OLD, NEW, table(key=cells), by="key"), [texts[code % 2] for code in CODES])
 
 
 def test_masked_cells_are_missing():
