@@ -175,6 +175,14 @@ def compare(
         raise InputError(
             "invalid_type", "no such task", field="task", expected=TASKS, actual=repr(task)
         )
+    if task == "multiclass" and outputs == 1:
+        raise InputError(
+            "invalid_type",
+            "one output tells no classes apart",
+            field="task",
+            expected="binary or regression",
+            actual=task,
+        )
     if not -outputs <= output < outputs:
         raise InputError(
             "result_index_out_of_bounds",
@@ -211,6 +219,7 @@ def compare(
     kept = sample.rows
     one, other = kept[:, :outputs], kept[:, outputs : 2 * outputs]
     a, b = one[:, column], other[:, column]
+    judged = [one, other]
     figures: list[dict[str, Any]] = [{}, {}]
     if labels is not None:
         truth = kept[:, 2 * outputs]
@@ -222,15 +231,15 @@ def compare(
                 column=str(labels),
             )
         task = task or task_of(truth, outputs)
-        figures = [label_metrics(truth, s, task, threshold, tolerance) for s in (one, other)]
+        if task != "multiclass":
+            judged = [a[:, None], b[:, None]]
+        figures = [label_metrics(truth, s, task, threshold, tolerance) for s in judged]
 
     def of_codes(codes: NDArray[np.intp]) -> list[dict[str, Any]]:
         part = np.isin(kept[:, -1], codes)
         if labels is None or task is None or not part.any():
             return [{}, {}]
-        both = [
-            label_metrics(truth[part], s[part], task, threshold, tolerance) for s in (one, other)
-        ]
+        both = [label_metrics(truth[part], s[part], task, threshold, tolerance) for s in judged]
         return [{k: v for k, v in m.items() if k not in CURVES} for m in both]
 
     largest, others = groups.largest(of_codes)

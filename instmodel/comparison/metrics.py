@@ -95,7 +95,8 @@ def label_metrics(
         exact = scores / scores.sum(axis=1, keepdims=True)  # 1 in float64, too
         found["log_loss"] = float(sk.log_loss(truth, exact, labels=classes))
         if len(np.unique(truth)) == len(classes):
-            found["roc_auc"] = float(sk.roc_auc_score(truth, exact, multi_class="ovr"))
+            ranked = exact[:, 1] if len(classes) == 2 else exact  # two classes are one score
+            found["roc_auc"] = float(sk.roc_auc_score(truth, ranked, multi_class="ovr"))
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.errors import InputError
+from instmodel.verification.sample import histogram
 
 Floats = NDArray[np.float64]
 
@@ -110,13 +111,11 @@ class Moves:
 
     def distribution(self, side: int, sample: Floats, edges: Floats) -> Distribution:
         """Return the scores of the old model (0) or the new (1), in a histogram between edges."""
-        low, high = edges if edges[0] < edges[1] else (edges[0] - 0.5, edges[0] + 0.5)
-        counts, _ = np.histogram(sample, _HISTOGRAM_BINS, (low, high))
         return Distribution(
             mean=float(self._sums[side] / self._rows),
             std=float(sample.std()),
             least=float(self.least[side]),
             greatest=float(self.greatest[side]),
             quantiles=np.quantile(sample, QUANTILES).tolist(),
-            histogram=counts.tolist(),
+            histogram=histogram(sample, _HISTOGRAM_BINS, *edges.tolist()),
         )

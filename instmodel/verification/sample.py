@@ -1,4 +1,4 @@
-"""A uniform sample of rows that come in batches, in bounded memory."""
+"""A uniform sample of rows that come in batches, in bounded memory, and how it is distributed."""
 
 from __future__ import annotations
 
@@ -46,3 +46,13 @@ class Sample:
     def complete(self) -> bool:
         """Whether every row was kept."""
         return self.seen == len(self._kept)
+
+
+def histogram(values: NDArray[np.float64], bins: int, low: float, high: float) -> list[int]:
+    """Count finite values in equal bins from `low` to `high`, or around both if they are close."""
+    largest = max(abs(low), abs(high))
+    if high - low <= 1e-12 * largest:  # NumPy refuses bins that float64 cannot tell apart
+        margin = max(0.5, 1e-3 * largest)
+        low, high = low - margin, high + margin
+    counts: list[int] = np.histogram(values, bins, (low, high))[0].tolist()
+    return counts

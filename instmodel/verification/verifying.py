@@ -26,7 +26,7 @@ from instmodel.verification.differences import (
     WorstRow,
 )
 from instmodel.verification.rows import read_rows
-from instmodel.verification.sample import Sample
+from instmodel.verification.sample import Sample, histogram
 from instmodel.verification.tracing import Divergence
 from instmodel.verification.witnesses import Function, Reference, Witness, make_witness, predict
 
@@ -250,14 +250,7 @@ def _scores(pair: NDArray[np.float64]) -> Scores:
     """Return the histograms of two columns (N, 2)."""
     finite = pair[np.isfinite(pair)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    largest = max(abs(low), abs(high))
-    ends = (low, high)
-    if high - low <= 1e-12 * largest:  # NumPy refuses bins that float64 cannot tell apart
-        margin = max(0.5, 1e-3 * largest)
-        ends = (low - margin, high + margin)
-    counts = [
-        np.histogram(side[np.isfinite(side)], _SCORE_BINS, ends)[0].tolist() for side in pair.T
-    ]
+    counts = [histogram(side[np.isfinite(side)], _SCORE_BINS, low, high) for side in pair.T]
     return Scores(low, high, *counts)
 
 

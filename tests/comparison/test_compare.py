@@ -29,9 +29,9 @@ def logistic(shift=0.0, names="abc"):
     return b.build(output=b.dense(b.input(list(names)), WEIGHTS + shift, [0.1], "SIGMOID"))
 
 
-def softmax(shift=0.0):
+def softmax(shift=0.0, classes=3):
     b = im.ModelBuilder()
-    w = np.random.default_rng(1).normal(size=(3, 3)) + shift
+    w = np.random.default_rng(1).normal(size=(classes, 3)) + shift
     return b.build(output=b.dense(b.input(list("abc")), w, None, "SOFTMAX"))
 
 
@@ -101,6 +101,26 @@ def test_metrics_of_many_classes_are_scikit_learns():
     assert found.flips == np.sum(scores(old).argmax(axis=1) != score.argmax(axis=1))
 
 
+def test_two_classes_may_have_an_output_each():
+    old, new = softmax(classes=2), softmax([[0.5], [-0.5]], classes=2)
+    found = im.compare(old, new, data(TRUTH), labels="truth")
+    assert found.task == "multiclass"
+    score = scores(new)
+    got = found.new_metrics
+    assert got["accuracy"] == metrics.accuracy_score(TRUTH, score.argmax(axis=1))
+    assert got["roc_auc"] == metrics.roc_auc_score(TRUTH, score[:, 1] / score.sum(axis=1))
+
+
+@pytest.mark.parametrize("output", [0, 1])
+def test_labels_of_one_output_of_several_are_compared_with_that_output(output):
+    old, new = softmax(), softmax([[0.5], [0.0], [-0.5]])
+    score = scores(new)[:, output]
+    found = im.compare(old, new, data(TRUTH), labels="truth", task="binary", output=output)
+    assert found.new_metrics["roc_auc"] == metrics.roc_auc_score(TRUTH, score)
+    found = im.compare(old, new, data(TRUTH), labels="truth", task="regression", output=output)
+    assert found.new_metrics["mae"] == metrics.mean_absolute_error(TRUTH, score)
+
+
 def test_metrics_of_values_are_scikit_learns():
     truth = (ROWS @ WEIGHTS[0] + RNG.normal(size=2000)).astype(np.float32)
     found = im.compare(linear(), linear(0.2), data(truth), labels=3, tolerance=0.5)
@@ -129,6 +149,12 @@ def test_features_are_matched_by_name():
     twin.weights[0] = WEIGHTS[:, [2, 0, 1]].astype(np.float32)
     assert im.compare(OLD, twin, ROWS).largest_move < 1e-6
     assert np.isnan(im.compare(OLD, OLD, ROWS[:1]).rank_correlation)
+
+
+@pytest.mark.parametrize("score", [0.0, 1e-40, 1e7, 1e30])
+def test_scores_that_are_all_the_same_have_a_distribution(score):
+    found = im.compare(linear(), linear(), np.full((5, 3), [score, 0, 0], np.float32))
+    assert sum(found.old.histogram) == sum(found.new.histogram) == 5
 
 
 def test_a_sample_is_uniform_and_bounded():
@@ -160,6 +186,7 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
         ({"new": logistic(names="abd")}, "column_mismatch"),
         ({"output": 1}, "result_index_out_of_bounds"),
         ({"task": "guess"}, "invalid_type"),
+        ({"task": "multiclass"}, "invalid_type"),
         ({"data": ROWS[:0]}, "no_rows"),
         ({"threshold": np.nan}, "non_finite_value"),
         ({"data": np.full((2, 3), np.nan)}, "non_finite_value"),
