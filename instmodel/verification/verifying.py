@@ -28,7 +28,7 @@ from instmodel.verification.differences import (
 from instmodel.verification.rows import read_rows
 from instmodel.verification.sample import Sample, histogram
 from instmodel.verification.tracing import Divergence
-from instmodel.verification.witnesses import Function, Reference, Witness, make_witness, predict
+from instmodel.verification.witnesses import Function, Witness, make_witness, predict
 
 # Rows that the histograms of scores are of, and their bins.
 _SAMPLED_ROWS = 20_000
@@ -183,18 +183,19 @@ def verify(
         _check_outputs(len(columns), engine)
     if data is None:
         data, _ = _validation_data(info)
-    witness: Witness = (
-        Function(info, name, _unused)
-        if recorded
-        else make_witness(Reference.name if against is None else against, engine, info, threads)
-    )
 
     # At least one: it tells where the two part.
     found = Differences(engine.output_size, tolerance, max(1, worst))
     sample = Sample(_SAMPLED_ROWS, 2 * engine.output_size)
     seconds = [0.0, 0.0]
-    with contextlib.closing(read_rows(data, engine, columns, batch_rows)) as batches:
-        for batch in batches:
+    with contextlib.ExitStack() as opened:
+        witness: Witness = (
+            Function(info, name, _unused)
+            if recorded
+            else make_witness(against, engine, info, threads, opened)
+        )
+        rows = read_rows(data, engine, columns, batch_rows)
+        for batch in opened.enter_context(contextlib.closing(rows)):
             started = time.perf_counter()
             actual = predict(engine, batch.inputs, threads)
             between = time.perf_counter()

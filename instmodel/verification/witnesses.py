@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -124,19 +125,23 @@ class Function:
 
 
 def make_witness(
-    against: Any, model: InstructionModel, info: InstructionModelInfo, threads: int | None
+    against: Any,
+    model: InstructionModel,
+    info: InstructionModelInfo,
+    threads: int | None,
+    opened: ExitStack,
 ) -> Witness:
-    """Return what `against` means: see `instmodel.verify`."""
+    """Return what `against` means, see `instmodel.verify`; `opened` closes what it holds."""
     if isinstance(against, InstructionModel):
         against = against.info
     if isinstance(against, InstructionModelInfo):
         return OtherModel(model, info, against, "other model", threads)
-    if isinstance(against, str) and against == Reference.name:
+    if against is None or (isinstance(against, str) and against == Reference.name):
         return Reference(info)
     if isinstance(against, str) and against == "gpu":
         from instmodel.gpu.session import GpuSession
 
-        gpu = GpuSession(info)
+        gpu = opened.enter_context(GpuSession(info))
         return Function(info, gpu.device_name, gpu.predict)
     if isinstance(against, str | os.PathLike):
         name = os.fspath(against)

@@ -25,11 +25,12 @@ def _with_an_adapter():
     "document", [everything(), network([70, 130, 65, 3], ["GELU", None, None])]
 )
 def test_a_model_is_the_same_on_the_gpu(document, monkeypatch):
-    made = []
+    made, sessions = [], set()
 
     class Recorded(session.GpuSession):
         def predict(self, x, out=None):
             made.append((self.device_name, len(x)))
+            sessions.add(self)
             return super().predict(x, out)
 
     monkeypatch.setattr(session, "GpuSession", Recorded)
@@ -39,6 +40,10 @@ def test_a_model_is_the_same_on_the_gpu(document, monkeypatch):
     assert (found.same, found.rows, found.rows_different) == (True, ROWS, 0)
     assert made == [(found.against, 1000)] * 3
     assert found.seconds_against > 0
+    (used,) = sessions
+    with pytest.raises(im.InstModelError) as caught:
+        used.predict(x)
+    assert caught.value.code == "session_closed"
 
 
 def test_a_gpu_that_computes_another_model_is_found(tmp_path, monkeypatch, capsys):

@@ -346,15 +346,33 @@ def test_a_gpu_is_a_witness(monkeypatch):
     # A real GPU is the business of tests/gpu.
     from instmodel.gpu import session
 
+    open_sessions = 0
+
     class Session:
         device_name = "a GPU"
 
         def __init__(self, info):
-            self.predict = im.InstructionModel(info).predict
+            self.model = im.InstructionModel(info)
+
+        def __enter__(self):
+            nonlocal open_sessions
+            open_sessions += 1
+            return self
+
+        def __exit__(self, *_):
+            nonlocal open_sessions
+            open_sessions -= 1
+
+        def predict(self, rows):
+            assert open_sessions == 1
+            return self.model.predict(rows)
 
     monkeypatch.setattr(session, "GpuSession", Session)
     found = im.verify(network(), ROWS, against="gpu")
-    assert (found.same, found.against) == (True, "a GPU")
+    assert (found.same, found.against, open_sessions) == (True, "a GPU", 0)
+    with pytest.raises(im.InstModelError):
+        im.verify(network(), ROWS[:, :1], against="gpu")
+    assert open_sessions == 0
 
 
 @pytest.mark.parametrize(
