@@ -63,7 +63,7 @@ def boxes(info: InstructionModelInfo) -> list[Box]:
             expected=f"at most {MOST_EDGES} edges",
             actual=graph.edge_count,
         )
-    found = [Box("input", f"{model.feature_size} values", [], 0)]
+    found = [Box("input", _count(model.feature_size, "value"), [], 0)]
     # Buffers in which inputs still are.
     inputs = {i for i, start in enumerate(model.buffer_offsets) if start < model.feature_size}
     for index, item in enumerate(info.instructions):
@@ -77,9 +77,13 @@ def boxes(info: InstructionModelInfo) -> list[Box]:
         if not write.partial:
             inputs.discard(buffer)
         depth = 1 + max(found[parent].depth for parent in above)
-        subtitle = f"buffer {buffer}: {info.buffer_sizes[buffer]} values"
+        subtitle = f"buffer {buffer}: {_count(info.buffer_sizes[buffer], 'value')}"
         found.append(Box(title, subtitle, above, depth))
     return found
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def graph_svg(info: InstructionModelInfo) -> str:
@@ -200,6 +204,7 @@ def html_of(model: Any) -> str:
     info = model if isinstance(model, InstructionModelInfo) else model.info
     inputs = build_unvalidated(info).feature_size
     summary = (
-        f"{inputs} inputs, {info.buffer_sizes[-1]} outputs, {len(info.instructions)} instructions"
+        f"{_count(inputs, 'input')}, {_count(info.buffer_sizes[-1], 'output')}, "
+        f"{_count(len(info.instructions), 'instruction')}"
     )
     return f"<div><p>Instruction model: {summary}</p>{graph_svg(info)}{memory_svg(info)}</div>"

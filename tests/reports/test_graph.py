@@ -46,6 +46,12 @@ def test_an_edge_leads_from_the_input_past_the_first_layer():
     assert [box.parents for box in found] == [[], [0], [0, 1]]
 
 
+def test_one_value_is_no_plural():
+    b = im.ModelBuilder()
+    info = b.build(output=b.dense(b.input(1), np.ones((2, 1)), None))
+    assert [box.subtitle for box in boxes(info)] == ["1 value", "buffer 1: 2 values"]
+
+
 @pytest.mark.parametrize("ending", ["svg", "html", "mmd"])
 def test_inspect_draws_into_a_file(tmp_path, capsys, ending):
     target = tmp_path / f"model.{ending}"
@@ -61,6 +67,6 @@ def test_notebooks_show_models_and_documents():
     info = im.InstructionModelInfo.load(EXAMPLE)
     for shown in (info, im.InstructionModel(info)):
         assert "<svg" in shown._repr_html_()
-        assert "30 inputs, 1 outputs" in shown._repr_html_()
+        assert "30 inputs, 1 output, " in shown._repr_html_()
     info.weights[0] = np.zeros((1, 1), np.float32)
     assert info._repr_html_() is None
