@@ -130,6 +130,13 @@ class InstructionModelInfo:
         if self.metadata is not None:
             self.metadata = _metadata(self.metadata)
 
+    def __repr__(self) -> str:
+        count = sum(item.size for item in self.weights)
+        return (
+            f"InstructionModelInfo(buffers={len(self.buffer_sizes)}, "
+            f"instructions={len(self.instructions)}, weights={count})"
+        )
+
     # ------------------------------------------------------------------------ documents and files
 
     @classmethod

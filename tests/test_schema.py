@@ -42,6 +42,14 @@ def test_types_of_the_parts():
     assert (info.validation_data, info.metadata) == (None, None)
 
 
+def test_a_document_shows_itself_in_one_line():
+    info = Info.from_dict(dense())
+    count = sum(w.size for w in info.weights)
+    sizes, instructions = len(info.buffer_sizes), len(info.instructions)
+    shown = f"InstructionModelInfo(buffers={sizes}, instructions={instructions}, weights={count})"
+    assert repr(info) == shown
+
+
 def test_to_dict_gives_the_document_back():
     for document in (dense(), everything(), identity(3, 2)):
         assert Info.from_dict(document).to_dict() == rounded(document)

@@ -8,7 +8,7 @@ from typing import Any
 
 import instmodel as im
 from instmodel.cli.arguments import OK, Commands, add_command, add_report_arguments, at_least_one
-from instmodel.cli.verify import plain, say_report
+from instmodel.cli.verify import plain, say_report, shown
 from instmodel.comparison.comparing import Comparison, compare
 from instmodel.comparison.metrics import CURVES, TASKS
 from instmodel.comparison.moves import QUANTILES
@@ -124,8 +124,7 @@ def _show(old: str, new: str, found: Comparison) -> None:
         return
     print("\nThe rows that move most, counted from 0")
     rows = [
-        [m.row, f"{m.old:.6g}", f"{m.new:.6g}", ", ".join(f"{x:.6g}" for x in m.inputs[:6])]
-        for m in found.movers
+        [m.row, f"{m.old:.6g}", f"{m.new:.6g}", shown(m.inputs, digits=6)] for m in found.movers
     ]
     print(table(["row", "old", "new", "inputs"], rows), end="")
 

@@ -137,7 +137,7 @@ def _show(name: str, found: Verification) -> None:
     if found.worst:
         print("\nThe worst rows, counted from 0")
         worst = [
-            [row.row, f"{row.excess:.3g}", *map(_shown, (row.actual, row.expected, row.inputs))]
+            [row.row, f"{row.excess:.3g}", *map(shown, (row.actual, row.expected, row.inputs))]
             for row in found.worst
         ]
         print(table(["row", "× tolerance", "model", "other", "inputs"], worst), end="")
@@ -153,8 +153,10 @@ def say_report(args: argparse.Namespace) -> None:
         print(f"\nreport: {printable(args.report)}")
 
 
-def _shown(numbers: Sequence[float]) -> str:
-    return ", ".join(f"{x:.7g}" for x in numbers[:_SHOWN]) + (" …" if numbers[_SHOWN:] else "")
+def shown(numbers: Sequence[float], digits: int = 7) -> str:
+    """Return the first numbers of a row, and a sign that there are more."""
+    more = " …" if numbers[_SHOWN:] else ""
+    return ", ".join(f"{x:.{digits}g}" for x in numbers[:_SHOWN]) + more
 
 
 def _tolerance(text: str) -> float:

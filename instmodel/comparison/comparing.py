@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -66,8 +66,8 @@ class Comparison:
     sampled_rows: int
     output: int
     threshold: float
-    old: Distribution
-    new: Distribution
+    old: Distribution = field(repr=False)
+    new: Distribution = field(repr=False)
     psi: float
     rank_correlation: float
     flips: int
@@ -75,12 +75,12 @@ class Comparison:
     flips_down: int
     largest_move: float
     mean_move: float
-    movers: list[Mover]
-    groups: list[Group]
-    other_groups: OtherGroups | None
+    movers: list[Mover] = field(repr=False)
+    groups: list[Group] = field(repr=False)
+    other_groups: OtherGroups | None = field(repr=False)
     task: str | None
-    old_metrics: dict[str, Any]
-    new_metrics: dict[str, Any]
+    old_metrics: dict[str, Any] = field(repr=False)
+    new_metrics: dict[str, Any] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""

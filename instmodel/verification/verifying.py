@@ -8,7 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -87,11 +87,11 @@ class Verification:
     rows_different: int
     tolerance: Tolerance
     outputs: list[OutputDifference]
-    worst: list[WorstRow]
+    worst: list[WorstRow] = field(repr=False)
     divergence: Divergence | None
     note: str
-    histogram: list[list[int]]
-    scores: list[Scores]
+    histogram: list[list[int]] = field(repr=False)
+    scores: list[Scores] = field(repr=False)
     seconds: float
     seconds_against: float
 

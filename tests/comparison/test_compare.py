@@ -230,6 +230,24 @@ def test_a_row_that_does_not_move_is_no_mover(tmp_path, capsys):
     assert "No row moves." in capsys.readouterr().out
 
 
+def test_a_row_of_many_inputs_is_cut_short_visibly(tmp_path, capsys):
+    b = im.ModelBuilder()
+    b.build(output=b.dense(b.input(7), np.ones((1, 7)), None)).save(tmp_path / "old.json")
+    b = im.ModelBuilder()
+    b.build(output=b.dense(b.input(7), np.zeros((1, 7)), None)).save(tmp_path / "new.json")
+    np.save(tmp_path / "rows.npy", np.arange(1, 8, dtype=np.float32)[None])
+    files = [str(tmp_path / name) for name in ("old.json", "new.json", "rows.npy")]
+    assert main(["compare", files[0], files[1], "--data", files[2]]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("1, 2, 3, 4, 5, 6 …")
+
+
+def test_a_comparison_shows_itself_in_one_line():
+    shown = repr(im.compare(OLD, NEW, data(TRUTH, CODES), labels=3, by=4))
+    assert shown.startswith("Comparison(rows=2000, ")
+    assert "task='binary'" in shown
+    assert len(shown) < 500
+
+
 def test_the_command_line_shows_and_prints_json(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     OLD.save("old.json")

@@ -89,6 +89,15 @@ def test_a_planted_fault_is_found_and_its_instruction_named(fault):
     assert f"instruction {place} (" in str(found.divergence)
 
 
+def test_a_verification_shows_itself_without_its_rows():
+    bad = network()
+    FAULTS[0](bad)
+    found = im.verify(bad, ROWS, against=network())
+    assert repr(found).startswith(f"Verification(same=False, against={found.against!r}, rows=500, ")
+    assert "divergence=Divergence(" in repr(found)
+    assert "inputs=" not in repr(found)
+
+
 def test_the_same_model_is_the_same():
     for against in (network(), "reference", im.InstructionModel(network()).predict):
         found = im.verify(network(), ROWS, against=against)
