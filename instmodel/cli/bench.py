@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(facts, indent=2))
         return OK
     print(f"{printable(args.model)}: {model!r}, kernels: {im.runtime_info()['isa']}")
-    lines = [[f.threads, f.batch_rows, f"{f.rows_per_second:,.0f}"] for f in found]
+    lines = [[f.threads, f"{f.batch_rows:,}", f"{f.rows_per_second:,.0f}"] for f in found]
     print(table(["threads", "rows a call", "rows a second"], lines, styled=sys.stdout.isatty()))
     print("One row through predict, microseconds:")
     print("  " + ", ".join(f"{name} {value:.2f}" for name, value in latency.items()))

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if args.data is not None:
         batch = next(iter(read_rows(args.data, model)), None)
         if batch is None:
-            raise InputError("empty_input", f"{args.data}: no rows to run")
+            raise InputError("no_rows", f"{args.data}: no rows to run")
         rows = batch.inputs
     found = profile(model, rows, seconds=args.seconds)
     if args.picture is not None:
@@ -56,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(asdict(found), indent=2))
     else:
         _show(args.model, found)
+        if args.picture is not None:
+            print(f"\npicture: {printable(args.picture)}")
     return OK
 
 

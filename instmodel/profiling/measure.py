@@ -96,7 +96,7 @@ def profile(
     Raises
     ------
     InstModelError
-        ``input_size_mismatch``, ``invalid_type``; ``empty_input`` without rows.
+        ``input_size_mismatch``, ``invalid_type``; ``no_rows`` without rows.
     """
     if not isinstance(model, InstructionModel):
         raise values.wrong_type(model, "model", "an InstructionModel")
@@ -132,7 +132,7 @@ def _rows(model: InstructionModel, x: ArrayLike | None) -> NDArray[np.float32]:
         return np.random.default_rng(0).standard_normal((count, features), np.float32)
     rows = arrays.as_rows(arrays.real_array(x), features)
     if not len(rows):
-        raise InputError("empty_input", "no rows to run", field="x")
+        raise InputError("no_rows", "no rows to run", field="x")
     return np.ascontiguousarray(arrays.as_float32(rows))
 
 

@@ -23,6 +23,8 @@ def test_figures_for_each_thread_count_and_batch(capsys):
     assert latency == sorted(latency)
     assert main(["bench", MODEL, *FEW]) == 0
     assert "rows a second" in capsys.readouterr().out
+    assert main(["bench", MODEL, *FEW, "--rows", "2000"]) == 0
+    assert "2,000" in capsys.readouterr().out
 
 
 def test_rows_of_a_table(tmp_path, capsys):

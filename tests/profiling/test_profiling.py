@@ -59,7 +59,7 @@ def test_rows_of_any_kind(model):
 
 @pytest.mark.parametrize(
     ("x", "code"),
-    [(np.empty((0, 6)), "empty_input"), (np.empty((3, 5)), "input_size_mismatch")],
+    [(np.empty((0, 6)), "no_rows"), (np.empty((3, 5)), "input_size_mismatch")],
 )
 def test_rows_that_do_not_fit(model, x, code):
     with pytest.raises(im.InstModelError) as caught:
@@ -120,10 +120,11 @@ def test_seconds_that_make_no_sense(capsys, path, seconds):
     assert "seconds" in capsys.readouterr().err
 
 
-def test_the_picture(path, tmp_path):
+def test_the_picture(path, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     picture = tmp_path / "p.svg"
     assert main(["profile", path, "--seconds", "0.001", "--picture", str(picture)]) == 0
+    assert capsys.readouterr().out.endswith(f"\npicture: {picture}\n")
     bars = picture.read_text(encoding="utf-8").count('id="patch_')
     assert bars > 2 + len(everything()["instructions"])
 
