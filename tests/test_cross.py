@@ -1,4 +1,4 @@
-"""The same bits on another architecture: the kernels for 64-bit Arm, run under qemu.
+"""The kernels alone, here and for 64-bit Arm under qemu: the same bits, no step out of an array.
 
 Debian: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, qemu-user. Without them these tests are
 skipped, visibly; `.ci/run` installs them where it can.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -27,19 +28,27 @@ NATIVE = {
 CROSS, QEMU = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
 
 
-def digests(compiler, sets, folder, run=()):
-    """Compile the kernels and tests/csrc/kernel_digests.c; return {isa: lines}."""
+PROGRAMS = ("kernel_digests", "kernel_bounds")
+
+
+def programs(compiler, sets, folder, run=(), flags=FLAGS):
+    """Compile the kernels and the programs of tests/csrc; return {program: command}."""
     macros = [f"-DIM_HAVE_{isa.upper()}=1" for isa in sets]
     objects = []
-    for isa, flags in sets.items():
+    for isa, own in sets.items():
         objects.append(folder / f"{isa}.o")
         source = CSRC / f"kernels_{isa}.c"
-        subprocess.run([compiler, "-c", source, *FLAGS, *flags, "-o", objects[-1]], check=True)
-    program = folder / "digests"
-    sources = [CSRC / "dispatch.c", ROOT / "tests" / "csrc" / "kernel_digests.c"]
-    command = [compiler, *sources, *objects, f"-I{CSRC}", *macros, *FLAGS]
-    subprocess.run([*command, "-static", "-o", program, "-lm"], check=True)
-    text = subprocess.run([*run, program], check=True, capture_output=True, text=True).stdout
+        subprocess.run([compiler, "-c", source, *flags, *own, "-o", objects[-1]], check=True)
+    for name in PROGRAMS:
+        sources = [CSRC / "dispatch.c", ROOT / "tests" / "csrc" / f"{name}.c"]
+        command = [compiler, *sources, *objects, f"-I{CSRC}", *macros, *flags]
+        subprocess.run([*command, "-static", "-o", folder / name, "-lm"], check=True)
+    return {name: [*run, folder / name] for name in PROGRAMS}
+
+
+def digests(command):
+    """Run kernel_digests; return {isa: lines}."""
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found, current = {}, None
     for line in text.splitlines():
         if line.startswith("# "):
@@ -54,23 +63,50 @@ def here(tmp_path_factory):
     compiler, sets = shutil.which("cc"), NATIVE.get(platform.machine())
     if compiler is None or sets is None:
         pytest.skip("no C compiler, or an architecture without vector kernels")
-    return digests(compiler, sets, tmp_path_factory.mktemp("native"))
+    return programs(compiler, sets, tmp_path_factory.mktemp("native"))
 
 
 @pytest.fixture(scope="module")
 def arm(tmp_path_factory):
     if CROSS is None or QEMU is None:
         pytest.skip("no aarch64-linux-gnu-gcc or no qemu-aarch64")
-    return digests(CROSS, NATIVE["aarch64"], tmp_path_factory.mktemp("arm"), run=[QEMU])
+    return programs(CROSS, NATIVE["aarch64"], tmp_path_factory.mktemp("arm"), run=[QEMU])
 
 
 def test_the_kernels_compile_without_warnings_and_agree(here):
-    assert len(here["generic"]) == 2 * 26 + 2  # row_dot has no tile of one sample
-    for isa, lines in here.items():
-        assert lines == here["generic"], isa
+    found = digests(here["kernel_digests"])
+    assert len(found["generic"]) == 2 * 26 + 3  # row_dot has no tile of one sample
+    for isa, lines in found.items():
+        assert lines == found["generic"], isa
 
 
 def test_arm_gives_the_same_bits(here, arm):
-    assert set(arm) == {"generic", "neon"}
-    for isa, lines in arm.items():
-        assert lines == here["generic"], isa
+    expected, found = digests(here["kernel_digests"]), digests(arm["kernel_digests"])
+    assert set(found) == {"generic", "neon"}
+    for isa, lines in found.items():
+        assert lines == expected["generic"], isa
+
+
+def test_denormals_in_rows_count_as_zero_where_no_mode_says_so(here, tmp_path):
+    unknown = ["-U__SSE2__", "-U__aarch64__"]  # for fpmode.h, another architecture
+    command = programs(shutil.which("cc"), {"generic": []}, tmp_path, flags=[*FLAGS, *unknown])
+    found = digests(command["kernel_digests"])["generic"]
+    expected = digests(here["kernel_digests"])["generic"]
+    line = next(line for line in expected if line.startswith("row_dot of denormals"))
+    assert line in found
+
+
+@pytest.mark.parametrize("machine", ["here", "arm"])
+def test_no_kernel_leaves_its_arrays(request, machine):
+    command = request.getfixturevalue(machine)["kernel_bounds"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert set(done.stdout.split()) == set(
+        digests(request.getfixturevalue(machine)["kernel_digests"])
+    )
+
+
+@pytest.mark.parametrize("machine", ["here", "arm"])
+def test_a_read_beyond_an_array_is_seen(request, machine, tmp_path):
+    command = request.getfixturevalue(machine)["kernel_bounds"]
+    done = subprocess.run([*command, "beyond"], cwd=tmp_path, capture_output=True)
+    assert done.returncode in (-signal.SIGSEGV, 128 + signal.SIGSEGV)

@@ -12,6 +12,7 @@
 #if defined(__SSE2__) || defined(_M_X64)
 #include <xmmintrin.h>
 
+#define IM_MODE_FLUSHES 1
 /* all exceptions masked, round to nearest, flush to zero (bit 15), denormals are zero (bit 6) */
 enum { IM_MXCSR = 0x1F80 | 0x8000 | 0x0040 };
 
@@ -26,6 +27,7 @@ static inline void im_fp_leave(uint64_t before) { _mm_setcsr((unsigned int)befor
 
 #elif defined(__aarch64__)
 
+#define IM_MODE_FLUSHES 1
 /* FZ (bit 24); round to nearest, no traps, NaN payloads propagate */
 enum { IM_FPCR = 1 << 24 };
 
@@ -47,6 +49,7 @@ static inline void im_fp_leave(uint64_t before) { im_fp_write(before); }
 #else
 
 /* No such mode that we know of: denormals are computed with. */
+#define IM_MODE_FLUSHES 0
 static inline uint64_t im_fp_read(void) { return 0; }
 static inline uint64_t im_fp_enter(void) { return 0; }
 static inline void im_fp_leave(uint64_t before) { (void)before; }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "fpmode.h"
 #include "kernels.h"
 
 #define IM_DENSE_OUTPUTS_MAX 16
@@ -44,7 +45,7 @@
 #include "reduce.h"
 #include "tile.h"
 
-#include "row_dot.h"
+#include "row_dot.h" /* asks ahead as tile.h does */
 
 const im_kernels IM_TABLE = {
     .name = IM_ISA_NAME,

@@ -3,8 +3,16 @@
 #ifndef INSTMODEL_ROW_DOT_H
 #define INSTMODEL_ROW_DOT_H
 
+/* A part of a row. Denormals count as zero in every operation here where the mode says so; where
+ * there is no such mode, they become zero as in load_tile. */
+IM_INLINE vf load_features(const float *x, int count)
+{
+    const vf values = vf_load_n(x, count);
+    return IM_MODE_FLUSHES ? values : vf_flush(values);
+}
+
 /* acc += w · x for `count` features of `samples` samples; one product after the other, as in
- * dense.h. Denormal inputs count as zero in every operation here: the mode says so. */
+ * dense.h. */
 IM_INLINE vf dot_square(const float *corner /* IN (samples, count) */, ptrdiff_t stride,
                         ptrdiff_t ahead, const float *w /* IN (count,) */, int samples, int count,
                         vf acc)
@@ -12,7 +20,7 @@ IM_INLINE vf dot_square(const float *corner /* IN (samples, count) */, ptrdiff_t
     vf block[IM_W];
     IM_UNROLL
     for (int i = 0; i < IM_W; i++) {
-        block[i] = i < samples ? vf_load_n(corner + i * stride, count) : vf_zero();
+        block[i] = i < samples ? load_features(corner + i * stride, count) : vf_zero();
         IM_PREFETCH(corner + i * stride + ahead);
     }
     vf_transpose(block);

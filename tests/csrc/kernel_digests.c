@@ -80,6 +80,12 @@ static void run(const im_kernels *k, int64_t T)
         show("row_dot", T, out, T - 5, k);
         k->row_dot(rows, COLS, T, 8, panels, out, T, 1);
         show("row_dot relu", T, out, T, k);
+        for (int i = 0; i < 2 * T; i++) {
+            rows[i] = 1e-40f;
+        }
+        const float panel[3] = {1.0f, 1e38f, 1e38f};
+        k->row_dot(rows, 2, T, 2, panel, out, T, 0);
+        show("row_dot of denormals", T, out, T, k);
     }
     for (int activation = IM_RELU; activation <= IM_SIGN; activation++) {
         char name[32];
