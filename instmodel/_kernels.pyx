@@ -170,7 +170,7 @@ def sha256_chunks(const unsigned char[::1] data not None, Py_ssize_t chunk) -> b
     if SHA256 == NULL or chunk < 1:
         raise ValueError("no instructions for SHA-256, or chunks of nothing")
     cdef Py_ssize_t size = data.shape[0]
-    digests = bytearray((size + chunk - 1) // chunk * 32)
+    digests = bytearray((size // chunk + (size % chunk > 0)) * 32)
     cdef unsigned char[::1] target = digests
     if size:
         with nogil:

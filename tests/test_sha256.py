@@ -84,6 +84,13 @@ def test_data_may_start_anywhere(place):
 
 
 @needs_instructions
+@pytest.mark.parametrize("chunk", [11, 2**40, sys.maxsize])
+def test_a_chunk_may_be_larger_than_the_data(chunk):
+    data = some_bytes(10)
+    assert _kernels.sha256_chunks(data, chunk) == expected(data, chunk)
+
+
+@needs_instructions
 def test_chunks_of_nothing_are_refused():
     with pytest.raises(ValueError, match="chunks"):
         _kernels.sha256_chunks(some_bytes(10), 0)
