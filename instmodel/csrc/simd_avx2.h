@@ -41,8 +41,6 @@ IM_INLINE vf vf_sqrt(vf a) { return _mm256_sqrt_ps(a); }
 /* ---- float32: comparison and selection ---- */
 IM_INLINE vm vf_lt(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 IM_INLINE vm vf_gt(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
-IM_INLINE vm vf_eq(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
-IM_INLINE vm vf_isnan(vf a) { return _mm256_cmp_ps(a, a, _CMP_UNORD_Q); }
 IM_INLINE vf vf_select(vm m, vf a, vf b) { return _mm256_blendv_ps(b, a, m); }
 /* maxps and minps give their second operand for a NaN in either operand and
  * for two zeros: x comes second. */
@@ -69,7 +67,8 @@ IM_INLINE vf vf_flush(vf a)
 }
 IM_INLINE vf vf_canonical_nan(vf a)
 {
-    return vf_select(vf_isnan(a), _mm256_castsi256_ps(_mm256_set1_epi32(0x7FC00000)), a);
+    const vm unordered = _mm256_cmp_ps(a, a, _CMP_UNORD_Q);
+    return vf_select(unordered, _mm256_castsi256_ps(_mm256_set1_epi32(0x7FC00000)), a);
 }
 
 IM_INLINE void vf_transpose(vf rows[IM_W])
@@ -105,12 +104,6 @@ IM_INLINE vf vf_from_vd(vd a)
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(a.lo)),
                                 _mm256_cvtpd_ps(a.hi), 1);
 }
-IM_INLINE vd vd_load(const double *p) { return (vd){_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4)}; }
-IM_INLINE void vd_store(double *p, vd a)
-{
-    _mm256_storeu_pd(p, a.lo);
-    _mm256_storeu_pd(p + 4, a.hi);
-}
 IM_INLINE vd vd_set1(double a) { return (vd){_mm256_set1_pd(a), _mm256_set1_pd(a)}; }
 IM_INLINE vd vd_zero(void) { return (vd){_mm256_setzero_pd(), _mm256_setzero_pd()}; }
 IM_INLINE vd vd_add(vd a, vd b) { return IM_VD2(_mm256_add_pd, a, b); }
@@ -125,26 +118,9 @@ IM_INLINE vdm vd_lt(vd a, vd b)
 {
     return (vdm){_mm256_cmp_pd(a.lo, b.lo, _CMP_LT_OQ), _mm256_cmp_pd(a.hi, b.hi, _CMP_LT_OQ)};
 }
-IM_INLINE vdm vd_gt(vd a, vd b)
-{
-    return (vdm){_mm256_cmp_pd(a.lo, b.lo, _CMP_GT_OQ), _mm256_cmp_pd(a.hi, b.hi, _CMP_GT_OQ)};
-}
-IM_INLINE vdm vd_eq(vd a, vd b)
-{
-    return (vdm){_mm256_cmp_pd(a.lo, b.lo, _CMP_EQ_OQ), _mm256_cmp_pd(a.hi, b.hi, _CMP_EQ_OQ)};
-}
 IM_INLINE vd vd_select(vdm m, vd a, vd b)
 {
     return (vd){_mm256_blendv_pd(b.lo, a.lo, m.lo), _mm256_blendv_pd(b.hi, a.hi, m.hi)};
-}
-IM_INLINE vd vd_max_keep(vd x, vd b) { return IM_VD2(_mm256_max_pd, b, x); }
-IM_INLINE vd vd_min_keep(vd x, vd b) { return IM_VD2(_mm256_min_pd, b, x); }
-IM_INLINE vd vd_abs(vd a) { return IM_VD2(_mm256_andnot_pd, vd_set1(-0.0), a); }
-IM_INLINE vd vd_copysign(vd a, vd s)
-{
-    const vd sign = IM_VD2(_mm256_and_pd, vd_set1(-0.0), s);
-    const vd size = vd_abs(a);
-    return IM_VD2(_mm256_or_pd, size, sign);
 }
 
 /* ---- float64: powers of two ---- */

@@ -36,8 +36,6 @@ IM_INLINE vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
 /* ---- float32: comparison and selection ---- */
 IM_INLINE vm vf_lt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 IM_INLINE vm vf_gt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
-IM_INLINE vm vf_eq(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
-IM_INLINE vm vf_isnan(vf a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
 IM_INLINE vf vf_select(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
 /* maxps and minps give their second operand for a NaN in either operand and
  * for two zeros: x comes second. */
@@ -65,7 +63,8 @@ IM_INLINE vf vf_flush(vf a)
 }
 IM_INLINE vf vf_canonical_nan(vf a)
 {
-    return vf_select(vf_isnan(a), _mm512_castsi512_ps(_mm512_set1_epi32(0x7FC00000)), a);
+    const vm unordered = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
+    return vf_select(unordered, _mm512_castsi512_ps(_mm512_set1_epi32(0x7FC00000)), a);
 }
 
 /* 64 two-operand shuffles in four rounds of 16 that do not depend on each
@@ -126,12 +125,6 @@ IM_INLINE vf vf_from_vd(vd a)
     return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a.lo)),
                               _mm512_cvtpd_ps(a.hi), 1);
 }
-IM_INLINE vd vd_load(const double *p) { return (vd){_mm512_loadu_pd(p), _mm512_loadu_pd(p + 8)}; }
-IM_INLINE void vd_store(double *p, vd a)
-{
-    _mm512_storeu_pd(p, a.lo);
-    _mm512_storeu_pd(p + 8, a.hi);
-}
 IM_INLINE vd vd_set1(double a) { return (vd){_mm512_set1_pd(a), _mm512_set1_pd(a)}; }
 IM_INLINE vd vd_zero(void) { return (vd){_mm512_setzero_pd(), _mm512_setzero_pd()}; }
 IM_INLINE vd vd_add(vd a, vd b) { return IM_VD2(_mm512_add_pd, a, b); }
@@ -147,28 +140,9 @@ IM_INLINE vdm vd_lt(vd a, vd b)
     return (vdm){_mm512_cmp_pd_mask(a.lo, b.lo, _CMP_LT_OQ),
                  _mm512_cmp_pd_mask(a.hi, b.hi, _CMP_LT_OQ)};
 }
-IM_INLINE vdm vd_gt(vd a, vd b)
-{
-    return (vdm){_mm512_cmp_pd_mask(a.lo, b.lo, _CMP_GT_OQ),
-                 _mm512_cmp_pd_mask(a.hi, b.hi, _CMP_GT_OQ)};
-}
-IM_INLINE vdm vd_eq(vd a, vd b)
-{
-    return (vdm){_mm512_cmp_pd_mask(a.lo, b.lo, _CMP_EQ_OQ),
-                 _mm512_cmp_pd_mask(a.hi, b.hi, _CMP_EQ_OQ)};
-}
 IM_INLINE vd vd_select(vdm m, vd a, vd b)
 {
     return (vd){_mm512_mask_blend_pd(m.lo, b.lo, a.lo), _mm512_mask_blend_pd(m.hi, b.hi, a.hi)};
-}
-IM_INLINE vd vd_max_keep(vd x, vd b) { return IM_VD2(_mm512_max_pd, b, x); }
-IM_INLINE vd vd_min_keep(vd x, vd b) { return IM_VD2(_mm512_min_pd, b, x); }
-IM_INLINE vd vd_abs(vd a) { return IM_VD2(_mm512_andnot_pd, vd_set1(-0.0), a); }
-IM_INLINE vd vd_copysign(vd a, vd s)
-{
-    const vd sign = IM_VD2(_mm512_and_pd, vd_set1(-0.0), s);
-    const vd size = vd_abs(a);
-    return IM_VD2(_mm512_or_pd, size, sign);
 }
 
 /* ---- float64: powers of two ---- */

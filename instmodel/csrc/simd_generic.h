@@ -73,8 +73,6 @@ IM_INLINE vf vf_sqrt(vf a) { return sqrtf(a); }
 /* ---- float32: comparison and selection ---- */
 IM_INLINE vm vf_lt(vf a, vf b) { return (vm)0 - (vm)(a < b); }
 IM_INLINE vm vf_gt(vf a, vf b) { return (vm)0 - (vm)(a > b); }
-IM_INLINE vm vf_eq(vf a, vf b) { return (vm)0 - (vm)(a == b); }
-IM_INLINE vm vf_isnan(vf a) { return (vm)0 - (vm)(a != a); }
 IM_INLINE vf vf_select(vm m, vf a, vf b) /* m ? a : b */
 {
     return im_float32((im_bits32(a) & m) | (im_bits32(b) & ~m));
@@ -135,8 +133,6 @@ IM_INLINE vf vf_from_vd(vd a)
     const uint64_t rounds_up = (uint64_t)0 - (uint64_t)(size - half < least - half);
     return (float)im_float64(im_bits64(a) + ((least - size) & rounds_up));
 }
-IM_INLINE vd vd_load(const double *p) { return *p; }      /* (IM_W,) */
-IM_INLINE void vd_store(double *p, vd a) { *p = a; }      /* (IM_W,) */
 IM_INLINE vd vd_set1(double a) { return a; }
 IM_INLINE vd vd_zero(void) { return 0.0; }
 IM_INLINE vd vd_add(vd a, vd b) { return a + b; }
@@ -145,29 +141,9 @@ IM_INLINE vd vd_mul(vd a, vd b) { return a * b; }
 IM_INLINE vd vd_div(vd a, vd b) { return a / b; }
 IM_INLINE vd vd_fma(vd a, vd b, vd c) { return fma(a, b, c); } /* a*b + c */
 IM_INLINE vdm vd_lt(vd a, vd b) { return (vdm)0 - (vdm)(a < b); }
-IM_INLINE vdm vd_gt(vd a, vd b) { return (vdm)0 - (vdm)(a > b); }
-IM_INLINE vdm vd_eq(vd a, vd b) { return (vdm)0 - (vdm)(a == b); }
 IM_INLINE vd vd_select(vdm m, vd a, vd b)
 {
     return im_float64((im_bits64(a) & m) | (im_bits64(b) & ~m));
-}
-IM_INLINE vd vd_max_keep(vd x, vd b)
-{
-    vdm m = vd_lt(x, b);
-    IM_HIDE(m);
-    return vd_select(m, b, x);
-}
-IM_INLINE vd vd_min_keep(vd x, vd b)
-{
-    vdm m = vd_gt(x, b);
-    IM_HIDE(m);
-    return vd_select(m, b, x);
-}
-IM_INLINE vd vd_abs(vd a) { return im_float64(im_bits64(a) & 0x7FFFFFFFFFFFFFFFu); }
-IM_INLINE vd vd_copysign(vd a, vd s)
-{
-    return im_float64((im_bits64(a) & 0x7FFFFFFFFFFFFFFFu)
-                      | (im_bits64(s) & 0x8000000000000000u));
 }
 
 /* ---- float64: powers of two, by integer operations on the bits ---- */

@@ -51,8 +51,6 @@ IM_INLINE vf vf_sqrt(vf a) { return vsqrtq_f32(a); }
 /* ---- float32: comparison and selection ---- */
 IM_INLINE vm vf_lt(vf a, vf b) { return vcltq_f32(a, b); }
 IM_INLINE vm vf_gt(vf a, vf b) { return vcgtq_f32(a, b); }
-IM_INLINE vm vf_eq(vf a, vf b) { return vceqq_f32(a, b); }
-IM_INLINE vm vf_isnan(vf a) { return vmvnq_u32(vceqq_f32(a, a)); }
 IM_INLINE vf vf_select(vm m, vf a, vf b) { return vbslq_f32(m, a, b); }
 /* Not vmaxq: it orders -0 below +0. clang 14 makes just that of a comparison
  * and a selection, so the mask passes through an empty asm, which hides where
@@ -120,12 +118,6 @@ IM_INLINE vf vf_from_vd(vd a)
     return vcvt_high_f32_f64(vcvt_f32_f64(im_round_up_to_normal(a.lo)),
                              im_round_up_to_normal(a.hi));
 }
-IM_INLINE vd vd_load(const double *p) { return (vd){vld1q_f64(p), vld1q_f64(p + 2)}; }
-IM_INLINE void vd_store(double *p, vd a)
-{
-    vst1q_f64(p, a.lo);
-    vst1q_f64(p + 2, a.hi);
-}
 IM_INLINE vd vd_set1(double a) { return (vd){vdupq_n_f64(a), vdupq_n_f64(a)}; }
 IM_INLINE vd vd_zero(void) { return vd_set1(0.0); }
 IM_INLINE vd vd_add(vd a, vd b) { return IM_VD2(vaddq_f64, a, b); }
@@ -137,25 +129,10 @@ IM_INLINE vd vd_fma(vd a, vd b, vd c)
     return (vd){vfmaq_f64(c.lo, a.lo, b.lo), vfmaq_f64(c.hi, a.hi, b.hi)};
 }
 IM_INLINE vdm vd_lt(vd a, vd b) { return (vdm){vcltq_f64(a.lo, b.lo), vcltq_f64(a.hi, b.hi)}; }
-IM_INLINE vdm vd_gt(vd a, vd b) { return (vdm){vcgtq_f64(a.lo, b.lo), vcgtq_f64(a.hi, b.hi)}; }
-IM_INLINE vdm vd_eq(vd a, vd b) { return (vdm){vceqq_f64(a.lo, b.lo), vceqq_f64(a.hi, b.hi)}; }
 IM_INLINE vd vd_select(vdm m, vd a, vd b)
 {
     return (vd){vbslq_f64(m.lo, a.lo, b.lo), vbslq_f64(m.hi, a.hi, b.hi)};
 }
-IM_INLINE vd im_take_where_vd(vdm m, vd b, vd x)
-{
-    __asm__("" : "+w"(m.lo), "+w"(m.hi));
-    return vd_select(m, b, x);
-}
-IM_INLINE vd vd_max_keep(vd x, vd b) { return im_take_where_vd(vd_lt(x, b), b, x); }
-IM_INLINE vd vd_min_keep(vd x, vd b) { return im_take_where_vd(vd_gt(x, b), b, x); }
-IM_INLINE float64x2_t im_copysign_f64(float64x2_t a, float64x2_t s)
-{
-    return vbslq_f64(vdupq_n_u64(0x8000000000000000u), s, a);
-}
-IM_INLINE vd vd_abs(vd a) { return IM_VD2(im_copysign_f64, a, vd_zero()); }
-IM_INLINE vd vd_copysign(vd a, vd s) { return IM_VD2(im_copysign_f64, a, s); }
 
 /* ---- float64: powers of two ---- */
 IM_INLINE float64x2_t im_scale_pow2(float64x2_t a, float64x2_t k)
