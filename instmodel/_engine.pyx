@@ -222,7 +222,7 @@ cdef class Engine:
         while n > 0:
             count = self.tile_for(n, &T)
             n -= count
-            if self.weights_in_l2:
+            if self.weights_in_l2:  # else dense layers ask for their next weights
                 rows.at = x + count * stride if n else NULL
                 rows.bytes = min(n, count) * max(stride, 0) * sizeof(float)
                 results.at = y
@@ -344,7 +344,7 @@ cdef class Engine:
         array = arrays.real_array(x)
         rows = arrays.as_rows(array, self.feature_size)
         n = rows.shape[0]
-        shape = array.shape[:-1] + (self.output_size,)
+        shape = array.shape[: array.ndim - 1] + (self.output_size,)
         if out is None:
             result = np.empty(shape, np.float32)
         else:
@@ -456,7 +456,8 @@ cdef void run_first(Engine engine, const float *x, Py_ssize_t stride, int64_t n,
     activate_dense(engine.kernels, op, out, T)
 
 
-cdef void activate_dense(const im_kernels *k, const im_op *op, float *out, int64_t T) noexcept nogil:
+cdef void activate_dense(const im_kernels *k, const im_op *op, float *out,
+                         int64_t T) noexcept nogil:
     """Apply the activation of a dense layer, but for ReLU, which its kernel has applied."""
     if op.activation == IM_SOFTMAX:
         k.softmax(out, NULL, op.output_size, T)

@@ -46,7 +46,8 @@ cdef class Job:
         if (cnp.PyArray_NDIM(x) != 2 or cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32
                 or cnp.PyArray_NDIM(y) != 2 or cnp.PyArray_TYPE(y) != cnp.NPY_FLOAT32
                 or not cnp.PyArray_ISCARRAY(y) or cnp.PyArray_DIM(x, 0) != cnp.PyArray_DIM(y, 0)
-                or cnp.PyArray_DIM(x, 1) != engine.feature_size or chunk < 1 or threads < 1 or start < 0
+                or cnp.PyArray_DIM(x, 1) != engine.feature_size
+                or chunk < 1 or threads < 1 or start < 0
                 or start + cnp.PyArray_DIM(y, 1) > engine.required_memory
                 or (engine.feature_size > 1 and cnp.PyArray_STRIDE(x, 1) != sizeof(float))):
             raise ValueError("the arrays do not fit the engine")  # no one but a subclass gets here

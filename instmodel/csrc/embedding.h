@@ -8,7 +8,7 @@
  * many rows at once. */
 enum { IM_LOOKUPS = 64 };
 
-/* IM_W floats of IM_W rows become IM_W vectors; see load_tile for why it is not inlined. */
+/* IM_W floats of IM_W rows become IM_W vectors; see load_square for why it is not inlined. */
 IM_NOINLINE static void embed_square(const float *const *rows /* IN (IM_W,) of (IM_W,) */,
                                      float *out /* OUT (IM_W, T) */, int64_t T)
 {

@@ -18,6 +18,12 @@
 
 #include "kernels.h"
 
+#if defined(__clang__)
+#define IM_UNROLL _Pragma("unroll")
+#else
+#define IM_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 enum { IM_SHA256_BLOCK = 64, IM_SHA256_STREAMS = 16 }; /* bytes of a block; streams at the most */
 
 /* Add `blocks` blocks to the states; stream s reads at data + s * stride. */

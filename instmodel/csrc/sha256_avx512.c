@@ -3,8 +3,6 @@
 
 #include "sha256.h"
 
-#define IM_UNROLL _Pragma("GCC unroll 16") /* clang knows it, too */
-
 typedef __m512i vu; /* a 32-bit word of each stream */
 
 IM_INLINE vu add(vu a, vu b) { return _mm512_add_epi32(a, b); }

@@ -3,12 +3,6 @@
 
 #include "sha256.h"
 
-#if defined(__clang__)
-#define IM_UNROLL _Pragma("unroll")
-#else
-#define IM_UNROLL _Pragma("GCC unroll 16")
-#endif
-
 enum { STREAMS = 4 };
 
 /* The number of streams is a constant in each copy: every loop over streams and rounds is unrolled,
