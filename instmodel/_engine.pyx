@@ -219,6 +219,8 @@ cdef class Engine:
         cdef bint from_rows = self.first_reads_rows and start >= self.feature_size
         cdef im_soon rows = NOTHING
         cdef im_soon results = NOTHING
+        if n == 1:
+            stride = 0  # NumPy has any number there: a pointer must not move by it
         while n > 0:
             count = self.tile_for(n, &T)
             n -= count
@@ -517,7 +519,7 @@ cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T,
 cdef bint _overlap(cnp.ndarray x, Py_ssize_t n, Py_ssize_t stride, cnp.ndarray out) noexcept:
     """Whether the bytes of x, n rows `stride` bytes apart, and those of out may be the same."""
     cdef char *first = <char *> cnp.PyArray_DATA(x)
-    cdef char *last = first + (n - 1) * stride
+    cdef char *last = first + max(n - 1, 0) * stride
     cdef char *low = first if first < last else last
     cdef char *high = last if first < last else first
     cdef char *target = <char *> cnp.PyArray_DATA(out)

@@ -222,6 +222,16 @@ def test_a_row_that_is_repeated_without_memory(case):
         same_bits(np.asarray(model.predict_parallel(many)), expected)
 
 
+@pytest.mark.parametrize("stride", [0, 2**62, -(2**62), 2**61 + 4])
+def test_the_stride_of_a_single_row_means_nothing(case, stride):
+    model, x, alone = case
+    row = np.lib.stride_tricks.as_strided(x[5:], (1, x.shape[1]), (stride, 4))
+    out = np.empty_like(alone[5:6])
+    same_bits(model.predict(row, out=out), alone[5:6])
+    same_bits(np.asarray(model.predict_parallel(row)), alone[5:6])
+    same_bits(model.predict(row[:0], out=out[:0]), alone[:0])
+
+
 def test_running_again_gives_the_same_again(case):
     model, x, alone = case
     for _ in range(3):
