@@ -75,7 +75,7 @@ class CsvReader:
         if self._file.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise self._error("invalid_table", "the text is UTF-16", "UTF-8")
         # Columns that are not needed may hold any bytes; surrogates keep them out of the way.
-        self._text = io.TextIOWrapper(self._file, "utf-8-sig", "surrogateescape")
+        self._text = io.TextIOWrapper(self._file, "utf-8-sig", "surrogateescape", newline="")
         self._line = self._row = 0  # lines and rows taken so far
         self._blank: int | None = None  # the first blank line
         self._lines = self._read_lines()

@@ -112,6 +112,21 @@ def test_what_csv_holds_is_numbers_if_all_of_it_is(tmp_path, cells, values):
     }
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_in_quotes_are_text_and_those_of_rows_are_not(tmp_path, end):
+    values = ["a\r\nb", "a\nb", "a\rb", "a"]
+    rows = [
+        f'{row[0]},{row[1]},{row[2]},"{values[code]}"'
+        for row, code in zip(ROWS, CODES, strict=True)
+    ]
+    plain = [f"{row[0]},{row[1]},{row[2]},a" for row in ROWS]
+    for lines, expected in ((rows, [values[code] for code in CODES]), (plain, ["a"] * len(ROWS))):
+        text = end.join(["a,b,c,key", *lines, ""])
+        (tmp_path / "data.csv").write_bytes(text.encode())
+        found = im.compare(OLD, NEW, tmp_path / "data.csv", by="key", batch_rows=300)
+        check(found, expected)
+
+
 def test_an_input_and_the_labels_can_be_what_rows_are_grouped_by(tmp_path):
     columns = table(a=CODES.astype(np.float32))
     write_csv(tmp_path / "data.csv", columns)
