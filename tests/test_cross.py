@@ -26,9 +26,7 @@ NATIVE = {
     "aarch64": {"generic": [], "neon": []},
 }
 CROSS, QEMU = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
-
-
-PROGRAMS = ("kernel_digests", "kernel_bounds")
+PROGRAMS = ("kernel_digests", "kernel_bounds", "activation_digests")
 
 
 def programs(compiler, sets, folder, run=(), flags=FLAGS):
@@ -47,7 +45,7 @@ def programs(compiler, sets, folder, run=(), flags=FLAGS):
 
 
 def digests(command):
-    """Run kernel_digests; return {isa: lines}."""
+    """Run a program that prints digests; return {isa: lines}."""
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found, current = {}, None
     for line in text.splitlines():
@@ -85,6 +83,30 @@ def test_arm_gives_the_same_bits(here, arm):
     assert set(found) == {"generic", "neon"}
     for isa, lines in found.items():
         assert lines == expected["generic"], isa
+
+
+def test_activations_give_the_same_bits_on_a_sample(here, arm):
+    expected = digests([*here["activation_digests"], "65537"])
+    found = expected | digests([*arm["activation_digests"], "65537"])
+    assert len(found["generic"]) == 11
+    assert set(found) == {"generic", "neon", *expected}
+    for isa, lines in found.items():
+        assert lines == expected["generic"], isa
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(7200)
+def test_activations_give_the_same_bits(request, here, arm):
+    """Vectors here on all numbers; plain C on every 101st, Arm under qemu on every 1009th."""
+    if "exhaustive" not in (request.config.option.markexpr or ""):
+        pytest.skip("minutes; run with -m exhaustive")
+    vectors = [isa for isa in NATIVE[platform.machine()] if isa != "generic"]
+    for machine, step, sets in ((here, 1, vectors), (here, 101, []), (arm, 1009, [])):
+        found = digests([*machine["activation_digests"], str(step), *sets])
+        expected = digests([*here["activation_digests"], str(step), vectors[-1]])[vectors[-1]]
+        assert found
+        for isa, lines in found.items():
+            assert lines == expected, (isa, step)
 
 
 def test_denormals_in_rows_count_as_zero_where_no_mode_says_so(here, tmp_path):
