@@ -72,12 +72,12 @@ class Worker:
     def call(self, method: str, *arguments: Any) -> Any:
         """Let the contender run a method of its `Session`, and nobody else meanwhile."""
         self._signal(signal.SIGCONT)
-        self._connection.send((method, arguments))
-        if not self._connection.poll(_SECONDS_TO_ANSWER):
-            raise ContenderError(f"{self.contender.key}: no answer to {method}{arguments}")
         try:
+            self._connection.send((method, arguments))
+            if not self._connection.poll(_SECONDS_TO_ANSWER):
+                raise ContenderError(f"{self.contender.key}: no answer to {method}{arguments}")
             succeeded, answer = self._connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, ConnectionResetError, BrokenPipeError):
             raise ContenderError(f"{self.contender.key}: died in {method}{arguments}") from None
         self._signal(signal.SIGSTOP)
         if not succeeded:

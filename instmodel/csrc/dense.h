@@ -12,8 +12,9 @@ enum { IM_DENSE_DEPTH = 144 };
 /* Weights in a group of panels: 256 KiB, so that they stay in L2 beside the tile. */
 enum { IM_DENSE_GROUP = 64 * 1024 };
 
-/* Inputs whose weights are asked for ahead when there is one sample: 2 KiB of each panel. */
-enum { IM_ROW_AHEAD = 32 };
+/* Inputs whose weights are asked for ahead when there is one sample: 2 KiB of each panel. Layers of
+ * few inputs are sooner done without. */
+enum { IM_ROW_AHEAD = 32, IM_FEW_INPUTS = 128 };
 
 /* What a register block asks the memory for while it computes, a step with every input. */
 typedef struct {
@@ -168,6 +169,7 @@ IM_INLINE void dense_row_panels(const int panels, const int rest, /* compile-tim
     const int64_t panel = (1 + cols) * IM_PANEL;
     const int full = panels - rest;
     const float *narrow = w + full * panel; /* IN (1 + cols, width) */
+    const int ahead = cols > IM_FEW_INPUTS;
     vf acc[IM_ROW_PANELS][vectors];
     IM_UNROLL
     for (int p = 0; p < panels; p++) {
@@ -182,7 +184,7 @@ IM_INLINE void dense_row_panels(const int panels, const int rest, /* compile-tim
         narrow += width;
         IM_UNROLL
         for (int p = 0; p < panels; p++) {
-            if (p < full) {
+            if (ahead && p < full) {
                 IM_PREFETCH(w + p * panel + IM_ROW_AHEAD * IM_PANEL);
             }
             IM_UNROLL
