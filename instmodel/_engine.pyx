@@ -347,12 +347,7 @@ cdef class Engine:
         rows = arrays.as_rows(array, self.feature_size)
         n = rows.shape[0]
         shape = array.shape[: array.ndim - 1] + (self.output_size,)
-        if out is None:
-            result = np.empty(shape, np.float32)
-        else:
-            result = arrays.check_out(out, shape)
-            if np.may_share_memory(rows, result):
-                rows = rows.copy()
+        rows, result = arrays.with_results(rows, out, shape)
         for done in range(0, n, ROWS_CONVERTED):
             chunk = arrays.as_float32(rows[done : done + ROWS_CONVERTED])
             self.run_array(<const float *> cnp.PyArray_DATA(chunk), self.feature_size,

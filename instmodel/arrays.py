@@ -130,6 +130,20 @@ def as_rows(x: NDArray[Any], feature_size: int, *, flat: bool = False) -> NDArra
     )
 
 
+def with_results(
+    rows: NDArray[Any], out: Any, shape: tuple[int, ...]
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """Return rows, and where their results of `shape` go: `out`, or a new array if that is None.
+
+    The rows are copied where writing the results could change them. Errors are those of
+    `check_out`.
+    """
+    if out is None:
+        return rows, np.empty(shape, np.float32)
+    results = check_out(out, shape)
+    return (rows.copy() if np.may_share_memory(rows, results) else rows), results
+
+
 def check_out(out: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Check that results of `shape` can be written into `out`, which is returned.
 

@@ -148,12 +148,7 @@ def predict_parallel(
     start, stop = _slice(engine, config.buffer_slice)
     rows = arrays.as_rows(arrays.real_array(x), engine.feature_size, flat=True)
     shape = (len(rows), stop - start)
-    if out is None:
-        results = np.empty(shape, np.float32)
-    else:
-        results = arrays.check_out(out, shape)
-        if np.may_share_memory(rows, results):
-            rows = rows.copy()
+    rows, results = arrays.with_results(rows, out, shape)
     if _is_ready(rows):
         _run(engine, rows, results, start, wanted)
     else:

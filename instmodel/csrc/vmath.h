@@ -10,7 +10,7 @@
  *    about 0.51 ULP of exact. That costs one more register a vector, and saves
  *    every splitting of arguments and constants into high and low parts that a
  *    float32 evaluation needs. The exceptions are the sigmoid and the softmax,
- *    in which most networks end: in float32 they take half the time, with the
+ *    in which most networks end: in float32 they are faster, with the
  *    rounding errors carried along where they would cost an ULP.
  * c. No branch and no table: the time does not depend on the values.
  * d. The caller has set round-to-nearest with denormals flushed, and no input

@@ -300,9 +300,7 @@ def test_killed_at_any_moment_and_resumed_gives_the_same_rows():
 
 
 @pytest.mark.exhaustive
-def test_a_hundred_kills(request):
-    if "exhaustive" not in (request.config.option.markexpr or ""):
-        pytest.skip("a minute or two; run with -m exhaustive")
+def test_a_hundred_kills():
     finished, reused = check_kills(100, seed=1)
     # How often a kill finds a job between two parts is the machine's business.
     assert finished > 0
