@@ -21,11 +21,36 @@ static void reduce_sum(const float *x, float *out, int64_t size, int64_t T)
     }
 }
 
-/* A power over the sum of all, times the gate if there is one. */
-IM_INLINE vf softmax_share(vf power, vf total, const float *gate, int count)
+/* One over a sum of powers: multiplying by it is as exact as dividing by the rounded sum, and much
+ * faster. */
+IM_INLINE vf softmax_factor(vd sum) { return vf_from_vd(vd_div(vd_set1(1.0), sum)); }
+
+/* A share of the sum, times the gate if there is one. */
+IM_INLINE vf softmax_share(vf power, vf factor, const float *gate, int count)
 {
-    const vf share = vf_div(power, total);
+    const vf share = vf_mul(power, factor);
     return gate ? vf_mul(share, vf_load_n(gate, count)) : share;
+}
+
+/* The largest of a column; of more than one at a time, as each would wait for the last. */
+IM_INLINE vf column_max(const float *column, int64_t size, int64_t T)
+{
+    enum { chains = 4 };
+    vf max[chains];
+    for (int c = 0; c < chains; c++) {
+        max[c] = vf_set1(-INFINITY);
+    }
+    int64_t f = 0;
+    for (; f + chains <= size; f += chains) {
+        IM_UNROLL
+        for (int c = 0; c < chains; c++) {
+            max[c] = vf_max_keep(max[c], vf_load(column + (f + c) * T));
+        }
+    }
+    for (; f < size; f++) {
+        max[0] = vf_max_keep(max[0], vf_load(column + f * T));
+    }
+    return vf_max_keep(vf_max_keep(max[0], max[1]), vf_max_keep(max[2], max[3]));
 }
 
 /* A NaN never wins the maximum, but its own power is NaN, and so the sum, and so all values. */
@@ -43,29 +68,26 @@ static void softmax(float *x, const float *gate, int64_t size, int64_t T)
         for (int64_t f = 0; f < size; f++) {
             sum += x[f];
         }
-        const vf total = vf_set1((float)sum);
+        const vf factor = softmax_factor(vd_set1(sum));
         IM_FOR_VECTORS(i, count, size, {
             const vf power = vf_load_n(x + i, count);
-            vf_store_n(x + i, softmax_share(power, total, gate ? gate + i : NULL, count), count);
+            vf_store_n(x + i, softmax_share(power, factor, gate ? gate + i : NULL, count), count);
         })
         return;
     }
     for (int64_t s = 0; s < T; s += IM_W) {
         float *column = x + s;
-        vf max = vf_set1(-INFINITY);
-        for (int64_t f = 0; f < size; f++) {
-            max = vf_max_keep(max, vf_load(column + f * T));
-        }
+        const vf max = column_max(column, size, T);
         vd sum = vd_zero();
         for (int64_t f = 0; f < size; f++) {
             const vf power = v_softmax_power(vf_load(column + f * T), max);
             sum = vd_add(sum, vd_from_vf(power));
             vf_store(column + f * T, power);
         }
-        const vf total = vf_from_vd(sum);
+        const vf factor = softmax_factor(sum);
         for (int64_t f = 0; f < size; f++) {
-            const float *factor = gate ? gate + s + f * T : NULL;
-            vf_store(column + f * T, softmax_share(vf_load(column + f * T), total, factor, IM_W));
+            const float *by = gate ? gate + s + f * T : NULL;
+            vf_store(column + f * T, softmax_share(vf_load(column + f * T), factor, by, IM_W));
         }
     }
 }

@@ -215,39 +215,44 @@ static const float im_exp_tail_poly[IM_EXP_TAIL_DEGREE + 1] = {
 #define IM_LN_2_HIGH 0x1.62e430p-1f
 #define IM_LN_2_LOW -0x1.05c610p-29f
 
-/* x + rest = n ln(2) + r. Returns e^r - 1 and sets *scale to 2^(n + lift), which must be a normal
- * number. The fma with the high part is exact: the difference is small, and a multiple of 2^-25. */
-IM_INLINE vf im_expm1_float(vf x, vf rest, int lift, vf *scale /* OUT */)
+/* sign x = n ln(2) + r. Returns sign r and sets *scale to 2^(n + lift), which must be a normal number.
+ * The fma with the high part is exact: the difference is small, and a multiple of 2^-25. */
+IM_INLINE vf im_reduce_float(vf x, float sign, int lift, vf *scale /* OUT */)
 {
     /* n + 127 + lift, the bits of an exponent, come out in the lowest bits. */
     const vf magic = vf_set1(0x1.8p23f + 127.0f + (float)lift);
-    const vf k = vf_fma(x, vf_set1((float)IM_LOG2_E), magic);
+    const vf k = vf_fma(x, vf_set1(sign * (float)IM_LOG2_E), magic);
     const vf n = vf_sub(k, magic);
-    const vf near_r = vf_fma(n, vf_set1(-IM_LN_2_HIGH), x);
-    const vf r = vf_add(vf_fma(n, vf_set1(-IM_LN_2_LOW), near_r), rest);
-    const float *c = im_exp_tail_poly;
-    const vf r2 = vf_mul(r, r);
-    const vf low = vf_fma(vf_set1(c[1]), r, vf_set1(c[0]));
-    const vf high = vf_fma(vf_set1(c[4]), r2, vf_fma(vf_set1(c[3]), r, vf_set1(c[2])));
     *scale = vf_shift_to_exponent(k);
-    return vf_fma(r2, vf_fma(high, r2, low), r);
+    return vf_fma(n, vf_set1(-sign * IM_LN_2_LOW), vf_fma(n, vf_set1(-sign * IM_LN_2_HIGH), x));
 }
 
-/* SIGMOID: 1 / (1 + e^-x). With e^-x = s + s p, the denominator is d + rest to twice the precision,
- * and the quotient is corrected for rest and for its own rounding. At the clamps the result is 1, or
- * a denormal that is flushed. */
+/* sign (e^r - 1) for y = sign r, |r| <= ln(2)/2. */
+IM_INLINE vf im_expm1_float(vf y, float sign)
+{
+    const float *c = im_exp_tail_poly;
+    const vf y2 = vf_mul(y, y);
+    const vf low = vf_fma(vf_set1(c[1]), y, vf_set1(sign * c[0]));
+    const vf middle = vf_fma(vf_set1(c[3]), y, vf_set1(sign * c[2]));
+    const vf high = vf_fma(vf_set1(sign * c[4]), y2, middle);
+    return vf_fma(y2, vf_fma(high, y2, low), y);
+}
+
+/* SIGMOID: 1 / (1 + e^-x). With e^-x = s - s p, minus the denominator is d + rest to twice the
+ * precision, and the quotient is corrected for rest and for its own rounding. The signs are such that
+ * nothing has to be negated. At the clamps the result is 1, or a denormal that is flushed. */
 IM_INLINE vf v_sigmoid(vf x)
 {
     const vf one = vf_set1(1.0f);
+    const vf minus_one = vf_set1(-1.0f);
     vf s;
-    const vf p = im_expm1_float(im_clamp(vf_sub(vf_zero(), x), -32.0f, 87.5f), vf_zero(), 0, &s);
-    const vf t = vf_add(s, one);
-    const vf lost = vf_sub(vf_min_keep(s, one), vf_sub(t, vf_max_keep(s, one)));
+    const vf p = im_expm1_float(im_reduce_float(im_clamp(x, -87.5f, 32.0f), -1.0f, 0, &s), -1.0f);
+    const vf t = vf_sub(minus_one, s);
+    const vf lost = vf_add(vf_add(t, vf_max_keep(s, one)), vf_min_keep(s, one));
     const vf d = vf_fma(s, p, t);
-    const vf rest = vf_add(vf_fma(s, p, vf_sub(t, d)), lost);
-    const vf minus_q = vf_div(vf_set1(-1.0f), d);
-    const vf error = vf_fma(rest, minus_q, vf_fma(d, minus_q, one));
-    return vf_sub(vf_zero(), vf_fma(minus_q, error, minus_q));
+    const vf rest = vf_sub(vf_fma(s, p, vf_sub(t, d)), lost);
+    const vf q = vf_div(minus_one, d);
+    return vf_fma(q, vf_fma(rest, q, vf_fma(d, q, one)), q);
 }
 
 /* 2^64 e^(x - max) for x <= max; the factor keeps small powers from being denormal. From 104 below
@@ -261,8 +266,8 @@ IM_INLINE vf v_softmax_power(vf x, vf max)
     const vf rest = vf_sub(vf_sub(x, vf_sub(d, minus_max)), vf_add(max, minus_max));
     const vf used = vf_select(vf_lt(d, lowest), vf_zero(), rest); /* NaN where d is infinite */
     vf s;
-    const vf p = im_expm1_float(vf_max_keep(d, lowest), used, 64, &s);
-    return vf_fma(s, p, s);
+    const vf r = im_reduce_float(vf_max_keep(d, lowest), 1.0f, 64, &s);
+    return vf_fma(s, im_expm1_float(vf_add(r, used), 1.0f), s);
 }
 
 /* ---- the others ---- */
