@@ -26,7 +26,7 @@ cdef class Engine:
     cdef im_map *maps                # (map_count,), owned
     cdef const int64_t *gaps         # (gap_count, 2)
     cdef int64_t gap_count
-    cdef readonly bint first_reads_rows  # no tile of the input is needed
+    cdef readonly bint first_reads_rows  # the first instruction needs no tile of the input
     cdef int64_t first_dense         # -1 if there is no dense layer
     cdef int64_t last_dense
     cdef bint weights_in_l2
@@ -36,9 +36,6 @@ cdef class Engine:
     cdef readonly Py_ssize_t output_index_start
     cdef readonly Py_ssize_t work
     cdef readonly Py_ssize_t tile_samples  # T of a full tile
-    # T of the smallest tile that a thread should get. A full one may be wide, as weights that leave
-    # L2 are read once for each, but threads that wait for one another cost more.
-    cdef readonly Py_ssize_t narrow_tile
     cdef object _alive               # the arrays behind the pointers
     cdef Workspace _idle             # the first of the idle ones
 

@@ -35,11 +35,10 @@ cnp.import_array()
 cdef int64_t WORK_BETWEEN_SIGNALS = 500_000_000
 # Calls of up to two microseconds keep the GIL: giving it up and taking it back costs them more.
 cdef int64_t WORK_WITH_GIL = 200_000
-# A tile should leave room in L1 (32 KiB on the smallest common cores), a wide one need not.
+# A tile should leave room in L1 (32 KiB on the smallest common cores).
 cdef int64_t TILE_BYTES = 32 * 1024
-# Weights beyond this many bytes leave L2 between tiles; wide tiles read them less often.
+# Weights beyond this many bytes leave L2 between tiles.
 cdef int64_t WEIGHTS_IN_L2 = 1024 * 1024
-cdef int64_t BLOCKS_BEYOND_L2 = 4
 # Beyond this many bytes a tile is as narrow as a vector.
 cdef int64_t WIDE_TILE_BYTES = 8 * 1024 * 1024
 # Floats of a tile that is too large to keep one for each thread that ever ran: 1 MiB.
@@ -108,9 +107,6 @@ cdef class Engine:
         self.first_reads_rows = program.first_reads_rows
         self.weights_in_l2 = cnp.PyArray_NBYTES(weights) <= WEIGHTS_IN_L2
         self.tile_samples = self._full_tile()
-        self.narrow_tile = self.tile_samples
-        if not self.weights_in_l2:
-            self.narrow_tile = min(self.narrow_tile, self.kernels.block)
         self.ops = <const im_op *> &code[0, 0]
         self.op_count = code.shape[0]
         self.first_dense = self.last_dense = -1
@@ -121,13 +117,14 @@ cdef class Engine:
                     self.first_dense = i
 
     cdef int64_t _full_tile(self) noexcept:
-        """Choose T: whole register blocks that fit the cache; more where weights do not fit."""
+        """Choose T: whole register blocks that fit the cache, but one at least.
+
+        That one does enough with every weight to hide where the weights come from, L2 or beyond.
+        """
         cdef int64_t bytes_per_sample = self.required_memory * sizeof(float)
         cdef int64_t block = self.kernels.block
         if block * bytes_per_sample > WIDE_TILE_BYTES:
             return self.kernels.lanes
-        if not self.weights_in_l2:
-            return block * min(BLOCKS_BEYOND_L2, WIDE_TILE_BYTES // (block * bytes_per_sample))
         return block * max(1, TILE_BYTES // (block * bytes_per_sample))
 
     cdef int _set_maps(self, list tables) except -1:

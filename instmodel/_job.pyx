@@ -78,8 +78,6 @@ cdef class Job:
         """Return how many of the rows that are left a thread should take."""
         cdef int64_t fair = max(1, left // (2 * self.threads))
         cdef int64_t unit = self.engine.tile_samples
-        if fair < unit:
-            unit = self.engine.narrow_tile
         return min(left, self.chunk, (fair + unit - 1) // unit * unit)
 
     cdef bint _next(self, float *tile) noexcept nogil:

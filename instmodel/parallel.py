@@ -178,8 +178,8 @@ def _run(
     threads = max(1, min(MAX_THREADS, len(rows) * engine.work // _WORK_WORTH_A_THREAD))
     if threads > 1:  # to find out what this process may use takes longer than a small run
         threads = min(threads, default_thread_count().threads if wanted is None else wanted)
-    threads = max(1, min(threads, -(-len(rows) // engine.narrow_tile)))
     tile = engine.tile_samples
+    threads = max(1, min(threads, -(-len(rows) // tile)))
     chunk = max(tile, _WORK_OF_A_CHUNK // engine.work // tile * tile)
     job = Job(engine, rows, results, start, threads, chunk)
     run_together(job.work, threads - 1, job.cancel)

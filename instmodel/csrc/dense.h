@@ -6,11 +6,10 @@
 #ifndef INSTMODEL_DENSE_H
 #define INSTMODEL_DENSE_H
 
-/* Inputs in a block: its slice of x, IM_DENSE_DEPTH x the register block's samples, then stays in
- * L1 beside the weights that stream through. Partial sums wait in `out` as the float32 they are. */
-enum { IM_DENSE_DEPTH = 144 };
-/* Weights in a group of panels: 256 KiB, so that they stay in L2 beside the tile. */
-enum { IM_DENSE_GROUP = 64 * 1024 };
+/* Inputs in a block. Its slice of x, IM_DENSE_DEPTH x the register block's samples, streams from L2
+ * beside the weights: less than a third of what L2 gives. Partial sums wait in `out` as the float32
+ * they are; a shorter block would store them more often, and a store costs two multiply-adds. */
+enum { IM_DENSE_DEPTH = 512 };
 
 /* Inputs whose weights are asked for ahead when there is one sample: 2 KiB of each panel. Layers of
  * few inputs are sooner done without. */
@@ -98,9 +97,9 @@ IM_INLINE void dense_panel(const int outputs, const int vectors, const float *x,
 #undef IM_BLOCKS
 }
 
-/* `rows` outputs for `vectors` vectors of samples, all inputs: depth blocks outside, so that the
- * slice of x serves every panel from L1. */
-IM_INLINE void dense_group(const int outputs, const int vectors, const float *x, const float *panels,
+/* All outputs for `vectors` vectors of samples: depth blocks outside, so that the slice of x serves
+ * every panel from L2. */
+IM_INLINE void dense_samples(const int outputs, const int vectors, const float *x, const float *panels,
                            float *out, int64_t cols, int64_t rows, int64_t T,
                            dense_request *request /* INOUT */, int relu)
 {
@@ -123,29 +122,21 @@ IM_INLINE void dense_group(const int outputs, const int vectors, const float *x,
 static void dense_tile(const float *x, const float *panels, float *out, int64_t cols, int64_t rows,
                        int64_t T, int relu, im_soon soon)
 {
-    /* Outputs whose weights stay in L2 while all samples of the tile pass. */
-    const int64_t fit = IM_DENSE_GROUP / ((1 + cols) * IM_PANEL) * IM_PANEL;
-    const int64_t group = fit > IM_PANEL ? fit : IM_PANEL;
     /* The steps of all register blocks, about; a little beyond the end does not matter. */
     const int64_t steps = 1 + cols * rows * T / (IM_DENSE_OUTPUTS * IM_DENSE_VECTORS * IM_W);
     dense_request request = {soon.at, 1 + soon.bytes / steps};
-    for (int64_t row = 0; row < rows; row += group) {
-        const int64_t count = rows - row < group ? rows - row : group;
-        const float *w = panels + row * (1 + cols);
-        float *o = out + row * T;
-        int64_t s = 0;
+    int64_t s = 0;
 #define IM_SAMPLES(outputs, vectors)                                                              \
     for (; s + (vectors) * IM_W <= T; s += (vectors) * IM_W) {                                    \
-        dense_group(outputs, vectors, x + s, w, o + s, cols, count, T, &request, relu);           \
+        dense_samples(outputs, vectors, x + s, panels, out + s, cols, rows, T, &request, relu);   \
     }
-        if (rows == 1) {
-            IM_SAMPLES(1, IM_DENSE_VECTORS_MAX) /* fewer sums would wait for each other */
-        }
-        IM_SAMPLES(IM_DENSE_OUTPUTS, IM_DENSE_VECTORS)
-        IM_SAMPLES(IM_DENSE_OUTPUTS_2, 2)
-        IM_SAMPLES(IM_DENSE_OUTPUTS_1, 1)
+    if (rows == 1) {
+        IM_SAMPLES(1, IM_DENSE_VECTORS_MAX) /* fewer sums would wait for each other */
+    }
+    IM_SAMPLES(IM_DENSE_OUTPUTS, IM_DENSE_VECTORS)
+    IM_SAMPLES(IM_DENSE_OUTPUTS_2, 2)
+    IM_SAMPLES(IM_DENSE_OUTPUTS_1, 1)
 #undef IM_SAMPLES
-    }
 }
 
 /* Lanes of a vector that `left` values fill. */
