@@ -4,7 +4,7 @@ Design
 ------
 A. `run_op` runs an instruction by calling its C kernels; `Engine.run_tile` loops over them all.
 B. `Engine.run_rows` cuts rows into tiles: transposes them in, runs, transposes the results out.
-   Where one sum is all that the input is needed for, `run_first` takes it from the rows.
+   Where a narrow layer is all that the input is needed for, `run_first` computes it from the rows.
 C. `Engine.predict` … are what Python sees. They have one short path for what arrives as float32,
    and leave everything else to plain Python (`instmodel.arrays`).
 
@@ -104,7 +104,6 @@ cdef class Engine:
         self.gap_count = gaps.shape[0]
         if self.gap_count:
             self.gaps = &gaps[0, 0]
-        self.first_reads_rows = program.first_reads_rows
         self.weights_in_l2 = cnp.PyArray_NBYTES(weights) <= WEIGHTS_IN_L2
         self.tile_samples = self._full_tile()
         self.ops = <const im_op *> &code[0, 0]
@@ -115,6 +114,9 @@ cdef class Engine:
                 self.last_dense = i
                 if self.first_dense < 0:
                     self.first_dense = i
+        self.first_reads_rows = program.first_alone_reads_input and reads_rows_faster(
+            self.ops[0].input_size, self.ops[0].output_size, self.kernels.lanes
+        )
 
     cdef int64_t _full_tile(self) noexcept:
         """Choose T: whole register blocks that fit the cache, but one at least.
@@ -144,7 +146,10 @@ cdef class Engine:
             entry = &self.maps[number]
             entry.values = &rows[0, 0]
             span = <int64_t> keys[keys.shape[0] - 1] - keys[0] + 1
-            if span <= 4 * keys.shape[0] + 1024:
+            if span == keys.shape[0]:
+                entry.first_key, entry.span = keys[0], span  # the keys are the rows, but for that
+                array = None
+            elif span <= 4 * keys.shape[0] + 1024:
                 array = np.full(span, -1, np.int32)
                 array[np.subtract(table.keys, keys[0], dtype=np.int64)] = np.arange(
                     keys.shape[0], dtype=np.int32
@@ -436,17 +441,30 @@ cdef class Engine:
         return 0
 
 
+cdef bint reads_rows_faster(int64_t features, int64_t outputs, int64_t lanes) noexcept:
+    """Whether a dense layer should be computed straight from the rows.
+
+    Then its outputs are transposed instead of the rows. The price is a load for every multiply-add,
+    some 6 % of the time. A transposed square takes as long as `square` multiply-adds of a sample.
+    """
+    cdef int64_t square = 5 * lanes
+    cdef int64_t saved = (features + lanes - 1) // lanes - outputs // lanes
+    if outputs == 1:
+        return True
+    return lanes >= 8 and outputs % lanes == 0 and 16 * square * saved > features * outputs
+
+
 cdef void run_first(Engine engine, const float *x, Py_ssize_t stride, int64_t n, float *tile,
                     int64_t T) noexcept nogil:
-    """Run the first instruction, a dense layer of one output, on n rows that are in no tile.
+    """Run the first instruction, a narrow dense layer, on n rows that are in no tile.
 
     x : IN (n, F), `stride` floats from row to row
     tile : OUT (required_memory, T): the output of the instruction alone
     """
     cdef const im_op *op = engine.ops
     cdef float *out = tile + op.output * T
-    engine.kernels.row_dot(x, stride, n, op.input_size, engine.weights + op.constants, out, T,
-                           op.activation == IM_RELU)
+    engine.kernels.dense_rows(x, stride, n, op.input_size, engine.weights + op.constants, out,
+                              op.output_size, T, op.activation == IM_RELU)
     activate_dense(engine.kernels, op, out, T)
 
 

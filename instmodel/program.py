@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel import _kernels
+from instmodel import _kernels, layout
 from instmodel.instruction_base import Op
 from instmodel.instructions import Attention, Dot
 from instmodel.panels import PackedWeights
@@ -31,7 +31,8 @@ class LookupTable:
     Attributes
     ----------
     keys : int32 (n,), ascending
-    rows : float32 (n, size)
+    rows : float32 (n, size), aligned
+        So that the usual widths of 8, 16 or 32 values take as few cache lines as they can.
     """
 
     keys: NDArray[np.int32]
@@ -58,9 +59,9 @@ class Program:
         Floats in the unified buffer, and in the input at its start.
     output_start, output_size : int
         Where the output lies.
-    first_reads_rows : bool
-        Whether the first instruction is a dense layer of one output, and nothing else reads the
-        input: then no tile of it is needed.
+    first_alone_reads_input : bool
+        Whether the first instruction is a dense layer, and nothing else reads the input: then no
+        tile of it is needed.
     work : int
         Rough cost of one sample, for sharing out threads: in multiply-adds of a dense layer, of
         which a core with AVX-512 does about a hundred a nanosecond.
@@ -76,7 +77,7 @@ class Program:
     feature_size: int
     output_start: int
     output_size: int
-    first_reads_rows: bool
+    first_alone_reads_input: bool
     work: int
 
 
@@ -100,7 +101,7 @@ def lower(checked: CheckedModel, packed: PackedWeights) -> Program:
         feature_size=checked.feature_size,
         output_start=offsets[-1],
         output_size=output_size,
-        first_reads_rows=_first_reads_rows(checked),
+        first_alone_reads_input=_first_alone_reads_input(checked),
         work=_WORK_OF_A_VALUE * (checked.feature_size + output_size) + sum(map(_work, ops)),
     )
 
@@ -161,19 +162,20 @@ def _lookup_table(table: dict[int, Vector]) -> LookupTable:
         return LookupTable(np.empty(0, np.int32), np.empty((0, 1), np.float32))
     keys = np.fromiter(table, np.int32, len(table))
     order = np.argsort(keys)
-    rows = np.stack(list(table.values()))[order]
+    values = np.stack(list(table.values()))
+    rows = layout.aligned_zeros(values.size).reshape(values.shape)
+    np.take(values, order, axis=0, out=rows)
     _kernels.flush(rows.reshape(-1))
     return LookupTable(keys[order], rows)
 
 
-def _first_reads_rows(checked: CheckedModel) -> bool:
+def _first_alone_reads_input(checked: CheckedModel) -> bool:
     sizes = checked.info.buffer_sizes
     first, *rest = checked.info.instructions
     return (
         isinstance(first, Dot)
         and first.input == 0
         and sizes[0] == checked.feature_size  # not one of several input buffers
-        and sizes[first.output] == 1
         and not any(0 in item.reads() for item in rest)
     )
 

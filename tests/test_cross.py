@@ -73,7 +73,7 @@ def arm(tmp_path_factory):
 
 def test_the_kernels_compile_without_warnings_and_agree(here):
     found = digests(here["kernel_digests"])
-    assert len(found["generic"]) == 2 * 26 + 3  # row_dot has no tile of one sample
+    assert len(found["generic"]) == 2 * 28 + 6  # dense_rows has no tile of one sample
     for isa, lines in found.items():
         assert lines == found["generic"], isa
 
@@ -112,8 +112,9 @@ def test_denormals_in_rows_count_as_zero_where_no_mode_says_so(here, tmp_path):
     command = programs(shutil.which("cc"), {"generic": []}, tmp_path, flags=[*FLAGS, *unknown])
     found = digests(command["kernel_digests"])["generic"]
     expected = digests(here["kernel_digests"])["generic"]
-    line = next(line for line in expected if line.startswith("row_dot of denormals"))
-    assert line in found
+    lines = [line for line in expected if "of denormals" in line]
+    assert len(lines) == 2
+    assert set(lines) <= set(found)
 
 
 @pytest.mark.parametrize("machine", ["here", "arm"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from documents import build, everything, network
 
-from instmodel import program
+from instmodel import _kernels, program
 
 
 def lowered(document):
@@ -32,10 +32,13 @@ def test_work_counts_every_dense_layer(sizes, at_least):
     assert at_least <= model.work < 2 * at_least
 
 
-def test_only_one_sum_over_the_whole_input_is_taken_from_the_rows():
+def test_only_a_narrow_first_layer_that_alone_reads_the_input_is_taken_from_the_rows():
     linear = network([4, 1, 2], ["RELU", None])
     assert build(linear).first_reads_rows
     assert not build(network([4, 2, 1], ["RELU", None])).first_reads_rows
+    assert not build(network([100, 9, 1], ["RELU", None])).first_reads_rows
+    narrow = build(network([100, 16, 1], ["RELU", None]))
+    assert narrow.first_reads_rows == (_kernels.isa() in ("avx2", "avx512"))
     read_again = network([4, 1, 4], ["RELU", None])
     read_again["buffer_sizes"].append(4)
     read_again["instructions"].append(

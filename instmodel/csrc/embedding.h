@@ -4,10 +4,6 @@
 
 #include "lookup.h"
 
-/* Samples that are looked up before the first of their values is needed, so that the caches fetch
- * many rows at once. */
-enum { IM_LOOKUPS = 64 };
-
 /* IM_W floats of IM_W rows become IM_W vectors; see load_square for why it is not inlined. */
 IM_NOINLINE static void embed_square(const float *const *rows /* IN (IM_W,) of (IM_W,) */,
                                      float *out /* OUT (IM_W, T) */, int64_t T)
@@ -37,15 +33,18 @@ static void embed_part(const float *const *rows, int count, float *out /* OUT (c
     }
 }
 
+/* Rows of many samples are looked up before the first of their values is needed, so that the caches
+ * fetch many at once. */
 static void map_transform(const im_map *map, const float *missing, const float *keys, float *out,
                           int64_t size, int64_t T)
 {
     const float *rows[IM_LOOKUPS];
     for (int64_t s = 0; s < T; s += IM_LOOKUPS) {
         const int64_t samples = T - s < IM_LOOKUPS ? T - s : IM_LOOKUPS;
+        int32_t found[IM_LOOKUPS];
+        im_find_rows(map, keys + s, samples, found);
         for (int64_t i = 0; i < samples; i++) {
-            const int64_t row = im_lookup(map, keys[s + i]);
-            rows[i] = row < 0 ? missing : map->values + row * size;
+            rows[i] = found[i] < 0 ? missing : map->values + found[i] * size;
             IM_PREFETCH(rows[i]);
         }
         int64_t f = 0;

@@ -71,12 +71,13 @@ typedef struct {
     int64_t operand_count;
 } im_op;
 
-/* An embedding table: int32 keys to rows of values. Either a table over the range of the keys, or a
- * hash with linear probing, at most half full, each slot a (key, row) pair; row -1 is empty. */
+/* An embedding table: int32 keys to rows of values. Contiguous keys are the rows, but for the first
+ * key; else a table over the range of the keys, or a hash with linear probing, at most half full, each
+ * slot a (key, row) pair; row -1 is empty. */
 typedef struct {
-    int64_t first_key;   /* dense: the key of index[0] */
-    int64_t span;        /* dense: length of index; 0 when hashed or empty */
-    const int32_t *index; /* dense: (span,) row or -1 */
+    int64_t first_key;   /* of row 0, or of index[0] */
+    int64_t span;        /* keys from the first to the last; 0 when hashed or empty */
+    const int32_t *index; /* dense: (span,) row or -1; NULL when contiguous */
     const int32_t *slots; /* hashed: (1 << bits, 2), NULL when dense */
     int64_t bits;
     uint64_t multiplier; /* of the hash; random for each table */
@@ -107,10 +108,11 @@ typedef struct {
     void (*dense)(const float *x /* IN (cols, T) */, const float *panels /* IN */,
                   float *out /* OUT */, int64_t cols, int64_t rows, int64_t T, int relu,
                   im_soon soon);
-    /* load_tile and a dense layer of one output at once: out (1, T) from rows, T > 1. */
-    void (*row_dot)(const float *x /* IN */, ptrdiff_t stride, int64_t n, int64_t features,
-                    const float *panel /* IN (1 + features,) */, float *out /* OUT */, int64_t T,
-                    int relu);
+    /* load_tile and dense at once, for one output or a multiple of `lanes`: out (rows, T) from the
+     * caller's matrix, T > 1. */
+    void (*dense_rows)(const float *x /* IN */, ptrdiff_t stride, int64_t n, int64_t features,
+                       const float *panels /* IN */, float *out /* OUT */, int64_t rows, int64_t T,
+                       int relu);
 
     /* x (n,) = f(x), lane by lane. */
     void (*activate)(float *x /* INOUT */, size_t n, int activation);

@@ -45,7 +45,7 @@
 #include "reduce.h"
 #include "tile.h"
 
-#include "row_dot.h" /* asks ahead as tile.h does */
+#include "dense_rows.h" /* asks ahead as tile.h does */
 
 const im_kernels IM_TABLE = {
     .name = IM_ISA_NAME,
@@ -54,7 +54,7 @@ const im_kernels IM_TABLE = {
     .load_tile = load_tile,
     .store_tile = store_tile,
     .dense = dense,
-    .row_dot = row_dot,
+    .dense_rows = dense_rows,
     .activate = activate,
     .softmax = softmax,
     .add_parameters = add_parameters,

@@ -62,8 +62,12 @@ static void run(const im_kernels *k, int64_t n, int64_t size, int64_t T)
     k->dense(tile, panels, x, size, size, T, 1, (im_soon){rows, n * size});
     k->dense(tile, panel, column, size, 1, T, 0, (im_soon){y, n * size});
     if (T > 1) {
-        k->row_dot(rows, stride, n, size, panel, column, T, 0);
-        k->row_dot(rows + (n - 1) * stride, back, n, size, panel, column, T, 1);
+        k->dense_rows(rows, stride, n, size, panel, column, 1, T, 0);
+        k->dense_rows(rows + (n - 1) * stride, back, n, size, panel, column, 1, T, 1);
+        if (size % k->lanes == 0) {
+            k->dense_rows(rows, stride, n, size, panels, x, size, T, 0);
+            k->dense_rows(rows + (n - 1) * stride, back, n, size, panels, x, size, T, 1);
+        }
     }
     for (int activation = IM_RELU; activation <= IM_SIGN; activation++) {
         k->activate(x, (size_t)(size * T), activation);
@@ -92,7 +96,9 @@ static void run(const im_kernels *k, int64_t n, int64_t size, int64_t T)
         column[i] = (float)(i % 6 - 1); /* keys 0 … 3, and two that are not there */
     }
     const im_map map = {.first_key = 0, .span = 4, .index = index, .values = values};
+    const im_map contiguous = {.first_key = 0, .span = 4, .values = values};
     k->map_transform(&map, parameters, column, x, size, T);
+    k->map_transform(&contiguous, parameters, column, x, size, T);
     k->flush(y, n * size);
     k->canonical(y, n * size);
     if (!k->all_finite(y, n * size)) {

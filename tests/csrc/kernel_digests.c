@@ -10,7 +10,8 @@
 #include "fpmode.h"
 #include "kernels.h"
 
-enum { SIZE = 37, COLS = 301, WIDE = 48 }; /* WIDE is a multiple of every vector width */
+enum { SIZE = 37, COLS = 601, WIDE = 48 }; /* COLS is two blocks of a dense layer,
+                                        * WIDE is a multiple of every vector width */
 
 static uint32_t state;
 
@@ -76,16 +77,29 @@ static void run(const im_kernels *k, int64_t T)
     show("dense relu", T, out, n, k);
     if (T > 1) {
         memset(out, 0, (size_t)T * sizeof *out);
-        k->row_dot(rows, COLS, T - 5, COLS, panels, out, T, 0);
+        k->dense_rows(rows, COLS, T - 5, COLS, panels, out, 1, T, 0);
         show("row_dot", T, out, T - 5, k);
-        k->row_dot(rows, COLS, T, 8, panels, out, T, 1);
+        k->dense_rows(rows, COLS, T, 8, panels, out, 1, T, 1);
         show("row_dot relu", T, out, T, k);
+        k->dense_rows(rows, COLS, T, COLS, panels, out, 32, T, 0);
+        show("dense_rows", T, out, 32 * T, k);
+        k->dense_rows(rows, COLS, T - 5, 8, panels, out, 16, T, 1);
+        for (int f = 0; f < 16; f++) { /* lanes without a sample may hold anything */
+            memset(out + f * T + T - 5, 0, 5 * sizeof *out);
+        }
+        show("dense_rows relu", T, out, 16 * T, k);
         for (int i = 0; i < 2 * T; i++) {
             rows[i] = 1e-40f;
         }
         const float panel[3] = {1.0f, 1e38f, 1e38f};
-        k->row_dot(rows, 2, T, 2, panel, out, T, 0);
+        k->dense_rows(rows, 2, T, 2, panel, out, 1, T, 0);
         show("row_dot of denormals", T, out, T, k);
+        float wide[3 * 16];
+        for (int i = 0; i < 3 * 16; i++) {
+            wide[i] = panel[i / 16];
+        }
+        k->dense_rows(rows, 2, T, 2, wide, out, 16, T, 0);
+        show("dense_rows of denormals", T, out, 16 * T, k);
     }
     for (int activation = IM_RELU; activation <= IM_SIGN; activation++) {
         char name[32];
@@ -129,6 +143,12 @@ static void run(const im_kernels *k, int64_t T)
     k->flush(panels, 17 * 2);
     k->map_transform(&map, parameters, tile, out, 2, T);
     show("map_transform", T, out, 2 * T, k);
+    const im_map contiguous = {.first_key = -3, .span = 5, .values = panels};
+    k->map_transform(&contiguous, parameters, tile, out, 2, T);
+    show("map_transform of contiguous keys", T, out, 2 * T, k);
+    const im_map empty = {.values = NULL};
+    k->map_transform(&empty, parameters, tile, out, 2, T);
+    show("map_transform of no keys", T, out, 2 * T, k);
     k->store_tile(tile, T, T, SIZE, other);
     show("store_tile", T, other, n, k);
 
