@@ -7,7 +7,8 @@ Design
 A. A *contender* is a library with a number of threads, in a process of its own (`perf.workers`),
    stopped while it is not its turn: no thread of one spins during the turn of another.
 B. All contenders run the same weights on the same rows (`perf.networks`), and a result that differs
-   from ours is a failure, not a number.
+   from ours is a failure, not a number. A peer that fails or dies on a network is in none of its
+   figures, and the report names it; when we fail ourselves, the run ends.
 C. Contenders take turns in rounds, in rotated order (`perf.rounds`). In a turn the fastest call
    counts, since whatever else the machine does only ever slows one down; a figure is the median
    over rounds, a ratio the median of the rounds' ratios.

@@ -1,7 +1,8 @@
 """``python -m perf.bench``: measure this engine, its peers and the machine in one run.
 
-Writes ``results.json``, ``report.md`` and plots. Exits with 1 when a contender failed or computed
-something else than we do.
+Writes ``results.json``, ``report.md`` and plots. A peer that dies, fails or computes something else
+than we do is left out where that happened; the report says so, and the exit code is 1. When this
+engine fails, the run ends and nothing is written.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from perf.networks import NETWORKS
 from perf.peers import PEERS, installed
 from perf.plots import draw
 from perf.report import markdown
+from perf.results import failures
 from perf.workers import Contender, Worker
 
 _FULL = Settings(
@@ -83,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     console.print(Markdown(report))
     console.print(f"results.json, report.md and plots are in {options.output}")
-    return 1 if any(network["failures"] for network in results["networks"].values()) else 0
+    return 1 if failures(results) else 0
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -133,7 +135,9 @@ def _measure(
     if MEMORY_NETWORK in names:
         choices = results["networks"][MEMORY_NETWORK]["choices"]
         started = [contender for contender in contenders if contender.peer in afresh]
-        results["memory"] = measure_memory(started, choices, settings.curve_rounds)
+        results["memory"], results["memory_failures"] = measure_memory(
+            started, choices, settings.curve_rounds
+        )
     results["others_busy_cpus"] = others.busy_cpus()
     results["minutes"] = (time.monotonic() - begin) / 60
     return results
@@ -152,6 +156,7 @@ def _setting(peers: Sequence[str], settings: Settings) -> dict[str, Any]:
         "settings": asdict(settings),
         "networks": {},
         "memory": {},
+        "memory_failures": {},
     }
 
 

@@ -5,8 +5,8 @@ The functions return what the JSON file holds: dicts of lists with a value per r
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -73,6 +73,8 @@ def measure_network(
 ) -> dict[str, Any]:
     """Measure all contenders on one network.
 
+    When a peer fails, everybody is measured again without it: no figure is of a run that it broke.
+
     Parameters
     ----------
     network : Network
@@ -84,10 +86,39 @@ def measure_network(
     Returns
     -------
     dict
-        The figures; ``failures`` holds the contenders that failed or returned wrong results.
+        The figures; ``failures`` says why by the keys of the peers that failed or returned wrong
+        results.
+
+    Raises
+    ------
+    ContenderError
+        This engine failed.
     """
+    failures: dict[str, str] = {}
+    while True:
+        able = [worker for worker in workers if worker.contender.key not in failures]
+        try:
+            return {**_measure(network, able, limits, settings), "failures": failures}
+        except ContenderError as error:
+            failures[error.contender.key] = _reason(error)
+
+
+def _reason(error: ContenderError) -> str:
+    """Return why a peer failed; raise the error again where it is not a peer's."""
+    if error.contender.peer == OURS:
+        raise error
+    return str(error)
+
+
+def _measure(
+    network: Network,
+    workers: Sequence[Worker],
+    limits: Mapping[str, Callable[[float], float]],
+    settings: Settings,
+) -> dict[str, Any]:
+    """Measure contenders that do not fail."""
     sizes = [s for s in settings.sizes if s * network.flops_per_row <= _MOST_FLOPS]
-    choices, failures = _prepare(network, workers, sizes[-1], settings)
+    choices = _prepare(network, workers, sizes[-1], settings)
     able = {worker.contender.key: worker for worker in workers if worker.contender.key in choices}
     turns: dict[str, Callable[[], float]] = {
         key: partial(worker.call, "throughput", network.rows, settings.turn)
@@ -113,7 +144,6 @@ def measure_network(
         "flops_per_row": network.flops_per_row,
         "bytes_per_row": network.bytes_per_row,
         "choices": {key: asdict(choice) for key, choice in choices.items()},
-        "failures": failures,
         "rows_per_second": {key: rates[key] for key in able},
         "limits": {name: rates[name] for name in limits},
         "curves": _curves(able, sizes, settings),
@@ -125,28 +155,26 @@ def measure_network(
 
 def _prepare(
     network: Network, workers: Sequence[Worker], most_rows: int, settings: Settings
-) -> tuple[dict[str, Choice], dict[str, str]]:
+) -> dict[str, Choice]:
     """Let every worker build the network, and compare what they compute with our results."""
     expected = im.InstructionModel(network.info).predict(compared_rows(network))
     choices: dict[str, Choice] = {}
-    failures: dict[str, str] = {}
     for worker in workers:
         contender = worker.contender
         if contender.isa and network.name != LESSER_ISA_NETWORK:
             continue
+        worker.revive()
+        prepared = worker.call("prepare", network.name, most_rows, settings.chunks, settings.search)
+        if prepared is None:
+            continue
+        choices[contender.key], batch, single = prepared
+        exactly = contender.peer == OURS
         try:
-            prepared = worker.call(
-                "prepare", network.name, most_rows, settings.chunks, settings.search
-            )
-            if prepared is not None:
-                choices[contender.key], batch, single = prepared
-                exactly = contender.peer == OURS
-                check_results(batch, expected, exactly)
-                check_results(single, expected[0], exactly)
-        except (ContenderError, AssertionError):
-            failures[contender.key] = traceback.format_exc()
-            choices.pop(contender.key, None)
-    return choices, failures
+            check_results(batch, expected, exactly)
+            check_results(single, expected[0], exactly)
+        except AssertionError as error:
+            raise ContenderError(contender, str(error)) from None
+    return choices
 
 
 def check_results(actual: Any, expected: Any, exactly: bool = False) -> None:
@@ -214,16 +242,25 @@ def by_name(rounds: Sequence[Mapping[str, T]]) -> dict[str, list[T]]:
 
 def measure_memory(
     contenders: Sequence[Contender], choices: Mapping[str, Mapping[str, Any]], rounds: int
-) -> dict[str, list[int | None]]:
-    """Return the bytes that a batch needs beyond input, output and weights, in fresh processes."""
+) -> tuple[dict[str, list[int | None]], dict[str, str]]:
+    """Return the bytes that a batch needs beyond input, output and weights, in fresh processes.
+
+    The second dict says why peers failed.
+    """
     results: dict[str, list[int | None]] = {}
+    failures: dict[str, str] = {}
     for contender in contenders:
         if contender.key not in choices:
             continue
         choice = Choice(**choices[contender.key])
-        results[contender.key] = []
-        for _ in range(rounds):
-            worker = Worker(contender)
-            results[contender.key].append(worker.call("memory", MEMORY_NETWORK, choice))
-            worker.close()
-    return results
+        try:
+            results[contender.key] = [_memory(contender, choice) for _ in range(rounds)]
+        except ContenderError as error:
+            failures[contender.key] = _reason(error)
+    return results, failures
+
+
+def _memory(contender: Contender, choice: Choice) -> int | None:
+    with closing(Worker(contender)) as worker:
+        memory: int | None = worker.call("memory", MEMORY_NETWORK, choice)
+    return memory

@@ -8,7 +8,7 @@ from typing import Any
 
 from perf.measure import MEMORY_NETWORK, OURS
 from perf.peers import PEERS
-from perf.results import NetworkResults, in_threads
+from perf.results import NetworkResults, failures, in_threads
 from perf.rounds import median_ratio, spread
 from perf.targets import Target, targets
 from perf.timing import P50, P90, P99
@@ -24,7 +24,8 @@ def markdown(results: dict[str, Any]) -> str:
         for name, measured in results["networks"].items()
     }
     threads = sorted({1, results["threads"]})
-    parts = ["# Benchmark", *_setting(results), "## Targets", _targets(targets(results))]
+    parts = ["# Benchmark", *_setting(results), *_failures(results)]
+    parts += ["## Targets", _targets(targets(results))]
     for number in threads:
         parts += [f"## Throughput, {in_threads(number)}", _throughput(networks, number)]
     parts.append(
@@ -46,7 +47,6 @@ def markdown(results: dict[str, Any]) -> str:
     parts += ["## The peers at their best", _choices(networks)]
     parts.append("Rows at a time, and the mode, that were fastest of those tried.")
     parts += ["## Noise", *_noise(networks, results["others_busy_cpus"])]
-    parts += _failures(networks)
     return "\n\n".join(parts) + "\n"
 
 
@@ -72,17 +72,17 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _targets(reached: Sequence[Target]) -> str:
-    measured = [target for target in reached if target.reached is not None]
     rows = (
         [
             target.what,
             f"{'≥' if target.at_least else '≤'} {target.required:g} {target.unit}".strip(),
-            f"{target.reached:.3g} {target.unit}".strip(),
-            "met" if target.met else "**missed**",
+            _NOTHING if target.reached is None else f"{target.reached:.3g} {target.unit}".strip(),
+            {True: "met", False: "**missed**", None: "**could not be judged**"}[target.met],
             "" if target.share_asked is None else f"{target.share_asked:.0%}",
-            target.note,
+            "; ".join(filter(None, [target.note, *(f"{key} failed" for key in target.failed)])),
         ]
-        for target in measured
+        for target in reached
+        if target.reached is not None or target.failed
     )
     header = ["target", "required", "reached", "", "would be, of the limit", "against"]
     return table(header, rows)
@@ -205,10 +205,11 @@ def _noise(networks: dict[str, NetworkResults], busy: float | None) -> Iterator[
     yield table(["network", "typical", "worst"], rows)
 
 
-def _failures(networks: dict[str, NetworkResults]) -> Iterator[str]:
-    for name, network in networks.items():
-        for key, message in network.measured["failures"].items():
-            yield f"## FAILED: {key} on {name}\n\n```\n{message.strip()}\n```"
+def _failures(results: dict[str, Any]) -> Iterator[str]:
+    for key, place, message in failures(results):
+        yield f"## FAILED: {key} on {place}"
+        yield f"{key} is in no figure, ratio, target or plot of {place}."
+        yield f"```\n{message.strip()}\n```"
 
 
 def _name(key: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from perf.measure import OURS
+from perf.measure import MEMORY_NETWORK, OURS
 from perf.rounds import median_ratio
 from perf.timing import P50
 
@@ -13,6 +13,13 @@ from perf.timing import P50
 def in_threads(number: int) -> str:
     """Return a number of threads in words."""
     return "1 thread" if number == 1 else f"{number} threads"
+
+
+def failures(results: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the key of each contender that failed, where it did, and the message."""
+    places = {name: measured["failures"] for name, measured in results["networks"].items()}
+    places[f"the memory of {MEMORY_NETWORK}"] = results["memory_failures"]
+    return [(key, place, why) for place, failed in places.items() for key, why in failed.items()]
 
 
 class NetworkResults:
@@ -62,6 +69,15 @@ class NetworkResults:
         """Return the key of the fastest contender that is not ours."""
         peers = [key for key in self.contenders(threads) if not key.startswith(OURS)]
         return peers[0] if peers else None
+
+    def failed(self, peer: str | None = None, threads: int | None = None) -> tuple[str, ...]:
+        """Return the keys of the contenders that failed: of a peer, with a number of threads."""
+        parts = {key: key.rpartition("-") for key in self.measured["failures"]}
+        return tuple(
+            key
+            for key, (name, _, number) in parts.items()
+            if peer in (None, name) and threads in (None, int(number))
+        )
 
     def speedup(self, threads: int, peer: str | None) -> float | None:
         """Return how many times as fast as a peer this engine is, by the keys of both."""

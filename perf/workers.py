@@ -16,13 +16,11 @@ from typing import Any
 
 #: A peer that is silent for so long has failed.
 _SECONDS_TO_ANSWER = 300
+#: Between the end of its connection and that of its process.
+_SECONDS_TO_DIE = 30
 #: Libraries decide by these how many threads to start, some of them when they are imported.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PR_SET_PDEATHSIG = 1
-
-
-class ContenderError(Exception):
-    """A contender failed; the message is its traceback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,21 @@ class Contender:
         return f"{self.peer}{'/' + self.isa if self.isa else ''}-{self.threads}"
 
 
+class ContenderError(Exception):
+    """A contender failed.
+
+    Parameters
+    ----------
+    contender : Contender
+    message : str
+        How it died, its traceback, or where its results differ.
+    """
+
+    def __init__(self, contender: Contender, message: str) -> None:
+        super().__init__(f"{contender.key}: {message}")
+        self.contender = contender
+
+
 class Worker:
     """The process of a contender.
 
@@ -58,6 +71,10 @@ class Worker:
 
     def __init__(self, contender: Contender) -> None:
         self.contender = contender
+        self._start()
+
+    def _start(self) -> None:
+        contender = self.contender
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         variables = dict.fromkeys(_THREAD_VARIABLES, str(contender.threads))
@@ -69,25 +86,51 @@ class Worker:
             self._process.start()
         theirs.close()
 
+    def revive(self) -> None:
+        """Start the process again if a call found it dead, or silent."""
+        if self._connection.closed:
+            self._start()
+
     def call(self, method: str, *arguments: Any) -> Any:
-        """Let the contender run a method of its `Session`, and nobody else meanwhile."""
+        """Let the contender run a method of its `Session`, and nobody else meanwhile.
+
+        Raises
+        ------
+        ContenderError
+            The method raised, or the process died or was silent; it is ended then.
+        """
+        place = f"{method}{arguments}"
         self._signal(signal.SIGCONT)
         try:
             self._connection.send((method, arguments))
             if not self._connection.poll(_SECONDS_TO_ANSWER):
-                raise ContenderError(f"{self.contender.key}: no answer to {method}{arguments}")
+                self.close()
+                silence = f"no answer in {_SECONDS_TO_ANSWER} s to {place}"
+                raise ContenderError(self.contender, silence)
             succeeded, answer = self._connection.recv()
-        except (EOFError, ConnectionResetError, BrokenPipeError):
-            raise ContenderError(f"{self.contender.key}: died in {method}{arguments}") from None
+        except (EOFError, OSError):
+            raise ContenderError(self.contender, f"{self._end()} in {place}") from None
         self._signal(signal.SIGSTOP)
         if not succeeded:
-            raise ContenderError(f"{self.contender.key}: {answer}")
+            raise ContenderError(self.contender, answer)
         return answer
 
     def close(self) -> None:
         """End the process."""
         self._process.kill()
         self._process.join()
+        self._connection.close()
+
+    def _end(self) -> str:
+        """Return how the process ended."""
+        self._process.join(_SECONDS_TO_DIE)
+        code = self._process.exitcode
+        self.close()
+        if code is None:
+            return "closed its connection"
+        if code < 0:
+            return f"killed by signal {-code} ({signal.strsignal(-code)})"
+        return f"exited with {code}"
 
     def _signal(self, number: int) -> None:
         if self._process.pid is not None and self._process.is_alive():

@@ -1,6 +1,9 @@
-"""The benchmarks compute what they claim to measure. Nothing here measures time."""
+"""The benchmarks compute what they claim to measure. Nothing here asserts a time."""
 
+import os
+import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +14,18 @@ import instmodel as im
 # The benchmarks are not installed with the package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from perf.measure import check_results
+from perf import workers
+from perf.measure import MEMORY_NETWORK, Settings, check_results, measure_memory, measure_network
 from perf.networks import NETWORKS
 from perf.peers import PEERS
+from perf.peers.with_instmodel import InstModelPeer
+from perf.peers.with_numpy import NumPyPeer
 from perf.report import markdown
 from perf.rounds import alternate, median_ratio, spread
 from perf.targets import targets
 from perf.timing import QUANTILES
 from perf.values import KINDS, NORMAL, hostile_inputs
+from perf.workers import Contender, ContenderError, Worker
 
 ROWS = 300
 
@@ -115,6 +122,7 @@ def _results(network, ours, peer):
         "networks": {network: measured},
         "imports": {"instmodel": [0.030]},
         "memory": {"instmodel-1": [100 * 1024]},
+        "memory_failures": {},
         "activations": {"RELU": {**costs, "NaN": [1.5]}},
     }
 
@@ -147,3 +155,138 @@ def test_the_report_shows_figures_and_failures():
     for part in report.split("\n\n"):
         if part.startswith("|"):  # every row of a table has as many cells as its header
             assert len({line.count("|") for line in part.splitlines()}) == 1
+
+
+def _without_the_peer(results):
+    """Return results in which the only peer failed."""
+    for measured in results["networks"].values():
+        for figures in ("choices", "rows_per_second", "latency_seconds", "load_seconds"):
+            del measured[figures]["onnxruntime-1"]
+        measured["failures"] = {"onnxruntime-1": "killed by signal 11 in load(0.03,)"}
+    return results
+
+
+def test_a_target_whose_only_peer_failed_is_not_judged():
+    results = _without_the_peer(_results("250-300-200", 80_000.0, 40_000.0))
+    reached = {t.what: t for t in targets(results)}
+    for what in (
+        "250-300-200, 1 thread: times as fast as the fastest peer",
+        "250-300-200, one row: times as fast as onnxruntime",
+    ):
+        assert (reached[what].reached, reached[what].met) == (None, None)
+        assert reached[what].failed == ("onnxruntime-1",)
+    report = markdown(results)
+    ahead = "250-300-200, 1 thread: times as fast as the fastest peer | ≥ 1.15"
+    assert f"| {ahead} | – | **could not be judged** |  | onnxruntime-1 failed |" in report
+    # Not asked for is not the same as failed.
+    assert "30-16-8-1, 1 thread" not in report
+
+
+def test_a_target_says_which_peers_it_was_judged_without():
+    results = _results("250-300-200", 80_000.0, 40_000.0)
+    results["networks"]["250-300-200"]["failures"] = {"torch-1": "…", "onnxruntime-2": "…"}
+    results["memory_failures"] = {"torch-1": "exited with 3"}
+    report = markdown(results)
+    assert "| ≥ 1.15 | 2 | met | 46% | onnxruntime-1; torch-1 failed |" in report
+    # It is quickest with one of its numbers of threads, and who knows with which.
+    assert "one row: times as fast as onnxruntime | ≥ 2.5 | – | **could not be judged** |" in report
+    assert "FAILED: torch-1 on the memory of 250-300-200" in report
+
+
+def _mortal(kind):
+    """Return a peer that dies where it loads a model, or needs memory, of some networks."""
+
+    class Mortal(kind):
+        def __init__(self, network, threads, mode):
+            super().__init__(network, threads, mode)
+            self._name = network.name
+            if network.name == MEMORY_NETWORK:
+                os._exit(3)
+
+        def loaders(self, folder):
+            if self._name == "30-16-8-1":
+                signal.raise_signal(signal.SIGSEGV)
+            return {}
+
+    return Mortal
+
+
+def _serve_the_mortal(connection, peer, threads):
+    """Answer in a contender's process, where ours and OpenVINO's are mortal."""
+    PEERS["instmodel"] = _mortal(InstModelPeer)
+    PEERS["openvino"] = _mortal(NumPyPeer)
+    workers._serve(connection, peer, threads)
+
+
+_LIMITS = {"read-1": lambda seconds: 2e9, "fma/avx2-1": lambda seconds: 2e10}
+_HASTE = Settings(
+    rounds=1,
+    turn=0.0,
+    search=0.0,
+    chunks=(None,),
+    curve_rounds=1,
+    curve_turn=0.0,
+    sizes=(1,),
+    peers_afresh=True,
+)
+
+
+@pytest.fixture
+def start(monkeypatch):
+    monkeypatch.setattr(workers, "_serve", _serve_the_mortal)
+    with ExitStack() as stack:
+
+        def start(*peers):
+            started = [Worker(Contender(peer, 1)) for peer in peers]
+            for worker in started:
+                stack.callback(worker.close)
+            return started
+
+        yield start
+
+
+class TestDeath:
+    def test_the_others_are_measured_without_a_peer_that_dies(self, start):
+        started = start("numpy", "openvino")
+        measured = measure_network(NETWORKS["30-16-8-1"], started, _LIMITS, _HASTE)
+        died = measured.pop("failures")
+        assert list(died) == ["openvino-1"]
+        assert died["openvino-1"].startswith("openvino-1: killed by signal 11 (Segm")
+        assert "in load(" in died["openvino-1"]
+        assert "openvino" not in str(measured)
+        assert len(measured["rows_per_second"]["numpy-1"]) == 1
+
+        # It is back for the next network.
+        measured = measure_network(NETWORKS["64x20"], started, _LIMITS, _HASTE)
+        assert measured["failures"] == {}
+        assert list(measured["rows_per_second"]) == ["numpy-1", "openvino-1"]
+
+    def test_our_own_ends_the_run(self, start):
+        with pytest.raises(ContenderError, match=r"instmodel-1: killed by signal 11 .* in load"):
+            measure_network(NETWORKS["30-16-8-1"], start("instmodel"), _LIMITS, _HASTE)
+        choices = {"instmodel-1": {"mode": "", "chunk": None}}
+        with pytest.raises(ContenderError, match=r"instmodel-1: exited with 3 in memory"):
+            measure_memory([Contender("instmodel", 1)], choices, 1)
+
+    def test_memory_is_measured_without_a_peer_that_dies(self, start):
+        contenders = [Contender("openvino", 1), Contender("numpy", 1)]
+        choices = {key: {"mode": "", "chunk": None} for key in ("openvino-1", "numpy-1")}
+        measured, died = measure_memory(contenders, choices, 1)
+        assert list(measured) == ["numpy-1"]
+        assert list(died) == ["openvino-1"]
+        assert died["openvino-1"].startswith("openvino-1: exited with 3 in memory(")
+
+    def test_a_silent_peer_is_ended(self, start, monkeypatch):
+        (worker,) = start("numpy")
+        monkeypatch.setattr(workers, "_SECONDS_TO_ANSWER", 0)
+        with pytest.raises(ContenderError, match="numpy-1: no answer in 0 s to prepare"):
+            worker.call("prepare", "30-16-8-1", 1, (None,), 0.0)
+        assert not worker._process.is_alive()
+
+
+def test_a_peer_with_other_results_is_left_out(start, monkeypatch):
+    monkeypatch.setattr("perf.measure._RTOL", 0.0)
+    monkeypatch.setattr("perf.measure._ATOL", 0.0)
+    measured = measure_network(NETWORKS["30-16-8-1"], start("numpy"), _LIMITS, _HASTE)
+    assert "Mismatched elements" in measured["failures"]["numpy-1"]
+    assert measured["rows_per_second"] == {}
