@@ -147,7 +147,7 @@ cdef class Engine:
             entry.values = &rows[0, 0]
             span = <int64_t> keys[keys.shape[0] - 1] - keys[0] + 1
             if span == keys.shape[0]:
-                entry.first_key, entry.span = keys[0], span  # the keys are the rows, but for that
+                entry.first_key, entry.span = keys[0], span
                 array = None
             elif span <= 4 * keys.shape[0] + 1024:
                 array = np.full(span, -1, np.int32)
@@ -445,12 +445,13 @@ cdef bint reads_rows_faster(int64_t features, int64_t outputs, int64_t lanes) no
     """Whether a dense layer should be computed straight from the rows.
 
     Then its outputs are transposed instead of the rows. The price is a load for every multiply-add,
-    some 6 % of the time. A transposed square takes as long as `square` multiply-adds of a sample.
+    a sixteenth of the time. For each sample, a transposed square takes as long as `square`
+    multiply-adds. With fewer than 8 lanes, the few sums of a square would wait for each other.
     """
-    cdef int64_t square = 5 * lanes
-    cdef int64_t saved = (features + lanes - 1) // lanes - outputs // lanes
     if outputs == 1:
         return True
+    cdef int64_t square = 5 * lanes
+    cdef int64_t saved = (features + lanes - 1) // lanes - outputs // lanes
     return lanes >= 8 and outputs % lanes == 0 and 16 * square * saved > features * outputs
 
 

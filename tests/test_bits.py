@@ -23,7 +23,7 @@ MODELS = {
     "narrow first layer": network([37, 16, 5], ["RELU", "SIGMOID"]),
     "narrow first layer of three panels": network([150, 48], ["TANH"]),
     "narrow first layer of two panels and a half": network([150, 40], ["TANH"]),
-    "more inputs than a block": network([600, 9, 530, 3], ["RELU", None, "SIGMOID"]),
+    "more inputs than a block": network([600, 9, 530, 1], ["RELU", None, "SIGMOID"]),
     "wide": network([250, 300, 200], ["RELU", "SIGMOID"]),
     "golden": engine_cases()[0]["model"],
 }

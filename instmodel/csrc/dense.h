@@ -99,9 +99,9 @@ IM_INLINE void dense_panel(const int outputs, const int vectors, const float *x,
 
 /* All outputs for `vectors` vectors of samples: depth blocks outside, so that the slice of x serves
  * every panel from L2. */
-IM_INLINE void dense_samples(const int outputs, const int vectors, const float *x, const float *panels,
-                           float *out, int64_t cols, int64_t rows, int64_t T,
-                           dense_request *request /* INOUT */, int relu)
+IM_INLINE void dense_samples(const int outputs, const int vectors, const float *x,
+                             const float *panels, float *out, int64_t cols, int64_t rows, int64_t T,
+                             dense_request *request /* INOUT */, int relu)
 {
     const int64_t blocks = (cols + IM_DENSE_DEPTH - 1) / IM_DENSE_DEPTH;
     const int64_t step = (cols + blocks - 1) / blocks;
@@ -112,8 +112,7 @@ IM_INLINE void dense_samples(const int outputs, const int vectors, const float *
         for (int64_t row = 0; row < rows; row += IM_PANEL) {
             const int64_t width = rows - row < IM_PANEL ? rows - row : IM_PANEL;
             dense_panel(outputs, vectors, x + k * T, panel + (1 + k) * width, k ? NULL : panel,
-                        out + row * T, depth, width, T, (1 + cols) * width, request,
-                        clip);
+                        out + row * T, depth, width, T, (1 + cols) * width, request, clip);
             panel += (1 + cols) * width;
         }
     }

@@ -1,5 +1,5 @@
-/* dense_rows.h: a dense layer straight from the caller's rows, for a first layer that is narrower than
- * its input: to transpose its results takes less than to transpose the rows.
+/* dense_rows.h: a dense layer straight from the caller's rows, for a first layer that is narrower
+ * than its input: to transpose its results takes less than to transpose the rows.
  *
  * The sums are those of dense.h, one product after the other.
  */
@@ -36,12 +36,12 @@ IM_INLINE vf dot_square(const float *corner /* IN (samples, count) */, ptrdiff_t
 /* A linear model reads memory and does little else: without a tile in between it keeps up with the
  * memory. */
 static void row_dot(const float *x, ptrdiff_t stride, int64_t n, int64_t features,
-                    const float *panel, float *out, int64_t T, int relu)
+                    const float *panel, float *out, int relu)
 {
     const ptrdiff_t ahead = rows_ahead(features) * stride;
     const float *w = panel + 1;
-    for (int64_t s = 0; s < T; s += IM_W) {
-        const int samples = n - s < IM_W ? (int)(n > s ? n - s : 0) : IM_W;
+    for (int64_t s = 0; s < n; s += IM_W) {
+        const int samples = n - s < IM_W ? (int)(n - s) : IM_W;
         const float *row = x + s * stride;
         vf acc = vf_set1(panel[0]);
         int64_t f = 0;
@@ -65,15 +65,16 @@ static void row_dot(const float *x, ptrdiff_t stride, int64_t n, int64_t feature
 /* ---- many outputs: a vector holds outputs of a row, until they are transposed ---- */
 
 /* IM_W outputs of `samples` samples. HOT where a network begins with a narrow layer. */
-IM_INLINE void outputs_square(const int full,                  /* whether samples is IM_W: constant */
-                              const float *x,                  /* IN (samples, features) */
+IM_INLINE void outputs_square(const int full, /* whether samples is IM_W: a compile-time constant */
+                              const float *x, /* IN (samples, features) */
                               ptrdiff_t stride, int samples, ptrdiff_t ahead,
-                              const float *w, /* IN (1 + features, width), the first of IM_W columns */
+                              const float *w, /* IN (1 + features, width): IM_W columns of it */
                               int64_t width, float *out /* OUT (IM_W, T) */, int64_t features,
                               int64_t T, int relu)
 {
-    enum { half = (IM_W + 1) / 2 };
     const float *row[IM_W]; /* lanes that are left repeat the last sample */
+    /* Where none is left, two pointers share the multiples of the stride: all fit in registers. */
+    enum { half = (IM_W + 1) / 2 };
     const float *low = x;
     const float *high = x + half * stride;
     const char *soon = (const char *)(x + ahead);
@@ -109,11 +110,11 @@ static void dense_rows(const float *x, ptrdiff_t stride, int64_t n, int64_t feat
                        const float *panels, float *out, int64_t rows, int64_t T, int relu)
 {
     if (rows == 1) {
-        row_dot(x, stride, n, features, panels, out, T, relu);
+        row_dot(x, stride, n, features, panels, out, relu);
         return;
     }
     const ptrdiff_t ahead = rows_ahead(features) * stride;
-    for (int64_t s = 0; s < T; s += IM_W) {
+    for (int64_t s = 0; s < n; s += IM_W) {
         const int samples = n - s < IM_W ? (int)(n - s) : IM_W;
         const float *from = x + s * stride;
         for (int64_t i = 0; i < rows; i += IM_W) {

@@ -71,14 +71,14 @@ typedef struct {
     int64_t operand_count;
 } im_op;
 
-/* An embedding table: int32 keys to rows of values. Contiguous keys are the rows, but for the first
- * key; else a table over the range of the keys, or a hash with linear probing, at most half full, each
- * slot a (key, row) pair; row -1 is empty. */
+/* An embedding table: int32 keys to rows of values. The row of a contiguous key is the key less the
+ * first one. Other keys have a table over their range, or a hash with linear probing, at most half
+ * full, each slot a (key, row) pair; row -1 is empty. */
 typedef struct {
     int64_t first_key;   /* of row 0, or of index[0] */
     int64_t span;        /* keys from the first to the last; 0 when hashed or empty */
-    const int32_t *index; /* dense: (span,) row or -1; NULL when contiguous */
-    const int32_t *slots; /* hashed: (1 << bits, 2), NULL when dense */
+    const int32_t *index; /* (span,) row or -1; NULL when contiguous or hashed */
+    const int32_t *slots; /* hashed: (1 << bits, 2), else NULL */
     int64_t bits;
     uint64_t multiplier; /* of the hash; random for each table */
     const float *values; /* (rows, size of a value) */
@@ -109,7 +109,7 @@ typedef struct {
                   float *out /* OUT */, int64_t cols, int64_t rows, int64_t T, int relu,
                   im_soon soon);
     /* load_tile and dense at once, for one output or a multiple of `lanes`: out (rows, T) from the
-     * caller's matrix, T > 1. */
+     * caller's matrix, T > 1. Lanes n … T-1 may hold anything. */
     void (*dense_rows)(const float *x /* IN */, ptrdiff_t stride, int64_t n, int64_t features,
                        const float *panels /* IN */, float *out /* OUT */, int64_t rows, int64_t T,
                        int relu);

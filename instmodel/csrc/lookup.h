@@ -30,15 +30,15 @@ static inline void im_hash_build(const int32_t *keys /* IN (n,) */, int64_t n,
     }
 }
 
-/* Values rounded half away from zero. Those that are no int32, NaN too, get any key and `known` 0. */
-static inline void im_round_keys(const float *values /* IN (n,) */, int64_t n, int32_t *keys /* OUT */,
-                                 int32_t *known /* OUT */)
+/* Values rounded half away from zero. What is no int32, NaN too, gets any key and `known` 0. */
+static inline void im_round_keys(const float *values /* IN (n,) */, int64_t n,
+                                 int32_t *keys /* OUT (n,) */, int32_t *known /* OUT (n,) */)
 {
     for (int64_t i = 0; i < n; i++) { /* the compiler makes vectors of this */
         const float value = values[i];
         /* 2^31 is exact in float32; NaN fails both comparisons. */
         known[i] = (value >= -2147483648.0f) & (value < 2147483648.0f);
-        /* The largest float32 below 0.5: a sum with 0.5 itself could round up to the next integer. */
+        /* The largest float32 below 0.5: a sum with 0.5 could round up to the next integer. */
         const float moved = value + copysignf(0x1.fffffep-2f, value);
         keys[i] = (int32_t)(known[i] ? moved : 0.0f); /* towards zero */
     }

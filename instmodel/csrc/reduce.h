@@ -32,7 +32,7 @@ IM_INLINE vf softmax_share(vf power, vf factor, const float *gate, int count)
     return gate ? vf_mul(share, vf_load_n(gate, count)) : share;
 }
 
-/* The largest of a column; of more than one at a time, as each would wait for the last. */
+/* The largest of a column, in four chains: in one, each comparison would wait for the last. */
 IM_INLINE vf column_max(const float *column, int64_t size, int64_t T)
 {
     enum { chains = 4 };

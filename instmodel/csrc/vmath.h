@@ -215,8 +215,8 @@ static const float im_exp_tail_poly[IM_EXP_TAIL_DEGREE + 1] = {
 #define IM_LN_2_HIGH 0x1.62e430p-1f
 #define IM_LN_2_LOW -0x1.05c610p-29f
 
-/* sign x = n ln(2) + r. Returns sign r and sets *scale to 2^(n + lift), which must be a normal number.
- * The fma with the high part is exact: the difference is small, and a multiple of 2^-25. */
+/* sign x = n ln(2) + r. Returns sign r and sets *scale to 2^(n + lift), which must be a normal
+ * number. The fma with the high part is exact: the difference is small, and a multiple of 2^-25. */
 IM_INLINE vf im_reduce_float(vf x, float sign, int lift, vf *scale /* OUT */)
 {
     /* n + 127 + lift, the bits of an exponent, come out in the lowest bits. */
@@ -239,8 +239,8 @@ IM_INLINE vf im_expm1_float(vf y, float sign)
 }
 
 /* SIGMOID: 1 / (1 + e^-x). With e^-x = s - s p, minus the denominator is d + rest to twice the
- * precision, and the quotient is corrected for rest and for its own rounding. The signs are such that
- * nothing has to be negated. At the clamps the result is 1, or a denormal that is flushed. */
+ * precision, and the quotient is corrected for rest and for its own rounding. The signs are such
+ * that nothing has to be negated. At the clamps the result is 1, or a denormal that is flushed. */
 IM_INLINE vf v_sigmoid(vf x)
 {
     const vf one = vf_set1(1.0f);

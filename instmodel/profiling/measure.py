@@ -32,7 +32,7 @@ class Step:
     ----------
     index : int or None
         The instruction; None for reading the rows into tiles and writing the results out. There is
-        no reading where the first instruction does it, a dense layer of one output.
+        no reading where the first instruction does it, a narrow dense layer.
     type : str
         ``type`` of the instruction, or "read rows", "write results".
     seconds : float

@@ -115,7 +115,8 @@ int main(int count, char **arguments)
         volatile float *x = floats(5);
         return x[5] == 0.0f;
     }
-    const int64_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 19, 31, 32, 33, 47, 48, 49, 130, 150};
+    const int64_t sizes[] = {1,  2,  3,  4,  5,  7,  8,  9,  15,  16, 17,
+                             19, 24, 31, 32, 33, 47, 48, 49, 130, 150};
     for (const im_kernels *const *k = im_available_kernels(); *k; k++) {
         const uint64_t mode = im_fp_enter();
         for (at_end = 0; at_end < 2; at_end++) {

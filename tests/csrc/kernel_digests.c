@@ -10,8 +10,8 @@
 #include "fpmode.h"
 #include "kernels.h"
 
-enum { SIZE = 37, COLS = 601, WIDE = 48 }; /* COLS is two blocks of a dense layer,
-                                        * WIDE is a multiple of every vector width */
+/* COLS is more than a block of a dense layer, WIDE is a multiple of every vector width. */
+enum { SIZE = 37, COLS = 601, WIDE = 48 };
 
 static uint32_t state;
 

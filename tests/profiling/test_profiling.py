@@ -22,9 +22,11 @@ def model():
     return build(everything())
 
 
+@pytest.mark.parametrize("document", [everything(), network([20, 1, 2], ["RELU", None])])
 @pytest.mark.parametrize("rows", [1, 5, 17, 1000])
-def test_the_clock_changes_no_result(model, rows):
-    x = samples(rows, 6, 0)
+def test_the_clock_changes_no_result(document, rows):
+    model = build(document)
+    x = samples(rows, model.feature_size, 0)
     results = np.empty((rows, 2), np.float32)
     times = np.zeros(2 + len(model.info.instructions), np.int64)
     _profiler.profile_rows(model, x, results, times)
@@ -42,6 +44,12 @@ def test_every_instruction_is_a_step(model):
     assert found.peak_flops > 1e6
     assert found.read_bandwidth > 1e6
     assert found.isa == im.runtime_info()["isa"]
+
+
+def test_a_first_instruction_that_reads_the_rows_is_the_first_step():
+    model = build(network([20, 1, 2], ["RELU", None]))
+    steps = profile(model, seconds=1e-3).steps
+    assert [step.type for step in steps] == ["DOT", "DOT", "write results"]
 
 
 def test_operations_and_bytes_of_a_dense_layer():
