@@ -81,7 +81,7 @@ static inline void im_find_rows(const im_map *map, const float *values /* IN (n,
     } else {
         for (int64_t i = 0; i < n; i++) { /* the compiler makes vectors of this, too */
             const uint32_t place = (uint32_t)keys[i] - first;
-            rows[i] = known[i] & (place < span) ? (int32_t)place : -1;
+            rows[i] = (known[i] & (place < span)) ? (int32_t)place : -1;
         }
     }
 }

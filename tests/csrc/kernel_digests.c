@@ -112,6 +112,13 @@ static void run(const im_kernels *k, int64_t T)
         }
         show(name, T, out, n, k);
     }
+    for (int s = 0; s < T; s++) { /* the third share is just below 2^-126, and rounds up to it */
+        out[s] = 0.0f;
+        out[T + s] = -0x1.eb851ep-8f;
+        out[2 * T + s] = -0x1.5a96acp+6f;
+    }
+    k->softmax(out, NULL, 3, T);
+    show("softmax that rounds up", T, out, 3 * T, k);
     k->flush(parameters, 2 * SIZE);
     memcpy(out, tile, (size_t)n * sizeof *out);
     k->add_parameters(out, parameters, SIZE, T);
