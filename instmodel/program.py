@@ -162,9 +162,9 @@ def _lookup_table(table: dict[int, Vector]) -> LookupTable:
         return LookupTable(np.empty(0, np.int32), np.empty((0, 1), np.float32))
     keys = np.fromiter(table, np.int32, len(table))
     order = np.argsort(keys)
-    values = np.stack(list(table.values()))
-    rows = layout.aligned_zeros(values.size).reshape(values.shape)
-    np.take(values, order, axis=0, out=rows)
+    vectors = list(table.values())
+    rows = layout.aligned_zeros(len(keys) * len(vectors[0])).reshape(len(keys), -1)
+    np.stack([vectors[place] for place in order], out=rows)
     _kernels.flush(rows.reshape(-1))
     return LookupTable(keys[order], rows)
 
