@@ -7,7 +7,7 @@ import pytest
 from documents import build, one
 
 import instmodel as im
-from instmodel import reference
+from instmodel import reference, values
 
 INT32 = (-(2**31), 2**31 - 1)
 RNG = np.random.default_rng(0)
@@ -137,3 +137,31 @@ def test_a_key_and_its_row_in_one_buffer():
     document = one(step, [3], maps=[{"4": [1.0, 2.0, 3.0]}])
     got = build(document).predict([[0.0, 4.0, 0.0], [0.0, 5.0, 0.0]])
     assert got.tolist() == [[1.0, 2.0, 3.0], [7.0, 8.0, 9.0]]
+
+
+@pytest.mark.parametrize(
+    ("key", "row", "code"),
+    [
+        (2**31, np.float32([1, 2]), "invalid_map_key"),
+        (9.5, np.float32([1, 2]), "invalid_map_key"),
+        (9, np.float32([1, np.nan]), "non_finite_value"),
+        (9, np.float32([[1, 2]]), "invalid_type"),
+        (9, "1, 2", "invalid_type"),
+    ],
+)
+def test_one_bad_row_among_arrays_is_named(key, row, code):
+    table = {number: np.float32([number, 0]) for number in range(5)} | {key: row}
+    with pytest.raises(im.InstModelError, match=str(key)) as caught:
+        values.embedding(table, "maps[0]")
+    assert caught.value.code == code
+
+
+def test_a_table_of_arrays_is_copied_and_is_that_of_lists():
+    rows = np.arange(12, dtype=np.float32).reshape(4, 3)
+    table = {key: rows[place] for place, key in enumerate([7, -3, 2**31 - 1, -(2**31)])}
+    made = values.embedding(table, "maps[0]")
+    from_lists = values.embedding({str(k): row.tolist() for k, row in table.items()}, "maps[0]")
+    rows[:] = -1
+    assert list(made) == list(from_lists)
+    for row, expected in zip(made.values(), from_lists.values(), strict=True):
+        np.testing.assert_array_equal(row, expected, strict=True)
