@@ -444,15 +444,17 @@ cdef class Engine:
 cdef bint reads_rows_faster(int64_t features, int64_t outputs, int64_t lanes) noexcept:
     """Whether a dense layer should be computed straight from the rows.
 
-    Then its outputs are transposed instead of the rows. The price is a load for every multiply-add,
-    a sixteenth of the time. For each sample, a transposed square takes as long as `square`
-    multiply-adds. With fewer than 8 lanes, the few sums of a square would wait for each other.
+    Then its outputs are transposed instead of the rows. The price is a load for every multiply-add
+    and another one for `lanes` of them, more than the core can do in the shadow of the arithmetic.
+    For each sample, a transposed square takes as long as `square` multiply-adds. Lanes without an
+    output would cost more than squares do. With fewer than 8 lanes, the few sums of a square would
+    wait for each other.
     """
     if outputs == 1:
         return True
     cdef int64_t square = 5 * lanes
     cdef int64_t saved = (features + lanes - 1) // lanes - outputs // lanes
-    return lanes >= 8 and outputs % lanes == 0 and 16 * square * saved > features * outputs
+    return lanes >= 8 and outputs % lanes == 0 and lanes * square * saved > features * outputs
 
 
 cdef void run_first(Engine engine, const float *x, Py_ssize_t stride, int64_t n, float *tile,

@@ -22,7 +22,7 @@ MODELS = {
     "one feature": network([1, 3, 2], ["RELU", None]),
     "narrow first layer": network([37, 16, 5], ["RELU", "SIGMOID"]),
     "narrow first layer of three panels": network([150, 48], ["TANH"]),
-    "narrow first layer of two panels and a half": network([150, 40], ["TANH"]),
+    "narrow first layer of a panel and a half": network([150, 24], ["TANH"]),
     "more inputs than a block": network([600, 9, 530, 1], ["RELU", None, "SIGMOID"]),
     "wide": network([250, 300, 200], ["RELU", "SIGMOID"]),
     "golden": engine_cases()[0]["model"],
