@@ -58,7 +58,8 @@ def score_files(
         for index, source in enumerate(sources):
             told = partial(_tell, advance, metrics, sum(sizes[:index]), sizes[index], sum(sizes))
             try:
-                with contextlib.closing(open_reader(source)) as reader:
+                opened = open_reader(source, by_position=not job.model.features)
+                with contextlib.closing(opened) as reader:
                     names, scorer = _scorer(job, reader)
                     writer.begin(scorer.schema)
                     batches = timed(reader.batches(names, job.batch_rows), metrics.add_read)

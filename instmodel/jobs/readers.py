@@ -21,6 +21,7 @@ from instmodel.jobs.inputs import Source
 from instmodel.tables.arrow import arrow_column, text_column
 from instmodel.tables.binding import Slot
 from instmodel.tables.cells import Column, ObjectColumn
+from instmodel.tables.columns import NO_HEADER, holds_numbers
 from instmodel.tables.scoring import Chunk
 
 # A batch holds about this many values, unless the caller says how many rows.
@@ -215,13 +216,7 @@ class _Csv(_Text, _Batched):
         import pyarrow as pa
 
         self._path = path
-        with open(path, encoding="utf-8-sig", newline="") as text:
-            try:
-                header = next(csv.reader(text, strict=True), None)
-            except (csv.Error, UnicodeDecodeError) as error:
-                raise InputError("invalid_table", f"the first line: {error}") from None
-        if not header:
-            raise InputError("invalid_table", "the file has no header")
+        header = _csv_header(path)
         self._size = os.path.getsize(path)
         self._file = _QuoteCounter(path)
         return pa.schema([(name, pa.string()) for name in header])
@@ -255,6 +250,17 @@ class _Csv(_Text, _Batched):
 
     def _rows(self, batch: Any) -> Rows:
         return Rows(batch, text_column)
+
+
+def _csv_header(path: str) -> list[str]:
+    with open(path, encoding="utf-8-sig", newline="") as text:
+        try:
+            header = next(csv.reader(text, strict=True), None)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise InputError("invalid_table", f"the first line: {error}") from None
+    if not header:
+        raise InputError("invalid_table", "the file has no header")
+    return header
 
 
 def _odd_lines(path: str) -> str:
@@ -364,13 +370,22 @@ _READERS: dict[str, Callable[[Source], Reader]] = {
 }
 
 
-def open_reader(source: Source) -> Reader:
+def open_reader(source: Source, by_position: bool = False) -> Reader:
     """Open a file.
+
+    Parameters
+    ----------
+    source : Source
+    by_position : bool
+        Whether columns count by position: then any names do, and a CSV file without a header would
+        lose its first row. So numbers in its first line are an error.
 
     Raises
     ------
     InputError
-        ``invalid_table``: it is not of its format.
+        ``invalid_table``: it is not of its format, or has no header.
     OSError
     """
+    if by_position and source.format == "csv" and holds_numbers(_csv_header(source.path)):
+        raise InputError("invalid_table", f"{NO_HEADER}; put a line of names before it")
     return _READERS[source.format](source)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
 from instmodel.errors import InputError
 from instmodel.features import Feature
 from instmodel.values import hint
+
+NO_HEADER = "the first line holds numbers where the column names should be"
+# Cells of a first line that are a bad row rather than the names of columns: what stands for a
+# missing number, or begins like one.
+_NO_NAME = re.compile(r"|[-+]?\.?[0-9].*|na|n/a|null|none", re.IGNORECASE | re.DOTALL)
 
 
 def column_names(features: Sequence[Feature]) -> list[str]:
@@ -82,7 +88,7 @@ def _advice(name: str, header: Sequence[str]) -> str:
     if not header:
         return "; there are no columns"
     if all(is_number(cell) for cell in header):
-        return "; the first line holds numbers where the column names should be"
+        return f"; {NO_HEADER}"
     shown = ", ".join(map(repr, header[:5])) + (", …" if len(header) > 5 else "")
     return hint(name, header) or f"; the columns are {shown}"
 
@@ -94,6 +100,32 @@ def is_number(cell: str) -> bool:
     except ValueError:
         return False
     return "_" not in cell
+
+
+def holds_numbers(first: Sequence[str]) -> bool:
+    """Tell a first line of numbers from one of column names.
+
+    Raises
+    ------
+    InputError
+        ``invalid_table``: it could be both.
+    """
+    others = [cell for cell in first if not is_number(cell)]
+    for cell in others:
+        if _NO_NAME.fullmatch(cell.strip()):
+            raise _unclear("names or numbers", repr(cell[:40]))
+    if 0 < len(others) < len(first):
+        raise _unclear("numbers only or names only", f"{others[0]!r} among numbers")
+    return not others
+
+
+def _unclear(expected: str, actual: str) -> InputError:
+    return InputError(
+        "invalid_table",
+        "the first line is neither a header nor a row of numbers",
+        expected=expected,
+        actual=actual,
+    )
 
 
 def is_infinity(cell: str) -> bool:

@@ -16,7 +16,6 @@ import csv
 import io
 import math
 import os
-import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, BinaryIO
@@ -25,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.errors import InputError
-from instmodel.tables.columns import is_infinity, is_number, match_columns, output_names
+from instmodel.tables.columns import holds_numbers, is_infinity, match_columns, output_names
 
 Floats = NDArray[np.float32]
 
@@ -33,8 +32,6 @@ Floats = NDArray[np.float32]
 BATCH_VALUES = 1 << 18
 # Longer "lines" come from files that are no CSV; 1,000,000 features fit.
 _LINE_LIMIT = 1 << 25
-# Cells of a first line that are a bad row rather than the names of columns.
-_NO_NAME = re.compile(r"|[-+]?\.?[0-9].*|na|n/a|null|none", re.IGNORECASE | re.DOTALL)
 # From here on, a number rounds to infinity in float32.
 _FLOAT32_LIMIT = float(2**128 - 2**103)
 
@@ -90,7 +87,7 @@ class CsvReader:
             raise self._error("invalid_table", "the first line is empty", "a header or numbers")
 
         self.header: list[str] | None = first
-        if columns is None and _is_data(first, self._error):
+        if columns is None and self._holds_numbers(first):
             self.header = None
             self._lines = chain(first_lines, self._lines)
         else:
@@ -108,6 +105,12 @@ class CsvReader:
                 self._count,
             )
         self._batch_rows = batch_rows or max(1, BATCH_VALUES // self._count)
+
+    def _holds_numbers(self, first: list[str]) -> bool:
+        try:
+            return holds_numbers(first)
+        except InputError as error:
+            raise error.in_file(self._path) from None
 
     def batches(self) -> Iterator[Floats]:
         """Yield the rows as arrays of shape (rows, features)."""
@@ -223,29 +226,6 @@ def _remember(lines: Iterator[str], memory: list[str]) -> Iterator[str]:
     for line in lines:
         memory.append(line)
         yield line
-
-
-def _is_data(first: list[str], error: Any) -> bool:
-    """Tell a row of numbers from a header; a line that could be both is an error."""
-    numbers = [is_number(cell) for cell in first]
-    for cell in first:
-        # What stands for a missing number, or begins like one, names no column.
-        if not is_number(cell) and _NO_NAME.fullmatch(cell.strip()):
-            raise error(
-                "invalid_table",
-                "the first line is neither a header nor a row of numbers",
-                "names or numbers",
-                repr(cell[:40]),
-            )
-    if any(numbers) and not all(numbers):
-        cell = first[numbers.index(False)]
-        raise error(
-            "invalid_table",
-            "the first line is neither a header nor a row of numbers",
-            "numbers only or names only",
-            f"{cell!r} among numbers",
-        )
-    return all(numbers)
 
 
 class CsvWriter:

@@ -259,8 +259,12 @@ def _dataset_rows(
 
     count = model.feature_size
     sources = find(path)
+    by_position = not model.features and not extra and by is None
     for index, source in enumerate(sources):
-        with contextlib.closing(open_dataset(source)) as reader, _in_file(source.path):
+        with (
+            _in_file(source.path),
+            contextlib.closing(open_dataset(source, by_position)) as reader,
+        ):
             names = reader.schema.names
             features, places = _with_extra(_features(model, names, extra, by), extra)
             width = len(column_names(features))

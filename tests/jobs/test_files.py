@@ -196,6 +196,38 @@ def test_csv_of_other_programs(model):
     assert read("out.parquet")["output_0"].to_pylist() == [1, None, -np.inf]
 
 
+HEADERLESS = {
+    "1,2\n3,4\n5,6\n": "holds numbers where the column names should be",
+    "nan,2\n3,4\n": "holds numbers where the column names should be",
+    "\ufeff1,2\n3,4\n": "holds numbers where the column names should be",
+    "1,\n3,4\n": "is neither a header nor a row of numbers (expected names or numbers, got '')",
+    "1,x\n3,4\n": "is neither a header nor a row of numbers (expected numbers only",
+}
+
+
+@pytest.mark.parametrize("text", HEADERLESS)
+def test_no_row_is_taken_for_the_names_of_columns_by_position(capsys, text):
+    identity(2).info.save("model.json")
+    Path("in.csv").write_text(text, encoding="utf-8")
+    for options in (["-o", "out.jsonl"], ["-o", "out.csv", "--on-bad-row", "skip"]):
+        said = fails(capsys, "model.json", "in.csv", *options)
+        assert f"in.csv: the first line {HEADERLESS[text]}" in said
+    with pytest.raises(im.InputError, match="the first line") as caught:
+        jobs.run(jobs.Job(im.load("model.json"), "in.csv", "out.parquet"))
+    assert caught.value.code == "invalid_table"
+    assert not list(Path().glob("out.*"))
+    Path("in.csv").write_text("x,y\n" + text.removeprefix("\ufeff"))
+    assert score("model.json", "in.csv", "-o", "out.jsonl", "--on-bad-row", "null") == 0
+    assert len(Path("out.jsonl").read_text().splitlines()) == text.count("\n")
+
+
+def test_numbers_may_name_the_columns_of_a_model_with_such_names():
+    identity(["1", "2"]).info.save("model.json")
+    Path("in.csv").write_text("2,1\n3,4\n")
+    assert score("model.json", "in.csv", "-o", "out.jsonl") == 0
+    assert read("out.jsonl").to_pylist() == [{"output_0": 4.0, "output_1": 3.0}]
+
+
 def test_what_float64_cannot_hold_is_not_infinity(model, capsys):
     Path("in.csv").write_text("a,b\n1,inf\n2,-Infinity\n-1e400,3\n")
     assert "column 'a', row 3: too large" in fails(capsys, model, "in.csv", "-o", "out.arrow")

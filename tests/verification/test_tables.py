@@ -105,3 +105,15 @@ def test_further_columns_may_be_inputs_or_the_same(info, tmp_path, kind):
     expected = np.stack([ROWS[:, 0] + 1, ROWS[:, 1], ROWS[:, 0] + 1], axis=1)
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(np.concatenate([b.inputs for b in batches]), ROWS)
+
+
+def test_a_folder_of_csv_without_a_header_loses_no_row(tmp_path):
+    pytest.importorskip("pyarrow")
+    b = im.ModelBuilder()
+    model = im.InstructionModel(b.build(output=b.reduce_sum(b.input(2))))
+    (tmp_path / "part.csv").write_text("1,2\n3,4\n")
+    with pytest.raises(im.InputError, match=r"part\.csv: the first line holds numbers"):
+        list(read_rows(tmp_path, model))
+    (tmp_path / "part.csv").write_text("x,y\n1,2\n3,4\n")
+    (batch,) = read_rows(tmp_path, model)
+    assert batch.inputs.tolist() == [[1, 2], [3, 4]]
