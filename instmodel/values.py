@@ -127,9 +127,9 @@ def sequence(value: Any, field: str, of: str) -> list[Any] | tuple[Any, ...] | N
 
 
 def integers(value: Any, field: str) -> tuple[int, ...]:
-    """Return a list of integers as a tuple."""
-    items = sequence(value, field, "integers")
-    if isinstance(items, (list, tuple)) and set(map(type, items)) <= {int}:
+    """Return a list or range of integers as a tuple."""
+    items = value if isinstance(value, range) else sequence(value, field, "integers")
+    if not isinstance(items, np.ndarray) and set(map(type, items)) <= {int}:
         return tuple(max(_INT64.min, min(item, _INT64.max)) for item in items)
     return tuple(integer(item, f"{field}[{i}]") for i, item in enumerate(items))
 

@@ -56,6 +56,10 @@ METHODS = {
     ),
     "copy to a place": (lambda b, x: b.copy(x, at=3), lambda x: np.pad(x, [(0, 0), (3, 0)])),
     "copy_masked": (lambda b, x: b.copy_masked(x, [5, 0, 0]), lambda x: x[:, [5, 0, 0]]),
+    "copy_masked of a range": (
+        lambda b, x: b.copy_masked(x, range(5, -1, -2)),
+        lambda x: x[:, [5, 3, 1]],
+    ),
     "concatenate": (
         lambda b, x: b.concatenate([x, b.copy_masked(x, [1]), x]),
         lambda x: np.c_[x, x[:, 1], x],
@@ -259,6 +263,11 @@ ERRORS = {
     ),
     "no bounds": (lambda b, x: b.clip_elementwise(x), "missing_field"),
     "a mask outside": (lambda b, x: b.copy_masked(x, [6]), "mask_index_out_of_bounds"),
+    "a range outside": (lambda b, x: b.copy_masked(x, range(7)), "mask_index_out_of_bounds"),
+    "a range beyond int64": (
+        lambda b, x: b.copy_masked(x, range(2**64, 2**64 + 2)),
+        "mask_index_out_of_bounds",
+    ),
     "a copy that does not fit": (
         lambda b, x: b.copy(x, size=7, at=2),
         "internal_index_out_of_bounds",
