@@ -409,6 +409,8 @@ def load(
         else:
             model._build(found.info, found.packed, limits)
     except InstModelError as error:
+        if error.code == "unsupported_isa":  # no fault of the file
+            raise
         raise error.in_file(path) from None
     return model
 
