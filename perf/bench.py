@@ -18,13 +18,11 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.markdown import Markdown
-from rich.progress import track
+from typing import TYPE_CHECKING, Any
 
 import instmodel as im
+from instmodel.errors import InstModelError
+from instmodel.extras import require
 from perf import machine
 from perf.imports import import_times
 from perf.limits import Limits
@@ -41,10 +39,12 @@ from perf.measure import (
 )
 from perf.networks import NETWORKS
 from perf.peers import PEERS, installed
-from perf.plots import draw
 from perf.report import markdown
 from perf.results import failures
 from perf.workers import Contender, Worker
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _FULL = Settings(
     rounds=7,
@@ -70,8 +70,13 @@ _QUICK = Settings(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
-    console = Console()
     options = _parse(arguments)
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from perf.plots import draw
+
+    console = Console()
     settings = _QUICK if options.quick else _FULL
     if options.rounds is not None:
         settings = replace(settings, rounds=options.rounds)
@@ -90,21 +95,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     peers = [peer for peer in installed() if peer != OURS]
-    parser = argparse.ArgumentParser(prog="python -m perf.bench", description=__doc__)
+    description = (__doc__ or "").replace("``", "")
+    parser = argparse.ArgumentParser(prog="python -m perf.bench", description=description)
     parser.add_argument(
         "--quick", action="store_true", help="a minute or two, for a first impression"
     )
     parser.add_argument(
-        "--only", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NETWORK"
+        "--only",
+        nargs="+",
+        choices=NETWORKS,
+        default=list(NETWORKS),
+        metavar="NETWORK",
+        help="networks to measure (default: all): " + " ".join(NETWORKS),
     )
     parser.add_argument(
-        "--peers", nargs="*", choices=peers, default=peers, metavar="PEER", help=" ".join(PEERS)
+        "--peers",
+        nargs="*",
+        choices=peers,
+        default=peers,
+        metavar="PEER",
+        help="libraries to compare with (default: all that are installed): "
+        + " ".join(peer for peer in PEERS if peer != OURS),
     )
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--output", type=Path, default=Path("perf-results"))
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        metavar="N",
+        help=f"turns of each (default: {_FULL.rounds}, with --quick {_QUICK.rounds})",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("perf-results"),
+        metavar="FOLDER",
+        help="where the results go (default: perf-results)",
+    )
     options = parser.parse_args(arguments)
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds must be at least 1")
+    try:
+        for package in ("rich", "matplotlib"):
+            require(package, "bench")
+    except InstModelError as error:  # before anything is measured
+        parser.error(str(error))
     return options
 
 
@@ -112,6 +145,8 @@ def _measure(
     names: Sequence[str], peers: Sequence[str], settings: Settings, console: Console
 ) -> dict[str, Any]:
     """Measure everything; return what the JSON file holds."""
+    from rich.progress import track
+
     begin, others = time.monotonic(), machine.OtherProcesses()
     results = _setting(peers, settings)
     isa, lesser_isa = results["runtime"]["isa"], _lesser_isa(results["runtime"])

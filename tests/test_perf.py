@@ -14,7 +14,7 @@ import instmodel as im
 # The benchmarks are not installed with the package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from perf import workers
+from perf import bench, workers
 from perf.measure import MEMORY_NETWORK, Settings, check_results, measure_memory, measure_network
 from perf.networks import NETWORKS
 from perf.peers import PEERS
@@ -290,3 +290,26 @@ def test_a_peer_with_other_results_is_left_out(start, monkeypatch):
     measured = measure_network(NETWORKS["30-16-8-1"], start("numpy"), _LIMITS, _HASTE)
     assert "Mismatched elements" in measured["failures"]["numpy-1"]
     assert measured["rows_per_second"] == {}
+
+
+class TestBench:
+    @pytest.fixture(autouse=True)
+    def _without_the_extra(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "rich", None)  # as if it were not installed
+
+    def test_help_needs_no_extra_and_explains_every_option(self, capsys):
+        with pytest.raises(SystemExit) as caught:
+            bench.main(["--help"])
+        assert caught.value.code == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert "`" not in said
+        for option in ("--only NETWORK", "--peers", "--rounds N", "--output FOLDER"):
+            assert option in said
+        for text in ("networks to measure", "libraries to compare", "turns of each", "results go"):
+            assert text in said
+
+    def test_without_its_extra_it_says_so_before_it_measures(self, capsys):
+        with pytest.raises(SystemExit) as caught:
+            bench.main(["--quick", "--only", "10-1"])
+        assert caught.value.code == 2
+        assert "pip install 'instmodel-inference[bench]'" in capsys.readouterr().err
