@@ -25,6 +25,7 @@ from instmodel.errors import InputError
 from instmodel.features import parse_feature_names
 from instmodel.tables.columns import column_names
 from instmodel.tables.files import make_writer, open_reader, suffix
+from instmodel.tables.scoring import say_positions
 
 Floats = NDArray[np.float32]
 
@@ -228,6 +229,9 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
             rows += len(batch)
             advance(reader.fraction(), rows)
         writer.finish()
+    if reader.header is not None:  # told at the end, so that an error comes alone
+        with _warnings_in_one_line():
+            say_positions(model, reader.header)
     if not to_stdout:
         print(f"{rows} rows scored: {printable(args.output)}")
     return OK

@@ -24,7 +24,15 @@ SUFFIXES = (".csv", ".npy")
 
 
 class Reader(Protocol):
-    """A table that is read once, from the first row to the last."""
+    """A table that is read once, from the first row to the last.
+
+    Attributes
+    ----------
+    header : list of str or None
+        The column names, if the file has them.
+    """
+
+    header: list[str] | None
 
     def batches(self) -> Iterator[Floats]:
         """Yield the rows as arrays of shape (rows, features), none of them empty."""

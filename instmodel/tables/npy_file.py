@@ -24,6 +24,8 @@ class NpyReader:
     Reads batches with plain file access: a memory map would count as used memory once read.
     """
 
+    header: list[str] | None = None  # NPY has no names
+
     def __init__(
         self, path: str | os.PathLike[str], width: int, batch_rows: int | None = None
     ) -> None:

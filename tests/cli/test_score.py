@@ -239,3 +239,21 @@ def test_a_model_that_fails_its_validation_scores_nothing(capsys):
     write("t.csv", "1,2\n")
     assert "[validation_mismatch]" in fails(capsys, "score", model, "t.csv", "-o", "o.csv")
     assert not Path("o.csv").exists()
+
+
+@pytest.mark.parametrize("output", ["out.csv", "out.npy"])
+def test_names_that_are_not_looked_at_are_told_once(named, unnamed, capsys, output):
+    def said(model, source):
+        assert main(["score", model, source, "-o", output, "--batch-rows", "1"]) == 0
+        return capsys.readouterr().err
+
+    write("t.csv", GOOD)
+    assert said(unnamed, "t.csv") == (
+        "instmodel: warning: the model does not name its features: "
+        "the columns 'a', 'b', 'c' count by their position\n"
+    )
+    write("rows.csv", GOOD.partition("\n")[2])
+    np.save("rows.npy", np.ones((2, 3)))
+    write("named.csv", "a,b,emb[0],emb[1],emb[2]\n1,2,3,4,5\n")
+    for model, source in ((unnamed, "rows.csv"), (unnamed, "rows.npy"), (named, "named.csv")):
+        assert said(model, source) == ""

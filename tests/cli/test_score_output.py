@@ -23,7 +23,10 @@ def test_dash_writes_csv_to_standard_output(unnamed, options):
     arguments = command("score", unnamed, "t.csv", "-o", "-", *options)
     done = subprocess.run(**arguments, capture_output=True, text=True, check=True)
     assert done.stdout == "output_0,output_1,output_2\n1.0,2.0,3.0\n4.0,5.0,6.0\n"
-    assert done.stderr == ""
+    assert done.stderr == (
+        "instmodel: warning: the model does not name its features: "
+        "the columns 'a', 'b', 'c' count by their position\n"
+    )
 
 
 def test_the_output_may_not_be_the_input_or_the_model(unnamed, capsys):
