@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import strategies
 from bounds import track
-from documents import build
+from documents import build, network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import documents, feature_size, samples
@@ -51,6 +51,21 @@ def test_engine_agrees_with_the_reference_on_wide_buffers(document, seed):
     model = build(document)
     x = samples(5, feature_size(document), seed)
     track(model.info, x).check(whole_buffers(model, x))
+
+
+@given(
+    st.integers(1, 200),
+    st.sampled_from([1, 8, 16, 24, 32, 48]),
+    st.sampled_from([None, "RELU", "SIGMOID", "SOFTMAX"]),
+    st.sampled_from([9, 16, 50, 70]),
+    SEEDS,
+)
+def test_first_layers_narrow_or_not_agree_with_the_reference(
+    features, outputs, activation, rows, seed
+):
+    model = build(network([features, outputs, 3], [activation, None], seed=seed))
+    x = samples(rows, features, seed)
+    track(model.info, x).output(model.info).check(model.predict(x), "outputs:")
 
 
 @given(documents(wild=True), SEEDS)
