@@ -7,8 +7,8 @@
 #define INSTMODEL_DENSE_H
 
 /* Inputs in a block. Its slice of x, IM_DENSE_DEPTH x the register block's samples, streams from L2
- * beside the weights: less than a third of what L2 gives. Partial sums wait in `out` as the float32
- * they are; a shorter block would store them more often, and a store costs two multiply-adds. */
+ * beside the weights, 16 bytes a cycle. Partial sums wait in `out` as the float32 they are; a shorter
+ * block would store them more often, and on Zen 5 a store takes the place of two multiply-adds. */
 enum { IM_DENSE_DEPTH = 512 };
 
 /* Inputs whose weights are asked for ahead when there is one sample: 2 KiB of each panel. Layers of
