@@ -9,20 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from instmodel import importers
-from instmodel.activations import Activation
-from instmodel.builder import BufferHandle, ModelBuilder
-from instmodel.errors import (
-    DocumentError,
-    InputError,
-    InstModelError,
-    StructureError,
-    UnsupportedModelError,
-    ValidationDataError,
-)
-from instmodel.features import Feature, parse_feature_names
-from instmodel.graph import ExecutionGraph, GraphNode
-from instmodel.instruction_base import Instruction
-from instmodel.instructions import (
+from instmodel.base.activations import Activation
+from instmodel.base.features import Feature, parse_feature_names
+from instmodel.base.limits import Limits
+from instmodel.compiled.parallel import ParallelPredictOutput, PredictConfig
+from instmodel.compiled.runtime import runtime_info
+from instmodel.document.builder import BufferHandle, ModelBuilder
+from instmodel.document.graph import ExecutionGraph, GraphNode
+from instmodel.document.instruction_base import Instruction
+from instmodel.document.instructions import (
     Activate,
     AddBufferHeads,
     AddElementwise,
@@ -38,11 +33,16 @@ from instmodel.instructions import (
     MultiplyElementwiseBuffers,
     ReduceSum,
 )
-from instmodel.limits import Limits
+from instmodel.document.schema import InstructionModelInfo, ValidationData
+from instmodel.errors import (
+    DocumentError,
+    InputError,
+    InstModelError,
+    StructureError,
+    UnsupportedModelError,
+    ValidationDataError,
+)
 from instmodel.model import InstructionModel, load
-from instmodel.parallel import ParallelPredictOutput, PredictConfig
-from instmodel.runtime import runtime_info
-from instmodel.schema import InstructionModelInfo, ValidationData
 from instmodel.version import __version__
 
 if TYPE_CHECKING:

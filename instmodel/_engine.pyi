@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
-from instmodel.program import Program
+from instmodel.compiled.program import Program
 
 @disjoint_base
 class Workspace:

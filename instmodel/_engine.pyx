@@ -6,9 +6,9 @@ A. `run_op` runs an instruction by calling its C kernels; `Engine.run_tile` loop
 B. `Engine.run_rows` cuts rows into tiles: transposes them in, runs, transposes the results out.
    Where a narrow layer is all that the input is needed for, `run_first` computes it from the rows.
 C. `Engine.predict` … are what Python sees. They have one short path for what arrives as float32,
-   and leave everything else to plain Python (`instmodel.arrays`).
+   and leave everything else to plain Python (`instmodel.base.arrays`).
 
-Nothing here checks an index: `instmodel.validate` did, and an `Engine` is only ever made of a
+Nothing here checks an index: `instmodel.document.validate` did, and an `Engine` is only ever made of a
 program that came through it.
 """
 
@@ -25,7 +25,7 @@ import os
 
 import numpy as np
 
-from instmodel import arrays
+from instmodel.base import arrays
 from instmodel._kernels import isa
 from instmodel.errors import InputError
 

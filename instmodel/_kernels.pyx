@@ -25,7 +25,7 @@ OPCODES = {
     "MULTIPLY_BUFFER_HEADS": IM_MULTIPLY_BUFFER_HEADS,
     "REDUCE_SUM": IM_REDUCE_SUM,
 }
-"""The interpreter's opcodes; `instmodel.instructions` has the same."""
+"""The interpreter's opcodes; `instmodel.document.instructions` has the same."""
 
 PANEL = IM_PANEL
 """Outputs in a panel of packed dense weights."""
@@ -124,7 +124,7 @@ def all_finite(const float[::1] x not None) -> bool:
 
 def pack_panels(const float[:, ::1] weights not None, const float[::1] bias not None,
                 float[::1] packed not None) -> None:
-    """Pack a dense layer; see `instmodel.panels` for the layout.
+    """Pack a dense layer; see `instmodel.compiled.panels` for the layout.
 
     Parameters
     ----------

@@ -6,11 +6,11 @@ import copy
 import dataclasses
 from typing import Any
 
-from instmodel.features import parse_feature_names
-from instmodel.graph import MOST_EDGES
-from instmodel.instruction_base import Instruction
+from instmodel.base.features import parse_feature_names
+from instmodel.document.graph import MOST_EDGES
+from instmodel.document.instruction_base import Instruction
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.model import InstructionModel
-from instmodel.schema import InstructionModelInfo
 
 
 def build_unvalidated(info: InstructionModelInfo) -> InstructionModel:

@@ -11,15 +11,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from instmodel import arrays, parallel, program, values
 from instmodel._engine import Engine
+from instmodel.base import arrays, values
+from instmodel.base.limits import DEFAULT_LIMITS, Limits
+from instmodel.compiled import parallel, program
+from instmodel.compiled.panels import PackedWeights
+from instmodel.compiled.parallel import ParallelPredictOutput, PredictConfig
+from instmodel.document.graph import ExecutionGraph
+from instmodel.document.schema import InstructionModelInfo, Unknown, ValidationData
+from instmodel.document.validate import CheckedModel, check, check_cases
 from instmodel.errors import InputError, InstModelError, ValidationDataError
-from instmodel.graph import ExecutionGraph
-from instmodel.limits import DEFAULT_LIMITS, Limits
-from instmodel.panels import PackedWeights
-from instmodel.parallel import ParallelPredictOutput, PredictConfig
-from instmodel.schema import InstructionModelInfo, Unknown, ValidationData
-from instmodel.validate import CheckedModel, check, check_cases
 
 VALIDATION_ATOL = 1e-5
 

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from instmodel.schema import InstructionModelInfo
+    from instmodel.document.schema import InstructionModelInfo
 
 __all__ = ["ACTIVATIONS", "INSTRUCTIONS", "predict", "unified_buffers"]
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import instmodel as im
+from instmodel.base.extras import require
 from instmodel.errors import InstModelError
-from instmodel.extras import require
 from perf import machine
 from perf.imports import import_times
 from perf.limits import Limits

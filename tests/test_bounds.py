@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bounds import ERRORS, track
-from documents import dense, engine_cases, everything, one
 from hypothesis import given
-from strategies import documents, feature_size, samples
+from support.bounds import ERRORS, track
+from support.documents import dense, engine_cases, everything, one
+from support.strategies import documents, feature_size, samples
 
 import instmodel as im
 from instmodel import reference

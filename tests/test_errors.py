@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from documents import dense, edited, everything, identity, one
+from support.documents import dense, edited, everything, identity, one
 
 import instmodel as im
 
@@ -328,7 +328,7 @@ def test_the_message_says_code_and_place_in_words(case):
 
 def test_bias_output_size_mismatch_is_found_by_the_rule_itself():
     # No document gets there: bias_weights_size_mismatch is checked first.
-    from instmodel.instruction_base import Shapes
+    from instmodel.document.instruction_base import Shapes
 
     shapes = Shapes(buffers=[2, 3], weights=[(3, 2)], bias=[2], parameters=[], maps=[])
     with pytest.raises(im.InstModelError) as caught:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from documents import one
+from support.documents import one
 
 import instmodel as im
 from instmodel import reference

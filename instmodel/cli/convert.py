@@ -7,10 +7,10 @@ from pathlib import Path
 
 import instmodel as im
 from instmodel.cli.arguments import OK, Commands, add_command
-from instmodel.console import printable
+from instmodel.cli.console import printable
+from instmodel.document.schema import BINARY_SUFFIX
 from instmodel.errors import InputError
 from instmodel.importers.files import import_file
-from instmodel.schema import BINARY_SUFFIX
 
 
 def add(commands: Commands) -> None:

@@ -6,11 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from instmodel.atomic import replacing
+from instmodel.base.atomic import replacing
 from instmodel.cli.arguments import OK, Commands, add_command
-from instmodel.console import printable, short, table
-from instmodel.demo import run_demos
-from instmodel.tables.files import make_writer
+from instmodel.cli.console import printable, short, table
+from instmodel.cli.demo_models import run_demos
+from instmodel.tables.numpy_files import make_writer
 
 
 def add(commands: Commands) -> None:

@@ -9,11 +9,11 @@ from dataclasses import asdict
 
 import instmodel as im
 from instmodel.cli.arguments import OK, Commands, add_command, file_in, seconds
-from instmodel.console import printable, table
+from instmodel.cli.console import printable, table
 from instmodel.errors import InputError
 from instmodel.profiling import Profile, Step, profile
 from instmodel.profiling.picture import SUFFIXES, draw
-from instmodel.verification.rows import read_rows
+from instmodel.tables.rows import read_rows
 
 _BAR = 20
 

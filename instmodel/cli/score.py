@@ -1,7 +1,7 @@
 """``instmodel score``: every row of a table.
 
-CSV and NPY files go through `instmodel.tables.files`, which needs nothing but NumPy and reads CSV
-more strictly; other formats, folders and options are jobs (`instmodel.jobs`) and need pyarrow.
+CSV and NPY files go through `instmodel.tables.numpy_files`, which needs nothing but NumPy and reads
+CSV more strictly; other formats, folders and options are jobs (`instmodel.jobs`) and need pyarrow.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import instmodel as im
-from instmodel.atomic import replacing
+from instmodel.base.atomic import replacing
+from instmodel.base.features import parse_feature_names
 from instmodel.cli.arguments import OK, Commands, add_command, at_least_one
-from instmodel.console import printable, progress
+from instmodel.cli.console import printable, progress
 from instmodel.errors import InputError
-from instmodel.features import parse_feature_names
 from instmodel.tables.columns import column_names
-from instmodel.tables.files import make_writer, open_reader, suffix
+from instmodel.tables.numpy_files import make_writer, open_reader, suffix
 from instmodel.tables.scoring import say_positions
 
 Floats = NDArray[np.float32]
@@ -107,7 +107,7 @@ def _names(text: str) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
-    from instmodel.jobs import places
+    from instmodel.base import places
 
     to_stdout = args.output == "-"
     places.check(
@@ -128,7 +128,7 @@ def _is_job(args: argparse.Namespace) -> bool:
         args = argparse.Namespace(**vars(args) | {"format": None})  # as without it
     if any(getattr(args, name) != default for name, default in _JOB_OPTIONS.items()):
         return True
-    from instmodel.jobs.inputs import format_of
+    from instmodel.tables.inputs import format_of
 
     if os.path.isdir(args.input):
         return True
@@ -137,7 +137,7 @@ def _is_job(args: argparse.Namespace) -> bool:
 
 def _run_job(args: argparse.Namespace) -> int:
     from instmodel import jobs
-    from instmodel.extras import require
+    from instmodel.base.extras import require
 
     job = jobs.Job(
         im.load(args.model),

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 
 import instmodel as im
+from instmodel.base import places
 from instmodel.cli.arguments import (
     DIFFERENT,
     OK,
@@ -16,10 +17,9 @@ from instmodel.cli.arguments import (
     add_report_arguments,
     at_least_one,
 )
-from instmodel.console import printable, progress, table
+from instmodel.cli.console import printable, progress, table
 from instmodel.errors import InputError
 from instmodel.inspection import build_unvalidated
-from instmodel.jobs import places
 from instmodel.model import VALIDATION_ATOL
 from instmodel.verification.verifying import Verification, verify
 

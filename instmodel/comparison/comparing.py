@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.base.extras import require
 from instmodel.comparison.groups import Group, Groups, OtherGroups
 from instmodel.comparison.metrics import CURVES, LEADING, TASKS, label_metrics, task_of
 from instmodel.comparison.moves import Distribution, Mover, Moves
 from instmodel.errors import InputError
-from instmodel.extras import require
 from instmodel.tables.keys import shown
-from instmodel.verification.rows import input_order, read_rows
+from instmodel.tables.rows import input_order, read_rows
 from instmodel.verification.sample import Sample
 from instmodel.verification.verifying import load
 from instmodel.verification.witnesses import predict

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.base.extras import require
 from instmodel.errors import InputError
-from instmodel.extras import require
 
 Floats = NDArray[np.float64]
 

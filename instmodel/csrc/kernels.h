@@ -9,7 +9,7 @@
  * B. T = 1 is the layout of the unified buffer itself, which predict_with_buffer runs in place.
  * C. The kernels are written once over the primitives of simd_<isa>.h and compiled once for each
  *    instruction set; everything but one table of function pointers is static.
- * D. Kernels cannot fail: instmodel/validate.py ran, and every index and size is inside its buffer.
+ * D. Kernels cannot fail: instmodel/document/validate.py ran, and every index and size is inside its buffer.
  *    They expect the floating-point mode of fpmode.h, and no denormals in the tile (load_tile
  *    flushes them; arithmetic does not make new ones).
  */
@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The opcodes of instmodel/instructions.py. */
+/* The opcodes of instmodel/document/instructions.py. */
 enum {
     IM_DOT = 1,
     IM_ATTENTION = 2,
@@ -37,7 +37,7 @@ enum {
     IM_REDUCE_SUM = 14
 };
 
-/* The activations of instmodel/activations.py; 0 is none. */
+/* The activations of instmodel/base/activations.py; 0 is none. */
 enum {
     IM_RELU = 1,
     IM_SIGMOID = 2,

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from instmodel.base.extras import require
 from instmodel.engines.portable import Scoring
 from instmodel.errors import InputError
-from instmodel.extras import require
 from instmodel.model import InstructionModel
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls

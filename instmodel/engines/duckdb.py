@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from instmodel.base.extras import require
 from instmodel.errors import InputError
-from instmodel.extras import require
 from instmodel.model import InstructionModel
 from instmodel.tables.batches import check_on_bad_row
 from instmodel.tables.binding import Nulls

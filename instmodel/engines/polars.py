@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from instmodel.base.extras import require
 from instmodel.errors import InputError, InstModelError
-from instmodel.extras import require
 from instmodel.model import InstructionModel
 from instmodel.tables.batches import check_on_bad_row, checked_outputs
 from instmodel.tables.binding import Nulls

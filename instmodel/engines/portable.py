@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from instmodel.base.limits import Limits
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.formats import binary
-from instmodel.limits import Limits
 from instmodel.model import InstructionModel
-from instmodel.schema import InstructionModelInfo
 from instmodel.tables.batches import OnBadRow, checked_outputs
 from instmodel.tables.binding import Nulls
 from instmodel.tables.columns import match_columns

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from instmodel.base.extras import require
 from instmodel.engines.portable import Scoring
-from instmodel.extras import require
 from instmodel.model import InstructionModel
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls

@@ -19,11 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from instmodel.activations import Activation
-from instmodel.atomic import replacing
-from instmodel.extras import require as require_package
-from instmodel.importers.onnx import FEATURES_KEY
-from instmodel.instructions import (
+from instmodel.base.activations import Activation
+from instmodel.base.atomic import replacing
+from instmodel.base.extras import require as require_package
+from instmodel.document.instructions import (
     Activate,
     AddBufferHeads,
     AddElementwise,
@@ -39,8 +38,9 @@ from instmodel.instructions import (
     MultiplyElementwiseBuffers,
     ReduceSum,
 )
-from instmodel.schema import InstructionModelInfo
-from instmodel.validate import check
+from instmodel.document.schema import InstructionModelInfo
+from instmodel.document.validate import check
+from instmodel.importers.onnx import FEATURES_KEY
 
 INPUT, OUTPUT = "input", "output"
 # The first opset with Gelu, and what ONNX Runtime 1.17 and OpenVINO 2024 read.

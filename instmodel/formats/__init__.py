@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from instmodel import values
-from instmodel.atomic import replacing
+from instmodel.base import values
+from instmodel.base.atomic import replacing
+from instmodel.base.limits import Limits
+from instmodel.document.schema import BINARY_SUFFIX, InstructionModelInfo, Unknown
 from instmodel.errors import InstModelError
 from instmodel.formats import binary, binary_reader
 from instmodel.formats.binary_reader import BinaryModel
-from instmodel.limits import Limits
-from instmodel.schema import BINARY_SUFFIX, InstructionModelInfo, Unknown
 
 
 def load(path: Any, *, unknown: Unknown, limits: Limits) -> InstructionModelInfo:

@@ -4,7 +4,8 @@ Design
 ------
 A. There is one way to write a document. Tensors follow each other without a choice of place, keys
    and maps are sorted; so the digest of the file is the digest of the document.
-B. Dense layers lie as the kernels read them (`instmodel.panels`), so a mapped file runs in place.
+B. Dense layers lie as the kernels read them (`instmodel.compiled.panels`), so a mapped file runs in
+   place.
 C. Every size in a file can be compared with the file's own size, so that a reader
    (`instmodel.formats.binary_reader`) allocates no more than the file weighs.
 """
@@ -20,11 +21,12 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel import _kernels, layout, values
+from instmodel import _kernels
+from instmodel.base import layout, values
+from instmodel.compiled.panels import PackedWeights
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import DocumentError
 from instmodel.formats import json_text
-from instmodel.panels import PackedWeights
-from instmodel.schema import InstructionModelInfo
 
 MAGIC = b"\x93INSTMDL"
 VERSION = 1

@@ -18,7 +18,12 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel import _kernels, layout, parallel, values
+from instmodel import _kernels
+from instmodel.base import layout, values
+from instmodel.base.limits import Limits
+from instmodel.compiled import parallel
+from instmodel.compiled.panels import PackedWeights, layer_size
+from instmodel.document.schema import InstructionModelInfo, Unknown
 from instmodel.errors import DocumentError
 from instmodel.formats import json_text
 from instmodel.formats.binary import (
@@ -36,9 +41,6 @@ from instmodel.formats.binary import (
     head_digest,
     stored_digest,
 )
-from instmodel.limits import Limits
-from instmodel.panels import PackedWeights, layer_size
-from instmodel.schema import InstructionModelInfo, Unknown
 
 _KEYS = (
     "features",

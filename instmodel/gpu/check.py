@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel import _kernels
+from instmodel.base.limits import Limits
+from instmodel.document.instruction_base import require
 from instmodel.errors import DocumentError, InstModelError, StructureError
 from instmodel.gpu.instructions import LAST_OF_VERSION_1, ROWS, TYPES
 from instmodel.gpu.layout import (
@@ -24,8 +26,6 @@ from instmodel.gpu.layout import (
     GpuOp,
     Header,
 )
-from instmodel.instruction_base import require
-from instmodel.limits import Limits
 
 Words = NDArray[np.uint32]
 

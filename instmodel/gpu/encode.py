@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.document.validate import CheckedModel
 from instmodel.errors import StructureError
 from instmodel.gpu.instructions import LAST_OF_VERSION_1, ROWS
 from instmodel.gpu.layout import (
@@ -20,7 +21,6 @@ from instmodel.gpu.layout import (
     MAX_WORDS,
     Header,
 )
-from instmodel.validate import CheckedModel
 
 Words = NDArray[np.uint32]
 

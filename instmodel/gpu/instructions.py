@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from instmodel.activations import Activation
+from instmodel.base.activations import Activation
+from instmodel.document.instruction_base import require
 from instmodel.errors import StructureError
 from instmodel.gpu.layout import ABSENT, GpuOp
-from instmodel.instruction_base import require
 
 # The first version knows the opcodes up to here.
 LAST_OF_VERSION_1 = 5

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from instmodel import validate, values
+from instmodel.base import values
+from instmodel.base.limits import DEFAULT_LIMITS, Limits
+from instmodel.document import validate
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import DocumentError, StructureError
 from instmodel.gpu.check import CheckedWords, Words, check
 from instmodel.gpu.encode import encode
 from instmodel.gpu.instructions import ROWS, TYPES, activation_name, word_of
 from instmodel.gpu.layout import ABSENT, MAX_WORDS, WORD, GpuOp, Header
-from instmodel.limits import DEFAULT_LIMITS, Limits
-from instmodel.schema import InstructionModelInfo
 
 _LITTLE = np.dtype("<u4")
 

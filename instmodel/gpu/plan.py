@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from instmodel.activations import Activation
+from instmodel.base.activations import Activation
 from instmodel.gpu.instructions import TYPES, word_of
 from instmodel.gpu.layout import GpuOp
 from instmodel.gpu.model import GpuModel

@@ -25,16 +25,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from instmodel import arrays, values
+from instmodel.base import arrays, values
+from instmodel.base.extras import require
+from instmodel.base.features import Feature, parse_feature_names
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InstModelError
-from instmodel.extras import require
-from instmodel.features import Feature, parse_feature_names
 from instmodel.gpu.layout import WORD
 from instmodel.gpu.model import GpuModel
 from instmodel.gpu.plan import SAMPLE_TILE, Step, longest_loop, make_plan
 from instmodel.gpu.wgsl import compose
 from instmodel.model import InstructionModel
-from instmodel.schema import InstructionModelInfo
 
 Floats = NDArray[np.float32]
 

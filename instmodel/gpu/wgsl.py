@@ -13,14 +13,14 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from instmodel import values
-from instmodel.activations import Activation
+from instmodel.base import values
+from instmodel.base.activations import Activation
+from instmodel.compiled.parallel import integer_argument
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError
 from instmodel.gpu.instructions import ROWS, TYPES, word_of
 from instmodel.gpu.layout import MAX_COMPUTE_BUFFER
 from instmodel.gpu.model import GpuModel
-from instmodel.parallel import integer_argument
-from instmodel.schema import InstructionModelInfo
 
 _FOLDER = Path(__file__).parent / "wgsl"
 _COMMON = ("shared", "instructions", "activations")

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel import arrays
-from instmodel.builder import ModelBuilder
+from instmodel.base import arrays
+from instmodel.base.features import parse_feature_names
+from instmodel.document.builder import ModelBuilder
+from instmodel.document.schema import InstructionModelInfo, ValidationData
+from instmodel.document.validate import check
 from instmodel.errors import DocumentError, InputError, UnsupportedModelError, ValidationDataError
-from instmodel.features import parse_feature_names
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.lowering import lower, share_constants
 from instmodel.importers.patterns import looked_up, obstacles
 from instmodel.inspection import build_unvalidated
 from instmodel.model import VALIDATION_ATOL
-from instmodel.schema import InstructionModelInfo, ValidationData
-from instmodel.validate import check
 
 Floats = NDArray[np.float64]
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from instmodel.limits import DEFAULT_LIMITS
+from instmodel.base.limits import DEFAULT_LIMITS
 from instmodel.reference import ACTIVATIONS
 
 Array = NDArray[Any]

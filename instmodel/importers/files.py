@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from instmodel.base.extras import require as require_package
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import DocumentError, InstModelError
-from instmodel.extras import require as require_package
-from instmodel.schema import InstructionModelInfo
 
 
 def import_file(

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from instmodel.base.extras import require as require_package
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import DocumentError, InputError, InstModelError
-from instmodel.extras import require as require_package
 from instmodel.importers import common
 from instmodel.importers import expressions as ex
 from instmodel.importers.common import Findings
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.keras_layers import LAYERS, OPERATIONS
-from instmodel.schema import InstructionModelInfo
 
 
 def from_keras(

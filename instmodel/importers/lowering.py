@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from instmodel.builder import BufferHandle, ModelBuilder
+from instmodel.document.builder import BufferHandle, ModelBuilder
+from instmodel.document.instruction_base import Instruction
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.importers.expressions import Value, bare, floats, ordered
-from instmodel.instruction_base import Instruction
-from instmodel.schema import InstructionModelInfo
 
 
 def lower(output: Value, inputs: Sequence[Value], builder: ModelBuilder, names: Any) -> Any:

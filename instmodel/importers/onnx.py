@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from instmodel.base.limits import DEFAULT_LIMITS
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import DocumentError, InputError, StructureError
 from instmodel.importers import common
 from instmodel.importers import expressions as ex
@@ -20,8 +22,6 @@ from instmodel.importers.onnx_ml import ML_OPERATORS
 from instmodel.importers.onnx_ops import OPERATORS
 from instmodel.importers.onnx_shapes import SHAPE_OPERATORS
 from instmodel.importers.operands import Operand, one_row
-from instmodel.limits import DEFAULT_LIMITS
-from instmodel.schema import InstructionModelInfo
 
 # Where the exporter of this package, and this importer, keep the names of features.
 FEATURES_KEY = "instmodel.features"

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.base.extras import require as require_package
+from instmodel.base.limits import DEFAULT_LIMITS
 from instmodel.errors import DocumentError, InputError, StructureError
-from instmodel.extras import require as require_package
-from instmodel.limits import DEFAULT_LIMITS
 
 # Weights take 4 bytes, or 8; names and attributes take the rest.
 LARGEST_FILE = 8 * DEFAULT_LIMITS.max_weight_count + (16 << 20)

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from instmodel.base.extras import require as require_package
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError, ValidationDataError
-from instmodel.extras import require as require_package
 from instmodel.importers import common
 from instmodel.importers.expressions import source
 from instmodel.importers.sklearn_predictors import METHODS, predict
 from instmodel.importers.sklearn_rows import random_rows
 from instmodel.importers.sklearn_transformers import transform
 from instmodel.importers.sklearn_walk import Walk, features_in
-from instmodel.schema import InstructionModelInfo
 
 
 def from_sklearn(

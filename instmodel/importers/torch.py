@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from instmodel.base.extras import require as require_package
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError
-from instmodel.extras import require as require_package
 from instmodel.importers import common
 from instmodel.importers import expressions as ex
 from instmodel.importers.common import Findings
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.operands import BATCH, one_row
 from instmodel.importers.torch_ops import OPERATORS
-from instmodel.schema import InstructionModelInfo
 
 
 def from_torch(

@@ -21,11 +21,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from instmodel.atomic import replacing, sync_folder
+from instmodel.base.atomic import replacing, sync_folder
 from instmodel.errors import InputError
-from instmodel.jobs.files import BadRowsFile, score_files
-from instmodel.jobs.inputs import FORMATS, Source
 from instmodel.jobs.job import Advance, Job, Result
+from instmodel.jobs.single_file import BadRowsFile, score_files
+from instmodel.tables.inputs import FORMATS, Source
 
 _ENDINGS = {"parquet": ".parquet", "csv": ".csv", "arrow": ".arrow", "jsonl": ".jsonl"}
 _WORK = "_work"  # beside the parts until the end: the journal, and the bad rows of each part

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from instmodel import values
+from instmodel.base import values
+from instmodel.compiled.parallel import integer_argument
 from instmodel.errors import InputError
 from instmodel.jobs.metrics import Metrics
 from instmodel.model import InstructionModel
-from instmodel.parallel import integer_argument
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
 

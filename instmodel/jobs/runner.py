@@ -2,9 +2,9 @@
 
 Design
 ------
-A. `instmodel.jobs.files` turns files into one file; a bounded number of batches is under way.
+A. `instmodel.jobs.single_file` turns files into one file; a bounded number of batches is under way.
 B. A single output is written to a temporary sibling that replaces it at the end
-   (`instmodel.atomic`).
+   (`instmodel.base.atomic`).
 C. For a folder, every input file makes one part (`instmodel.jobs.dataset`): finished parts survive
    whatever happens, and the folder appears under its name when all are there.
 """
@@ -16,14 +16,15 @@ import os
 import time
 from pathlib import Path
 
-from instmodel.atomic import replacing
-from instmodel.cpus import default_thread_count
+from instmodel.base import places
+from instmodel.base.atomic import replacing
+from instmodel.base.cpus import default_thread_count
+from instmodel.base.extras import require
 from instmodel.errors import InputError
-from instmodel.extras import require
-from instmodel.jobs import dataset, places
-from instmodel.jobs.files import BadRowsFile, score_files
-from instmodel.jobs.inputs import Source, find, format_of
+from instmodel.jobs import dataset
 from instmodel.jobs.job import Advance, Job, Result
+from instmodel.jobs.single_file import BadRowsFile, score_files
+from instmodel.tables.inputs import Source, find, format_of
 
 
 def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from instmodel import _kernels, _profiler, arrays, values
+from instmodel import _kernels, _profiler
+from instmodel.base import arrays, values
+from instmodel.document.instruction_base import Instruction
+from instmodel.document.instructions import Attention, Dot
 from instmodel.errors import InputError
-from instmodel.instruction_base import Instruction
-from instmodel.instructions import Attention, Dot
 from instmodel.model import InstructionModel
 
 # Tiles in a pass, so that the first, which finds cold caches, counts little.

@@ -6,7 +6,7 @@ import os
 from itertools import groupby
 from pathlib import Path
 
-from instmodel import extras
+from instmodel.base import extras
 from instmodel.errors import InputError
 from instmodel.profiling.measure import Profile, Step
 

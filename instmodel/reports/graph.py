@@ -8,12 +8,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from instmodel.atomic import replacing
-from instmodel.console import printable
+from instmodel.base.atomic import replacing
+from instmodel.cli.console import printable
+from instmodel.document.graph import MOST_EDGES
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError
-from instmodel.graph import MOST_EDGES
 from instmodel.inspection import build_unvalidated
-from instmodel.schema import InstructionModelInfo
 
 SUFFIXES = (".svg", ".html", ".mmd")
 

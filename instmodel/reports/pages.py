@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from instmodel.atomic import replacing
+from instmodel.base.atomic import replacing
+from instmodel.base.extras import require
+from instmodel.cli.console import printable
 from instmodel.comparison.comparing import Comparison
 from instmodel.comparison.metrics import CURVES
 from instmodel.comparison.moves import QUANTILES
-from instmodel.console import printable
-from instmodel.extras import require
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.reports.charts import bars, lines
 from instmodel.reports.graph import graph_svg, memory_svg
-from instmodel.schema import InstructionModelInfo
 from instmodel.verification.differences import DECADES
 from instmodel.verification.verifying import Verification
 

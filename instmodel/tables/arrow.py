@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.base.extras import require
 from instmodel.errors import InputError
-from instmodel.extras import require
 from instmodel.tables.binding import Slot
 from instmodel.tables.cells import (
     Column,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel import values
+from instmodel.base import values
+from instmodel.base.extras import require
 from instmodel.errors import InputError
-from instmodel.extras import require
 from instmodel.tables.arrow import arrow_column, is_arrow, open_stream
 from instmodel.tables.binding import Nulls
 from instmodel.tables.columns import match_columns, output_names

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from instmodel import values
+from instmodel.base import values
+from instmodel.base.features import Feature
 from instmodel.errors import InputError
-from instmodel.features import Feature
 from instmodel.tables.columns import column_names, match_columns
 
 Nulls = str | float | Mapping[str, str | float]

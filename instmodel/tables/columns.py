@@ -6,9 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from instmodel.base.features import Feature
+from instmodel.base.values import hint
 from instmodel.errors import InputError
-from instmodel.features import Feature
-from instmodel.values import hint
 
 NO_HEADER = "the first line holds numbers where the column names should be"
 # Cells of a first line that are a bad row rather than the names of columns: what stands for a

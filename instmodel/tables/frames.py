@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from instmodel import arrays
+from instmodel.base import arrays
 from instmodel.errors import InputError
 from instmodel.tables import arrow
 from instmodel.tables.binding import Slot

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel.arrays import is_masked
+from instmodel.base.arrays import is_masked
 from instmodel.errors import InputError
 from instmodel.tables.arrow import is_arrow, one_array
 

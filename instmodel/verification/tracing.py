@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel import reference
+from instmodel.compiled.parallel import PredictConfig
+from instmodel.document.instruction_base import Instruction
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.inspection import build_unvalidated
-from instmodel.instruction_base import Instruction
 from instmodel.model import InstructionModel
-from instmodel.parallel import PredictConfig
-from instmodel.schema import InstructionModelInfo
 from instmodel.verification.differences import Tolerance
 
 # Values of a buffer that a divergence shows.

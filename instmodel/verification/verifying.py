@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel import arrays
+from instmodel.base import arrays
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError
 from instmodel.inspection import build_unvalidated
 from instmodel.model import InstructionModel
-from instmodel.schema import InstructionModelInfo
+from instmodel.tables.rows import read_rows
 from instmodel.verification.differences import (
     Differences,
     OutputDifference,
     Tolerance,
     WorstRow,
 )
-from instmodel.verification.rows import read_rows
 from instmodel.verification.sample import Sample, histogram
 from instmodel.verification.tracing import Divergence
 from instmodel.verification.witnesses import Function, Witness, make_witness, predict

@@ -12,14 +12,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel import arrays, reference
+from instmodel import reference
+from instmodel.base import arrays
+from instmodel.compiled.parallel import PredictConfig
+from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError
 from instmodel.inspection import build_unvalidated
 from instmodel.model import InstructionModel
-from instmodel.parallel import PredictConfig
-from instmodel.schema import InstructionModelInfo
+from instmodel.tables.rows import input_order
 from instmodel.verification.differences import Tolerance
-from instmodel.verification.rows import input_order
 from instmodel.verification.tracing import Divergence, against_model, against_reference
 
 Floats = NDArray[np.float32]

@@ -1,8 +1,7 @@
 import json
 
 import pytest
-
-from cli.commands import identity, write
+from support.commands import identity, write
 
 
 @pytest.fixture(autouse=True)

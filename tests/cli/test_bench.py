@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from support.paths import SHIPPED
 
-from cli.commands import EXAMPLES
 from instmodel.cli import main
 
-MODEL = str(EXAMPLES / "breast_cancer_network.json")
+MODEL = str(SHIPPED / "breast_cancer_network.json")
 FEW = ["--rows", "200", "--seconds", "0.01", "--threads", "2"]
 
 

@@ -3,14 +3,15 @@
 from pathlib import Path
 
 import pytest
+from support.commands import identity, with_validation
+from support.paths import SHIPPED
 
 import instmodel as im
-from cli.commands import EXAMPLES, identity, with_validation
 from instmodel.cli import main
 
 
 def test_convert_is_lossless_both_ways(capsys):
-    source = EXAMPLES / "breast_cancer_network.json"
+    source = SHIPPED / "breast_cancer_network.json"
     assert main(["convert", str(source), "m.instmodel"]) == 0
     assert main(["convert", "m.instmodel", "back.json"]) == 0
     digests = {line.split()[-1] for line in capsys.readouterr().out.splitlines()}
@@ -23,10 +24,10 @@ def test_convert_is_lossless_both_ways(capsys):
 
 
 def test_binary_models_are_as_good_as_json(capsys):
-    info = im.InstructionModelInfo.load(EXAMPLES / "digits_softmax.json")
+    info = im.InstructionModelInfo.load(SHIPPED / "digits_softmax.json")
     info.save("m.instmodel")
-    for model, out in ((EXAMPLES / "digits_softmax.json", "a.csv"), ("m.instmodel", "b.csv")):
-        assert main(["score", str(model), str(EXAMPLES / "digits.csv"), "-o", out]) == 0
+    for model, out in ((SHIPPED / "digits_softmax.json", "a.csv"), ("m.instmodel", "b.csv")):
+        assert main(["score", str(model), str(SHIPPED / "digits.csv"), "-o", out]) == 0
     assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
     assert main(["verify", "m.instmodel"]) == 0
     assert main(["inspect", "m.instmodel", "--json"]) == 0
@@ -34,7 +35,7 @@ def test_binary_models_are_as_good_as_json(capsys):
 
 @pytest.mark.parametrize("target", ["m.pt", "m", "m.json.gz"])
 def test_convert_wants_a_format_it_knows(target, capsys):
-    assert main(["convert", str(EXAMPLES / "breast_cancer_network.json"), target]) == 2
+    assert main(["convert", str(SHIPPED / "breast_cancer_network.json"), target]) == 2
     assert "must end in .json, .instmodel or .onnx" in capsys.readouterr().err
     assert not Path(target).exists()
 

@@ -2,16 +2,17 @@
 
 import json
 
-import documents
 import pytest
+from support import documents
+from support.commands import fails, identity, with_validation, write
+from support.paths import SHIPPED
 
 import instmodel as im
-from cli.commands import EXAMPLES, fails, identity, with_validation, write
 from instmodel.cli import main
 
 
 def test_inspect_shows_every_part(capsys):
-    assert main(["inspect", str(EXAMPLES / "breast_cancer_network.json")]) == 0
+    assert main(["inspect", str(SHIPPED / "breast_cancer_network.json")]) == 0
     said = capsys.readouterr().out
     for part in (
         "inputs            30",
@@ -26,7 +27,7 @@ def test_inspect_shows_every_part(capsys):
 
 
 def test_inspect_as_json(capsys):
-    path = EXAMPLES / "breast_cancer_network.json"
+    path = SHIPPED / "breast_cancer_network.json"
     assert main(["inspect", str(path), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     model = im.load(path)

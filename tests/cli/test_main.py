@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.commands import GOOD, command, fails, write
+from support.paths import SHIPPED
 
 import instmodel as im
-from cli.commands import EXAMPLES, GOOD, command, fails, write
 from instmodel import cli
 from instmodel.cli import main
 
@@ -109,7 +110,7 @@ def test_a_full_standard_output_is_one_line(unnamed):
 
 @pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("2>&-", 0), ("2>/dev/full", 0)])
 def test_closed_streams_change_nothing_else(closed, code):
-    model = EXAMPLES / "digits_softmax.json"
+    model = SHIPPED / "digits_softmax.json"
     command = f'"{sys.executable}" -m instmodel verify "{model}" {closed}'
     assert subprocess.run(command, shell=True).returncode == code
     missing = f'"{sys.executable}" -m instmodel verify /no/such/model {closed}'

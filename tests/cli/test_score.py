@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.commands import GOOD, fails, identity, read, with_validation, write
+from support.paths import SHIPPED
 
 import instmodel as im
-from cli.commands import EXAMPLES, GOOD, fails, identity, read, with_validation, write
 from instmodel.cli import main
 
 
 def test_scores_are_those_of_predict():
-    model = EXAMPLES / "breast_cancer_network.json"
-    assert main(["score", str(model), str(EXAMPLES / "breast_cancer.csv"), "-o", "out.csv"]) == 0
-    rows = np.loadtxt(EXAMPLES / "breast_cancer.csv", delimiter=",", skiprows=1)[:, :30]
+    model = SHIPPED / "breast_cancer_network.json"
+    assert main(["score", str(model), str(SHIPPED / "breast_cancer.csv"), "-o", "out.csv"]) == 0
+    rows = np.loadtxt(SHIPPED / "breast_cancer.csv", delimiter=",", skiprows=1)[:, :30]
     assert np.array_equal(read("out.csv"), im.load(model).predict(rows))
     assert Path("out.csv").read_text().splitlines()[0] == "score"
 
@@ -191,7 +192,7 @@ def test_scores_in_csv_are_the_shortest_that_round_trip(unnamed):
 
 @pytest.mark.parametrize("ending", [".csv", ".npy"])
 def test_batches_and_threads_do_not_change_a_byte(ending):
-    model, table = EXAMPLES / "digits_softmax.json", EXAMPLES / "digits.csv"
+    model, table = SHIPPED / "digits_softmax.json", SHIPPED / "digits.csv"
     outputs = set()
     for options in ([], ["--batch-rows", "1"], ["--batch-rows", "100"], ["--threads", "3"]):
         assert main(["score", str(model), str(table), "-o", "out" + ending, *options]) == 0

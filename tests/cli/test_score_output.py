@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.commands import GOOD, LINUX, command, fails, leftovers, write
 
-from cli.commands import GOOD, LINUX, command, fails, leftovers, write
 from instmodel import cli
 from instmodel.cli import main
 

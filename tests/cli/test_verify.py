@@ -1,8 +1,8 @@
 """`verify` without a table runs the validation data."""
 
 import pytest
+from support.commands import fails, identity, with_validation
 
-from cli.commands import fails, identity, with_validation
 from instmodel.cli import main
 
 

@@ -3,7 +3,7 @@
  *
  *     activation_digests STEP [SET ...]
  *
- * tests/test_cross.py compares the lines; `pytest -m exhaustive` takes small steps.
+ * tests/machine/test_cross.py compares the lines; `pytest -m exhaustive` takes small steps.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* kernel_bounds.c: run every kernel on arrays that end, or begin, at memory that cannot be read or
  * written: whoever leaves an array, by a single float, dies. (Asking for memory ahead is allowed.)
  *
- * tests/test_cross.py compiles it for this machine and for 64-bit Arm. With an argument it leaves an
+ * tests/machine/test_cross.py compiles it for this machine and for 64-bit Arm. With an argument it leaves an
  * array itself, to show that this is seen.
  */
 #define _DEFAULT_SOURCE

@@ -1,7 +1,7 @@
 /* kernel_digests.c: run every kernel of every instruction set that this build and this CPU have, on
  * the same pseudo-random numbers, and print one digest for each kernel and tile width.
  *
- * tests/test_cross.py compiles it for this machine and for 64-bit Arm, and compares the lines.
+ * tests/machine/test_cross.py compiles it for this machine and for 64-bit Arm, and compares the lines.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from table_models import identity, network
+from support.table_models import identity, network
 
 import instmodel as im
 from instmodel.engines import portable

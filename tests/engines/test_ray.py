@@ -8,8 +8,8 @@ import time
 
 import numpy as np
 import pytest
-from processes import KillOne
-from table_models import identity, network
+from support.processes import KillOne
+from support.table_models import identity, network
 
 import instmodel as im
 

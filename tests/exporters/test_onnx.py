@@ -4,17 +4,17 @@ import json
 
 import numpy as np
 import pytest
-from bounds import track
-from documents import build, trainer_exports
 from hypothesis import given, settings
+from support.bounds import track
+from support.documents import build, trainer_exports
 
 import instmodel as im
-from instmodel.instructions import INSTRUCTIONS
+from instmodel.document.instructions import INSTRUCTIONS
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from strategies import ACTIVATIONS, documents, samples
+from support.strategies import ACTIVATIONS, documents, samples
 
 from instmodel.exporters.onnx import to_onnx
 from instmodel.importers.onnx import from_onnx, run_onnx

@@ -1,5 +1,5 @@
 /* faults.c: lets the n-th allocation or the n-th system call fail. Loaded with LD_PRELOAD by
- * tests/test_faults.py; glibc only. */
+ * tests/model/test_faults.py; glibc only. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -23,7 +23,15 @@ from math import prod
 
 import msgpack
 import numpy as np
-from documents import dense, engine_cases, everything, identity, network, one, trainer_exports
+from support.documents import (
+    dense,
+    engine_cases,
+    everything,
+    identity,
+    network,
+    one,
+    trainer_exports,
+)
 
 import instmodel as im
 

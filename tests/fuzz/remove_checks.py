@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FILE = Path("instmodel", "formats", "binary_reader.py")
 TESTS = [
-    *("test_binary.py", "test_fuzz.py", "test_faults.py"),
+    *("formats/test_binary.py", "formats/test_fuzz.py", "model/test_faults.py"),
     "-k",
     # Without what only repeats the same many times over.
     "not mutants and not flipped and not prefixes_are and not allocation and not memory_stays "

@@ -34,7 +34,7 @@ import mutate  # noqa: E402
 import numpy as np  # noqa: E402
 
 import instmodel as im  # noqa: E402
-from instmodel import parallel  # noqa: E402
+from instmodel.compiled import parallel  # noqa: E402
 
 CORPUS = HERE / "corpus"
 LIMITS = im.Limits(max_buffer_size=2000, max_weight_count=20_000, max_header_size=1 << 16)

@@ -99,7 +99,7 @@ for part in $parts; do
         build_asan asan
         run_asan asan "$count"
         # Mutants are too small to be hashed side by side.
-        (cd "$work/asan" && under_asan asan -m pytest -q -p no:cacheprovider "$root/tests/test_sha256.py")
+        (cd "$work/asan" && under_asan asan -m pytest -q -p no:cacheprovider "$root/tests/machine/test_sha256.py")
         ;;
     cython)
         step "Cython's checks: $count mutants of each format"
@@ -115,9 +115,9 @@ for part in $parts; do
         step "the package as it is: $count mutants of each format"
         "$python" tests/fuzz/run.py "$count" --seed "$seed"
         step "every prefix and every bit of the seed files"
-        FUZZ_ALL=1 "$python" -m pytest -q --timeout=0 tests/test_fuzz.py -k "prefixes or flipped"
+        FUZZ_ALL=1 "$python" -m pytest -q --timeout=0 tests/formats/test_fuzz.py -k "prefixes or flipped"
         step "every allocation; memory over 100,000 rounds, 2000 forks"
-        FAULTS_ALL=1 "$python" -m pytest -q --timeout=0 tests/test_faults.py
+        FAULTS_ALL=1 "$python" -m pytest -q --timeout=0 tests/model/test_faults.py
         ;;
     *)
         echo "no such part: $part" >&2

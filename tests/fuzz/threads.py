@@ -10,10 +10,10 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent.parent)]
 
 import numpy as np  # noqa: E402
-from documents import everything, network  # noqa: E402
+from support.documents import everything, network  # noqa: E402
 
 import instmodel as im  # noqa: E402
-from instmodel import parallel  # noqa: E402
+from instmodel.compiled import parallel  # noqa: E402
 
 THREADS = 8
 ROUNDS = 30

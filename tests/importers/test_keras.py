@@ -13,8 +13,8 @@ pytest.importorskip("keras")
 
 import keras
 from keras import layers, ops
+from support.sources import ROWS, assert_same
 
-from importers.sources import ROWS, assert_same
 from instmodel.importers.keras import from_keras, source_outputs
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Keras and its backend

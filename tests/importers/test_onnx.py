@@ -12,9 +12,9 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 import onnx
+from support.onnx_graphs import GRAPHS, array, ints, made, model
+from support.sources import ROWS, assert_same
 
-from importers.onnx_graphs import GRAPHS, array, ints, made, model
-from importers.sources import ROWS, assert_same
 from instmodel.importers.onnx import from_onnx, run_onnx
 
 

@@ -31,8 +31,8 @@ from sklearn import (
 )
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from support.sources import ROWS, assert_same
 
-from importers.sources import ROWS, assert_same
 from instmodel.importers import sklearn as importer
 
 RNG = np.random.default_rng(1)

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from support.sources import ROWS, assert_same
 
 import instmodel as im
-from importers.sources import ROWS, assert_same
 
 tf = pytest.importorskip("tensorflow")
 tf2onnx = pytest.importorskip("tf2onnx")

@@ -10,10 +10,10 @@ import instmodel as im
 pytest.importorskip("torch")
 
 import torch
+from support.sources import ROWS, assert_same
 from torch import nn
 from torch.nn import functional as F
 
-from importers.sources import ROWS, assert_same
 from instmodel.importers.torch import from_torch
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of torch.export

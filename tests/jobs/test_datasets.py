@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from table_models import identity, network
+from support.table_models import identity, network
 
 import instmodel as im
 from instmodel.cli import main

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from documents import build, everything, network
-from strategies import samples
+from support.documents import build, everything, network
+from support.strategies import samples
 
 import instmodel as im
 from instmodel import _profiler

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from strategies import documents
+from support.strategies import documents
 
 import instmodel as im
 from instmodel.cli import main

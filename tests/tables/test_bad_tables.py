@@ -8,7 +8,7 @@ import pickle
 
 import numpy as np
 import pytest
-from table_models import identity
+from support.table_models import identity
 
 import instmodel as im
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from table_models import identity, network
+from support.table_models import identity, network
 
 import instmodel as im
 

@@ -7,7 +7,7 @@ import fractions
 
 import numpy as np
 import pytest
-from table_models import identity, network
+from support.table_models import identity, network
 
 import instmodel as im
 

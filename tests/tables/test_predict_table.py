@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from table_models import identity, network
+from support.table_models import identity, network
 
 import instmodel as im
 

@@ -1,0 +1,207 @@
+"""What callers pass as samples: anything that NumPy turns into real numbers, as float32."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.base.features import Feature
+from instmodel.errors import InputError
+
+_REAL_KINDS = "biuf"
+
+
+def real_array(x: Any, name: str = "input") -> NDArray[Any]:
+    """Return `x` as an array of booleans, integers or floats, without converting what is one.
+
+    Masked entries of a masked array become NaN: a missing value is never a number.
+
+    Raises
+    ------
+    InputError
+        ``invalid_type`` for complex, object and string arrays, ``input_size_mismatch`` for lists
+        of unequal lengths.
+    """
+    if is_masked(x):
+        x = np.ma.filled(x.astype(np.result_type(x.dtype, np.float32)), np.nan)
+    try:
+        array = np.asarray(x)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            "input_size_mismatch", f"not a rectangular array: {error}", field=name
+        ) from None
+    if array.dtype.kind not in _REAL_KINDS:
+        raise InputError(
+            "invalid_type",
+            "wrong type of array",
+            field=name,
+            expected="real numbers, for example after .astype('float32')",
+            actual=f"dtype {array.dtype}",
+        )
+    return array
+
+
+def is_masked(x: Any) -> bool:
+    """Return whether `x` is a masked array.
+
+    ``np.ma`` is imported on first use, and a fork meanwhile would leave the child with a locked
+    import; where it is not imported, there are no masked arrays.
+    """
+    masked_arrays = sys.modules.get("numpy.ma")
+    return masked_arrays is not None and isinstance(x, masked_arrays.MaskedArray)
+
+
+def check_columns(x: Any, features: Sequence[Feature]) -> None:
+    """Refuse a data frame, or a row of one, whose columns are not the model's features in order.
+
+    Arrays and frames are taken by position; a frame whose names say otherwise would give wrong
+    scores that nobody notices.
+
+    Raises
+    ------
+    InputError
+        ``column_mismatch``, with the first column that differs.
+    """
+    wanted = [name for feature in features for name in feature.columns()]
+    names = _column_names(x, len(wanted))
+    if not all(isinstance(name, str) for name in names):
+        return  # numbered, not named
+    for index, (expected, actual) in enumerate(zip_longest(wanted, names)):
+        if expected != actual:
+            raise InputError(
+                "column_mismatch",
+                "the columns must be the model's features in their order; "
+                "select them by name, as in frame[model.columns]",
+                field=f"column {index}",
+                expected=repr(expected) if expected is not None else "no more columns",
+                actual=repr(actual) if actual is not None else "nothing",
+            )
+
+
+def _column_names(x: Any, count: int) -> list[Any]:
+    # Arrow calls the names `column_names`; its `columns` are the data.
+    if hasattr(x, "columns"):
+        return list(getattr(x, "column_names", x.columns))
+    # A row of a pandas frame has them as its index; other series have one for their rows.
+    index = getattr(x, "index", None)
+    if index is None or callable(index) or len(x) != count or count == 1:
+        return [0]
+    return list(index)
+
+
+def as_float32(x: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a real array as C-ordered, aligned, native float32; a copy only where needed."""
+    with np.errstate(over="ignore", invalid="ignore"):  # 1e300 is infinite in float32: as it is
+        return np.require(x, np.float32, ["C", "A"])
+
+
+def as_rows(x: NDArray[Any], feature_size: int, *, flat: bool = False) -> NDArray[Any]:
+    """Return `x` as (N, F).
+
+    Parameters
+    ----------
+    x : real array of shape (F,) or (N, F); with `flat`, (N·F,) or (N, F)
+    feature_size : int
+        F.
+
+    Raises
+    ------
+    InputError
+        ``input_size_mismatch``.
+    """
+    if x.ndim == 2 and x.shape[1] == feature_size:
+        return x
+    if x.ndim == 1 and flat and x.size % feature_size == 0:
+        return x.reshape(-1, feature_size)
+    if x.ndim == 1 and not flat and x.size == feature_size:
+        return x[np.newaxis]
+    one = f"(N·{feature_size},)" if flat else f"({feature_size},)"
+    raise InputError(
+        "input_size_mismatch",
+        "the input does not fit the model",
+        field="input",
+        expected=f"shape {one} or (N, {feature_size})",
+        actual=f"shape {x.shape}",
+    )
+
+
+def with_results(
+    rows: NDArray[Any], out: Any, shape: tuple[int, ...]
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """Return rows, and where their results of `shape` go: `out`, or a new array if that is None.
+
+    The rows are copied where writing the results could change them. Errors are those of
+    `check_out`.
+    """
+    if out is None:
+        return rows, np.empty(shape, np.float32)
+    results = check_out(out, shape)
+    return (rows.copy() if np.may_share_memory(rows, results) else rows), results
+
+
+def check_out(out: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Check that results of `shape` can be written into `out`, which is returned.
+
+    Raises
+    ------
+    InputError
+        ``invalid_type`` unless it is a writable, C-ordered float32 array;
+        ``destination_size_mismatch`` unless it has the shape.
+    """
+    fits = (
+        isinstance(out, np.ndarray)
+        and not is_masked(out)
+        and out.dtype == np.float32
+        and out.dtype.isnative
+        and out.flags.c_contiguous
+        and out.flags.aligned
+        and out.flags.writeable
+    )
+    if not fits:
+        raise InputError(
+            "invalid_type",
+            "results cannot be written there",
+            field="out",
+            expected="a writable, C-ordered, aligned float32 array",
+            actual=f"{type(out).__name__} of {getattr(out, 'dtype', 'no dtype')}",
+        )
+    if out.shape != shape:
+        raise InputError(
+            "destination_size_mismatch",
+            "`out` has the wrong shape",
+            field="out",
+            expected=shape,
+            actual=out.shape,
+        )
+    result: NDArray[np.float32] = out
+    return result
+
+
+def in_place_copy(buffer: Any) -> NDArray[np.float32]:
+    """Return an aligned, contiguous copy of a float32 vector that can be written back to.
+
+    Raises
+    ------
+    InputError
+        ``invalid_type`` unless `buffer` is a writable float32 vector.
+    """
+    if (
+        isinstance(buffer, np.ndarray)
+        and not is_masked(buffer)
+        and buffer.ndim == 1
+        and buffer.dtype.newbyteorder("=") == np.float32
+        and buffer.flags.writeable
+    ):
+        return np.array(buffer, np.float32, order="C", subok=False)
+    raise InputError(
+        "invalid_type",
+        "the model cannot run in that buffer",
+        field="buffer",
+        expected="a writable float32 vector",
+        actual=f"{type(buffer).__name__} of {getattr(buffer, 'dtype', 'no dtype')}",
+    )

@@ -1,0 +1,1 @@
+"""What the kernels get: packed weights, flat code, and threads that run it."""

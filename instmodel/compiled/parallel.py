@@ -1,0 +1,291 @@
+"""Many samples on many threads.
+
+Rows are shared out in chunks that threads claim. The calling thread works, too, and is the one that
+notices Ctrl-C. The helpers come from `instmodel.base.pool`: made on first use, forgotten after a
+fork.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel._engine import Engine
+from instmodel._job import Job
+from instmodel.base import arrays, values
+from instmodel.base.cpus import default_thread_count, requested_thread_count
+from instmodel.base.pool import MAX_THREADS, run_together
+from instmodel.errors import DocumentError, InputError
+
+# Waking a thread costs some tens of microseconds on a virtual machine; less work than about eighty
+# of them per thread is not worth it. In the units of `Program.work`.
+_WORK_WORTH_A_THREAD = 8_000_000
+# Work of a chunk at the most: a few milliseconds, so that Ctrl-C is prompt.
+_WORK_OF_A_CHUNK = 200_000_000
+# Rows converted to float32 at a time when the input has another type.
+_ROWS_CONVERTED = 1 << 18
+# Hashing a megabyte takes a quarter of a millisecond, or a whole one.
+_BYTES_WORTH_THREADS = 4 << 20
+# Bytes of a part at the most: some milliseconds, so that Ctrl-C is prompt.
+_BYTES_OF_A_PART = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class PredictConfig:
+    """How `InstructionModel.predict_parallel` runs.
+
+    Parameters
+    ----------
+    threads : int, optional
+        How many threads work; None is every CPU that this process may use (see
+        `instmodel.runtime_info`).
+    buffer_slice : (int, int), optional
+        Half-open range of the unified buffer to return for each sample, instead of the output.
+    """
+
+    threads: int | None = None
+    buffer_slice: tuple[int, int] | None = None
+
+
+class ParallelPredictOutput:
+    """The results of a parallel run; an array of shape (num_samples, slice_size) to NumPy.
+
+    Attributes
+    ----------
+    num_samples : int
+    slice_size : int
+        Values per sample: the output, or the slice that was asked for.
+    """
+
+    def __init__(self, results: NDArray[np.float32]) -> None:
+        self._results = results
+        self.num_samples, self.slice_size = results.shape
+
+    def __len__(self) -> int:
+        return int(self.num_samples)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is None:
+            return np.asarray(self._results, dtype=dtype)
+        if not copy and dtype is not None and np.dtype(dtype) != self._results.dtype:
+            raise ValueError("a change of dtype needs a copy")
+        return np.array(self._results, dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        return (
+            f"ParallelPredictOutput(num_samples={self.num_samples}, slice_size={self.slice_size})"
+        )
+
+    def get_result(self, index: int) -> NDArray[np.float32]:
+        """Return the values of one sample, (slice_size,): a view.
+
+        Raises
+        ------
+        InputError
+            ``result_index_out_of_bounds``.
+        """
+        index = integer_argument(index, "index")
+        if not 0 <= index < self.num_samples:
+            raise InputError(
+                "result_index_out_of_bounds",
+                "no such sample",
+                field="index",
+                expected=f"0 ≤ index < {self.num_samples}",
+                actual=index,
+            )
+        result: NDArray[np.float32] = self._results[index]
+        return result
+
+    def copy_results(self, destination: NDArray[Any]) -> None:
+        """Copy all results into an array of shape (num_samples, slice_size), or flat.
+
+        Raises
+        ------
+        InputError
+            ``destination_size_mismatch``, ``invalid_type``.
+        """
+        if not (
+            isinstance(destination, np.ndarray)
+            and destination.dtype.kind == "f"
+            and destination.flags.writeable
+        ):
+            raise InputError(
+                "invalid_type",
+                "results cannot be written there",
+                field="destination",
+                expected="a writable array of floats",
+                actual=f"{type(destination).__name__} of "
+                f"{getattr(destination, 'dtype', 'no dtype')}",
+            )
+        if destination.shape not in (self._results.shape, (self._results.size,)):
+            raise InputError(
+                "destination_size_mismatch",
+                "the destination has the wrong shape",
+                field="destination",
+                expected=f"shape {self._results.shape} or ({self._results.size},)",
+                actual=f"shape {destination.shape}",
+            )
+        destination[...] = self._results.reshape(destination.shape)
+
+
+def predict_parallel(
+    engine: Engine, x: Any, config: PredictConfig, out: NDArray[np.float32] | None = None
+) -> ParallelPredictOutput:
+    """Run `engine` on many samples; see `InstructionModel.predict_parallel`."""
+    if not isinstance(config, PredictConfig):
+        raise InputError(
+            "invalid_type",
+            "not a configuration",
+            field="config",
+            expected="a PredictConfig",
+            actual=values.describe(config),
+        )
+    wanted = _checked_threads(config.threads)
+    start, stop = _slice(engine, config.buffer_slice)
+    rows = arrays.as_rows(arrays.real_array(x), engine.feature_size, flat=True)
+    shape = (len(rows), stop - start)
+    rows, results = arrays.with_results(rows, out, shape)
+    if _is_ready(rows):
+        _run(engine, rows, results, start, wanted)
+    else:
+        for done in range(0, len(rows), _ROWS_CONVERTED):
+            part = slice(done, done + _ROWS_CONVERTED)
+            _run(engine, arrays.as_float32(rows[part]), results[part], start, wanted)
+    return ParallelPredictOutput(results)
+
+
+def _is_ready(rows: NDArray[Any]) -> bool:
+    return (
+        rows.dtype == np.float32
+        and rows.dtype.isnative
+        and rows.flags.aligned
+        and rows.strides[1] == rows.itemsize
+    )
+
+
+def _run(
+    engine: Engine,
+    rows: NDArray[np.float32],
+    results: NDArray[np.float32],
+    start: int,
+    wanted: int | None,
+) -> None:
+    """Share the rows out; the calling thread is one of the workers."""
+    threads = max(1, min(MAX_THREADS, len(rows) * engine.work // _WORK_WORTH_A_THREAD))
+    if threads > 1:  # to find out what this process may use takes longer than a small run
+        threads = min(threads, default_thread_count().threads if wanted is None else wanted)
+    tile = engine.tile_samples
+    threads = max(1, min(threads, -(-len(rows) // tile)))
+    chunk = max(tile, _WORK_OF_A_CHUNK // engine.work // tile * tile)
+    job = Job(engine, rows, results, start, threads, chunk)
+    run_together(job.work, threads - 1, job.cancel)
+
+
+_T = TypeVar("_T")
+
+
+def map_parts(function: Callable[[int, int], _T], size: int, unit: int) -> list[_T]:
+    """Return ``function(start, stop)`` of each part of some data, on threads if that is worth it.
+
+    Parameters
+    ----------
+    function : callable
+        Does its work without the GIL.
+    size : int
+        Bytes of data.
+    unit : int
+        Every part but the last has a multiple of this many bytes.
+    """
+    threads = _threads_for(size)
+    share = min(-(-size // threads), _BYTES_OF_A_PART)
+    part = max(1, -(-share // unit)) * unit
+    starts = range(0, size, part)
+    results: list[Any] = [None] * len(starts)
+    left = iter(range(len(starts)))
+    lock = threading.Lock()
+
+    def work(watch_signals: bool = False) -> None:
+        while True:
+            with lock:
+                index = next(left, None)
+            if index is None:
+                return
+            results[index] = function(starts[index], min(starts[index] + part, size))
+
+    def cancel() -> None:
+        with lock:
+            for _ in left:
+                pass
+
+    run_together(work, min(threads, len(starts)) - 1, cancel)
+    return results
+
+
+def _threads_for(size: int) -> int:
+    if size < _BYTES_WORTH_THREADS:
+        return 1
+    try:
+        return min(default_thread_count().threads, MAX_THREADS)
+    except InputError:  # a senseless INSTMODEL_NUM_THREADS is no fault of a file
+        return 1
+
+
+def _checked_threads(threads: int | None) -> int | None:
+    if threads is None:
+        return requested_thread_count()
+    count = integer_argument(threads, "threads")
+    if count < 1:
+        raise InputError(
+            "invalid_thread_count",
+            "not a number of threads",
+            field="threads",
+            expected="≥ 1, or None for every CPU",
+            actual=count,
+        )
+    return count
+
+
+def _slice(engine: Engine, buffer_slice: Any) -> tuple[int, int]:
+    if buffer_slice is None:
+        return engine.output_index_start, engine.output_index_start + engine.output_size
+    if not isinstance(buffer_slice, (tuple, list)) or len(buffer_slice) != 2:
+        raise InputError(
+            "invalid_slice",
+            "not a range",
+            field="buffer_slice",
+            expected="(start, stop)",
+            actual=values.describe(buffer_slice),
+        )
+    start, stop = (integer_argument(edge, "buffer_slice") for edge in buffer_slice)
+    if start >= stop:
+        raise InputError(
+            "invalid_slice",
+            "the range is empty",
+            field="buffer_slice",
+            expected="start < stop",
+            actual=f"({start}, {stop})",
+        )
+    if start < 0 or stop > engine.required_memory:
+        raise InputError(
+            "slice_out_of_bounds",
+            "the range leaves the unified buffer",
+            field="buffer_slice",
+            expected=f"inside 0 … {engine.required_memory}",
+            actual=f"({start}, {stop})",
+        )
+    return start, stop
+
+
+def integer_argument(value: Any, name: str) -> int:
+    """Return an argument as an int, or raise ``invalid_type``."""
+    try:
+        return values.integer(value, name)
+    except DocumentError as error:
+        raise InputError(
+            error.code, error.message, field=name, expected=error.expected, actual=error.actual
+        ) from None

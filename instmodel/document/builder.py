@@ -1,0 +1,402 @@
+"""Compose a model from values instead of counting buffers, weights and parameters by hand.
+
+Design
+------
+A. Every method returns a handle of a new *value*; no handle ever changes what it stands for, also
+   where the instruction behind it works in place.
+B. `ModelBuilder.build` decides the buffers: an in-place instruction takes over its input's buffer
+   when nothing needs the old value any more, else a copy. Inputs come first, the output last.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from instmodel.base import layout, values
+from instmodel.base.activations import Activation
+from instmodel.base.features import parse_feature_names
+from instmodel.document.instruction_base import Instruction
+from instmodel.document.instructions import (
+    Activate,
+    AddBufferHeads,
+    AddElementwise,
+    AddElementwiseBuffers,
+    Attention,
+    ClipElementwise,
+    Copy,
+    CopyMasked,
+    Dot,
+    MapTransform,
+    MulElementwise,
+    MultiplyBufferHeads,
+    MultiplyElementwiseBuffers,
+    ReduceSum,
+)
+from instmodel.document.schema import InstructionModelInfo, ValidationData
+from instmodel.errors import StructureError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BufferHandle:
+    """A value inside a model that is being built.
+
+    Attributes
+    ----------
+    size : int
+        How many numbers it holds.
+    """
+
+    builder: ModelBuilder = field(repr=False)
+    number: int
+    size: int
+
+
+# Makes the instructions of a step, from the buffers of its inputs and of its output.
+_Emit = Callable[[list[int], int], list[Instruction]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    inputs: list[int]  # numbers of values
+    output: int
+    emit: _Emit
+    in_place: bool
+
+
+class ModelBuilder:
+    """Builds an `InstructionModelInfo`, one instruction after the other.
+
+    Examples
+    --------
+    >>> builder = ModelBuilder()
+    >>> x = builder.input(["age", "income"])
+    >>> hidden = builder.dense(x, [[0.1, 0.2], [0.3, -0.4]], [0.0, 0.5], "RELU")
+    >>> score = builder.dense(hidden, [[1.0, -1.0]], [0.1], "SIGMOID")
+    >>> info = builder.build(output=score)
+    """
+
+    def __init__(self) -> None:
+        self._sizes: list[int] = []
+        self._inputs: list[int] = []
+        self._names: list[str] = []
+        self._steps: list[_Step] = []
+        self._weights: list[values.Matrix] = []
+        self._bias: list[values.Vector] = []
+        self._parameters: list[values.Vector] = []
+        self._maps: list[dict[int, values.Vector]] = []
+
+    # ------------------------------------------------------------------------------------- inputs
+
+    def input(self, features: int | Sequence[str]) -> BufferHandle:
+        """Add an input: its number of values, or the names of its features.
+
+        Several inputs follow each other in the order in which they were added; either all or none
+        of them have names.
+        """
+        if isinstance(features, str):
+            features = [features]
+        if isinstance(features, Sequence):
+            names = list(features)
+            size = sum(feature.size for feature in parse_feature_names(names))
+        else:
+            names, size = [], values.integer(features, "features")
+        if self._inputs and bool(names) != bool(self._names):
+            raise StructureError(
+                "missing_features", "either all inputs have names or none", field="features"
+            )
+        self._names += names
+        handle = self._value(size)
+        self._inputs.append(handle.number)
+        return handle
+
+    # ------------------------------------------------------------------------------ new buffers
+
+    def dense(
+        self,
+        x: BufferHandle,
+        weights: Any,
+        bias: Any = None,
+        activation: Activation | str | None = None,
+    ) -> BufferHandle:
+        """Add ``activation(weights · x + bias)``: weights (rows, cols), bias (rows,) or zeros."""
+        function = values.activation(activation, "activation")
+        index, rows = self._add_weights([x], weights, bias)
+        return self._new(
+            [x], rows, lambda i, o: Dot(input=i[0], output=o, weights=index, activation=function)
+        )
+
+    def attention(
+        self, x: BufferHandle, key: BufferHandle, weights: Any, bias: Any = None
+    ) -> BufferHandle:
+        """Add ``softmax(weights · key + bias) ⊙ x``."""
+        index, rows = self._add_weights([x, key], weights, bias)
+        return self._new(
+            [x, key], rows, lambda i, o: Attention(input=i[0], key=i[1], output=o, weights=index)
+        )
+
+    def copy(self, x: BufferHandle, size: int | None = None, at: int = 0) -> BufferHandle:
+        """Add a copy of x, at place `at` of `size` values (just enough by default), else zeros."""
+        self._own(x)
+        room = at + x.size if size is None else size
+        return self._new([x], room, lambda i, o: Copy(input=i[0], output=o, internal_index=at))
+
+    def copy_masked(self, x: BufferHandle, indexes: Sequence[int]) -> BufferHandle:
+        """Add a selection: value i is ``x[indexes[i]]``."""
+        mask = values.integers(indexes, "indexes")
+        return self._new(
+            [x], len(mask), lambda i, o: CopyMasked(input=i[0], output=o, indexes=mask)
+        )
+
+    def concatenate(self, parts: Sequence[BufferHandle]) -> BufferHandle:
+        """Add the values of all parts, one after the other."""
+        for part in parts:
+            self._own(part)
+        offsets = layout.buffer_offsets([part.size for part in parts])[: len(parts)]
+
+        def emit(inputs: list[int], output: int) -> list[Instruction]:
+            return [
+                Copy(input=buffer, output=output, internal_index=offset)
+                for buffer, offset in zip(inputs, offsets, strict=True)
+            ]
+
+        return self._step(list(parts), sum(part.size for part in parts), emit)
+
+    def map_transform(
+        self, x: BufferHandle, index: int, table: Mapping[Any, Any], default: Any
+    ) -> BufferHandle:
+        """Add an embedding: the values of `table` under the rounded x[index], else `default`."""
+        self._own(x)
+        default = values.vector(default, "default")
+        number = len(self._maps)
+        self._maps.append(values.embedding(table, f"maps[{number}]"))
+        return self._new(
+            [x],
+            len(default),
+            lambda i, o: MapTransform(
+                input=i[0],
+                output=o,
+                internal_input_index=index,
+                internal_output_index=0,
+                map=number,
+                size=len(default),
+                default=default,
+            ),
+        )
+
+    def add_buffers(self, *terms: BufferHandle) -> BufferHandle:
+        """Add ``((a + b) + c) …`` of two or more values of one size."""
+        return self._new(
+            list(terms), _common_size(terms), lambda i, o: AddElementwiseBuffers(input=i, output=o)
+        )
+
+    def multiply_buffers(self, *factors: BufferHandle) -> BufferHandle:
+        """Add ``((a · b) · c) …`` of two or more values of one size."""
+        return self._new(
+            list(factors),
+            _common_size(factors),
+            lambda i, o: MultiplyElementwiseBuffers(input=i, output=o),
+        )
+
+    def add_heads(self, data: BufferHandle, heads: BufferHandle) -> BufferHandle:
+        """Add ``data[h·d + j] + heads[h]``."""
+        self._own(data)
+        return self._new([data, heads], data.size, lambda i, o: AddBufferHeads(input=i, output=o))
+
+    def multiply_heads(self, data: BufferHandle, heads: BufferHandle) -> BufferHandle:
+        """Add ``data[h·d + j] · heads[h]``."""
+        self._own(data)
+        return self._new(
+            [data, heads], data.size, lambda i, o: MultiplyBufferHeads(input=i, output=o)
+        )
+
+    def reduce_sum(self, x: BufferHandle) -> BufferHandle:
+        """Add the sum of the values of x: one value."""
+        return self._new([x], 1, lambda i, o: ReduceSum(input=i[0], output=o))
+
+    def constant(self, numbers: Any) -> BufferHandle:
+        """Add numbers that are the same for every sample."""
+        vector = values.vector(numbers, f"parameters[{len(self._parameters)}]")
+        index = len(self._parameters)
+        self._parameters.append(vector)
+        # What nothing has written reads as 0.
+        return self._new([], len(vector), lambda i, o: AddElementwise(input=o, parameters=index))
+
+    # --------------------------------------------------------------------------- in-place kinds
+
+    def activation(self, x: BufferHandle, activation: Activation | str) -> BufferHandle:
+        """Add ``activation(x)``."""
+        function = values.required_activation(activation, "activation")
+        return self._changed(x, lambda b: Activate(input=b, activation=function))
+
+    def add_elementwise(self, x: BufferHandle, parameters: Any) -> BufferHandle:
+        """Add ``x + parameters``, constants of the size of x."""
+        (index,) = self._add_parameters(x, parameters)
+        return self._changed(x, lambda b: AddElementwise(input=b, parameters=index))
+
+    def mul_elementwise(self, x: BufferHandle, parameters: Any) -> BufferHandle:
+        """Add ``x · parameters``, constants of the size of x."""
+        (index,) = self._add_parameters(x, parameters)
+        return self._changed(x, lambda b: MulElementwise(input=b, parameters=index))
+
+    def clip_elementwise(
+        self, x: BufferHandle, minimum: Any = None, maximum: Any = None
+    ) -> BufferHandle:
+        """Add ``min(max(x, minimum), maximum)``, constants of the size of x; one may be None."""
+        low, high = self._add_parameters(x, minimum, maximum)
+        return self._changed(
+            x, lambda b: ClipElementwise(input=b, parameters_min=low, parameters_max=high)
+        )
+
+    # -------------------------------------------------------------------------------------- build
+
+    def build(
+        self,
+        *,
+        output: BufferHandle,
+        validation_data: ValidationData | None = None,
+        metadata: Any = None,
+    ) -> InstructionModelInfo:
+        """Return the document of the model that computes `output`.
+
+        The builder can go on and build others afterwards. Rules that concern the whole document are
+        checked when an `InstructionModel` is made of it.
+        """
+        self._own(output)
+        if output.number in self._inputs:
+            scratch = copy.copy(self)
+            scratch._steps, scratch._sizes = list(self._steps), list(self._sizes)
+            own = BufferHandle(scratch, output.number, output.size)
+            return scratch.build(
+                output=scratch.copy(own), validation_data=validation_data, metadata=metadata
+            )
+        sizes = [self._sizes[number] for number in self._inputs]
+        buffers = {number: place for place, number in enumerate(self._inputs)}
+        last_use = {value: at for at, step in enumerate(self._steps) for value in step.inputs}
+        last_use[output.number] = len(self._steps)
+        placed: list[tuple[_Step, list[int], int]] = []
+        for at, step in enumerate(self._steps):
+            inputs = [buffers[number] for number in step.inputs]
+            takes_over = step.in_place and last_use[step.inputs[0]] == at
+            if takes_over and step.output == output.number and inputs[0] < len(self._inputs):
+                takes_over = False  # an input buffer cannot be the last one
+            if takes_over:
+                buffers[step.output] = inputs[0]
+            else:
+                buffers[step.output] = len(sizes)
+                sizes.append(self._sizes[step.output])
+            placed.append((step, inputs, buffers[step.output]))
+        final = buffers[output.number]
+        order = [buffer for buffer in range(len(sizes)) if buffer != final] + [final]
+        renumbered = {buffer: place for place, buffer in enumerate(order)}
+        return InstructionModelInfo(
+            features=self._names or None,
+            feature_size=sum(self._sizes[number] for number in self._inputs),
+            buffer_sizes=[sizes[buffer] for buffer in order],
+            instructions=[
+                item
+                for step, inputs, target in placed
+                for item in step.emit([renumbered[b] for b in inputs], renumbered[target])
+            ],
+            weights=self._weights,
+            bias=self._bias,
+            parameters=self._parameters,
+            maps=self._maps,
+            validation_data=validation_data,
+            metadata=metadata,
+        )
+
+    # ------------------------------------------------------------------------------------ private
+
+    def _value(self, size: int) -> BufferHandle:
+        self._sizes.append(size)
+        return BufferHandle(self, len(self._sizes) - 1, size)
+
+    def _own(self, handle: BufferHandle) -> int:
+        if not isinstance(handle, BufferHandle):
+            raise values.wrong_type(handle, "handle", "a BufferHandle")
+        if handle.builder is not self:
+            raise StructureError(
+                "buffer_index_out_of_bounds", "the handle belongs to another builder"
+            )
+        return handle.number
+
+    def _step(
+        self, inputs: Sequence[BufferHandle], size: int, emit: _Emit, in_place: bool = False
+    ) -> BufferHandle:
+        numbers = [self._own(handle) for handle in inputs]
+        result = self._value(size)
+        self._steps.append(_Step(numbers, result.number, emit, in_place))
+        return result
+
+    def _new(
+        self,
+        inputs: Sequence[BufferHandle],
+        size: int,
+        make: Callable[[list[int], int], Instruction],
+    ) -> BufferHandle:
+        return self._step(inputs, size, lambda buffers, output: [make(buffers, output)])
+
+    def _changed(self, x: BufferHandle, make: Callable[[int], Instruction]) -> BufferHandle:
+        def emit(buffers: list[int], output: int) -> list[Instruction]:
+            copy = Copy(input=buffers[0], output=output, internal_index=0)
+            return [make(output)] if buffers[0] == output else [copy, make(output)]
+
+        self._own(x)
+        return self._step([x], x.size, emit, in_place=True)
+
+    # Each of these checks everything before it keeps anything: a mistake leaves no trace.
+
+    def _add_weights(
+        self, inputs: Sequence[BufferHandle], weights: Any, bias: Any
+    ) -> tuple[int, int]:
+        for handle in inputs:
+            self._own(handle)
+        index = len(self._weights)
+        matrix = values.matrix(weights, f"weights[{index}]")
+        if matrix.shape[1] != inputs[-1].size:  # of a dense layer, or the key of an attention
+            raise StructureError(
+                "weights_column_size_mismatch",
+                "the weights need one column per input value",
+                field="weights",
+                expected=f"shape (rows, {inputs[-1].size})",
+                actual=f"shape {matrix.shape}",
+            )
+        zeros = [0.0] * len(matrix)
+        vector = values.vector(zeros if bias is None else bias, f"bias[{index}]")
+        if len(vector) != len(matrix):
+            raise StructureError(
+                "bias_weights_size_mismatch",
+                "the bias needs one value per row of the weights",
+                field="bias",
+                expected=len(matrix),
+                actual=len(vector),
+            )
+        self._weights.append(matrix)
+        self._bias.append(vector)
+        return index, len(matrix)
+
+    def _add_parameters(self, x: BufferHandle, *vectors: Any) -> list[Any]:
+        """Return the index of each vector, None for None."""
+        self._own(x)
+        count = len(self._parameters)
+        given = [item for item in vectors if item is not None]
+        checked = [values.vector(item, f"parameters[{count + i}]") for i, item in enumerate(given)]
+        for item in checked:
+            if len(item) != x.size:
+                raise StructureError(
+                    "parameters_size_mismatch",
+                    "the parameters need one value per value of the buffer",
+                    field="parameters",
+                    expected=x.size,
+                    actual=len(item),
+                )
+        self._parameters += checked
+        indexes = iter(range(count, count + len(given)))
+        return [None if item is None else next(indexes) for item in vectors]
+
+
+def _common_size(terms: Sequence[BufferHandle]) -> int:
+    return terms[0].size if terms and isinstance(terms[0], BufferHandle) else 0

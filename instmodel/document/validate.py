@@ -1,0 +1,285 @@
+"""Every rule of a model's structure. After `check`, kernels trust every index and size.
+
+The types of values were checked when the document's objects were made
+(`instmodel.document.schema`), the rules of each instruction stand with it
+(`instmodel.document.instructions`); here is what concerns the document as a whole, in the order in
+which a reader would look for a mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from instmodel.base import layout
+from instmodel.base.features import Feature, parse_feature_names
+from instmodel.base.limits import DEFAULT_LIMITS, Limits
+from instmodel.document.graph import ExecutionGraph, Gap, Ranges, trace
+from instmodel.document.instruction_base import Shapes
+from instmodel.document.schema import InstructionModelInfo
+from instmodel.errors import InstModelError, StructureError, ValidationDataError
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedModel:
+    """A document that obeys every rule, with what the check found out about it.
+
+    Attributes
+    ----------
+    info : InstructionModelInfo
+    features : list of Feature
+        Empty where the document names none.
+    feature_size : int
+        Number of input values F.
+    offsets : list of int
+        Where each buffer starts in the unified buffer.
+    required_memory : int
+        Floats in the unified buffer.
+    graph : ExecutionGraph
+    gaps : list of Gap
+        Ranges to zero before each run.
+    """
+
+    info: InstructionModelInfo
+    features: list[Feature]
+    feature_size: int
+    offsets: list[int]
+    required_memory: int
+    graph: ExecutionGraph
+    gaps: list[Gap]
+
+
+def check(info: InstructionModelInfo, limits: Limits = DEFAULT_LIMITS) -> CheckedModel:
+    """Check a document, whose values have the types that `InstructionModelInfo` gives them.
+
+    Raises
+    ------
+    InstModelError
+        The first rule that is broken, with its code and place.
+    """
+    limits.check_weight_count(_weight_count(info))
+    sizes = info.buffer_sizes
+    _check_buffers(sizes, limits)
+    if not info.instructions:
+        raise StructureError("no_instructions", "a model needs instructions", field="instructions")
+    _check_weights(info)
+    features, feature_size = _check_features(info)
+    shapes = Shapes(
+        buffers=sizes,
+        weights=[item.shape for item in info.weights],
+        bias=[len(item) for item in info.bias],
+        parameters=[len(item) for item in info.parameters],
+        maps=[_map_value_size(info, index) for index in range(len(info.maps))],
+    )
+    for index, item in enumerate(info.instructions):
+        try:
+            item.check(shapes)
+        except InstModelError as error:
+            raise error.at(index, item.TYPE) from None
+    _check_all_used(info)
+    if feature_size is None:
+        feature_size = _unnamed_feature_size(info)
+    graph, gaps = trace(info.instructions, sizes, _input_buffers(sizes, feature_size))
+    _check_validation_data(info, feature_size)
+    return CheckedModel(
+        info=info,
+        features=features,
+        feature_size=feature_size,
+        offsets=layout.buffer_offsets(sizes),
+        required_memory=sum(sizes),
+        graph=graph,
+        gaps=gaps,
+    )
+
+
+def _weight_count(info: InstructionModelInfo) -> int:
+    arrays = [*info.weights, *info.bias]
+    return sum(item.size for item in arrays)
+
+
+def _check_buffers(sizes: Sequence[int], limits: Limits) -> None:
+    if not sizes:
+        raise StructureError("no_buffers", "a model needs buffers", field="buffer_sizes")
+    for index, size in enumerate(sizes):
+        if size < 1:
+            raise StructureError(
+                "invalid_buffer_size",
+                "a buffer holds at least one value",
+                field=f"buffer_sizes[{index}]",
+                expected="≥ 1",
+                actual=size,
+            )
+    limits.check_buffer_sizes(sizes)
+
+
+def _check_weights(info: InstructionModelInfo) -> None:
+    if len(info.weights) != len(info.bias):
+        raise StructureError(
+            "bias_weights_mismatch",
+            "each matrix of weights needs a bias vector",
+            field="bias",
+            expected=len(info.weights),
+            actual=len(info.bias),
+        )
+    for index, (weights, bias) in enumerate(zip(info.weights, info.bias, strict=True)):
+        if len(weights) != len(bias):
+            raise StructureError(
+                "bias_weights_size_mismatch",
+                "the bias needs one value per row of the weights",
+                field=f"bias[{index}]",
+                expected=len(weights),
+                actual=len(bias),
+            )
+    if len(info.weights) > len(info.instructions):
+        raise StructureError(
+            "too_many_weights",
+            "more weights than instructions",
+            field="weights",
+            expected=f"at most {len(info.instructions)}",
+            actual=len(info.weights),
+        )
+
+
+# --------------------------------------------------------------------------------------- features
+
+
+def _check_features(info: InstructionModelInfo) -> tuple[list[Feature], int | None]:
+    """Return the named features, and their size or None where the document leaves it open."""
+    if info.features is None and info.feature_size is None:
+        raise StructureError(
+            "missing_features", "needs `features` or `feature_size`", field="features"
+        )
+    if info.feature_size is not None and info.feature_size < 1:
+        raise StructureError(
+            "invalid_feature_size",
+            "a model needs at least one input value",
+            field="feature_size",
+            expected="≥ 1",
+            actual=info.feature_size,
+        )
+    features = parse_feature_names(info.features or [])
+    named = sum(feature.size for feature in features)
+    if features and info.feature_size not in (None, named):
+        raise StructureError(
+            "feature_size_mismatch",
+            "`features` and `feature_size` disagree",
+            field="feature_size",
+            expected=f"{named}, as in `features`",
+            actual=info.feature_size,
+        )
+    return features, named if features else info.feature_size
+
+
+def _input_buffers(sizes: Sequence[int], feature_size: int) -> int:
+    """Return how many of the first buffers the input fills exactly."""
+    total = 0
+    for index, size in enumerate(sizes):
+        total += size
+        if total == feature_size:
+            return index + 1
+        if total > feature_size:
+            break
+    raise StructureError(
+        "feature_size_mismatch",
+        "the input must fill the first buffers exactly",
+        field="buffer_sizes",
+        expected=f"the first buffers to hold {feature_size} values together",
+        actual=list(sizes[:8]),
+    )
+
+
+def _unnamed_feature_size(info: InstructionModelInfo) -> int:
+    """Find the feature count of ``"features": []``, which the trainer writes for "not named".
+
+    It is the length of a validation input, else the size of the leading buffers that are read
+    before anything has written them fully.
+    """
+    if info.validation_data is not None and info.validation_data.inputs:
+        return len(info.validation_data.inputs[0])
+    sizes = info.buffer_sizes
+    inputs = set[int]()
+    written = [Ranges() for _ in sizes]
+    for item in info.instructions:
+        inputs.update(b for b in item.reads() if written[b].fill(sizes[b]))
+        target = item.write(sizes)
+        written[target.buffer].add(target.start, target.stop)
+    leading = 0
+    while leading in inputs:
+        leading += 1
+    if not leading:
+        raise StructureError(
+            "missing_features",
+            "no instruction reads the first buffer, so the number of features is unknown",
+            field="features",
+            expected="`features`, `feature_size` or validation inputs",
+        )
+    return sum(sizes[:leading])
+
+
+# ---------------------------------------------------------------------------- maps, use, validation
+
+
+def _map_value_size(info: InstructionModelInfo, index: int) -> int | None:
+    """Return the common length of a map's values, None for an empty map."""
+    size: int | None = None
+    for key, value in info.maps[index].items():
+        if size is None:
+            size = len(value)
+        if len(value) != size:
+            raise StructureError(
+                "map_value_size_mismatch",
+                "the values of a map must have one length",
+                field=f"maps[{index}]['{key}']",
+                expected=size,
+                actual=len(value),
+            )
+    return size
+
+
+def _check_all_used(info: InstructionModelInfo) -> None:
+    for role, items, code in (
+        ("weights", info.weights, "unused_weights"),
+        ("parameters", info.parameters, "unused_parameters"),
+        ("maps", info.maps, "unused_map"),
+    ):
+        used = {index for item in info.instructions for index in item.uses(role)}
+        for index in range(len(items)):
+            if index not in used:
+                raise StructureError(code, "no instruction uses it", field=f"{role}[{index}]")
+
+
+def _check_validation_data(info: InstructionModelInfo, feature_size: int) -> None:
+    data = info.validation_data
+    if data is None:
+        return
+    check_cases(data.inputs, data.expected_outputs, feature_size, info.buffer_sizes[-1])
+
+
+def check_cases(
+    inputs: Sequence[Sequence[float]],
+    expected_outputs: Sequence[Sequence[float]],
+    feature_size: int,
+    output_size: int,
+) -> None:
+    """Check that validation cases have the sizes of a model: (N, F) and (N, O)."""
+    if len(inputs) != len(expected_outputs):
+        raise ValidationDataError(
+            "validation_count_mismatch",
+            "each validation input needs an expected output",
+            field="validation_data",
+            expected=f"{len(inputs)} expected outputs",
+            actual=len(expected_outputs),
+        )
+    for name, rows, size, code in (
+        ("inputs", inputs, feature_size, "validation_input_size_mismatch"),
+        ("expected_outputs", expected_outputs, output_size, "validation_output_size_mismatch"),
+    ):
+        for index, row in enumerate(rows):
+            if len(row) != size:
+                raise ValidationDataError(
+                    code,
+                    "a validation row has the wrong length",
+                    field=f"validation_data.{name}[{index}]",
+                    expected=size,
+                    actual=len(row),
+                )

@@ -1,0 +1,145 @@
+"""Score files into one file: a reader, scoring threads and a writer overlap."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, BinaryIO
+
+from instmodel.errors import InputError, InstModelError
+from instmodel.jobs.job import Advance, Job, Result
+from instmodel.jobs.metrics import Metrics
+from instmodel.jobs.pipeline import overlap, timed
+from instmodel.tables.batches import BatchScorer, Scored
+from instmodel.tables.inputs import Source
+from instmodel.tables.readers import Reader, Rows, open_reader
+from instmodel.tables.writers import open_writer
+
+
+class BadRowsFile:
+    """CSV of the rows that could not be scored: file, row (from 1), column, reason."""
+
+    def __init__(self, file: BinaryIO, header: bool) -> None:
+        self._file = file
+        if header:
+            self._write([("file", "row", "column", "reason")])
+
+    def add(self, name: str, scored: Scored) -> None:
+        """Add the bad rows of a batch."""
+        self._write((name, bad.row, bad.column, _reason(bad.error())) for bad in scored.bad)
+
+    def _write(self, rows: Any) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        self._file.write(text.getvalue().encode(errors="surrogateescape"))  # file names may be
+
+
+def _reason(error: InstModelError) -> str:
+    return f"{error.message} (got {error.actual}) [{error.code}]"
+
+
+def score_files(
+    job: Job,
+    sources: Sequence[Source],
+    kind: str,
+    file: BinaryIO,
+    bad: BadRowsFile | None,
+    result: Result,
+    advance: Advance,
+) -> None:
+    """Score files of one schema, one after the other, into one open file of format `kind`."""
+    metrics = result.metrics
+    sizes = [source.stamp()["size"] or 1 for source in sources]
+    with open_writer(kind, file) as writer:
+        for index, source in enumerate(sources):
+            told = partial(_tell, advance, metrics, sum(sizes[:index]), sizes[index], sum(sizes))
+            try:
+                opened = open_reader(source, by_position=not job.model.features)
+                with contextlib.closing(opened) as reader:
+                    names, scorer = _scorer(job, reader)
+                    writer.begin(scorer.schema)
+                    batches = timed(reader.batches(names, job.batch_rows), metrics.add_read)
+                    told_reader = partial(told, reader)
+                    _score_rows(batches, scorer, source, metrics, writer.write, bad, told_reader)
+            except InstModelError as error:
+                raise error if error.file else error.in_file(source.path) from None
+            except _arrow_errors() as error:
+                raise InputError("invalid_table", str(error), file=source.path) from None
+            except OSError as error:
+                if error.errno is not None:  # of the disk
+                    raise
+                raise InputError("invalid_table", str(error), file=source.path) from None
+        start = time.perf_counter()
+        writer.finish()
+        metrics.write += time.perf_counter() - start
+
+
+def _tell(
+    advance: Advance, metrics: Metrics, before: int, size: int, whole: int, reader: Reader
+) -> None:
+    advance((before + size * reader.fraction()) / whole, metrics.rows)
+
+
+def _scorer(job: Job, reader: Reader) -> tuple[list[str], BatchScorer]:
+    """Return the names of the columns to read, and what scores them."""
+    import pyarrow as pa
+
+    make = partial(
+        BatchScorer,
+        job.model,
+        keep=job.keep,
+        outputs=job.outputs,
+        nulls=job.nulls,
+        on_bad_row=job.on_bad_row,
+    )
+    whole = make(reader.schema)
+    needed = sorted({slot.position for slot in whole.slots} | set(whole.kept))
+    schema = pa.schema([reader.schema.field(position) for position in needed])
+    return schema.names, make(schema)
+
+
+def _score_rows(
+    batches: Any,
+    scorer: BatchScorer,
+    source: Source,
+    metrics: Metrics,
+    write: Callable[[Any], None],
+    bad: BadRowsFile | None,
+    told: Callable[[], None],
+) -> None:
+    def numbered() -> Any:
+        row = 1  # as people count the rows of a file
+        for rows in batches:
+            yield rows, row
+            row += rows.count
+
+    def work(item: tuple[Rows, int]) -> tuple[Scored, int, float]:
+        rows, first = item
+        start = time.perf_counter()
+        scored = scorer.score_chunk(rows.chunk(scorer.slots, first), rows.kept(scorer.kept), first)
+        return scored, rows.count, time.perf_counter() - start
+
+    def sink(done: tuple[Scored, int, float]) -> None:
+        scored, rows, seconds = done
+        start = time.perf_counter()
+        write(scored.batch)
+        if bad is not None and scored.bad:
+            bad.add(source.name, scored)
+        metrics.rows += rows
+        metrics.bad_rows += len(scored.bad)
+        metrics.score += seconds
+        metrics.batches.append(seconds)
+        metrics.write += time.perf_counter() - start
+        told()
+
+    overlap(numbered(), work, sink, metrics.threads)
+
+
+def _arrow_errors() -> Any:
+    import pyarrow as pa
+
+    return (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowKeyError)

@@ -1,0 +1,139 @@
+"""What a job reads: one file, or a folder of files in one format, perhaps Hive-partitioned."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from instmodel.base.extras import require
+from instmodel.errors import InputError
+
+SUFFIXES = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+# What Hive calls a folder whose column is null, and the values that make a column of integers.
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+FORMATS = ("parquet", "csv", "arrow", "jsonl")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to read.
+
+    Attributes
+    ----------
+    path : str
+    name : str
+        The path below the folder of the dataset, with slashes; the file's name for a single file.
+    format : {"parquet", "csv", "arrow", "jsonl"}
+    partition : mapping of str to pyarrow.Scalar
+        The columns that the folders' names hold.
+    """
+
+    path: str
+    name: str
+    format: str
+    partition: Mapping[str, Any] = field(default_factory=dict)
+
+    def stamp(self) -> dict[str, int]:
+        """Return what changes when somebody replaces the file."""
+        status = os.stat(self.path)
+        return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def format_of(path: str | os.PathLike[str]) -> str | None:
+    """Return the format that the name of a file asks for."""
+    return SUFFIXES.get(Path(path).suffix.lower())
+
+
+def find(path: str | os.PathLike[str]) -> list[Source]:
+    """Return the files of a table, in the order of their names.
+
+    In a folder, what begins with ``.`` or ``_`` is not looked at, and folders called
+    ``column=value`` give every row below them that column.
+
+    Raises
+    ------
+    InputError
+        ``invalid_table``: no files, several formats, or an unknown one.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        root.stat()  # its error is the best one for a file that is not there
+        return [Source(os.fspath(path), root.name, _known(root))]
+    files = sorted(_walk(root))
+    formats = {file: _known(file) for file in files}
+    if len(set(formats.values())) != 1:
+        raise InputError(
+            "invalid_table",
+            "not a dataset",
+            file=path,
+            expected="files in one format",
+            actual=", ".join(sorted(set(formats.values()))) or "no files",
+        )
+    partitions = _partitions(root, files)
+    return [
+        Source(os.fspath(file), file.relative_to(root).as_posix(), kind, partitions[file])
+        for file, kind in formats.items()
+    ]
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """Yield every file below a folder, also through links; what cannot be read is an error."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for folder, folders, names in os.walk(root, onerror=stop, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        yield from (Path(folder, name) for name in names if not name.startswith((".", "_")))
+
+
+def _known(path: Path) -> str:
+    kind = format_of(path)
+    if kind is None:
+        raise InputError(
+            "invalid_table",
+            "the name does not tell a format",
+            file=path,
+            expected="a name in " + ", ".join(SUFFIXES),
+        )
+    return kind
+
+
+def _partitions(root: Path, files: list[Path]) -> dict[Path, Mapping[str, Any]]:
+    """Read the folders ``column=value``: a column is of integers if all its values are, or text."""
+    pa = require("pyarrow", "arrow")
+    texts: dict[Path, dict[str, str]] = {}
+    for file in files:
+        parts = [part.split("=", 1) for part in file.relative_to(root).parts[:-1] if "=" in part]
+        texts[file] = {unquote(name): unquote(value) for name, value in parts}
+    columns = dict.fromkeys(name for found in texts.values() for name in found)
+    types = {}
+    for name in columns:
+        cells = [found[name] for found in texts.values() if name in found]
+        whole = all(_WHOLE.fullmatch(cell) for cell in cells if cell != _HIVE_NULL)
+        types[name] = pa.int64() if whole else pa.string()
+
+    def scalar(name: str, text: str | None) -> Any:
+        if text is None or text == _HIVE_NULL:
+            return pa.scalar(None, types[name])
+        return pa.scalar(int(text) if types[name] == pa.int64() else text, types[name])
+
+    return {
+        file: {name: scalar(name, found.get(name)) for name in columns}
+        for file, found in texts.items()
+    }

@@ -1,0 +1,343 @@
+"""Rows to verify on: the inputs of a model, and recorded outputs or labels beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.base import arrays
+from instmodel.base.extras import require
+from instmodel.base.features import Feature, parse_feature_names
+from instmodel.errors import InputError
+from instmodel.model import InstructionModel
+from instmodel.tables.arrow import is_arrow, open_stream
+from instmodel.tables.binding import Binding
+from instmodel.tables.columns import column_names, match_columns
+from instmodel.tables.csv_file import CsvReader
+from instmodel.tables.frames import is_pandas
+from instmodel.tables.keys import Keys, keys_of
+from instmodel.tables.npy_file import NpyReader
+from instmodel.tables.numpy_files import SUFFIXES, suffix
+from instmodel.tables.scoring import BadRow, fill, open_table
+
+Floats = NDArray[np.float32]
+
+_BATCH_VALUES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some rows of the data.
+
+    Attributes
+    ----------
+    inputs : (N, F) float32
+    extra : (N, columns) float32
+        The further columns that were asked for.
+    fraction : float
+        How much of the data is read now, 0 to 1.
+    keys : Keys or None
+        The column `by`, if one was asked for.
+    """
+
+    inputs: Floats
+    extra: Floats
+    fraction: float
+    keys: Keys | None = None
+
+
+def read_rows(
+    data: Any,
+    model: InstructionModel,
+    extra: Sequence[str | int] = (),
+    batch_rows: int | None = None,
+    by: str | int | None = None,
+) -> Generator[Batch, None, None]:
+    """Yield rows of a table.
+
+    Parameters
+    ----------
+    data : path-like, table, or array_like of shape (N, F + columns)
+        A file in .csv or .npy; or, with the extra ``arrow``, a file or folder of Parquet, Arrow or
+        JSON lines; or what `InstructionModel.predict_table` takes. In an array and in NPY, what is
+        asked for beside the inputs follows them in that order; elsewhere it is found by name, and
+        the inputs are, too, if the model names its features.
+    model : InstructionModel
+    extra : sequence of str or int
+        Names of further columns.
+    batch_rows : int, optional
+        Rows at a time.
+    by : str or int, optional
+        A column of any type but lists, for `Batch.keys`; in an array and in NPY the last one.
+
+    Raises
+    ------
+    InstModelError
+        What is wrong with the table, and where.
+    OSError
+        The file cannot be read.
+    """
+    names, key = [str(name) for name in extra], None if by is None else str(by)
+    if isinstance(data, str | os.PathLike):
+        if Path(data).suffix.lower() not in SUFFIXES:
+            yield from _dataset_rows(data, model, names, key, batch_rows)
+        elif suffix(data) == ".csv":
+            yield from _csv_rows(data, model, names, key, batch_rows)
+        else:
+            yield from _npy_rows(data, model, len(names), key, batch_rows)
+    elif is_table(data) and (model.features or names or key is not None):
+        yield from _table_rows(data, model, names, key, batch_rows)
+    else:
+        yield from _array_rows(data, model, len(names), key, batch_rows)
+
+
+def _csv_rows(
+    path: Any, model: InstructionModel, extra: list[str], by: str | None, batch_rows: int | None
+) -> Generator[Batch, None, None]:
+    features = model.feature_size
+    columns = _csv_columns(path, model, extra, by)
+    with contextlib.closing(
+        CsvReader(path, columns, features + len(extra), batch_rows, by)
+    ) as reader:
+        for rows, texts in reader.keyed_batches():
+            keys = None if by is None else keys_of(texts, by, written=True)
+            yield Batch(rows[:, :features], rows[:, features:], reader.fraction(), keys)
+
+
+def _npy_rows(
+    path: Any, model: InstructionModel, extra: int, by: str | None, batch_rows: int | None
+) -> Generator[Batch, None, None]:
+    features = model.feature_size
+    end = features + extra
+    width = end + (by is not None)
+    with contextlib.closing(NpyReader(path, width, batch_rows)) as reader:
+        for rows in reader.batches():
+            keys = None if by is None else keys_of(rows[:, end], by)
+            yield Batch(rows[:, :features], rows[:, features:end], reader.fraction(), keys)
+
+
+def _array_rows(
+    data: Any, model: InstructionModel, extra: int, by: str | None, batch_rows: int | None
+) -> Generator[Batch, None, None]:
+    features = model.feature_size
+    end = features + extra
+    width = end + (by is not None)
+    table = arrays.real_array(data, "data")
+    if table.ndim != 2 or table.shape[1] != width:
+        raise InputError(
+            "input_size_mismatch",
+            "wrong shape",
+            field="data",
+            expected=f"(rows, {width})",
+            actual=table.shape,
+        )
+    step = batch_rows or max(1, _BATCH_VALUES // width)
+    for start in range(0, len(table), step):
+        part = table[start : start + step]
+        rows = np.asarray(part[:, :end], np.float32)
+        keys = None if by is None else keys_of(part[:, end], by)
+        done = min(1.0, (start + step) / len(table))
+        yield Batch(rows[:, :features], rows[:, features:], done, keys)
+
+
+def is_table(data: Any) -> bool:
+    """Whether the columns of some data have names."""
+    return (
+        hasattr(data, "columns")
+        or is_arrow(data)
+        or isinstance(data, Mapping)
+        or (isinstance(data, np.ndarray) and data.dtype.names is not None)
+        or (isinstance(data, list | tuple) and bool(data) and isinstance(data[0], Mapping))
+    )
+
+
+def _table_rows(
+    table: Any, model: InstructionModel, extra: list[str], by: str | None, batch_rows: int | None
+) -> Generator[Batch, None, None]:
+    """Yield the rows of a table in memory, its columns found by name; a null is NaN."""
+    count = model.feature_size
+    before = 0
+    for part, header, column in _parts(table, by):
+        features, places = _with_extra(_features(model, header, extra, by), extra)
+        width = len(column_names(features))
+        _, chunks = open_table(part, Binding(features, width, "nan"))
+        step = batch_rows or max(1, _BATCH_VALUES // width)
+        done = 0
+        for chunk in chunks:
+            for start in range(0, chunk.rows, step):
+                stop = min(start + step, chunk.rows)
+                block = np.empty((stop - start, width), np.float32)
+                bad = fill(chunk.columns, start, stop, block)
+                if bad:
+                    first = min(bad)
+                    raise BadRow(before + done + start + first, *bad[first]).error()
+                keys = None
+                if by is not None:
+                    cells = getattr(column, "iloc", column)[done + start : done + stop]
+                    keys = keys_of(cells, by)
+                    if len(keys.codes) != stop - start:
+                        raise _unequal(by, chunk.rows, len(column))
+                yield Batch(block[:, :count], block[:, places], 0.0, keys)
+            done += chunk.rows
+        if by is not None and len(column) != done:
+            raise _unequal(by, done, len(column))
+        before += done
+
+
+def _unequal(column: str, expected: int, actual: int) -> InputError:
+    return InputError(
+        "invalid_table",
+        "the columns have unequal lengths",
+        column=column,
+        expected=f"{expected} rows",
+        actual=actual,
+    )
+
+
+def _parts(table: Any, by: str | None) -> Iterator[tuple[Any, list[str], Any]]:
+    """Yield a table in parts: each with the names of its columns, and its column `by`."""
+    if is_arrow(table) and not is_pandas(table):
+        header, batches = open_stream(table)
+        place = match_columns([by], header)[0] if by is not None else None
+        for batch in batches:
+            yield batch, header, None if place is None else batch.column(place)
+        return
+    if isinstance(table, np.ndarray):
+        table = {name: table[name] for name in table.dtype.names or ()}
+    rows = isinstance(table, list | tuple)
+    if not rows and not is_pandas(table) and not isinstance(table, Mapping):
+        yield table, [], None  # which `open_table` refuses
+        return
+    keys = list(table[0] if rows else table.columns if is_pandas(table) else table)
+    header = list(map(str, keys))
+    if by is None:
+        yield table, header, None
+        return
+    place = match_columns([by], header)[0]
+    key = keys[place]
+    if is_pandas(table):
+        column = table.iloc[:, place]
+    else:
+        column = [row.get(key) for row in table] if rows else table[key]
+    if isinstance(column, str | bytes) or not hasattr(column, "__len__"):
+        raise InputError("invalid_table", "not a column", column=by, actual=repr(column)[:60])
+    yield table, header, column
+
+
+def _features(
+    model: InstructionModel, header: list[str], extra: list[str], by: str | None
+) -> list[Feature]:
+    """Return a model's features; where it names none, all columns that are nothing else."""
+    if model.features:
+        return parse_feature_names(model.features)
+    features = [Feature(name) for name in header if name not in extra and name != by]
+    if len(features) != model.feature_size:
+        raise InputError(
+            "column_count_mismatch",
+            "the model does not name its features, so the columns must be its inputs",
+            expected=f"{model.feature_size} columns",
+            actual=len(features),
+        )
+    return features
+
+
+def _dataset_rows(
+    path: Any, model: InstructionModel, extra: list[str], by: str | None, batch_rows: int | None
+) -> Generator[Batch, None, None]:
+    """Yield the rows of what only Arrow reads."""
+    arrow = require("pyarrow", "arrow")
+    from instmodel.tables.inputs import find
+    from instmodel.tables.readers import open_reader as open_dataset
+
+    count = model.feature_size
+    sources = find(path)
+    by_position = not model.features and not extra and by is None
+    for index, source in enumerate(sources):
+        with (
+            _in_file(source.path),
+            contextlib.closing(open_dataset(source, by_position)) as reader,
+        ):
+            names = reader.schema.names
+            features, places = _with_extra(_features(model, names, extra, by), extra)
+            width = len(column_names(features))
+            binding = Binding(features, width)
+            needed = {slot.position for slot in binding.slots(names)}
+            needed |= set(match_columns([] if by is None else [by], names))
+            narrow = arrow.schema([reader.schema.field(place) for place in sorted(needed)]).names
+            slots, row = binding.slots(narrow), 0
+            for rows in reader.batches(narrow, batch_rows):
+                block = np.empty((rows.count, width), np.float32)
+                bad = fill(rows.chunk(slots, row).columns, 0, rows.count, block)
+                if bad:
+                    first = min(bad)
+                    raise BadRow(row + first, *bad[first]).error()
+                row += rows.count
+                done = (index + reader.fraction()) / len(sources)
+                keys = None
+                if by is not None:
+                    cells = rows.cells(narrow.index(by))
+                    keys = keys_of(cells, by, written=source.format == "csv")
+                yield Batch(block[:, :count], block[:, places], done, keys)
+
+
+@contextlib.contextmanager
+def _in_file(path: str) -> Iterator[None]:
+    """Add the file to an error that does not name it."""
+    try:
+        yield
+    except InputError as error:
+        raise error.in_file(path) from None
+
+
+def _with_extra(features: list[Feature], extra: list[str]) -> tuple[list[Feature], list[int]]:
+    """Add features for the extra columns that are no inputs; return the places of all extra ones.
+
+    What rows are grouped by is often an input, too, and no table holds it twice.
+    """
+    known = column_names(features)
+    new = [name for name in dict.fromkeys(extra) if name not in known]
+    columns = known + new
+    return [*features, *map(Feature, new)], [columns.index(name) for name in extra]
+
+
+def _csv_columns(
+    path: Any, model: InstructionModel, extra: list[str], by: str | None
+) -> list[str] | None:
+    if model.features:
+        return column_names(parse_feature_names(model.features)) + extra
+    if not extra and by is None:
+        return None
+    with open(path, encoding="utf-8-sig", newline="", errors="surrogateescape") as file:
+        header = next(csv.reader(file), [])
+    return [name for name in header if name not in extra and name != by] + extra
+
+
+def input_order(model: InstructionModel, other: InstructionModel) -> NDArray[np.intp]:
+    """Return, for each input of `other`, which input of `model` it is: by name, else by place.
+
+    Raises
+    ------
+    InputError
+        ``column_mismatch``: the models take other features.
+    """
+    mine, theirs = model.columns, other.columns
+    if model.feature_size == other.feature_size:
+        if mine == theirs or not mine or not theirs:
+            return np.arange(model.feature_size)
+        if sorted(mine) == sorted(theirs) and len(set(mine)) == len(mine):
+            return np.array([mine.index(name) for name in theirs], np.intp)
+    odd = sorted(set(mine) ^ set(theirs))
+    raise InputError(
+        "column_mismatch",
+        "the models take other features" + (f": {', '.join(odd[:5])}" if odd else ""),
+        expected=f"{model.feature_size} features",
+        actual=f"{other.feature_size} features",
+    )

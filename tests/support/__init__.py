@@ -1,0 +1,1 @@
+"""What the tests share: documents, strategies, bounds, sources, and devices."""
