@@ -72,26 +72,26 @@ class InstModelError(Exception):
         super().__init__(self._sentence())
 
     def _sentence(self) -> str:
-        place = [] if self.file is None else [_printable(self.file)]
+        place = [] if self.file is None else [printable(self.file, _LONGEST)]
         if self.instruction is not None:
             name = f" ({self.instruction_type})" if self.instruction_type else ""
             place.append(f"instruction {self.instruction}{name}")
         elif self.instruction_type is not None:
             place.append(self.instruction_type)
         if self.field is not None:
-            place.append(f"field '{_printable(self.field)}'")
+            place.append(f"field '{printable(self.field, _LONGEST)}'")
         if self.column is not None:
-            place.append(f"column '{_printable(self.column)}'")
+            place.append(f"column '{printable(self.column, _LONGEST)}'")
         if self.row is not None:
             place.append(f"row {self.row}")
         where = ", ".join(place) + ": " if place else ""
         facts = []
         if self.expected is not None:
-            facts.append(f"expected {_printable(self.expected)}")
+            facts.append(f"expected {printable(self.expected, _LONGEST)}")
         if self.actual is not None:
-            facts.append(f"got {_printable(self.actual)}")
+            facts.append(f"got {printable(self.actual, _LONGEST)}")
         values = f" ({', '.join(facts)})" if facts else ""
-        return f"{where}{_printable(self.message, 2 * _LONGEST)}{values} [{self.code}]"
+        return f"{where}{printable(self.message, 2 * _LONGEST)}{values} [{self.code}]"
 
     def at(self, instruction: int | None, instruction_type: str | None) -> Self:
         """Return the same error, located at an instruction."""
@@ -116,15 +116,24 @@ class InstModelError(Exception):
         return {name: getattr(self, name) for name in _PLACES}
 
 
-def _printable(value: Any, longest: int = _LONGEST) -> str:
-    """Return a text that is safe in one line of a terminal or a log, whatever a file holds."""
+def printable(value: Any, longest: int | None = None) -> str:
+    """Return a text that is safe in one line of a terminal or a log, whatever a file holds.
+
+    Control characters are escaped, so that no name can move the cursor or break a line.
+
+    Parameters
+    ----------
+    value : object
+        Anything with a `str`.
+    longest : int, optional
+        What is longer is cut to so many characters.
+    """
     text = str(value)
-    if len(text) > longest:
+    if longest is not None and len(text) > longest:
         text = text[: longest - 1] + "…"
     if text.isprintable():
         return text
-    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return "".join(escaped)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _rebuild(
@@ -166,7 +175,7 @@ class UnsupportedModelError(InstModelError, ValueError):
 
     def _sentence(self) -> str:
         # All of them, however many: who mends a model wants the whole list.
-        listed = "; ".join(_printable(piece, 2 * _LONGEST) for piece in self.pieces)
+        listed = "; ".join(printable(piece, 2 * _LONGEST) for piece in self.pieces)
         return f"{super()._sentence()} {listed}"
 
     def _places(self) -> dict[str, Any]:

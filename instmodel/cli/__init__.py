@@ -17,7 +17,7 @@ from typing import NoReturn, TextIO
 import instmodel as im
 from instmodel.cli import bench, compare, convert, demo, inspect, profile, score, verify
 from instmodel.cli.arguments import BROKEN_PIPE, FAILED, INTERRUPTED, Parser
-from instmodel.cli.console import printable
+from instmodel.errors import printable
 
 COMMANDS = (demo, score, inspect, verify, compare, convert, bench, profile)
 """The modules of the commands, in the order of ``--help``: each has `add` and `run`."""

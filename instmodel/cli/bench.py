@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 import instmodel as im
 from instmodel.cli.arguments import OK, Commands, add_command, at_least_one, seconds
-from instmodel.cli.console import printable, table
-from instmodel.errors import InputError
+from instmodel.cli.console import table
+from instmodel.errors import InputError, printable
 from instmodel.tables.rows import read_rows
 
 Floats = NDArray[np.float32]

@@ -9,11 +9,12 @@ from typing import Any
 import instmodel as im
 from instmodel.base import places
 from instmodel.cli.arguments import OK, Commands, add_command, add_report_arguments, at_least_one
-from instmodel.cli.console import printable, progress, table
+from instmodel.cli.console import progress, table
 from instmodel.cli.verify import plain, say_report, shown
 from instmodel.comparison.comparing import Comparison, compare
 from instmodel.comparison.metrics import CURVES, TASKS
 from instmodel.comparison.moves import QUANTILES
+from instmodel.errors import printable
 
 # Columns of a confusion matrix that a terminal shows; --json has it of any size.
 _MOST_CLASSES = 15

@@ -1,4 +1,4 @@
-"""What the command line shows: tables, progress, and text that is safe to print.
+"""What the command line shows: tables and progress.
 
 Rich makes tables and progress bars nicer on a terminal; without it, or when the output goes to a
 file, the same comes as plain aligned text. Nothing here prints; `instmodel.cli` does.
@@ -13,14 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-
-def printable(text: str) -> str:
-    """Escape control characters, so that no file can move the cursor or break a line."""
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )
+from instmodel.errors import printable
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, styled: bool = False) -> str:
@@ -44,7 +37,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, styled: b
         bool(rows) and all(isinstance(row[i], int | float) for row in rows)
         for i in range(len(columns))
     ]
-    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    cells = [[printable(cell) for cell in row] for row in rows]
     if styled:
         with contextlib.suppress(ImportError):
             return _rich_table(columns, cells, right)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import instmodel as im
 from instmodel.cli.arguments import OK, Commands, add_command
-from instmodel.cli.console import printable
 from instmodel.document.schema import BINARY_SUFFIX
-from instmodel.errors import InputError
+from instmodel.errors import InputError, printable
 from instmodel.importers.files import import_file
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from instmodel.base.atomic import replacing
 from instmodel.cli.arguments import OK, Commands, add_command
-from instmodel.cli.console import printable, short, table
+from instmodel.cli.console import short, table
 from instmodel.cli.demo_models import run_demos
+from instmodel.errors import printable
 from instmodel.tables.numpy_files import make_writer
 
 
@@ -53,5 +54,5 @@ def run(args: argparse.Namespace) -> int:
         "\n\nThe scores of all rows:"
     )
     for target in written:
-        print(f"  {printable(str(target))}")
+        print(f"  {printable(target)}")
     return OK

@@ -10,7 +10,8 @@ from typing import Any
 
 import instmodel as im
 from instmodel.cli.arguments import OK, Commands, add_command
-from instmodel.cli.console import printable, table
+from instmodel.cli.console import table
+from instmodel.errors import printable
 from instmodel.inspection import model_facts
 
 

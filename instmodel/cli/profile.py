@@ -9,8 +9,8 @@ from dataclasses import asdict
 
 import instmodel as im
 from instmodel.cli.arguments import OK, Commands, add_command, file_in, seconds
-from instmodel.cli.console import printable, table
-from instmodel.errors import InputError
+from instmodel.cli.console import table
+from instmodel.errors import InputError, printable
 from instmodel.profiling import Profile, Step, profile
 from instmodel.profiling.picture import SUFFIXES, draw
 from instmodel.tables.rows import read_rows

@@ -21,8 +21,8 @@ import instmodel as im
 from instmodel.base.atomic import replacing
 from instmodel.base.features import parse_feature_names
 from instmodel.cli.arguments import OK, Commands, add_command, at_least_one
-from instmodel.cli.console import printable, progress
-from instmodel.errors import InputError
+from instmodel.cli.console import progress
+from instmodel.errors import InputError, printable
 from instmodel.tables.columns import column_names
 from instmodel.tables.numpy_files import make_writer, open_reader, suffix
 from instmodel.tables.scoring import say_positions
@@ -177,7 +177,7 @@ def _run_job(args: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _warnings_in_one_line() -> Iterator[None]:
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        print(f"instmodel: warning: {printable(str(message))}", file=sys.stderr)
+        print(f"instmodel: warning: {printable(message)}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)

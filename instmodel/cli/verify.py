@@ -17,8 +17,8 @@ from instmodel.cli.arguments import (
     add_report_arguments,
     at_least_one,
 )
-from instmodel.cli.console import printable, progress, table
-from instmodel.errors import InputError
+from instmodel.cli.console import progress, table
+from instmodel.errors import InputError, printable
 from instmodel.inspection import build_unvalidated
 from instmodel.model import VALIDATION_ATOL
 from instmodel.verification.verifying import Verification, verify

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from instmodel.base.atomic import replacing
-from instmodel.cli.console import printable
 from instmodel.document.graph import MOST_EDGES
 from instmodel.document.schema import InstructionModelInfo
-from instmodel.errors import InputError
+from instmodel.errors import InputError, printable
 from instmodel.inspection import build_unvalidated
 
 SUFFIXES = (".svg", ".html", ".mmd")

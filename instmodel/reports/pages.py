@@ -10,11 +10,11 @@ from typing import Any
 
 from instmodel.base.atomic import replacing
 from instmodel.base.extras import require
-from instmodel.cli.console import printable
 from instmodel.comparison.comparing import Comparison
 from instmodel.comparison.metrics import CURVES
 from instmodel.comparison.moves import QUANTILES
 from instmodel.document.schema import InstructionModelInfo
+from instmodel.errors import printable
 from instmodel.reports.charts import bars, lines
 from instmodel.reports.graph import graph_svg, memory_svg
 from instmodel.verification.differences import DECADES
@@ -181,7 +181,7 @@ def write_comparison(
                 charts.append(Picture(lines(drawn, caption, labels), caption))
     if found.groups:
         heads, groups = found.group_table()
-        rows = [[printable(str(value)), *figures] for value, *figures in groups]
+        rows = [[printable(value), *figures] for value, *figures in groups]
         tables.append(Table("groups", "By group", heads, rows, ["value"]))
     movers = [[m.row, _number(m.old), _number(m.new), _some(m.inputs)] for m in found.movers]
     heads = ["row", "old", "new", "inputs"]
