@@ -19,7 +19,7 @@ from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError
 from instmodel.inspection import build_unvalidated
 from instmodel.model import InstructionModel
-from instmodel.tables.rows import read_rows
+from instmodel.tables.rows import Batch, read_rows
 from instmodel.verification.differences import (
     Differences,
     OutputDifference,
@@ -28,7 +28,13 @@ from instmodel.verification.differences import (
 )
 from instmodel.verification.sample import Sample, histogram
 from instmodel.verification.tracing import Divergence
-from instmodel.verification.witnesses import Function, Witness, make_witness, predict
+from instmodel.verification.witnesses import (
+    Recorded,
+    Witness,
+    check_outputs,
+    make_witness,
+    predict,
+)
 
 # Rows that the histograms of scores are of, and their bins.
 _SAMPLED_ROWS = 20_000
@@ -151,91 +157,34 @@ def verify(
     """
     info, engine = load(model)
     tolerance = Tolerance(atol, rtol)
-    columns: Sequence[str | int] = ()
-    name = "recorded values"
-    if data is None and expected is None and against is None:
-        data, expected = _validation_data(info)
-        name = "its validation data"
-    recorded = expected is not None
-    if recorded:
-        if against is not None:
-            raise InputError("invalid_type", "either against or expected", field="expected")
-        if data is None:
-            raise InputError(
-                "missing_field", "recorded outputs need the data they belong to", field="data"
-            )
-        if isinstance(data, str | os.PathLike):
-            columns = [expected] if isinstance(expected, str) else list(expected)
-        else:
-            table = np.asarray(arrays.real_array(data, "data"), np.float32)
-            beside = np.asarray(arrays.real_array(expected, "expected"), np.float32)
-            if table.ndim != 2 or not beside.ndim or len(beside) != len(table):
-                raise InputError(
-                    "input_size_mismatch",
-                    "not as many outputs as rows of data",
-                    field="expected",
-                    expected=f"{table.shape[0] if table.ndim else 0} rows",
-                    actual=f"shape {beside.shape}",
-                )
-            beside = beside.reshape(len(beside), math.prod(beside.shape[1:]))
-            data = np.concatenate([table, beside], axis=1)
-            columns = list(range(beside.shape[1]))
-        _check_outputs(len(columns), engine)
-    if data is None:
-        data, _ = _validation_data(info)
-
-    # At least one: it tells where the two part.
-    found = Differences(engine.output_size, tolerance, max(1, worst))
-    sample = Sample(_SAMPLED_ROWS, 2 * engine.output_size)
-    seconds = [0.0, 0.0]
     with contextlib.ExitStack() as opened:
-        witness: Witness = (
-            Function(info, name, _unused)
-            if recorded
-            else make_witness(against, engine, info, threads, opened)
+        data, witness = _sides(engine, info, data, against, expected, threads, opened)
+        batches = opened.enter_context(
+            contextlib.closing(read_rows(data, engine, witness.columns, batch_rows))
         )
-        rows = read_rows(data, engine, columns, batch_rows)
-        for batch in opened.enter_context(contextlib.closing(rows)):
-            started = time.perf_counter()
-            actual = predict(engine, batch.inputs, threads)
-            between = time.perf_counter()
-            other = batch.extra if recorded else witness.scores(batch.inputs)
-            seconds[0] += between - started
-            seconds[1] += 0.0 if recorded else time.perf_counter() - between
-            _check_outputs(other.shape[1], engine)
-            found.add(batch.inputs, actual, other)
-            sample.add(np.hstack([actual, other]))
+        found = _Pass(engine, witness, tolerance, worst, threads)
+        for batch in batches:
+            found.add(batch)
             if progress:
-                progress(batch.fraction, found.rows)
-    if not found.rows:
+                progress(batch.fraction, found.differences.rows)
+    differences = found.differences
+    if not differences.rows:
         raise InputError("no_rows", "there are no rows to compare on", field="data")
-
-    same = found.rows_different == 0
-    divergence, note = None, ""
-    if not same:
-        row = np.array(found.worst[0].inputs, np.float32)
-        divergence = witness.divergence(row, tolerance)
-        if divergence is None:
-            note = (
-                "the model computes what its document says; the difference is on the other side, "
-                "or in what was imported"
-            )
+    divergence, note = _first_difference(differences, witness, tolerance)
     return Verification(
-        same=same,
+        same=differences.rows_different == 0,
         against=witness.name,
-        rows=found.rows,
-        rows_different=found.rows_different,
+        rows=differences.rows,
+        rows_different=differences.rows_different,
         tolerance=tolerance,
-        outputs=found.outputs(),
-        worst=found.worst[:worst],
+        outputs=differences.outputs(),
+        worst=differences.worst[:worst],
         divergence=divergence,
         note=note,
-        histogram=found.histogram.tolist(),
-        scores=[
-            _scores(sample.rows[:, [i, engine.output_size + i]]) for i in range(engine.output_size)
-        ],
-        seconds=seconds[0],
-        seconds_against=seconds[1],
+        histogram=differences.histogram.tolist(),
+        scores=found.scores(),
+        seconds=found.seconds,
+        seconds_against=found.seconds_against,
     )
 
 
@@ -247,12 +196,33 @@ def load(model: Any) -> tuple[InstructionModelInfo, InstructionModel]:
     return info, build_unvalidated(info)
 
 
-def _scores(pair: NDArray[np.float64]) -> Scores:
-    """Return the histograms of two columns (N, 2)."""
-    finite = pair[np.isfinite(pair)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    counts = [histogram(side[np.isfinite(side)], _SCORE_BINS, low, high) for side in pair.T]
-    return Scores(low, high, *counts)
+def _sides(
+    engine: InstructionModel,
+    info: InstructionModelInfo,
+    data: Any,
+    against: Any,
+    expected: Any,
+    threads: int | None,
+    opened: contextlib.ExitStack,
+) -> tuple[Any, Witness]:
+    """Return the data to read, and what the model is compared with on it."""
+    name = "recorded values"
+    if expected is not None:
+        if against is not None:
+            raise InputError("invalid_type", "either against or expected", field="expected")
+        if data is None:
+            raise InputError(
+                "missing_field", "recorded outputs need the data they belong to", field="data"
+            )
+    elif data is None:
+        data, outputs = _validation_data(info)
+        if against is None:
+            expected, name = outputs, "its validation data"
+    if expected is None:
+        return data, make_witness(against, engine, info, threads, opened)
+    data, columns = _beside(data, expected)
+    check_outputs(len(columns), engine.output_size)
+    return data, Recorded(info, name, columns)
 
 
 def _validation_data(info: InstructionModelInfo) -> tuple[Any, Any]:
@@ -264,15 +234,79 @@ def _validation_data(info: InstructionModelInfo) -> tuple[Any, Any]:
     return np.stack(cases.inputs), np.stack(cases.expected_outputs)
 
 
-def _check_outputs(count: int, engine: InstructionModel) -> None:
-    if count != engine.output_size:
+def _beside(data: Any, expected: Any) -> tuple[Any, Sequence[str | int]]:
+    """Return a table that holds recorded outputs, and the columns that they are in it."""
+    if isinstance(data, str | os.PathLike):
+        return data, [expected] if isinstance(expected, str) else list(expected)
+    inputs = np.asarray(arrays.real_array(data, "data"), np.float32)
+    outputs = np.asarray(arrays.real_array(expected, "expected"), np.float32)
+    if inputs.ndim != 2 or not outputs.ndim or len(outputs) != len(inputs):
         raise InputError(
-            "output_size_mismatch",
-            "another number of outputs to compare with",
-            expected=engine.output_size,
-            actual=count,
+            "input_size_mismatch",
+            "not as many outputs as rows of data",
+            field="expected",
+            expected=f"{inputs.shape[0] if inputs.ndim else 0} rows",
+            actual=f"shape {outputs.shape}",
         )
+    outputs = outputs.reshape(len(outputs), math.prod(outputs.shape[1:]))
+    return np.concatenate([inputs, outputs], axis=1), list(range(outputs.shape[1]))
 
 
-def _unused(rows: Any) -> Any:
-    raise AssertionError("recorded values are read, not computed")
+class _Pass:
+    """What one pass over the rows finds: differences, how scores are distributed, speeds."""
+
+    def __init__(
+        self,
+        engine: InstructionModel,
+        witness: Witness,
+        tolerance: Tolerance,
+        worst: int,
+        threads: int | None,
+    ) -> None:
+        self._engine, self._witness, self._threads = engine, witness, threads
+        # At least one row is kept: it tells where the two part.
+        self.differences = Differences(engine.output_size, tolerance, max(1, worst))
+        self._sample = Sample(_SAMPLED_ROWS, 2 * engine.output_size)
+        self.seconds = self.seconds_against = 0.0
+
+    def add(self, batch: Batch) -> None:
+        """Add what both sides make of some rows."""
+        started = time.perf_counter()
+        actual = predict(self._engine, batch.inputs, self._threads)
+        between = time.perf_counter()
+        expected = self._witness.scores(batch)
+        self.seconds += between - started
+        if self._witness.computes:
+            self.seconds_against += time.perf_counter() - between
+        check_outputs(expected.shape[1], self._engine.output_size)
+        self.differences.add(batch.inputs, actual, expected)
+        self._sample.add(np.hstack([actual, expected]))
+
+    def scores(self) -> list[Scores]:
+        """Return how the values of each output are distributed."""
+        outputs = self._engine.output_size
+        return [_scores(self._sample.rows[:, [i, outputs + i]]) for i in range(outputs)]
+
+
+def _scores(pair: NDArray[np.float64]) -> Scores:
+    """Return the histograms of two columns (N, 2)."""
+    finite = pair[np.isfinite(pair)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    counts = [histogram(side[np.isfinite(side)], _SCORE_BINS, low, high) for side in pair.T]
+    return Scores(low, high, *counts)
+
+
+def _first_difference(
+    differences: Differences, witness: Witness, tolerance: Tolerance
+) -> tuple[Divergence | None, str]:
+    """Return where the two part in the worst row, or why that cannot be told."""
+    if not differences.rows_different:
+        return None, ""
+    row = np.array(differences.worst[0].inputs, np.float32)
+    divergence = witness.divergence(row, tolerance)
+    if divergence is not None:
+        return divergence, ""
+    return None, (
+        "the model computes what its document says; the difference is on the other side, "
+        "or in what was imported"
+    )

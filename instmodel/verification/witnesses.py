@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError
 from instmodel.inspection import build_unvalidated
 from instmodel.model import InstructionModel
-from instmodel.tables.rows import input_order
+from instmodel.tables.rows import Batch, input_order
 from instmodel.verification.differences import Tolerance
 from instmodel.verification.tracing import Divergence, against_model, against_reference
 
@@ -29,36 +30,67 @@ Floats = NDArray[np.float32]
 _REFERENCE_VALUES = 1 << 22
 
 
-class Witness(Protocol):
+class Witness(ABC):
     """Another computation of a model's outputs.
+
+    Parameters
+    ----------
+    info : InstructionModelInfo
+        The model.
+    name : str
+        What a person calls the other computation.
 
     Attributes
     ----------
-    name : str
+    columns : sequence of str or int
+        What it needs of the data beside the inputs.
+    computes : bool
+        Whether its scores take time that tells anything.
     """
 
-    name: str
+    columns: Sequence[str | int] = ()
+    computes = True
 
-    def scores(self, rows: Floats) -> NDArray[Any]:
-        """Return the outputs (N, O) of inputs (N, F)."""
+    def __init__(self, info: InstructionModelInfo, name: str) -> None:
+        self.name = name
+        self._info = info
+
+    @abstractmethod
+    def scores(self, batch: Batch) -> NDArray[Any]:
+        """Return the outputs (N, O) of some rows."""
 
     def divergence(self, row: Floats, tolerance: Tolerance) -> Divergence | None:
         """Return the first instruction at which it and the model part for a row (F,).
 
-        A witness without buffers compares the model with its own definition, the reference.
+        A witness shows no buffers of its own, unless it is another model. So this compares the
+        model with its definition, the reference.
         """
+        return against_reference(self._info, row, tolerance)
 
 
-class Reference:
+class Recorded(Witness):
+    """Outputs that stand in the data."""
+
+    computes = False
+
+    def __init__(self, info: InstructionModelInfo, name: str, columns: Sequence[str | int]) -> None:
+        super().__init__(info, name)
+        self.columns = columns
+
+    def scores(self, batch: Batch) -> NDArray[Any]:
+        """Return the columns."""
+        return batch.extra
+
+
+class Reference(Witness):
     """The float64 interpreter."""
 
-    name = "reference"
-
     def __init__(self, info: InstructionModelInfo) -> None:
-        self._info = info
+        super().__init__(info, "reference")
 
-    def scores(self, rows: Floats) -> NDArray[Any]:
-        """Return the outputs (N, O) of inputs (N, F)."""
+    def scores(self, batch: Batch) -> NDArray[Any]:
+        """Return what it computes, a few rows at a time."""
+        rows = batch.inputs
         step = max(1, _REFERENCE_VALUES // sum(self._info.buffer_sizes))
         parts = [
             reference.predict(self._info, rows[start : start + step])
@@ -66,12 +98,32 @@ class Reference:
         ]
         return np.concatenate(parts)
 
-    def divergence(self, row: Floats, tolerance: Tolerance) -> Divergence | None:
-        """Return the first instruction at which the engine leaves it."""
-        return against_reference(self._info, row, tolerance)
+
+class Function(Witness):
+    """Anything that computes outputs (N, O) of inputs (N, F): ONNX Runtime, a source model."""
+
+    def __init__(
+        self, info: InstructionModelInfo, name: str, function: Callable[[Floats], Any]
+    ) -> None:
+        super().__init__(info, name)
+        self._function = function
+
+    def scores(self, batch: Batch) -> NDArray[Any]:
+        """Return what it computes."""
+        count = len(batch.inputs)
+        result = arrays.real_array(self._function(batch.inputs), "against")
+        if not result.ndim or len(result) != count:
+            raise InputError(
+                "output_size_mismatch",
+                "the function gives not one result for each row",
+                field="against",
+                expected=f"{count} rows",
+                actual=f"shape {result.shape}",
+            )
+        return result.reshape(count, math.prod(result.shape[1:]))
 
 
-class OtherModel:
+class OtherModel(Witness):
     """Another instruction model; it gets its inputs by name, if both name them."""
 
     def __init__(
@@ -82,47 +134,20 @@ class OtherModel:
         name: str,
         threads: int | None,
     ) -> None:
-        self.name = name
-        self._info, self._other = info, other
+        super().__init__(info, name)
+        self._other = other
         self._engine = build_unvalidated(other)
         self._order = input_order(model, self._engine)
         self._threads = threads
 
-    def scores(self, rows: Floats) -> NDArray[Any]:
-        """Return the outputs (N, O) of inputs (N, F) in the order of the model."""
-        return predict(self._engine, np.ascontiguousarray(rows[:, self._order]), self._threads)
+    def scores(self, batch: Batch) -> NDArray[Any]:
+        """Return its outputs."""
+        rows = np.ascontiguousarray(batch.inputs[:, self._order])
+        return predict(self._engine, rows, self._threads)
 
     def divergence(self, row: Floats, tolerance: Tolerance) -> Divergence | None:
         """Return the first instruction that differs."""
         return against_model(self._info, self._other, row, row[self._order])
-
-
-class Function:
-    """Anything that computes outputs (N, O) of inputs (N, F): ONNX Runtime, a source model."""
-
-    def __init__(
-        self, info: InstructionModelInfo, name: str, function: Callable[[Floats], Any]
-    ) -> None:
-        self.name = name
-        self._info = info
-        self._function = function
-
-    def scores(self, rows: Floats) -> NDArray[Any]:
-        """Return the outputs (N, O) of inputs (N, F)."""
-        result = arrays.real_array(self._function(rows), "against")
-        if not result.ndim or len(result) != len(rows):
-            raise InputError(
-                "output_size_mismatch",
-                "the function gives not one result for each row",
-                field="against",
-                expected=f"{len(rows)} rows",
-                actual=f"shape {result.shape}",
-            )
-        return result.reshape(len(rows), math.prod(result.shape[1:]))
-
-    def divergence(self, row: Floats, tolerance: Tolerance) -> Divergence | None:
-        """Return the first instruction at which the engine leaves the reference."""
-        return against_reference(self._info, row, tolerance)
 
 
 def make_witness(
@@ -137,7 +162,7 @@ def make_witness(
         against = against.info
     if isinstance(against, InstructionModelInfo):
         return OtherModel(model, info, against, "other model", threads)
-    if against is None or (isinstance(against, str) and against == Reference.name):
+    if against is None or (isinstance(against, str) and against == "reference"):
         return Reference(info)
     if isinstance(against, str) and against == "gpu":
         from instmodel.gpu.session import GpuSession
@@ -168,3 +193,14 @@ def predict(model: InstructionModel, rows: Floats, threads: int | None) -> Float
     """Return the outputs (N, O) of a model."""
     result = model.predict_parallel(rows, PredictConfig(threads=threads))
     return np.asarray(result).reshape(len(rows), model.output_size)
+
+
+def check_outputs(count: int, expected: int) -> None:
+    """Raise unless both sides have as many outputs."""
+    if count != expected:
+        raise InputError(
+            "output_size_mismatch",
+            "another number of outputs to compare with",
+            expected=expected,
+            actual=count,
+        )
