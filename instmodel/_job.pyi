@@ -5,7 +5,7 @@ from typing_extensions import disjoint_base
 from instmodel._engine import Engine
 
 @disjoint_base
-class Job:
+class SharedRows:
     def __new__(
         cls,
         engine: Engine,
@@ -14,6 +14,6 @@ class Job:
         start: int,
         threads: int,
         chunk: int,
-    ) -> Job: ...
+    ) -> SharedRows: ...
     def work(self, watch_signals: bool = False) -> None: ...
     def cancel(self) -> None: ...

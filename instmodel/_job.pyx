@@ -15,8 +15,8 @@ cdef extern from "atomic.h" nogil:
     void im_store(int64_t *p, int64_t n)
 
 
-cdef class Job:
-    """Rows, and how far they are claimed.
+cdef class SharedRows:
+    """Rows that threads run, and how far they are claimed.
 
     Parameters
     ----------

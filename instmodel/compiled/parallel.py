@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel._engine import Engine
-from instmodel._job import Job
+from instmodel._job import SharedRows
 from instmodel.base import arrays, values
 from instmodel.base.cpus import default_thread_count, requested_thread_count
 from instmodel.base.pool import MAX_THREADS, run_together
@@ -182,8 +182,8 @@ def _run(
     tile = engine.tile_samples
     threads = max(1, min(threads, -(-len(rows) // tile)))
     chunk = max(tile, _WORK_OF_A_CHUNK // engine.work // tile * tile)
-    job = Job(engine, rows, results, start, threads, chunk)
-    run_together(job.work, threads - 1, job.cancel)
+    shared = SharedRows(engine, rows, results, start, threads, chunk)
+    run_together(shared.work, threads - 1, shared.cancel)
 
 
 _T = TypeVar("_T")

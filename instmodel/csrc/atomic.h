@@ -1,4 +1,4 @@
-/* atomic.h: the atomic operations that threads need to share out a job. */
+/* atomic.h: the atomic operations that threads need to share out rows. */
 #ifndef INSTMODEL_ATOMIC_H
 #define INSTMODEL_ATOMIC_H
 

@@ -238,27 +238,27 @@ def test_repr_says_the_sizes(result):
 @pytest.mark.parametrize("chunk", [1, 16, 48, 1000, 5000])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_every_row_is_done_once_whatever_the_chunks(rows, threads, chunk):
-    from instmodel._job import Job
+    from instmodel._job import SharedRows
 
     model = build(network([5, 3], [None]))
     x = samples(rows, 5, rows)
     results = np.full((rows, 3), np.float32(np.nan))
-    job = Job(model, x, results, model.output_index_start, threads, chunk)
-    job.work()
+    shared = SharedRows(model, x, results, model.output_index_start, threads, chunk)
+    shared.work()
     np.testing.assert_array_equal(results, model.predict(x))
     results[:] = 7
-    job.work()  # all chunks are claimed: nothing is done twice
+    shared.work()  # all chunks are claimed: nothing is done twice
     assert (results == 7).all()
 
 
-def test_a_cancelled_job_does_nothing():
-    from instmodel._job import Job
+def test_nobody_claims_cancelled_rows():
+    from instmodel._job import SharedRows
 
     model = build(network([5, 3], [None]))
     results = np.full((100, 3), np.float32(7))
-    job = Job(model, samples(100, 5, 0), results, model.output_index_start, 2, 10)
-    job.cancel()
-    job.work()
+    shared = SharedRows(model, samples(100, 5, 0), results, model.output_index_start, 2, 10)
+    shared.cancel()
+    shared.work()
     assert (results == 7).all()
 
 
@@ -266,7 +266,7 @@ def test_a_mistake_in_a_thread_reaches_the_caller(monkeypatch):
     helping = threading.Event()
 
     class Broken:
-        """Stands for a job whose helpers fail."""
+        """Stands for rows whose helpers fail."""
 
         def __init__(self, *arguments):
             pass
@@ -282,7 +282,7 @@ def test_a_mistake_in_a_thread_reaches_the_caller(monkeypatch):
             pass
 
     model = build(network([64, 96, 8], ["RELU", None]))
-    monkeypatch.setattr(parallel, "Job", Broken)
+    monkeypatch.setattr(parallel, "SharedRows", Broken)
     with pytest.raises(MemoryError, match="in a helper"):
         model.predict_parallel(np.zeros((20_000, 64), np.float32), im.PredictConfig(threads=3))
 
