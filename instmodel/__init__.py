@@ -33,7 +33,8 @@ from instmodel.document.instructions import (
     MultiplyElementwiseBuffers,
     ReduceSum,
 )
-from instmodel.document.schema import InstructionModelInfo, ValidationData
+from instmodel.document.schema import InstructionModelInfo
+from instmodel.document.structure import ValidationData
 from instmodel.errors import (
     DocumentError,
     InputError,

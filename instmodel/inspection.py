@@ -8,7 +8,6 @@ from typing import Any
 
 from instmodel.base.features import parse_feature_names
 from instmodel.document.graph import MOST_EDGES
-from instmodel.document.instruction_base import Instruction
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.model import InstructionModel
 
@@ -51,7 +50,7 @@ def model_facts(info: InstructionModelInfo) -> dict[str, Any]:
             {"index": i, "size": sizes[i], "offset": offsets[i], "role": ", ".join(roles[i])}
             for i in range(len(sizes))
         ],
-        "instructions": [_fields(item) for item in info.instructions],
+        "instructions": [item.to_dict() for item in info.instructions],
         "counts": {
             "weights": sum(item.size for item in info.weights),
             "biases": sum(item.size for item in info.bias),
@@ -69,8 +68,3 @@ def model_facts(info: InstructionModelInfo) -> dict[str, Any]:
         },
         "metadata": info.metadata,
     }
-
-
-def _fields(item: Instruction) -> dict[str, Any]:
-    given = {part.name: getattr(item, part.name) for part in dataclasses.fields(item)}
-    return {"type": item.TYPE, **{k: v for k, v in given.items() if v is not None}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from numbers import Real
 from typing import Any, Literal
 
@@ -13,12 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from instmodel._engine import Engine
 from instmodel.base import arrays, values
+from instmodel.base.features import Feature
 from instmodel.base.limits import DEFAULT_LIMITS, Limits
 from instmodel.compiled import parallel, program
 from instmodel.compiled.panels import PackedWeights
 from instmodel.compiled.parallel import ParallelPredictOutput, PredictConfig
 from instmodel.document.graph import ExecutionGraph
-from instmodel.document.schema import InstructionModelInfo, Unknown, ValidationData
+from instmodel.document.instruction_base import Instruction
+from instmodel.document.schema import InstructionModelInfo, Unknown
+from instmodel.document.structure import Structure, ValidationData
 from instmodel.document.validate import CheckedModel, check, check_cases
 from instmodel.errors import InputError, InstModelError, ValidationDataError
 
@@ -58,41 +62,70 @@ class InstructionModel(Engine):
         if not isinstance(info, InstructionModelInfo):
             raise values.wrong_type(info, "info", "an InstructionModelInfo")
         # A copy, checked once more: its owner may have changed the original, and may yet.
-        self._build(dataclasses.replace(info), None, limits)
+        info = dataclasses.replace(info)
+        checked = check(info.structure, limits)
+        self._build(checked, PackedWeights.pack(info.weights, info.bias), limits)
 
-    def _build(
-        self, info: InstructionModelInfo, packed: PackedWeights | None, limits: Limits
-    ) -> None:
-        """Check and compile a document that nobody else holds, once.
-
-        With `packed`, the weights of `info` are only shapes, and their values are there.
-        """
+    def _build(self, checked: CheckedModel, packed: PackedWeights, limits: Limits) -> None:
+        """Compile a checked document that nobody else holds, once."""
         if hasattr(self, "_checked"):
             raise RuntimeError("a model never changes: make another one")
-        if not isinstance(limits, Limits):
-            raise values.wrong_type(limits, "limits", "Limits")
-        self._checked: CheckedModel = check(info, limits)
+        self._checked = checked
+        self._packed = packed
         self._limits = limits
-        self._packed = packed or PackedWeights.pack(info.weights, info.bias)
-        info.weights, info.bias = [], []  # they are in the panels; `info` unpacks them
-        lowered = program.lower(self._checked, self._packed)
+        lowered = program.lower(checked, packed)
         self._compile(lowered)
         self._packer: Any = None  # of `predict_one`, made on first use
-        self._said_positions = False
-        data = info.validation_data
+        data = checked.structure.validation_data
         if data is not None:
             limits.check_validation_work(len(data.inputs), lowered.work)
             self.validate(data.inputs, data.expected_outputs)
 
     @property
     def info(self) -> InstructionModelInfo:
-        """The document, a copy: changing it does not change the model."""
-        return self._packed.fill(self._checked.info)
+        """The document, a copy: changing it does not change the model.
+
+        The weights are unpacked for it; `structure` and `digest` are there without.
+        """
+        return self._packed.fill(self.structure)
+
+    @property
+    def structure(self) -> Structure:
+        """The document but for the values of its dense layers: the model's own, not to change."""
+        return self._checked.structure
+
+    @property
+    def instructions(self) -> tuple[Instruction, ...]:
+        """The instructions, in the order in which they run."""
+        return tuple(self.structure.instructions)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the document, hexadecimal, as `InstructionModelInfo.digest` gives it."""
+        from instmodel.formats import binary
+
+        return binary.digest(self.structure, self._packed)
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes of the document's binary file."""
+        from instmodel.formats import binary
+
+        return binary.to_bytes(self.structure, self._packed)
+
+    @property
+    def limits(self) -> Limits:
+        """How large the model was allowed to be."""
+        return self._limits
+
+    @property
+    def named_features(self) -> list[Feature]:
+        """The inputs by name, an array feature as one; empty where the document names none."""
+        return list(self._checked.features)
 
     @property
     def features(self) -> list[str]:
         """Input names in order, as the document writes them; empty where it names none."""
-        return list(self._checked.info.features or [])
+        return list(self.structure.features or [])
 
     @property
     def columns(self) -> list[str]:
@@ -102,7 +135,7 @@ class InstructionModel(Engine):
     @property
     def buffer_sizes(self) -> list[int]:
         """Size of each buffer."""
-        return list(self._checked.info.buffer_sizes)
+        return list(self.structure.buffer_sizes)
 
     @property
     def buffer_offsets(self) -> list[int]:
@@ -351,10 +384,9 @@ class InstructionModel(Engine):
         return html_of(self)
 
     def __repr__(self) -> str:
-        info = self._checked.info
         return (
             f"InstructionModel(features={self.feature_size}, outputs={self.output_size}, "
-            f"instructions={len(info.instructions)})"
+            f"instructions={len(self.structure.instructions)})"
         )
 
 
@@ -405,10 +437,12 @@ def load(
     found = formats.open_model(path, mmap=mmap, unknown=unknown, limits=limits)
     model = InstructionModel.__new__(InstructionModel)
     try:
+        checked = check(found.structure, limits)
         if isinstance(found, InstructionModelInfo):
-            model._build(found, None, limits)
+            packed = PackedWeights.pack(found.weights, found.bias)
         else:
-            model._build(found.info, found.packed, limits)
+            packed = found.packed
+        model._build(checked, packed, limits)
     except InstModelError as error:
         if error.code == "unsupported_isa":  # no fault of the file
             raise

@@ -11,7 +11,6 @@ Binary files hold the same layout (docs/format.md), so a mapped file runs in pla
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from instmodel import _kernels
 from instmodel.base import layout
 from instmodel.base.values import Matrix, Vector
 from instmodel.document.schema import InstructionModelInfo
+from instmodel.document.structure import Structure
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,11 @@ class PackedWeights:
         table[whole:] = rest.T
         return table[:, 1:].copy(), table[:, 0].copy()
 
-    def fill(self, info: InstructionModelInfo) -> InstructionModelInfo:
-        """Return a copy of a document with these layers as its weights and bias."""
+    def fill(self, structure: Structure) -> InstructionModelInfo:
+        """Return the document of a structure with these layers as its weights and bias."""
         layers = [self.unpack(index) for index in range(len(self.shapes))]
-        return dataclasses.replace(
-            info,
-            weights=[weights for weights, _ in layers],
-            bias=[bias for _, bias in layers],
+        return InstructionModelInfo.from_structure(
+            structure, [weights for weights, _ in layers], [bias for _, bias in layers]
         )
 
 

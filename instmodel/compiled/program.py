@@ -85,18 +85,18 @@ class Program:
 def lower(checked: CheckedModel, packed: PackedWeights) -> Program:
     """Lower a checked document, whose dense layers are packed already."""
     lowering = _Lowering(checked, packed)
-    ops = [item.lower(lowering) for item in checked.info.instructions]
+    ops = [item.lower(lowering) for item in checked.structure.instructions]
     offsets = checked.offsets
     gaps = [
         (offsets[gap.buffer] + gap.start, offsets[gap.buffer] + gap.stop) for gap in checked.gaps
     ]
-    output_size = checked.info.buffer_sizes[-1]
+    output_size = checked.structure.buffer_sizes[-1]
     return Program(
         code=np.array(ops, np.int64),
         operands=np.array(lowering.operand_list, np.int64),
         weights=packed.arena,
         constants=lowering.arena(),
-        maps=[_lookup_table(item) for item in checked.info.maps],
+        maps=[_lookup_table(item) for item in checked.structure.maps],
         gaps=np.array(gaps, np.int64).reshape(-1, 2),
         required_memory=checked.required_memory,
         feature_size=checked.feature_size,
@@ -112,7 +112,7 @@ class _Lowering:
 
     def __init__(self, checked: CheckedModel, packed: PackedWeights) -> None:
         self.operand_list: list[int] = []
-        self._info = checked.info
+        self._structure = checked.structure
         self._offsets = checked.offsets
         self._packed = packed
         self._pieces: list[Vector] = []
@@ -124,14 +124,14 @@ class _Lowering:
         return self._offsets[buffer]
 
     def size(self, buffer: int) -> int:
-        return self._info.buffer_sizes[buffer]
+        return self._structure.buffer_sizes[buffer]
 
     def panels(self, weights: int) -> int:
         return self._packed.starts[weights]
 
     def parameters(self, index: int) -> int:
         if index not in self._parameter_starts:
-            self._parameter_starts[index] = self.constants(self._info.parameters[index])
+            self._parameter_starts[index] = self.constants(self._structure.parameters[index])
         return self._parameter_starts[index]
 
     def constants(self, vector: Any) -> int:
@@ -142,7 +142,7 @@ class _Lowering:
 
     def filled(self, value: float, size: int) -> int:
         if value not in self._filled:
-            longest = max(self._info.buffer_sizes)
+            longest = max(self._structure.buffer_sizes)
             self._filled[value] = self.constants(np.full(longest, value, np.float32))
         return self._filled[value]
 
@@ -171,8 +171,8 @@ def _lookup_table(table: dict[int, Vector]) -> LookupTable:
 
 
 def _first_alone_reads_input(checked: CheckedModel) -> bool:
-    sizes = checked.info.buffer_sizes
-    first, *rest = checked.info.instructions
+    sizes = checked.structure.buffer_sizes
+    first, *rest = checked.structure.instructions
     return (
         isinstance(first, Dot)
         and first.input == 0

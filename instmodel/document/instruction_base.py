@@ -154,6 +154,16 @@ class Instruction:
                 raise error.at(None, self.TYPE) from None
             object.__setattr__(self, item.name, value)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        document: dict[str, Any] = {"type": self.TYPE}
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if value is not None:
+                plain = list(value) if isinstance(value, tuple) else value
+                document[part.name] = str(plain) if isinstance(plain, str) else plain
+        return document
+
     def reads(self) -> tuple[int, ...]:
         """Return the buffers that are read, in order, without repeats: those of `input`."""
         given = vars(self)["input"]

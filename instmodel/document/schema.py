@@ -7,7 +7,6 @@ a matrix is a float32 array. Whether the parts fit together is checked by
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
@@ -19,6 +18,7 @@ from instmodel.base import values
 from instmodel.base.limits import DEFAULT_LIMITS, Limits
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.instructions import INSTRUCTIONS
+from instmodel.document.structure import DocumentParts, Structure, ValidationData, vectors
 from instmodel.errors import DocumentError, InstModelError, StructureError
 
 Unknown = Literal["error", "ignore"]
@@ -31,33 +31,8 @@ _KEYS = (*_REQUIRED_KEYS, *_OPTIONAL_KEYS)
 BINARY_SUFFIX = ".instmodel"
 
 
-@dataclass(eq=False)
-class ValidationData:
-    """Cases that a model must reproduce when it is built.
-
-    Parameters
-    ----------
-    inputs : list of float32 vectors, (F,) each
-    expected_outputs : list of float32 vectors, (O,) each
-    """
-
-    inputs: Any
-    expected_outputs: Any
-
-    def __post_init__(self) -> None:
-        self.inputs = _vectors(self.inputs, "inputs", finite=False)
-        self.expected_outputs = _vectors(self.expected_outputs, "expected_outputs", finite=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return {
-            "inputs": [row.tolist() for row in self.inputs],
-            "expected_outputs": [row.tolist() for row in self.expected_outputs],
-        }
-
-
 @dataclass(eq=False, kw_only=True)
-class InstructionModelInfo:
+class InstructionModelInfo(DocumentParts):
     """A model document: what a model is, before it is checked and compiled.
 
     Lists are accepted everywhere and converted; arrays are copied.
@@ -89,46 +64,17 @@ class InstructionModelInfo:
         ``invalid_type``, ``non_finite_value`` … when a value is not what its place needs.
     """
 
-    features: list[str] | None = None
-    feature_size: int | None = None
-    buffer_sizes: list[int]
-    instructions: list[Instruction]
     weights: list[values.Matrix] = field(default_factory=list)
     bias: list[values.Vector] = field(default_factory=list)
-    parameters: list[values.Vector] = field(default_factory=list)
-    maps: list[dict[int, values.Vector]] = field(default_factory=list)
-    validation_data: ValidationData | None = None
-    metadata: Any = None
-    allow_non_finite: bool = False
 
     def __post_init__(self) -> None:
-        if self.features is not None:
-            self.features = _names(self.features)
-        if self.feature_size is not None:
-            self.feature_size = values.integer(self.feature_size, "feature_size")
-        self.buffer_sizes = list(values.integers(self.buffer_sizes, "buffer_sizes"))
-        self.instructions = list(values.sequence(self.instructions, "instructions", "instructions"))
-        for index, item in enumerate(self.instructions):
-            if not isinstance(item, Instruction) or item.TYPE not in INSTRUCTIONS:
-                raise values.wrong_type(item, f"instructions[{index}]", "an instruction")
+        super().__post_init__()
         finite = not self.allow_non_finite
         self.weights = [
             values.matrix(item, f"weights[{i}]", finite=finite)
             for i, item in enumerate(values.sequence(self.weights, "weights", "matrices"))
         ]
-        self.bias = _vectors(self.bias, "bias", finite=finite)
-        self.parameters = _vectors(self.parameters, "parameters", finite=finite)
-        self.maps = [
-            values.embedding(item, f"maps[{i}]", finite=finite)
-            for i, item in enumerate(values.sequence(self.maps, "maps", "maps"))
-        ]
-        data = self.validation_data
-        if data is not None:
-            if not isinstance(data, ValidationData):
-                raise values.wrong_type(data, "validation_data", "ValidationData")
-            self.validation_data = ValidationData(data.inputs, data.expected_outputs)
-        if self.metadata is not None:
-            self.metadata = _metadata(self.metadata)
+        self.bias = vectors(self.bias, "bias", finite=finite)
 
     def __repr__(self) -> str:
         count = sum(item.size for item in self.weights)
@@ -136,6 +82,49 @@ class InstructionModelInfo:
             f"InstructionModelInfo(buffers={len(self.buffer_sizes)}, "
             f"instructions={len(self.instructions)}, weights={count})"
         )
+
+    @property
+    def structure(self) -> Structure:
+        """The document but for the values of its dense layers; shares all else with it."""
+        shapes = [(item.shape[0], item.shape[1]) for item in self.weights]
+        return Structure.of(self, shapes, [len(item) for item in self.bias])
+
+    @classmethod
+    def from_structure(
+        cls, structure: Structure, weights: Sequence[values.Matrix], bias: Sequence[values.Vector]
+    ) -> InstructionModelInfo:
+        """Return the document of a structure with these values of its dense layers.
+
+        Parameters
+        ----------
+        structure : Structure
+        weights : sequence of float32 arrays, (rows, cols)
+            Of the shapes that the structure names.
+        bias : sequence of float32 vectors, (rows,)
+
+        Raises
+        ------
+        StructureError
+            ``weights_row_size_mismatch`` for other shapes.
+        """
+        info = cls(**structure.common_parts(), weights=list(weights), bias=list(bias))
+        given = info.structure
+        expected = (structure.weight_shapes, structure.bias_sizes)
+        if (given.weight_shapes, given.bias_sizes) != expected:
+            raise StructureError(
+                "weights_row_size_mismatch",
+                "the dense layers have other shapes than the structure",
+                field="weights",
+                expected="weights {} and bias {}".format(*expected),
+                actual=f"{given.weight_shapes} and {given.bias_sizes}",
+            )
+        return info
+
+    def with_weights(
+        self, weights: Sequence[values.Matrix], bias: Sequence[values.Vector]
+    ) -> InstructionModelInfo:
+        """Return a document of the same structure with other dense layers; see `from_structure`."""
+        return self.from_structure(self.structure, weights, bias)
 
     # ------------------------------------------------------------------------ documents and files
 
@@ -247,7 +236,7 @@ class InstructionModelInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form; `from_dict` of it gives an equal document, to the bit."""
-        document = self.structure()
+        document = self.outline()
         document["weights"] = [item.tolist() for item in self.weights]
         document["bias"] = [item.tolist() for item in self.bias]
         if self.parameters:
@@ -260,17 +249,6 @@ class InstructionModelInfo:
             document["validation_data"] = self.validation_data.to_dict()
         if self.metadata is not None:
             document["metadata"] = self.metadata
-        return document
-
-    def structure(self) -> dict[str, Any]:
-        """Return the JSON form of features, buffers and instructions alone."""
-        document: dict[str, Any] = {}
-        if self.features is not None:
-            document["features"] = list(self.features)
-        if self.feature_size is not None:
-            document["feature_size"] = self.feature_size
-        document["buffer_sizes"] = list(self.buffer_sizes)
-        document["instructions"] = [_instruction_dict(item) for item in self.instructions]
         return document
 
     def to_json(self) -> str:
@@ -287,17 +265,15 @@ class InstructionModelInfo:
 
     def to_bytes(self) -> bytes:
         """Return the bytes of the document's binary file."""
-        from instmodel.formats import binary
+        from instmodel import formats
 
-        file = io.BytesIO()
-        binary.write(self, file)
-        return file.getvalue()
+        return formats.to_bytes(self)
 
     def digest(self) -> str:
         """Return the SHA-256 of the content, hexadecimal: the same for both formats."""
-        from instmodel.formats import binary
+        from instmodel import formats
 
-        return binary.digest(self)
+        return formats.digest(self)
 
     def _repr_html_(self) -> str | None:
         """Draw the model in a notebook; a document that breaks a rule has no picture."""
@@ -340,32 +316,6 @@ class InstructionModelInfo:
         formats.save(self, path)
 
 
-# ------------------------------------------------------------------------------ parts of a document
-
-
-def _vectors(items: Any, name: str, *, finite: bool = True) -> list[values.Vector]:
-    return [
-        values.vector(item, f"{name}[{i}]", finite=finite)
-        for i, item in enumerate(values.sequence(items, name, "vectors"))
-    ]
-
-
-def _metadata(value: Any) -> Any:
-    """Return a private copy of what JSON can hold, a level below the document."""
-    from instmodel.formats import json_text
-
-    text = json_text.format_document([value])
-    return json_text.parse(text)[0]
-
-
-def _names(items: Any) -> list[str]:
-    names = list(values.sequence(items, "features", "names"))
-    for index, name in enumerate(names):
-        if not isinstance(name, str):
-            raise values.wrong_type(name, f"features[{index}]", "a name")
-    return [str(name) for name in names]
-
-
 def _count(items: Any, depth: int) -> int:
     """Count the numbers in nested lists without making anything of that size."""
     if isinstance(items, np.ndarray):
@@ -405,16 +355,6 @@ def _instruction(item: Any, index: int, unknown: Unknown) -> Instruction:
         return kind(**given)
     except InstModelError as error:
         raise error.at(index, name) from None
-
-
-def _instruction_dict(item: Instruction) -> dict[str, Any]:
-    document: dict[str, Any] = {"type": item.TYPE}
-    for part in fields(item):
-        value = getattr(item, part.name)
-        if value is not None:
-            plain = list(value) if isinstance(value, tuple) else value
-            document[part.name] = str(plain) if isinstance(plain, str) else plain
-    return document
 
 
 def _validation_data(data: Any, unknown: Unknown) -> ValidationData:

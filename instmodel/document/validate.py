@@ -11,22 +11,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from instmodel.base import layout
+from instmodel.base import layout, values
 from instmodel.base.features import Feature, parse_feature_names
 from instmodel.base.limits import DEFAULT_LIMITS, Limits
 from instmodel.document.graph import ExecutionGraph, Gap, Ranges, trace
-from instmodel.document.instruction_base import Shapes
-from instmodel.document.schema import InstructionModelInfo
+from instmodel.document.structure import Structure
 from instmodel.errors import InstModelError, StructureError, ValidationDataError
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedModel:
-    """A document that obeys every rule, with what the check found out about it.
+    """The structure of a document that obeys every rule, with what the check found out about it.
 
     Attributes
     ----------
-    info : InstructionModelInfo
+    structure : Structure
     features : list of Feature
         Empty where the document names none.
     feature_size : int
@@ -40,7 +39,7 @@ class CheckedModel:
         Ranges to zero before each run.
     """
 
-    info: InstructionModelInfo
+    structure: Structure
     features: list[Feature]
     feature_size: int
     offsets: list[int]
@@ -49,40 +48,36 @@ class CheckedModel:
     gaps: list[Gap]
 
 
-def check(info: InstructionModelInfo, limits: Limits = DEFAULT_LIMITS) -> CheckedModel:
-    """Check a document, whose values have the types that `InstructionModelInfo` gives them.
+def check(document: Structure, limits: Limits = DEFAULT_LIMITS) -> CheckedModel:
+    """Check the structure of a document, whose values have the types that they should have.
 
     Raises
     ------
     InstModelError
         The first rule that is broken, with its code and place.
     """
-    limits.check_weight_count(_weight_count(info))
-    sizes = info.buffer_sizes
+    if not isinstance(limits, Limits):
+        raise values.wrong_type(limits, "limits", "Limits")
+    limits.check_weight_count(_weight_count(document))
+    sizes = document.buffer_sizes
     _check_buffers(sizes, limits)
-    if not info.instructions:
+    if not document.instructions:
         raise StructureError("no_instructions", "a model needs instructions", field="instructions")
-    _check_weights(info)
-    features, feature_size = _check_features(info)
-    shapes = Shapes(
-        buffers=sizes,
-        weights=[item.shape for item in info.weights],
-        bias=[len(item) for item in info.bias],
-        parameters=[len(item) for item in info.parameters],
-        maps=[_map_value_size(info, index) for index in range(len(info.maps))],
-    )
-    for index, item in enumerate(info.instructions):
+    _check_weights(document)
+    features, feature_size = _check_features(document)
+    shapes = document.shapes()
+    for index, item in enumerate(document.instructions):
         try:
             item.check(shapes)
         except InstModelError as error:
             raise error.at(index, item.TYPE) from None
-    _check_all_used(info)
+    _check_all_used(document)
     if feature_size is None:
-        feature_size = _unnamed_feature_size(info)
-    graph, gaps = trace(info.instructions, sizes, _input_buffers(sizes, feature_size))
-    _check_validation_data(info, feature_size)
+        feature_size = _unnamed_feature_size(document)
+    graph, gaps = trace(document.instructions, sizes, _input_buffers(sizes, feature_size))
+    _check_validation_data(document, feature_size)
     return CheckedModel(
-        info=info,
+        structure=document,
         features=features,
         feature_size=feature_size,
         offsets=layout.buffer_offsets(sizes),
@@ -92,9 +87,8 @@ def check(info: InstructionModelInfo, limits: Limits = DEFAULT_LIMITS) -> Checke
     )
 
 
-def _weight_count(info: InstructionModelInfo) -> int:
-    arrays = [*info.weights, *info.bias]
-    return sum(item.size for item in arrays)
+def _weight_count(document: Structure) -> int:
+    return sum(rows * cols for rows, cols in document.weight_shapes) + sum(document.bias_sizes)
 
 
 def _check_buffers(sizes: Sequence[int], limits: Limits) -> None:
@@ -112,62 +106,63 @@ def _check_buffers(sizes: Sequence[int], limits: Limits) -> None:
     limits.check_buffer_sizes(sizes)
 
 
-def _check_weights(info: InstructionModelInfo) -> None:
-    if len(info.weights) != len(info.bias):
+def _check_weights(document: Structure) -> None:
+    shapes, sizes = document.weight_shapes, document.bias_sizes
+    if len(shapes) != len(sizes):
         raise StructureError(
             "bias_weights_mismatch",
             "each matrix of weights needs a bias vector",
             field="bias",
-            expected=len(info.weights),
-            actual=len(info.bias),
+            expected=len(shapes),
+            actual=len(sizes),
         )
-    for index, (weights, bias) in enumerate(zip(info.weights, info.bias, strict=True)):
-        if len(weights) != len(bias):
+    for index, ((rows, _), size) in enumerate(zip(shapes, sizes, strict=True)):
+        if rows != size:
             raise StructureError(
                 "bias_weights_size_mismatch",
                 "the bias needs one value per row of the weights",
                 field=f"bias[{index}]",
-                expected=len(weights),
-                actual=len(bias),
+                expected=rows,
+                actual=size,
             )
-    if len(info.weights) > len(info.instructions):
+    if len(shapes) > len(document.instructions):
         raise StructureError(
             "too_many_weights",
             "more weights than instructions",
             field="weights",
-            expected=f"at most {len(info.instructions)}",
-            actual=len(info.weights),
+            expected=f"at most {len(document.instructions)}",
+            actual=len(shapes),
         )
 
 
 # --------------------------------------------------------------------------------------- features
 
 
-def _check_features(info: InstructionModelInfo) -> tuple[list[Feature], int | None]:
+def _check_features(document: Structure) -> tuple[list[Feature], int | None]:
     """Return the named features, and their size or None where the document leaves it open."""
-    if info.features is None and info.feature_size is None:
+    if document.features is None and document.feature_size is None:
         raise StructureError(
             "missing_features", "needs `features` or `feature_size`", field="features"
         )
-    if info.feature_size is not None and info.feature_size < 1:
+    if document.feature_size is not None and document.feature_size < 1:
         raise StructureError(
             "invalid_feature_size",
             "a model needs at least one input value",
             field="feature_size",
             expected="≥ 1",
-            actual=info.feature_size,
+            actual=document.feature_size,
         )
-    features = parse_feature_names(info.features or [])
+    features = parse_feature_names(document.features or [])
     named = sum(feature.size for feature in features)
-    if features and info.feature_size not in (None, named):
+    if features and document.feature_size not in (None, named):
         raise StructureError(
             "feature_size_mismatch",
             "`features` and `feature_size` disagree",
             field="feature_size",
             expected=f"{named}, as in `features`",
-            actual=info.feature_size,
+            actual=document.feature_size,
         )
-    return features, named if features else info.feature_size
+    return features, named if features else document.feature_size
 
 
 def _input_buffers(sizes: Sequence[int], feature_size: int) -> int:
@@ -188,18 +183,18 @@ def _input_buffers(sizes: Sequence[int], feature_size: int) -> int:
     )
 
 
-def _unnamed_feature_size(info: InstructionModelInfo) -> int:
+def _unnamed_feature_size(document: Structure) -> int:
     """Find the feature count of ``"features": []``, which the trainer writes for "not named".
 
     It is the length of a validation input, else the size of the leading buffers that are read
     before anything has written them fully.
     """
-    if info.validation_data is not None and info.validation_data.inputs:
-        return len(info.validation_data.inputs[0])
-    sizes = info.buffer_sizes
+    if document.validation_data is not None and document.validation_data.inputs:
+        return len(document.validation_data.inputs[0])
+    sizes = document.buffer_sizes
     inputs = set[int]()
     written = [Ranges() for _ in sizes]
-    for item in info.instructions:
+    for item in document.instructions:
         inputs.update(b for b in item.reads() if written[b].fill(sizes[b]))
         target = item.write(sizes)
         written[target.buffer].add(target.start, target.stop)
@@ -216,43 +211,26 @@ def _unnamed_feature_size(info: InstructionModelInfo) -> int:
     return sum(sizes[:leading])
 
 
-# ---------------------------------------------------------------------------- maps, use, validation
+# ---------------------------------------------------------------------------- use, validation
 
 
-def _map_value_size(info: InstructionModelInfo, index: int) -> int | None:
-    """Return the common length of a map's values, None for an empty map."""
-    size: int | None = None
-    for key, value in info.maps[index].items():
-        if size is None:
-            size = len(value)
-        if len(value) != size:
-            raise StructureError(
-                "map_value_size_mismatch",
-                "the values of a map must have one length",
-                field=f"maps[{index}]['{key}']",
-                expected=size,
-                actual=len(value),
-            )
-    return size
-
-
-def _check_all_used(info: InstructionModelInfo) -> None:
+def _check_all_used(document: Structure) -> None:
     for role, items, code in (
-        ("weights", info.weights, "unused_weights"),
-        ("parameters", info.parameters, "unused_parameters"),
-        ("maps", info.maps, "unused_map"),
+        ("weights", document.weight_shapes, "unused_weights"),
+        ("parameters", document.parameters, "unused_parameters"),
+        ("maps", document.maps, "unused_map"),
     ):
-        used = {index for item in info.instructions for index in item.uses(role)}
+        used = {index for item in document.instructions for index in item.uses(role)}
         for index in range(len(items)):
             if index not in used:
                 raise StructureError(code, "no instruction uses it", field=f"{role}[{index}]")
 
 
-def _check_validation_data(info: InstructionModelInfo, feature_size: int) -> None:
-    data = info.validation_data
+def _check_validation_data(document: Structure, feature_size: int) -> None:
+    data = document.validation_data
     if data is None:
         return
-    check_cases(data.inputs, data.expected_outputs, feature_size, info.buffer_sizes[-1])
+    check_cases(data.inputs, data.expected_outputs, feature_size, document.buffer_sizes[-1])
 
 
 def check_cases(

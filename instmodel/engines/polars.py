@@ -66,6 +66,6 @@ def score(
         scores = pl.DataFrame(pa.Table.from_batches(batches))
         return scores.to_series() if single else scores.to_struct()
 
-    columns = [feature.name for feature in model._checked.features]
+    columns = [feature.name for feature in model.named_features]
     scored = pl.struct(columns).map_batches(run, return_dtype=kind, is_elementwise=True)
     return scored.alias(names[0] if single else "scores")

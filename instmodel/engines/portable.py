@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 from collections import OrderedDict
@@ -12,7 +11,6 @@ from typing import Any
 
 from instmodel.base.limits import Limits
 from instmodel.document.schema import InstructionModelInfo
-from instmodel.formats import binary
 from instmodel.model import InstructionModel
 from instmodel.tables.batches import OnBadRow, checked_outputs
 from instmodel.tables.binding import Nulls
@@ -55,12 +53,9 @@ class Scoring:
         on_bad_row: OnBadRow = "error",
     ) -> Scoring:
         """Return what can travel; see `InstructionModel.score_batches`."""
-        info = model.info
-        file = io.BytesIO()
-        binary.write(info, file)
         keep = (keep,) if isinstance(keep, str) else tuple(keep)
         names = tuple(checked_outputs(outputs, model.output_size, keep))
-        return cls(file.getvalue(), info.digest(), model._limits, keep, names, nulls, on_bad_row)
+        return cls(model.to_bytes(), model.digest, model.limits, keep, names, nulls, on_bad_row)
 
     def model(self) -> InstructionModel:
         """Return the model, built on first use in this process."""

@@ -56,7 +56,7 @@ def to_onnx(info: InstructionModelInfo) -> Any:
         The document breaks a rule; ``missing_package``.
     """
     onnx = require_package("onnx", "onnx")
-    checked = check(info)
+    checked = check(info.structure)
     graph = _Graph(info, checked.feature_size)
     for instruction in info.instructions:
         graph.add(instruction)

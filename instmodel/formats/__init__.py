@@ -8,7 +8,9 @@ from typing import Any
 from instmodel.base import values
 from instmodel.base.atomic import replacing
 from instmodel.base.limits import Limits
+from instmodel.compiled.panels import PackedWeights
 from instmodel.document.schema import BINARY_SUFFIX, InstructionModelInfo, Unknown
+from instmodel.document.structure import Structure
 from instmodel.errors import InstModelError
 from instmodel.formats import binary, binary_reader
 from instmodel.formats.binary_reader import BinaryModel
@@ -55,14 +57,28 @@ def save(info: InstructionModelInfo, path: str | os.PathLike[str]) -> None:
     """Write a file; see `InstructionModelInfo.save`."""
     if values.path(path, "path").endswith(BINARY_SUFFIX):
         with replacing(path) as file:
-            binary.write(info, file)
+            binary.write(*_halves(info), file)
     else:
         text = info.to_json().encode()
         with replacing(path) as file:
             file.write(text)
 
 
+def to_bytes(info: InstructionModelInfo) -> bytes:
+    """Return the bytes of a binary file; see `InstructionModelInfo.to_bytes`."""
+    return binary.to_bytes(*_halves(info))
+
+
+def digest(info: InstructionModelInfo) -> str:
+    """Return the digest of a document; see `InstructionModelInfo.digest`."""
+    return binary.digest(*_halves(info))
+
+
+def _halves(info: InstructionModelInfo) -> tuple[Structure, PackedWeights]:
+    return info.structure, PackedWeights.pack(info.weights, info.bias)
+
+
 def _document(found: InstructionModelInfo | BinaryModel) -> InstructionModelInfo:
     if isinstance(found, InstructionModelInfo):
         return found
-    return found.packed.fill(found.info)
+    return found.packed.fill(found.structure)

@@ -13,6 +13,7 @@ C. Every size in a file can be compared with the file's own size, so that a read
 from __future__ import annotations
 
 import hashlib
+import io
 import struct
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from instmodel import _kernels
 from instmodel.base import layout, values
 from instmodel.compiled.panels import PackedWeights
-from instmodel.document.schema import InstructionModelInfo
+from instmodel.document.structure import Structure
 from instmodel.errors import DocumentError
 from instmodel.formats import json_text
 
@@ -41,57 +42,62 @@ F4, I4 = "<f4", "<i4"
 Bytes = NDArray[np.uint8]
 
 
-def write(info: InstructionModelInfo, file: BinaryIO) -> None:
+def write(structure: Structure, packed: PackedWeights, file: BinaryIO) -> None:
     """Write a document as a binary file."""
-    head, pieces = _encode(info)
+    head, pieces = _encode(structure, packed)
     file.write(head[:_DIGEST_AT] + head_digest(head, _hashes(pieces)) + head[PREFIX.size :])
     for piece in pieces:
         file.write(piece.data)
 
 
-def digest(info: InstructionModelInfo) -> str:
+def to_bytes(structure: Structure, packed: PackedWeights) -> bytes:
+    """Return the bytes of a document's binary file."""
+    file = io.BytesIO()
+    write(structure, packed, file)
+    return file.getvalue()
+
+
+def digest(structure: Structure, packed: PackedWeights) -> str:
     """Return the digest that the document's binary file carries, hexadecimal."""
-    head, pieces = _encode(info)
+    head, pieces = _encode(structure, packed)
     return head_digest(head, _hashes(pieces)).hex()
 
 
-def _encode(info: InstructionModelInfo) -> tuple[bytes, list[Bytes]]:
+def _encode(structure: Structure, packed: PackedWeights) -> tuple[bytes, list[Bytes]]:
     """Return all bytes up to the data, with no digest yet, and the pieces of the data."""
-    section = _Section(PackedWeights.pack(info.weights, info.bias))
-    text = encode_header(info, section.add)
+    section = _Section(packed)
+    text = encode_header(structure, section.add)
     padding = -(PREFIX.size + len(text)) % layout.ALIGNMENT if section.size else 0
     total = PREFIX.size + len(text) + padding + section.size
     prefix = PREFIX.pack(MAGIC, VERSION, len(text), total, 0, bytes(32))
     return prefix + text + bytes(padding), section.pieces
 
 
-def encode_header(info: InstructionModelInfo, add: Callable[[NDArray[Any]], list[Any]]) -> bytes:
+def encode_header(structure: Structure, add: Callable[[NDArray[Any]], list[Any]]) -> bytes:
     """Return the header of a document, the one way to write it.
 
     Parameters
     ----------
-    info : InstructionModelInfo
-        Of its weights and bias, only the shapes count.
+    structure : Structure
     add : callable
         Gets each tensor but the dense ones in the order of the file, and returns how the header
         describes it: `describe`, for one.
     """
-    header = info.structure()
-    shapes = [item.shape for item in info.weights]
-    for shape in shapes:
+    header = structure.outline()
+    for shape in structure.weight_shapes:
         check_shape(shape, "weights")
-    header["dense"] = [list(shape) for shape in shapes]
-    header["parameters"] = [add(item) for item in info.parameters]
-    header["maps"] = [_encode_map(item, add) for item in info.maps]
-    data = info.validation_data
+    header["dense"] = [list(shape) for shape in structure.weight_shapes]
+    header["parameters"] = [add(item) for item in structure.parameters]
+    header["maps"] = [_encode_map(item, add) for item in structure.maps]
+    data = structure.validation_data
     if data is not None:
         header["validation_data"] = {
             "inputs": add(_rectangle(data.inputs, "inputs")),
             "expected_outputs": add(_rectangle(data.expected_outputs, "expected_outputs")),
         }
-    if info.metadata is not None:
-        header["metadata"] = json_text.format_document(info.metadata, sort_keys=True)
-    if info.allow_non_finite:
+    if structure.metadata is not None:
+        header["metadata"] = json_text.format_document(structure.metadata, sort_keys=True)
+    if structure.allow_non_finite:
         header["allow_non_finite"] = True
     try:
         text: bytes = msgpack.packb(header, use_bin_type=True)

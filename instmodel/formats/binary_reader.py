@@ -24,6 +24,7 @@ from instmodel.base.limits import Limits
 from instmodel.compiled import parallel
 from instmodel.compiled.panels import PackedWeights, layer_size
 from instmodel.document.schema import InstructionModelInfo, Unknown
+from instmodel.document.structure import Structure
 from instmodel.errors import DocumentError
 from instmodel.formats import json_text
 from instmodel.formats.binary import (
@@ -65,15 +66,14 @@ class BinaryModel:
 
     Attributes
     ----------
-    info : InstructionModelInfo
-        The document; its weights are only shapes, see `PackedWeights`.
+    structure : Structure
     packed : PackedWeights
         The dense layers; views of the mapped file when it is mapped.
     digest : str
         SHA-256 of the content, hexadecimal.
     """
 
-    info: InstructionModelInfo
+    structure: Structure
     packed: PackedWeights
     digest: str
 
@@ -227,20 +227,20 @@ def _decode(
         )
     reader.data = data
     reader.check_padding()
-    info = _info(given, tensors, reader, unknown)
-    if not info.allow_non_finite and not all(finite for _, finite in parts):
+    structure = _structure(given, tensors, reader, unknown)
+    if not structure.allow_non_finite and not all(finite for _, finite in parts):
         raise reader.not_finite()
     text = head[PREFIX.size : PREFIX.size + header_size]
-    if unknown == "error" and encode_header(info, describe) != text:
+    if unknown == "error" and encode_header(structure, describe) != text:
         # Else one document would have many digests.
         raise _broken("the header is not written in its one way: order, sizes of numbers", "header")
-    return BinaryModel(info, reader.packed, found.hex())
+    return BinaryModel(structure, reader.packed, found.hex())
 
 
-def _info(
+def _structure(
     given: dict[str, Any], tensors: dict[str, Any], reader: _Tensors, unknown: Unknown
-) -> InstructionModelInfo:
-    """Make the document; its weights are arrays without memory that only have a shape."""
+) -> Structure:
+    """Make all of the document but its dense layers, of which the reader has the shapes."""
     allow_non_finite = given.get("allow_non_finite", False)
     if not isinstance(allow_non_finite, bool):
         raise values.wrong_type(allow_non_finite, "allow_non_finite", "true or false")
@@ -263,13 +263,8 @@ def _info(
     info = InstructionModelInfo.from_dict(
         document, unknown=unknown, allow_non_finite=allow_non_finite
     )
-    info.weights = [_shape_only(*shape) for shape in reader.packed.shapes]
-    info.bias = [_shape_only(rows) for rows, _ in reader.packed.shapes]
-    return info
-
-
-def _shape_only(*shape: int) -> NDArray[np.float32]:
-    return np.broadcast_to(np.float32(0), shape)
+    shapes = reader.packed.shapes
+    return Structure.of(info, shapes, [rows for rows, _ in shapes])
 
 
 # ----------------------------------------------------------------------------------------- header

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.compiled.panels import layer_size
 from instmodel.document.validate import CheckedModel
 from instmodel.errors import StructureError
 from instmodel.gpu.instructions import LAST_OF_VERSION_1, ROWS
@@ -25,8 +26,14 @@ from instmodel.gpu.layout import (
 Words = NDArray[np.uint32]
 
 
-def encode(checked: CheckedModel) -> Words:
+def encode(checked: CheckedModel, dense: Sequence[NDArray[np.float32]]) -> Words:
     """Return the words of a model.
+
+    Parameters
+    ----------
+    checked : CheckedModel
+    dense : sequence of float32 arrays
+        The weights (rows, cols) and the bias (rows,) of one dense layer after the other.
 
     Raises
     ------
@@ -35,16 +42,15 @@ def encode(checked: CheckedModel) -> Words:
         larger than 2³² words.
     """
     _require_size(checked.required_memory, MAX_COMPUTE_BUFFER, "floats in the compute buffer")
-    info = checked.info
+    structure = checked.structure
     packer = _Packer(checked)
-    ops = [ROWS[item.TYPE].encode(item, packer) for item in info.instructions]
+    ops = [ROWS[item.TYPE].encode(item, packer) for item in structure.instructions]
     version = 1 if all(op.opcode <= LAST_OF_VERSION_1 for op in ops) else 2
 
-    dense = [part for pair in zip(info.weights, info.bias, strict=True) for part in pair]
     sections = [
         np.array(ops, np.uint32).reshape(-1),
         _floats(dense),
-        _floats(info.parameters),
+        _floats(structure.parameters),
     ]
     if version == 2:
         sections += [np.array(packer.integer_list, np.uint32), packer.maps_section()]
@@ -56,7 +62,7 @@ def encode(checked: CheckedModel) -> Words:
         magic=MAGIC,
         version=version,
         feature_size=checked.feature_size,
-        output_size=info.buffer_sizes[-1],
+        output_size=structure.buffer_sizes[-1],
         compute_buffer_size=checked.required_memory,
         instruction_count=len(sections[0]) // INSTRUCTION_WORDS,
         instructions_start=starts[0],
@@ -95,14 +101,14 @@ class _Packer:
     """Hands out places in the sections; see `instmodel.gpu.instructions.Packer`."""
 
     def __init__(self, checked: CheckedModel) -> None:
-        info = checked.info
+        structure = checked.structure
         self.integer_list: list[int] = []
-        self._maps = info.maps
-        self._sizes = info.buffer_sizes
+        self._maps = structure.maps
+        self._sizes = structure.buffer_sizes
         self._offsets = checked.offsets
-        self._weight_starts = _starts([w.size + len(w) for w in info.weights])
-        self._parameter_starts = _starts([len(item) for item in info.parameters])
-        self._map_pieces = [_table(item) for item in info.maps]
+        self._weight_starts = _starts([layer_size(*shape) for shape in structure.weight_shapes])
+        self._parameter_starts = _starts([len(item) for item in structure.parameters])
+        self._map_pieces = [_table(item) for item in structure.maps]
         self._map_starts = _starts([len(item) for item in self._map_pieces])
         self.maps_length = sum(map(len, self._map_pieces))
 

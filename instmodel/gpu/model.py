@@ -66,8 +66,9 @@ class GpuModel:
         """
         if not isinstance(info, InstructionModelInfo):
             raise values.wrong_type(info, "info", "an InstructionModelInfo")
-        checked = validate.check(info, limits)
-        return cls(encode(checked), limits, allow_non_finite=info.allow_non_finite)
+        checked = validate.check(info.structure, limits)
+        dense = [part for pair in zip(info.weights, info.bias, strict=True) for part in pair]
+        return cls(encode(checked, dense), limits, allow_non_finite=info.allow_non_finite)
 
     @classmethod
     def from_bytes(

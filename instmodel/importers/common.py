@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from instmodel.base import arrays
 from instmodel.base.features import parse_feature_names
 from instmodel.document.builder import ModelBuilder
-from instmodel.document.schema import InstructionModelInfo, ValidationData
+from instmodel.document.schema import InstructionModelInfo
+from instmodel.document.structure import ValidationData
 from instmodel.document.validate import check
 from instmodel.errors import DocumentError, InputError, UnsupportedModelError, ValidationDataError
 from instmodel.importers.expressions import Unsupported, Value
@@ -89,7 +90,7 @@ def build(
     builder = ModelBuilder()
     handle = lower(output, inputs, builder, given)
     info = share_constants(builder.build(output=handle, metadata=metadata))
-    check(info)  # its size, above all, before anything runs
+    check(info.structure)  # its size, above all, before anything runs
     return info
 
 

@@ -102,7 +102,7 @@ class Job:
     def meaning(self) -> dict[str, Any]:
         """Return what decides the rows of the output, as JSON."""
         return {
-            "model": self.model.info.digest(),
+            "model": self.model.digest,
             "keep": [self.keep] if isinstance(self.keep, str) else list(self.keep),
             "outputs": None if self.outputs is None else list(self.outputs),
             "nulls": _text(self.nulls),

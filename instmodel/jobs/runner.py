@@ -46,7 +46,7 @@ def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:
     places.check({"output": job.path, "list of bad rows": job.bad_rows}, {"input": job.input})
     result = Result()
     result.metrics.threads = job.threads or default_thread_count().threads
-    result.metrics.digest = job.model.info.digest()
+    result.metrics.digest = job.model.digest
     sources = find(job.input)
     if job.path is not None and os.path.isdir(job.input) and format_of(job.path) is None:
         dataset.run(job, Path(job.path), sources, result, advance)

@@ -140,15 +140,14 @@ def _rows(model: InstructionModel, x: ArrayLike | None) -> NDArray[np.float32]:
 def _pass(
     model: InstructionModel, rows: NDArray[np.float32], results: NDArray[np.float32]
 ) -> NDArray[np.int64]:
-    times = np.zeros(2 + len(model.info.instructions), np.int64)
+    times = np.zeros(2 + len(model.instructions), np.int64)
     _profiler.profile_rows(model, rows, results, times)
     return times
 
 
 def _parts(model: InstructionModel) -> tuple[list[str], list[int], list[float]]:
     """Return name, operations and bytes of each part for one row, in the order of the clock."""
-    sizes = model.info.buffer_sizes
-    instructions = model.info.instructions
+    sizes, instructions = model.buffer_sizes, model.instructions
     names = ["read rows", "write results", *(item.TYPE for item in instructions)]
     moved = [8.0 * model.feature_size, 8.0 * model.output_size]
     flops = [0, 0]

@@ -12,6 +12,7 @@ C. What is wrong with a row is a `BadRow`; the caller makes it an error, a null,
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,6 +33,8 @@ Floats = NDArray[np.float32]
 _BLOCK_VALUES = 1 << 17
 # Rows of Python objects that are looked at together.
 _ROWS_OF_OBJECTS = 4096
+# Models whose users know that names are not looked at.
+_told_positions: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 class BadRow(NamedTuple):
@@ -58,13 +61,13 @@ class Chunk(NamedTuple):
 
 def binding_of(model: InstructionModel, nulls: Nulls) -> Binding:
     """Return a model's features, ready to be found in tables."""
-    return Binding(model._checked.features, model.feature_size, nulls)
+    return Binding(model.named_features, model.feature_size, nulls)
 
 
 def say_positions(model: InstructionModel, header: Sequence[str]) -> None:
     """Warn, once for each model, that names are not looked at."""
-    if not model.features and not model._said_positions:
-        model._said_positions = True
+    if not model.features and model not in _told_positions:
+        _told_positions.add(model)
         shown = ", ".join(map(repr, header[:5])) + (", …" if len(header) > 5 else "")
         warnings.warn(
             f"the model does not name its features: the columns {shown} count by their position",

@@ -37,7 +37,7 @@ def packer_of(model: InstructionModel) -> Packer:
     with array features.
     """
     names = model.columns
-    arrays = any(feature.is_array for feature in model._checked.features)
+    arrays = any(feature.is_array for feature in model.named_features)
     if not names or arrays or len(set(names)) < len(names):
         return lambda row, nulls: None
     pack = struct.Struct(f"={len(names)}f").pack

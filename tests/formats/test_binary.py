@@ -127,7 +127,7 @@ def test_only_dense_layers_stay_in_a_mapped_file(tmp_path):
     model = im.load(tmp_path / "m.instmodel", mmap=True)
     assert not model._packed.arena.flags.writeable
     assert not model._packed.arena.flags.owndata
-    document = model._checked.info
+    document = model.structure
     for array in (*document.parameters, *(v for m in document.maps for v in m.values())):
         assert not np.shares_memory(array, model._packed.arena)
 

@@ -1,0 +1,186 @@
+"""A document in its two halves: the structure, and the values of the dense layers.
+
+Everything that rules, graph and memory layout ask for is in the `Structure`, and so is what is
+small: parameters, maps, names. The dense values live elsewhere: as matrices in an
+`InstructionModelInfo`, as packed panels in a compiled model or a mapped file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from instmodel.base import values
+from instmodel.document.instruction_base import Instruction, Shapes
+from instmodel.document.instructions import INSTRUCTIONS
+from instmodel.errors import StructureError
+
+
+@dataclass(eq=False)
+class ValidationData:
+    """Cases that a model must reproduce when it is built.
+
+    Parameters
+    ----------
+    inputs : list of float32 vectors, (F,) each
+    expected_outputs : list of float32 vectors, (O,) each
+    """
+
+    inputs: Any
+    expected_outputs: Any
+
+    def __post_init__(self) -> None:
+        self.inputs = vectors(self.inputs, "inputs", finite=False)
+        self.expected_outputs = vectors(self.expected_outputs, "expected_outputs", finite=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "inputs": [row.tolist() for row in self.inputs],
+            "expected_outputs": [row.tolist() for row in self.expected_outputs],
+        }
+
+
+@dataclass(eq=False, kw_only=True)
+class DocumentParts:
+    """What a `Structure` and a whole `InstructionModelInfo` have in common: all but dense layers.
+
+    Lists are accepted everywhere and converted; arrays are copied. The attributes are described
+    with `InstructionModelInfo`.
+    """
+
+    features: list[str] | None = None
+    feature_size: int | None = None
+    buffer_sizes: list[int]
+    instructions: list[Instruction]
+    parameters: list[values.Vector] = field(default_factory=list)
+    maps: list[dict[int, values.Vector]] = field(default_factory=list)
+    validation_data: ValidationData | None = None
+    metadata: Any = None
+    allow_non_finite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.features is not None:
+            self.features = _names(self.features)
+        if self.feature_size is not None:
+            self.feature_size = values.integer(self.feature_size, "feature_size")
+        self.buffer_sizes = list(values.integers(self.buffer_sizes, "buffer_sizes"))
+        self.instructions = list(values.sequence(self.instructions, "instructions", "instructions"))
+        for index, item in enumerate(self.instructions):
+            if not isinstance(item, Instruction) or item.TYPE not in INSTRUCTIONS:
+                raise values.wrong_type(item, f"instructions[{index}]", "an instruction")
+        finite = not self.allow_non_finite
+        self.parameters = vectors(self.parameters, "parameters", finite=finite)
+        self.maps = [
+            values.embedding(item, f"maps[{i}]", finite=finite)
+            for i, item in enumerate(values.sequence(self.maps, "maps", "maps"))
+        ]
+        data = self.validation_data
+        if data is not None:
+            if not isinstance(data, ValidationData):
+                raise values.wrong_type(data, "validation_data", "ValidationData")
+            self.validation_data = ValidationData(data.inputs, data.expected_outputs)
+        if self.metadata is not None:
+            self.metadata = _metadata(self.metadata)
+
+    def outline(self) -> dict[str, Any]:
+        """Return the JSON form of features, buffers and instructions alone."""
+        document: dict[str, Any] = {}
+        if self.features is not None:
+            document["features"] = list(self.features)
+        if self.feature_size is not None:
+            document["feature_size"] = self.feature_size
+        document["buffer_sizes"] = list(self.buffer_sizes)
+        document["instructions"] = [item.to_dict() for item in self.instructions]
+        return document
+
+    def common_parts(self) -> dict[str, Any]:
+        """Return the attributes that every document has, by name; nothing is copied."""
+        return {part.name: getattr(self, part.name) for part in fields(DocumentParts)}
+
+
+@dataclass(eq=False, kw_only=True)
+class Structure(DocumentParts):
+    """A document but for the values of its dense layers, of which it has the shapes.
+
+    Attributes
+    ----------
+    weight_shapes : list of (rows, cols)
+    bias_sizes : list of int
+        As many values as the weights have rows, once the document is checked.
+    """
+
+    weight_shapes: list[tuple[int, int]]
+    bias_sizes: list[int]
+
+    @classmethod
+    def of(
+        cls, parts: DocumentParts, weight_shapes: list[tuple[int, int]], bias_sizes: list[int]
+    ) -> Structure:
+        """Return the structure of a document; it shares what it has in common with `parts`."""
+        # Not by the constructor: all of it was converted when `parts` was made.
+        structure = cls.__new__(cls)
+        vars(structure).update(
+            parts.common_parts(), weight_shapes=weight_shapes, bias_sizes=bias_sizes
+        )
+        return structure
+
+    def shapes(self) -> Shapes:
+        """Return the sizes that the rules of instructions compare.
+
+        Raises
+        ------
+        StructureError
+            ``map_value_size_mismatch``: the values of one map have several lengths.
+        """
+        return Shapes(
+            buffers=self.buffer_sizes,
+            weights=self.weight_shapes,
+            bias=self.bias_sizes,
+            parameters=[len(item) for item in self.parameters],
+            maps=[_value_size(table, index) for index, table in enumerate(self.maps)],
+        )
+
+
+# ------------------------------------------------------------------------------ parts of a document
+
+
+def vectors(items: Any, name: str, *, finite: bool = True) -> list[values.Vector]:
+    """Return a list of lists or arrays of numbers as float32 vectors."""
+    return [
+        values.vector(item, f"{name}[{i}]", finite=finite)
+        for i, item in enumerate(values.sequence(items, name, "vectors"))
+    ]
+
+
+def _metadata(value: Any) -> Any:
+    """Return a private copy of what JSON can hold, a level below the document."""
+    from instmodel.formats import json_text
+
+    text = json_text.format_document([value])
+    return json_text.parse(text)[0]
+
+
+def _names(items: Any) -> list[str]:
+    names = list(values.sequence(items, "features", "names"))
+    for index, name in enumerate(names):
+        if not isinstance(name, str):
+            raise values.wrong_type(name, f"features[{index}]", "a name")
+    return [str(name) for name in names]
+
+
+def _value_size(table: dict[int, values.Vector], index: int) -> int | None:
+    """Return the common length of a map's values, None for an empty map."""
+    size: int | None = None
+    for key, value in table.items():
+        if size is None:
+            size = len(value)
+        if len(value) != size:
+            raise StructureError(
+                "map_value_size_mismatch",
+                "the values of a map must have one length",
+                field=f"maps[{index}]['{key}']",
+                expected=size,
+                actual=len(value),
+            )
+    return size
