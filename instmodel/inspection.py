@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from typing import Any
 
@@ -10,17 +9,6 @@ from instmodel.base.features import parse_feature_names
 from instmodel.document.graph import MOST_EDGES
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.model import InstructionModel
-
-
-def build_unvalidated(info: InstructionModelInfo) -> InstructionModel:
-    """Build a model without running its validation data: to look at it, or to measure its error."""
-    data = info.validation_data
-    info = copy.copy(info)
-    info.validation_data = None
-    if not info.features and info.feature_size is None and data is not None and data.inputs:
-        # An unnamed model takes its feature count from the validation data.
-        info.features, info.feature_size = None, len(data.inputs[0])
-    return InstructionModel(info)
 
 
 def model_facts(info: InstructionModelInfo) -> dict[str, Any]:
@@ -33,7 +21,7 @@ def model_facts(info: InstructionModelInfo) -> dict[str, Any]:
     InstModelError
         The document breaks a rule; its validation data is not run.
     """
-    model = build_unvalidated(info)
+    model = InstructionModel(info, validate=False)
     graph = model.execution_graph
     sizes, offsets = model.buffer_sizes, model.buffer_offsets
     roles = [["input"] * (offset < model.feature_size) for offset in offsets]

@@ -6,7 +6,6 @@ import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ from instmodel._engine import Engine
 from instmodel.base import arrays, values
 from instmodel.base.features import Feature
 from instmodel.base.limits import DEFAULT_LIMITS, Limits
+from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance, absolute_errors
 from instmodel.compiled import parallel, program
 from instmodel.compiled.panels import PackedWeights
 from instmodel.compiled.parallel import ParallelPredictOutput, PredictConfig
@@ -26,15 +26,13 @@ from instmodel.document.structure import Structure, ValidationData
 from instmodel.document.validate import CheckedModel, check, check_cases
 from instmodel.errors import InputError, InstModelError, ValidationDataError
 
-VALIDATION_ATOL = 1e-5
-
 
 class InstructionModel(Engine):
     """A model that is checked, compiled and ready to run.
 
     Making one checks every rule of the format, compiles, and runs the document's validation data.
     A model never changes afterwards; any number of threads may use it at once. It pickles as its
-    document.
+    document, whose validation data does not run again.
 
     Parameters
     ----------
@@ -42,6 +40,10 @@ class InstructionModel(Engine):
         The document. The model keeps a private copy.
     limits : Limits, optional
         How large a model may be.
+    atol, rtol : float
+        How far the model may be from its validation data, see `validate`.
+    validate : bool
+        Whether to run the validation data. Its sizes are checked in any case.
 
     Attributes
     ----------
@@ -58,16 +60,34 @@ class InstructionModel(Engine):
         The first rule that is broken: its code, the place, what was expected and what came.
     """
 
-    def __init__(self, info: InstructionModelInfo, *, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        info: InstructionModelInfo,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        atol: float = DEFAULT_ATOL,
+        rtol: float = DEFAULT_RTOL,
+        validate: bool = True,
+    ) -> None:
         if not isinstance(info, InstructionModelInfo):
             raise values.wrong_type(info, "info", "an InstructionModelInfo")
+        tolerance = _tolerance(atol, rtol, validate)
         # A copy, checked once more: its owner may have changed the original, and may yet.
         info = dataclasses.replace(info)
         checked = check(info.structure, limits)
-        self._build(checked, PackedWeights.pack(info.weights, info.bias), limits)
+        self._build(checked, PackedWeights.pack(info.weights, info.bias), limits, tolerance)
 
-    def _build(self, checked: CheckedModel, packed: PackedWeights, limits: Limits) -> None:
-        """Compile a checked document that nobody else holds, once."""
+    def _build(
+        self,
+        checked: CheckedModel,
+        packed: PackedWeights,
+        limits: Limits,
+        tolerance: Tolerance | None,
+    ) -> None:
+        """Compile a checked document that nobody else holds, once.
+
+        Without `tolerance`, the validation data does not run.
+        """
         if hasattr(self, "_checked"):
             raise RuntimeError("a model never changes: make another one")
         self._checked = checked
@@ -77,9 +97,9 @@ class InstructionModel(Engine):
         self._compile(lowered)
         self._packer: Any = None  # of `predict_one`, made on first use
         data = checked.structure.validation_data
-        if data is not None:
+        if data is not None and tolerance is not None:
             limits.check_validation_work(len(data.inputs), lowered.work)
-            self.validate(data.inputs, data.expected_outputs)
+            self.validate(data.inputs, data.expected_outputs, tolerance.atol, tolerance.rtol)
 
     @property
     def info(self) -> InstructionModelInfo:
@@ -329,7 +349,11 @@ class InstructionModel(Engine):
         return float(array[self.output_index_start + index])
 
     def validate(
-        self, inputs: ArrayLike, expected_outputs: ArrayLike, atol: float = VALIDATION_ATOL
+        self,
+        inputs: ArrayLike,
+        expected_outputs: ArrayLike,
+        atol: float = DEFAULT_ATOL,
+        rtol: float = DEFAULT_RTOL,
     ) -> float:
         """Check that the model reproduces known outputs.
 
@@ -338,8 +362,8 @@ class InstructionModel(Engine):
         inputs : array_like of shape (N, F)
         expected_outputs : array_like of shape (N, O)
             NaN matches NaN.
-        atol : float
-            Largest absolute error that passes.
+        atol, rtol : float
+            What passes is |actual - expected| ≤ atol + rtol · |expected|.
 
         Returns
         -------
@@ -352,8 +376,7 @@ class InstructionModel(Engine):
             ``validation_mismatch`` with the worst value; ``validation_count_mismatch`` and the
             like when the cases do not fit the model.
         """
-        if isinstance(atol, bool) or not isinstance(atol, Real):
-            raise values.wrong_type(atol, "atol", "a number")
+        tolerance = Tolerance(atol, rtol)
         data = ValidationData(inputs, expected_outputs)
         check_cases(data.inputs, data.expected_outputs, self.feature_size, self.output_size)
         if not data.inputs:
@@ -361,18 +384,18 @@ class InstructionModel(Engine):
         expected = np.stack(data.expected_outputs)
         actual = self.predict(np.stack(data.inputs))
         errors = absolute_errors(actual, expected)
-        row, column = (int(i) for i in np.unravel_index(np.argmax(errors), errors.shape))
-        worst = float(errors[row, column])
-        if not worst <= atol:
+        excess = tolerance.excess(actual, expected)
+        row, column = (int(i) for i in np.unravel_index(np.argmax(excess), excess.shape))
+        if excess[row, column] > 1:
             raise ValidationDataError(
                 "validation_mismatch",
-                f"the model does not reproduce its validation data: off by {worst:.3g}, "
-                f"more than {atol:g}",
+                f"the model does not reproduce its validation data: off by "
+                f"{errors[row, column]:.3g}, more than {tolerance}",
                 field=f"validation_data.expected_outputs[{row}][{column}]",
                 expected=float(expected[row, column]),
                 actual=float(actual[row, column]),
             )
-        return worst
+        return float(errors.max())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.info, self._limits))
@@ -390,22 +413,15 @@ class InstructionModel(Engine):
         )
 
 
-def absolute_errors(
-    actual: NDArray[np.float32], expected: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """Return |actual - expected|; equal infinities and two NaN differ by 0, one NaN by infinity."""
-    with np.errstate(invalid="ignore"):
-        errors = np.abs(actual.astype(np.float64) - expected)
-    errors[(actual == expected) | (np.isnan(actual) & np.isnan(expected))] = 0.0
-    return np.nan_to_num(errors, nan=np.inf, posinf=np.inf)
-
-
 def load(
     path: str | os.PathLike[str],
     *,
     mmap: bool = False,
     unknown: Unknown = "error",
     limits: Limits = DEFAULT_LIMITS,
+    atol: float = DEFAULT_ATOL,
+    rtol: float = DEFAULT_RTOL,
+    validate: bool = True,
 ) -> InstructionModel:
     """Load a model file, check it, and make it ready to run.
 
@@ -423,6 +439,10 @@ def load(
         What to do with a key that the format does not know.
     limits : Limits, optional
         How large a model may be.
+    atol, rtol : float
+        How far the model may be from its validation data, see `InstructionModel.validate`.
+    validate : bool
+        Whether to run the validation data. Its sizes are checked in any case.
 
     Raises
     ------
@@ -434,6 +454,7 @@ def load(
     # Not at the top: who only builds models needs neither msgpack nor OpenSSL's hashes.
     from instmodel import formats
 
+    tolerance = _tolerance(atol, rtol, validate)
     found = formats.open_model(path, mmap=mmap, unknown=unknown, limits=limits)
     model = InstructionModel.__new__(InstructionModel)
     try:
@@ -442,7 +463,7 @@ def load(
             packed = PackedWeights.pack(found.weights, found.bias)
         else:
             packed = found.packed
-        model._build(checked, packed, limits)
+        model._build(checked, packed, limits, tolerance)
     except InstModelError as error:
         if error.code == "unsupported_isa":  # no fault of the file
             raise
@@ -450,7 +471,13 @@ def load(
     return model
 
 
+def _tolerance(atol: float, rtol: float, validate: bool) -> Tolerance | None:
+    """Return how far a model may be from its validation data, None if that does not run."""
+    tolerance = Tolerance(atol, rtol)
+    return tolerance if values.boolean(validate, "validate") else None
+
+
 def _rebuild(
     kind: type[InstructionModel], info: InstructionModelInfo, limits: Limits
 ) -> InstructionModel:
-    return kind(info, limits=limits)
+    return kind(info, limits=limits, validate=False)

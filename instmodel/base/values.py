@@ -119,6 +119,13 @@ def integer(value: Any, field: str) -> int:
         raise wrong_type(value, field, "an integer") from None
 
 
+def boolean(value: Any, field: str) -> bool:
+    """Return a bool; nothing else counts as true or false, ``"no"`` least of all."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise wrong_type(value, field, "True or False")
+
+
 def sequence(value: Any, field: str, of: str) -> list[Any] | tuple[Any, ...] | NDArray[Any]:
     """Return `value` if it is a list, tuple or array of at least one dimension."""
     if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim > 0):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL
 from instmodel.errors import printable
 
 OK, DIFFERENT, FAILED, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
@@ -71,6 +73,41 @@ def seconds(text: str) -> float:
     if not 0 < number <= 3600:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     return number
+
+
+def tolerance(text: str) -> float:
+    """Read a number of 0 or more."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    return number
+
+
+def add_validation_arguments(command: argparse.ArgumentParser) -> None:
+    """Add how the validation data of a model is run when it is loaded."""
+    command.add_argument(
+        "--atol",
+        type=tolerance,
+        default=DEFAULT_ATOL,
+        help=f"how far the model may be from its validation data (default: {DEFAULT_ATOL:g})",
+    )
+    command.add_argument(
+        "--rtol",
+        type=tolerance,
+        default=DEFAULT_RTOL,
+        help=f"the same, as a part of the expected value (default: {DEFAULT_RTOL:g})",
+    )
+    command.add_argument(
+        "--no-validation", action="store_true", help="do not run the model's validation data"
+    )
+
+
+def validation(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of `add_validation_arguments` as those of `InstructionModel`."""
+    return {"atol": args.atol, "rtol": args.rtol, "validate": not args.no_validation}
 
 
 def add_report_arguments(command: argparse.ArgumentParser) -> None:

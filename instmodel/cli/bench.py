@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import instmodel as im
-from instmodel.cli.arguments import OK, Commands, add_command, at_least_one, seconds
+from instmodel.cli.arguments import (
+    OK,
+    Commands,
+    add_command,
+    add_validation_arguments,
+    at_least_one,
+    seconds,
+    validation,
+)
 from instmodel.cli.console import table
 from instmodel.errors import InputError, printable
 from instmodel.tables.rows import read_rows
@@ -55,11 +63,12 @@ def add(commands: Commands) -> None:
         "--seconds", type=seconds, default=1.0, help="how long each line takes (default: 1)"
     )
     command.add_argument("--json", action="store_true", help="as JSON, for programs")
+    add_validation_arguments(command)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
-    model = im.load(args.model)
+    model = im.load(args.model, **validation(args))
     rows = _rows(args, model)
     most = args.threads or im.runtime_info()["threads"]
     found = [

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 import instmodel as im
-from instmodel.cli.arguments import OK, Commands, add_command
+from instmodel.cli.arguments import OK, Commands, add_command, add_validation_arguments, validation
 from instmodel.document.schema import BINARY_SUFFIX
 from instmodel.errors import InputError, printable
 from instmodel.importers.files import import_file
@@ -27,6 +27,7 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="load .joblib, .pkl, .pickle or .pt2: that runs whatever code is in the file",
     )
+    add_validation_arguments(command)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     info = import_file(args.source, trust_pickle=args.trust_pickle)
     if info is None:
         info = im.InstructionModelInfo.load(args.source)
-    im.InstructionModel(info)  # what breaks a rule is not passed on
+    im.InstructionModel(info, **validation(args))  # what breaks a rule is not passed on
     if ending == ".onnx":
         info.to_onnx(args.target)
     else:

@@ -8,7 +8,15 @@ import sys
 from dataclasses import asdict
 
 import instmodel as im
-from instmodel.cli.arguments import OK, Commands, add_command, file_in, seconds
+from instmodel.cli.arguments import (
+    OK,
+    Commands,
+    add_command,
+    add_validation_arguments,
+    file_in,
+    seconds,
+    validation,
+)
 from instmodel.cli.console import table
 from instmodel.errors import InputError, printable
 from instmodel.profiling import Profile, Step, profile
@@ -38,11 +46,12 @@ def add(commands: Commands) -> None:
         help="draw it, too: .svg, .png or .pdf (extra 'report')",
     )
     command.add_argument("--json", action="store_true", help="as JSON, for programs")
+    add_validation_arguments(command)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
-    model = im.load(args.model)
+    model = im.load(args.model, **validation(args))
     rows = None
     if args.data is not None:
         batch = next(iter(read_rows(args.data, model)), None)

@@ -20,7 +20,14 @@ from numpy.typing import NDArray
 import instmodel as im
 from instmodel.base.atomic import replacing
 from instmodel.base.features import parse_feature_names
-from instmodel.cli.arguments import OK, Commands, add_command, at_least_one
+from instmodel.cli.arguments import (
+    OK,
+    Commands,
+    add_command,
+    add_validation_arguments,
+    at_least_one,
+    validation,
+)
 from instmodel.cli.console import progress
 from instmodel.errors import InputError, printable
 from instmodel.tables.columns import column_names
@@ -99,6 +106,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--metrics", metavar="FILE", help="write counts and times, in Prometheus text format"
     )
+    add_validation_arguments(command)
 
 
 def _names(text: str) -> list[str]:
@@ -140,7 +148,7 @@ def _run_job(args: argparse.Namespace) -> int:
     from instmodel.base.extras import require
 
     job = jobs.Job(
-        im.load(args.model),
+        im.load(args.model, **validation(args)),
         args.input,
         sys.stdout.buffer if args.output == "-" else args.output,
         keep=args.keep or (),
@@ -212,7 +220,7 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
     ending = ".csv" if to_stdout else suffix(args.output)
     from_csv = suffix(args.input) == ".csv"
     info = im.InstructionModelInfo.load(args.model)
-    model = im.InstructionModel(info)
+    model = im.InstructionModel(info, **validation(args))
     columns = None
     if from_csv and info.features:
         columns = column_names(parse_feature_names(info.features))

@@ -7,8 +7,11 @@ import json
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 import instmodel as im
 from instmodel.base import places
+from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance, absolute_errors
 from instmodel.cli.arguments import (
     DIFFERENT,
     OK,
@@ -16,11 +19,10 @@ from instmodel.cli.arguments import (
     add_command,
     add_report_arguments,
     at_least_one,
+    tolerance,
 )
 from instmodel.cli.console import progress, table
 from instmodel.errors import InputError, printable
-from instmodel.inspection import build_unvalidated
-from instmodel.model import VALIDATION_ATOL
 from instmodel.verification.verifying import Verification, verify
 
 # Inputs of a row that a table shows.
@@ -49,10 +51,10 @@ def add(commands: Commands) -> None:
         help="another model file, an .onnx file, 'gpu', or 'reference', the default with --data",
     )
     command.add_argument(
-        "--atol", type=_tolerance, default=None, help="absolute tolerance (default: 1e-5)"
+        "--atol", type=tolerance, help=f"absolute tolerance (default: {DEFAULT_ATOL:g})"
     )
     command.add_argument(
-        "--rtol", type=_tolerance, default=None, help="relative tolerance (default: 1e-5)"
+        "--rtol", type=tolerance, help=f"relative tolerance (default: {DEFAULT_RTOL:g})"
     )
     command.add_argument(
         "--worst", type=at_least_one, default=5, metavar="N", help="rows to show (default: 5)"
@@ -73,8 +75,8 @@ def run(args: argparse.Namespace) -> int:
             args.data,
             against=args.against,
             expected=None if args.expected is None else args.expected.split(","),
-            atol=1e-5 if args.atol is None else args.atol,
-            rtol=1e-5 if args.rtol is None else args.rtol,
+            atol=DEFAULT_ATOL if args.atol is None else args.atol,
+            rtol=DEFAULT_RTOL if args.rtol is None else args.rtol,
             worst=args.worst,
             threads=args.threads,
             batch_rows=args.batch_rows,
@@ -98,12 +100,15 @@ def _run_validation_data(args: argparse.Namespace) -> int:
     data = info.validation_data
     if data is None or not data.inputs:
         raise InputError("missing_field", f"{args.model}: the model has no validation data")
-    model = build_unvalidated(info)
-    largest = model.validate(data.inputs, data.expected_outputs, atol=math.inf)
-    same = largest <= VALIDATION_ATOL
+    model = im.InstructionModel(info, validate=False)
+    expected = np.stack(data.expected_outputs)
+    actual = model.predict(np.stack(data.inputs))
+    accepted = Tolerance()
+    same = bool((accepted.excess(actual, expected) <= 1).all())
     print(
-        f"{printable(args.model)}: {len(data.inputs)} cases, largest error {largest:.3g}, "
-        f"tolerance {VALIDATION_ATOL:g}: {'same' if same else 'DIFFERENT'}"
+        f"{printable(args.model)}: {len(data.inputs)} cases, largest error "
+        f"{absolute_errors(actual, expected).max():.3g}, tolerance {accepted}: "
+        f"{'same' if same else 'DIFFERENT'}"
     )
     return OK if same else DIFFERENT
 
@@ -112,7 +117,7 @@ def _show(name: str, found: Verification) -> None:
     verdict = "same" if found.same else f"DIFFERENT in {found.rows_different} rows"
     print(
         f"{printable(name)} against {printable(found.against)}: {found.rows} rows, "
-        f"tolerance {found.tolerance.atol:g} + {found.tolerance.rtol:g}·|b|: {verdict}"
+        f"tolerance {found.tolerance}: {verdict}"
     )
     speeds = [f"{found.rows / found.seconds:,.0f} rows/s"] if found.seconds else []
     if found.seconds_against:
@@ -157,16 +162,6 @@ def shown(numbers: Sequence[float], digits: int = 7) -> str:
     """Return the first numbers of a row, and a sign that there are more."""
     more = " …" if numbers[_SHOWN:] else ""
     return ", ".join(f"{x:.{digits}g}" for x in numbers[:_SHOWN]) + more
-
-
-def _tolerance(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
-    return number
 
 
 def plain(value: object) -> object:

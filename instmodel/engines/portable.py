@@ -64,7 +64,9 @@ class Scoring:
             model = _built.get(key)
             if model is None:
                 info = InstructionModelInfo.from_bytes(self.data, limits=self.limits)
-                model = _built[key] = InstructionModel(info, limits=self.limits)
+                # Validated where it was made; the bits are the same everywhere.
+                model = InstructionModel(info, limits=self.limits, validate=False)
+                _built[key] = model
                 if len(_built) > _KEPT:
                     _built.popitem(last=False)
             _built.move_to_end(key)

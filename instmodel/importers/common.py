@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from instmodel.base import arrays
 from instmodel.base.features import parse_feature_names
+from instmodel.base.tolerance import Tolerance, absolute_errors
 from instmodel.document.builder import ModelBuilder
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.document.structure import ValidationData
@@ -19,8 +20,7 @@ from instmodel.errors import DocumentError, InputError, UnsupportedModelError, V
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.lowering import lower, share_constants
 from instmodel.importers.patterns import looked_up, obstacles
-from instmodel.inspection import build_unvalidated
-from instmodel.model import VALIDATION_ATOL
+from instmodel.model import InstructionModel
 
 Floats = NDArray[np.float64]
 
@@ -163,9 +163,9 @@ def attach_cases(
 ) -> InstructionModelInfo:
     """Compare a model with what its source computed, and keep cases of it as validation data.
 
-    Kept are cases that the model reproduces within the tolerance that every model is held to when
-    it is loaded, 1e-5 absolute: outputs of several hundreds can miss that by their last bit. Cases
-    with NaN or infinities are compared, but not kept: a document holds finite numbers.
+    Kept are cases that the model reproduces within the tolerance that it is held to when it is
+    loaded. Cases with NaN or infinities are compared, but not kept: a document holds finite
+    numbers.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def attach_cases(
         ``import_mismatch``: the model is not what the source is.
     """
     wanted = np.asarray(expected, np.float64).reshape(len(rows), -1)
-    model = build_unvalidated(info)
+    model = InstructionModel(info, validate=False)
     if wanted.shape[1] != model.output_size:
         raise ValidationDataError(
             "import_mismatch",
@@ -192,11 +192,8 @@ def attach_cases(
             actual=model.output_size,
         )
     actual = model.predict(rows).astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        errors = np.abs(actual - wanted)
-    errors[(actual == wanted) | (np.isnan(actual) & np.isnan(wanted))] = 0.0
     finite = np.where(np.isfinite(wanted), np.abs(wanted), 0.0)
-    relative = np.nan_to_num(errors / np.maximum(1.0, finite.max(axis=0)), nan=np.inf)
+    relative = absolute_errors(actual, wanted) / np.maximum(1.0, finite.max(axis=0))
     if relative.size and relative.max() > tolerance:
         row, column = (int(i) for i in np.unravel_index(np.argmax(relative), relative.shape))
         raise ValidationDataError(
@@ -205,9 +202,8 @@ def attach_cases(
             expected=wanted[row, column],
             actual=actual[row, column],
         )
-    absolute = np.nan_to_num(np.abs(actual - wanted.astype(np.float32)), nan=0.0)
     good = np.flatnonzero(
-        (absolute <= VALIDATION_ATOL).all(axis=1)
+        (Tolerance().excess(actual, wanted.astype(np.float32)) <= 1).all(axis=1)
         & np.isfinite(rows).all(axis=1)
         & np.isfinite(wanted).all(axis=1)
     )

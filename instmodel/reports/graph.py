@@ -12,7 +12,7 @@ from instmodel.base.atomic import replacing
 from instmodel.document.graph import MOST_EDGES
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError, printable
-from instmodel.inspection import build_unvalidated
+from instmodel.model import InstructionModel
 
 SUFFIXES = (".svg", ".html", ".mmd")
 
@@ -53,7 +53,7 @@ class Box:
 
 def boxes(info: InstructionModelInfo) -> list[Box]:
     """Return the input and every instruction, each after what it reads."""
-    model = build_unvalidated(info)
+    model = InstructionModel(info, validate=False)
     graph = model.execution_graph
     if graph.edge_count > MOST_EDGES:
         raise InputError(
@@ -139,7 +139,7 @@ def graph_mermaid(info: InstructionModelInfo) -> str:
 
 def memory_svg(info: InstructionModelInfo) -> str:
     """Return the buffers side by side, as wide as they are long; a narrow one stays visible."""
-    model = build_unvalidated(info)
+    model = InstructionModel(info, validate=False)
     sizes, offsets = model.buffer_sizes, model.buffer_offsets
     least = sum(sizes) / 60
     widths = [max(size, least) for size in sizes]
@@ -201,7 +201,7 @@ def write_graph(info: InstructionModelInfo, path: str | os.PathLike[str], name: 
 def html_of(model: Any) -> str:
     """Return what a notebook shows of a document or a model."""
     info = model if isinstance(model, InstructionModelInfo) else model.info
-    inputs = build_unvalidated(info).feature_size
+    inputs = InstructionModel(info, validate=False).feature_size
     summary = (
         f"{_count(inputs, 'input')}, {_count(info.buffer_sizes[-1], 'output')}, "
         f"{_count(len(info.instructions), 'instruction')}"

@@ -52,7 +52,7 @@ def write_verification(
 ) -> None:
     """Write the page of a verification: verdict, figures, worst rows, errors, scores, the model."""
     verdict = (
-        f"the same within {found.tolerance.atol:g} + {found.tolerance.rtol:g}·|b|"
+        f"the same within {found.tolerance}"
         if found.same
         else f"different in {found.rows_different} of {found.rows} rows"
     )

@@ -8,45 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel.errors import InputError
+from instmodel.base.tolerance import Tolerance
 
 Floats = NDArray[np.float64]
 
 # Lower edges of the histogram of absolute errors, in decades; an error of 0 has a bin of its own.
 DECADES = np.arange(-12, 4)
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """Two numbers are the same if |a - b| ≤ atol + rtol · |b|, or both are NaN, or equal.
-
-    Parameters
-    ----------
-    atol, rtol : float
-    """
-
-    atol: float = 1e-5
-    rtol: float = 1e-5
-
-    def __post_init__(self) -> None:
-        for field, value in (("atol", self.atol), ("rtol", self.rtol)):
-            if not 0 <= value < np.inf:
-                raise InputError(
-                    "invalid_type",
-                    "no tolerance",
-                    field=field,
-                    expected="a number of 0 or more",
-                    actual=value,
-                )
-
-    def excess(self, a: Floats, b: Floats) -> Floats:
-        """Return |a - b| as a multiple of what is allowed; infinite for NaN against a number."""
-        with np.errstate(all="ignore"):
-            error = np.abs(a - b)
-            allowed = self.atol + self.rtol * np.abs(b)
-            excess = np.where(error > 0, error / allowed, 0.0)
-        excess = np.where(np.isfinite(a) & np.isfinite(b), excess, np.inf)
-        return np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, excess)
 
 
 @dataclass(frozen=True, slots=True)

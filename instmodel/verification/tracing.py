@@ -20,12 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel import reference
+from instmodel.base.tolerance import Tolerance
 from instmodel.compiled.parallel import PredictConfig
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.schema import InstructionModelInfo
-from instmodel.inspection import build_unvalidated
 from instmodel.model import InstructionModel
-from instmodel.verification.differences import Tolerance
 
 # Values of a buffer that a divergence shows.
 _SHOWN = 8
@@ -187,7 +186,7 @@ def first_instructions(
             if target and index is not None:
                 changes[part.name] = used[target].index(index)
         renumbered.append(dataclasses.replace(item, **changes))
-    return build_unvalidated(
+    return InstructionModel(
         InstructionModelInfo(
             feature_size=feature_size,
             buffer_sizes=info.buffer_sizes,

@@ -15,15 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.base import arrays
+from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError
-from instmodel.inspection import build_unvalidated
 from instmodel.model import InstructionModel
 from instmodel.tables.rows import Batch, read_rows
 from instmodel.verification.differences import (
     Differences,
     OutputDifference,
-    Tolerance,
     WorstRow,
 )
 from instmodel.verification.sample import Sample, histogram
@@ -112,8 +111,8 @@ def verify(
     *,
     against: Any = None,
     expected: Any = None,
-    atol: float = 1e-5,
-    rtol: float = 1e-5,
+    atol: float = DEFAULT_ATOL,
+    rtol: float = DEFAULT_RTOL,
     worst: int = 10,
     threads: int | None = None,
     batch_rows: int | None = None,
@@ -193,7 +192,7 @@ def load(model: Any) -> tuple[InstructionModelInfo, InstructionModel]:
     if isinstance(model, InstructionModel):
         return model.info, model
     info = model if isinstance(model, InstructionModelInfo) else InstructionModelInfo.load(model)
-    return info, build_unvalidated(info)
+    return info, InstructionModel(info, validate=False)
 
 
 def _sides(

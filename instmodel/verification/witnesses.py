@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 
 from instmodel import reference
 from instmodel.base import arrays
+from instmodel.base.tolerance import Tolerance
 from instmodel.compiled.parallel import PredictConfig
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError
-from instmodel.inspection import build_unvalidated
 from instmodel.model import InstructionModel
 from instmodel.tables.rows import Batch, input_order
-from instmodel.verification.differences import Tolerance
 from instmodel.verification.tracing import Divergence, against_model, against_reference
 
 Floats = NDArray[np.float32]
@@ -136,7 +135,7 @@ class OtherModel(Witness):
     ) -> None:
         super().__init__(info, name)
         self._other = other
-        self._engine = build_unvalidated(other)
+        self._engine = InstructionModel(other, validate=False)
         self._order = input_order(model, self._engine)
         self._threads = threads
 

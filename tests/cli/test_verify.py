@@ -1,7 +1,7 @@
 """`verify` without a table runs the validation data."""
 
 import pytest
-from support.commands import fails, identity, with_validation
+from support.commands import GOOD, fails, identity, with_validation, write
 
 from instmodel.cli import main
 
@@ -10,7 +10,7 @@ def test_verify_says_same(capsys):
     model = with_validation(identity(size=2), [[1, 2], [3, 4]], [[1, 2], [3, 4.000001]])
     assert main(["verify", model]) == 0
     said = capsys.readouterr().out
-    assert "2 cases, largest error 9.54e-07, tolerance 1e-05: same" in said
+    assert "2 cases, largest error 9.54e-07, tolerance 1e-05 + 1e-05·|expected|: same" in said
 
 
 @pytest.mark.parametrize("features", [{"feature_size": 2}, {"features": []}])
@@ -18,7 +18,10 @@ def test_verify_says_how_different(capsys, features):
     document = {k: v for k, v in identity(size=2).items() if k != "feature_size"} | features
     model = with_validation(document, [[1, 2], [3, 4]], [[1, 2.25], [3, 4.5]])
     assert main(["verify", model]) == 1
-    assert "2 cases, largest error 0.5, tolerance 1e-05: DIFFERENT" in capsys.readouterr().out
+    assert (
+        "2 cases, largest error 0.5, tolerance 1e-05 + 1e-05·|expected|: DIFFERENT"
+        in capsys.readouterr().out
+    )
 
 
 def test_verify_needs_validation_data(capsys, unnamed):
@@ -36,3 +39,29 @@ def test_validation_data_of_the_wrong_size_is_an_error_not_a_difference(capsys):
     ]:
         model = with_validation(identity(size=2), inputs, outputs)
         assert f"[{code}]" in fails(capsys, "verify", model)
+
+
+def test_verify_holds_large_outputs_to_their_last_digits(capsys):
+    model = with_validation(identity(size=1), [[1000]], [[1000.005]])
+    assert main(["verify", model]) == 0
+    assert "largest error 0.005, tolerance 1e-05 + 1e-05·|expected|: same" in (
+        capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "rest"),
+    [
+        ("score", ["x.csv", "-o", "y.csv"]),
+        ("bench", ["--seconds", "0.01", "--rows", "10"]),
+        ("profile", ["--seconds", "0.01"]),
+        ("convert", ["y.json"]),
+    ],
+)
+def test_commands_that_load_a_model_take_its_tolerance(capsys, command, rest):
+    write("x.csv", GOOD)
+    model = with_validation(identity(size=3), [[1, 2, 3]], [[1, 2, 3.25]])
+    assert "[validation_mismatch]" in fails(capsys, command, model, *rest)
+    assert "[validation_mismatch]" in fails(capsys, command, model, *rest, "--atol", "0.2")
+    for enough in (["--atol", "0.25"], ["--rtol", "0.1"], ["--no-validation"]):
+        assert main([command, model, *rest, *enough]) == 0

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from support.documents import build, dense, edited, everything, identity, network, one
+from support.documents import build, dense, edited, everything, identity, network
 from support.strategies import samples
 
 import instmodel as im
@@ -403,75 +403,6 @@ def test_a_tiny_document_costs_no_large_allocation():
     # If the sizes were believed before they are checked, this would ask for terabytes.
     huge = identity(1, *[2**40] * 50)
     assert error_of(build, huge).code == "buffer_limit_exceeded"
-
-
-# -------------------------------------------------------------------------------------- validation
-
-
-def test_validate_returns_the_largest_error(model):
-    x = samples(5, 6, 0)
-    y = model.predict(x)
-    assert model.validate(x, y) == 0.0
-    y[3, 1] += np.float32(2**-18)
-    error = model.validate(x, y)
-    assert type(error) is float
-    assert error == pytest.approx(2**-18, rel=1e-2)
-    assert model.validate([], []) == 0.0
-
-
-def test_validate_names_the_worst_value(model):
-    x = samples(5, 6, 0)
-    y = model.predict(x)
-    y[1, 0] += 1e-4
-    y[3, 1] += 1e-3
-    error = error_of(model.validate, x, y)
-    assert error.code == "validation_mismatch"
-    assert error.field == "validation_data.expected_outputs[3][1]"
-    assert error.expected == float(y[3, 1])
-    assert error.actual == float(model.predict(x)[3, 1])
-    assert model.validate(x, y, atol=2e-3) == pytest.approx(1e-3, rel=1e-2)
-    assert error_of(model.validate, x, y, atol=5e-4).code == "validation_mismatch"
-
-
-@pytest.mark.parametrize(("size", "passes"), [(0.9e-5, True), (1.1e-5, False)])
-def test_the_default_tolerance_is_1e_5(size, passes):
-    document = one({"type": "ACTIVATION", "input": 0, "activation": "RELU"}, [1])
-    model = build(document)
-    if passes:
-        assert model.validate([[0.0]], [[size]]) == pytest.approx(size)
-    else:
-        assert error_of(model.validate, [[0.0]], [[size]]).code == "validation_mismatch"
-
-
-def test_nan_and_infinity_match_themselves_only():
-    model = build(one({"type": "ACTIVATION", "input": 0, "activation": "INVERSE"}, [1]))
-    for value, other in [(np.nan, 0.0), (np.inf, -3e38), (-np.inf, np.nan)]:
-        expected = 1 - value
-        assert model.validate([[value]], [[expected]]) == 0.0
-        assert error_of(model.validate, [[value]], [[other]]).code == "validation_mismatch"
-    assert error_of(model.validate, [[0.0]], [[np.nan]]).code == "validation_mismatch"
-
-
-@pytest.mark.parametrize(
-    ("inputs", "outputs", "code"),
-    [
-        ([[0.0] * 6], [], "validation_count_mismatch"),
-        ([], [[0.0] * 2], "validation_count_mismatch"),
-        ([[0.0] * 5], [[0.0] * 2], "validation_input_size_mismatch"),
-        ([[0.0] * 6, [0.0] * 7], [[0.0] * 2] * 2, "validation_input_size_mismatch"),
-        ([[0.0] * 6], [[0.0] * 3], "validation_output_size_mismatch"),
-        ([[0.0] * 6], [[]], "validation_output_size_mismatch"),
-        ([["0"] * 6], [[0.0] * 2], "invalid_type"),
-        ([0.0] * 6, [[0.0] * 2], "invalid_type"),
-        (None, [], "invalid_type"),
-    ],
-)
-def test_validation_cases_that_do_not_fit(model, inputs, outputs, code):
-    assert error_of(model.validate, inputs, outputs).code == code
-
-
-def test_validation_data_without_cases_is_fine():
-    build({**dense(), "validation_data": {"inputs": [], "expected_outputs": []}})
 
 
 # ------------------------------------------------------------------------------------ feature count
