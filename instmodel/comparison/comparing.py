@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from instmodel.base.extras import require
 from instmodel.comparison.groups import Group, Groups, OtherGroups
-from instmodel.comparison.metrics import CURVES, LEADING, TASKS, label_metrics, task_of
+from instmodel.comparison.metrics import LEADING, TASKS, AgainstLabels, BothFigures
 from instmodel.comparison.moves import Distribution, Mover, Moves
 from instmodel.errors import InputError
 from instmodel.tables.keys import shown
@@ -160,17 +160,90 @@ def compare(
         The models or the data do not fit; ``missing_package`` without the extra ``report``.
     """
     require("sklearn", "report")
-    _, old_engine = load(old)
-    _, new_engine = load(new)
-    order = input_order(old_engine, new_engine)
-    outputs = old_engine.output_size
-    if new_engine.output_size != outputs:
-        raise InputError(
-            "output_size_mismatch",
-            "the models have different numbers of outputs",
-            expected=outputs,
-            actual=new_engine.output_size,
-        )
+    pair = _Pair(old, new, threads)
+    _check_question(pair.outputs, output, threshold, task)
+    column = output % pair.outputs
+    moves, groups = Moves(column, threshold, movers), Groups(column, threshold)
+    extra = [] if labels is None else [labels]
+    # Old scores, new scores, label, code of the group.
+    sample = Sample(most_rows, 2 * pair.outputs + len(extra) + (by is not None))
+    with contextlib.closing(read_rows(data, pair.old, extra, batch_rows, by)) as batches:
+        for batch in batches:
+            before, after = pair.scores(batch.inputs)
+            moves.add(batch.inputs, before, after)
+            columns: list[NDArray[Any]] = [before, after, batch.extra]
+            if batch.keys is not None:
+                columns.append(groups.add(batch.keys, before, after)[:, None])
+            sample.add(np.hstack(columns))
+            if progress:
+                progress(batch.fraction, sample.seen)
+    if not sample.seen:
+        raise InputError("no_rows", "there are no rows to compare on", field="data")
+
+    before, after, beside = np.split(sample.rows, [pair.outputs, 2 * pair.outputs], axis=1)
+    a, b = before[:, column], after[:, column]
+    judged = None
+    if labels is not None:
+        truth = _finite(beside[:, 0], labels)
+        judged = AgainstLabels(truth, before, after, column, task, threshold, tolerance)
+
+    def of_codes(codes: NDArray[np.intp]) -> BothFigures:
+        rows = np.isin(beside[:, -1], codes)
+        return judged.numbers(rows) if judged and rows.any() else ({}, {})
+
+    largest, others = groups.largest(of_codes)
+    ends = np.array([min(moves.least), max(moves.greatest)])
+    old_metrics, new_metrics = judged.figures() if judged else ({}, {})
+    return Comparison(
+        rows=sample.seen,
+        sampled_rows=len(a),
+        output=column,
+        threshold=threshold,
+        old=moves.distribution(0, a, ends),
+        new=moves.distribution(1, b, ends),
+        psi=population_stability_index(a, b),
+        rank_correlation=_rank_correlation(a, b),
+        flips=moves.flips,
+        flips_up=moves.flips_up,
+        flips_down=moves.flips_down,
+        largest_move=moves.largest,
+        mean_move=moves.total / sample.seen,
+        movers=moves.movers,
+        groups=largest,
+        other_groups=others,
+        task=judged.task if judged else None,
+        old_metrics=old_metrics,
+        new_metrics=new_metrics,
+    )
+
+
+class _Pair:
+    """Two models of the same features, in any order if both name them, and as many outputs."""
+
+    def __init__(self, old: Any, new: Any, threads: int | None) -> None:
+        _, self.old = load(old)
+        _, self._new = load(new)
+        self._order = input_order(self.old, self._new)
+        self._threads = threads
+        self.outputs = self.old.output_size
+        if self._new.output_size != self.outputs:
+            raise InputError(
+                "output_size_mismatch",
+                "the models have different numbers of outputs",
+                expected=self.outputs,
+                actual=self._new.output_size,
+            )
+
+    def scores(self, inputs: NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """Return what both make (N, O) of inputs (N, F) in the order of the old model."""
+        same = np.ascontiguousarray(inputs[:, self._order])
+        old = predict(self.old, inputs, self._threads)
+        new = predict(self._new, same, self._threads)
+        return old.astype(np.float64), new.astype(np.float64)
+
+
+def _check_question(outputs: int, output: int, threshold: float, task: str | None) -> None:
+    """Raise unless the arguments of `compare` suit models of so many outputs."""
     if task is not None and task not in TASKS:
         raise InputError(
             "invalid_type", "no such task", field="task", expected=TASKS, actual=repr(task)
@@ -195,76 +268,18 @@ def compare(
         raise InputError(
             "non_finite_value", "a threshold is a number", field="threshold", actual=threshold
         )
-    column = output % outputs
-    extra = [] if labels is None else [labels]
-    moves = Moves(column, threshold, movers)
-    groups = Groups(column, threshold)
-    # Old scores, new scores, label, code of the group.
-    sample = Sample(most_rows, 2 * outputs + len(extra) + (by is not None))
-    with contextlib.closing(read_rows(data, old_engine, extra, batch_rows, by)) as batches:
-        for batch in batches:
-            one = predict(old_engine, batch.inputs, threads).astype(np.float64)
-            other_inputs = np.ascontiguousarray(batch.inputs[:, order])
-            other = predict(new_engine, other_inputs, threads).astype(np.float64)
-            moves.add(batch.inputs, one, other)
-            columns: list[NDArray[Any]] = [one, other, batch.extra]
-            if batch.keys is not None:
-                columns.append(groups.add(batch.keys, one, other)[:, None])
-            sample.add(np.hstack(columns))
-            if progress:
-                progress(batch.fraction, sample.seen)
-    if not sample.seen:
-        raise InputError("no_rows", "there are no rows to compare on", field="data")
 
-    kept = sample.rows
-    one, other = kept[:, :outputs], kept[:, outputs : 2 * outputs]
-    a, b = one[:, column], other[:, column]
-    judged = [one, other]
-    figures: list[dict[str, Any]] = [{}, {}]
-    if labels is not None:
-        truth = kept[:, 2 * outputs]
-        unlabelled = int(np.sum(~np.isfinite(truth)))
-        if unlabelled:
-            raise InputError(
-                "non_finite_value",
-                f"{unlabelled} of {len(truth)} rows have no finite label; leave them out",
-                column=str(labels),
-            )
-        task = task or task_of(truth, outputs)
-        if task != "multiclass":
-            judged = [a[:, None], b[:, None]]
-        figures = [label_metrics(truth, s, task, threshold, tolerance) for s in judged]
 
-    def of_codes(codes: NDArray[np.intp]) -> list[dict[str, Any]]:
-        part = np.isin(kept[:, -1], codes)
-        if labels is None or task is None or not part.any():
-            return [{}, {}]
-        both = [label_metrics(truth[part], s[part], task, threshold, tolerance) for s in judged]
-        return [{k: v for k, v in m.items() if k not in CURVES} for m in both]
-
-    largest, others = groups.largest(of_codes)
-    edges = np.array([min(moves.least), max(moves.greatest)])
-    return Comparison(
-        rows=sample.seen,
-        sampled_rows=len(kept),
-        output=column,
-        threshold=threshold,
-        old=moves.distribution(0, a, edges),
-        new=moves.distribution(1, b, edges),
-        psi=population_stability_index(a, b),
-        rank_correlation=_rank_correlation(a, b),
-        flips=moves.flips,
-        flips_up=moves.flips_up,
-        flips_down=moves.flips_down,
-        largest_move=moves.largest,
-        mean_move=moves.total / sample.seen,
-        movers=moves.movers,
-        groups=largest,
-        other_groups=others,
-        task=task if labels is not None else None,
-        old_metrics=figures[0],
-        new_metrics=figures[1],
-    )
+def _finite(truth: Floats, column: str | int) -> Floats:
+    """Return the labels, none of which is missing or infinite."""
+    unfit = int(np.sum(~np.isfinite(truth)))
+    if unfit:
+        raise InputError(
+            "non_finite_value",
+            f"{unfit} of {len(truth)} rows have no finite label; leave them out",
+            column=str(column),
+        )
+    return truth
 
 
 def population_stability_index(old: Floats, new: Floats) -> float:

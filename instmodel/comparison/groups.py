@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.comparison.metrics import BothFigures
 from instmodel.comparison.moves import decisions
 from instmodel.errors import InputError
 from instmodel.tables.keys import Key, Keys, as_numbers
@@ -107,7 +108,7 @@ class Groups:
         return code
 
     def largest(
-        self, metrics: Callable[[NDArray[np.intp]], list[dict[str, Any]]]
+        self, metrics: Callable[[NDArray[np.intp]], BothFigures]
     ) -> tuple[list[Group], OtherGroups | None]:
         """Return the largest groups, and the others together.
 

@@ -11,6 +11,9 @@ from instmodel.base.extras import require
 from instmodel.errors import InputError
 
 Floats = NDArray[np.float64]
+Classes = NDArray[np.int64]
+Figures = dict[str, Any]
+BothFigures = tuple[Figures, Figures]  # of the old model, of the new one
 
 TASKS = ("binary", "multiclass", "regression")
 CALIBRATION_BINS = 10
@@ -18,6 +21,58 @@ CALIBRATION_BINS = 10
 CURVES = ("confusion_matrix", "roc", "calibration")
 # The first figure of a task: what a table of groups shows.
 LEADING = {"binary": "accuracy", "multiclass": "accuracy", "regression": "mae"}
+
+
+class AgainstLabels:
+    """The figures of two models against labels, see `label_metrics`.
+
+    Parameters
+    ----------
+    labels : (N,)
+        Finite.
+    old, new : (N, O)
+        The scores of the models.
+    column : int
+        The output that is judged, but for "multiclass", which takes all.
+    task : {"binary", "multiclass", "regression"}, optional
+        By default what labels and outputs suggest.
+    threshold, tolerance : float
+    """
+
+    def __init__(
+        self,
+        labels: Floats,
+        old: Floats,
+        new: Floats,
+        column: int,
+        task: str | None,
+        threshold: float,
+        tolerance: float,
+    ) -> None:
+        self.task = task or task_of(labels, old.shape[1])
+        judged = slice(None) if self.task == "multiclass" else slice(column, column + 1)
+        self._labels = labels
+        self._old, self._new = old[:, judged], new[:, judged]
+        self._threshold, self._tolerance = threshold, tolerance
+
+    def figures(self, rows: Any = slice(None)) -> BothFigures:
+        """Return all figures, of some rows or all."""
+        return self._of(self._old, rows), self._of(self._new, rows)
+
+    def numbers(self, rows: Any = slice(None)) -> BothFigures:
+        """Return the figures that are a number."""
+        old, new = self.figures(rows)
+        return plain_numbers(old), plain_numbers(new)
+
+    def _of(self, scores: Floats, rows: Any) -> Figures:
+        return label_metrics(
+            self._labels[rows], scores[rows], self.task, self._threshold, self._tolerance
+        )
+
+
+def plain_numbers(figures: Figures) -> Figures:
+    """Return the figures that are a number."""
+    return {name: figure for name, figure in figures.items() if name not in CURVES}
 
 
 def task_of(labels: Floats, outputs: int) -> str:
@@ -29,7 +84,7 @@ def task_of(labels: Floats, outputs: int) -> str:
 
 def label_metrics(
     labels: Floats, scores: Floats, task: str, threshold: float, tolerance: float
-) -> dict[str, Any]:
+) -> Figures:
     """Return the figures of one model.
 
     Parameters
@@ -50,48 +105,43 @@ def label_metrics(
         Numbers by name; for classes also "confusion_matrix" (rows are the true classes), and for
         "binary" the curves "calibration" and "roc" as lists of points.
     """
-    sk = require("sklearn.metrics", "report")
     if task == "regression":
-        value = scores[:, 0]
-        return {
-            "mae": float(sk.mean_absolute_error(labels, value)),
-            "rmse": float(sk.root_mean_squared_error(labels, value)),
-            "mape": float(sk.mean_absolute_percentage_error(labels, value)),
-            # Of one row, scikit-learn would warn that there is none.
-            "r2": float(sk.r2_score(labels, value)) if len(labels) > 1 else float("nan"),
-            "share_within_tolerance": float(np.mean(np.abs(labels - value) <= tolerance)),
-        }
-    truth = labels.astype(int)
+        return _of_values(labels, scores[:, 0], tolerance)
     if task == "binary":
-        if not set(np.unique(labels)) <= {0.0, 1.0}:
-            raise InputError(
-                "invalid_label",
-                "labels of two classes must be 0 and 1",
-                expected="0 or 1",
-                actual=f"{labels.min():g} … {labels.max():g}",
-            )
-        chosen, classes, average = (scores[:, 0] >= threshold).astype(int), [0, 1], "binary"
-    else:
-        classes, average = list(range(scores.shape[1])), "macro"
-        chosen = scores.argmax(axis=1)
-        if truth.min() < 0 or truth.max() >= len(classes) or np.any(truth != labels):
-            raise InputError(
-                "invalid_label",
-                "labels must be the numbers of the classes",
-                expected=f"0 … {len(classes) - 1}",
-                actual=f"{labels.min():g} … {labels.max():g}",
-            )
-    few: dict[str, Any] = {"average": average, "zero_division": 0.0}
-    found: dict[str, Any] = {
-        "accuracy": float(sk.accuracy_score(truth, chosen)),
-        "precision": float(sk.precision_score(truth, chosen, **few)),
-        "recall": float(sk.recall_score(truth, chosen, **few)),
-        "f1": float(sk.f1_score(truth, chosen, **few)),
-        "confusion_matrix": sk.confusion_matrix(truth, chosen, labels=classes).tolist(),
+        return _of_two_classes(labels, scores[:, 0], threshold)
+    return _of_classes(labels, scores)
+
+
+def _of_values(labels: Floats, score: Floats, tolerance: float) -> Figures:
+    sk = require("sklearn.metrics", "report")
+    return {
+        "mae": float(sk.mean_absolute_error(labels, score)),
+        "rmse": float(sk.root_mean_squared_error(labels, score)),
+        "mape": float(sk.mean_absolute_percentage_error(labels, score)),
+        # Of one row, scikit-learn would warn that there is none.
+        "r2": float(sk.r2_score(labels, score)) if len(labels) > 1 else float("nan"),
+        "share_within_tolerance": float(np.mean(np.abs(labels - score) <= tolerance)),
     }
-    if task == "binary":
-        found |= _binary_curves(sk, truth, scores[:, 0])
-    elif _are_probabilities(scores):
+
+
+def _of_two_classes(labels: Floats, score: Floats, threshold: float) -> Figures:
+    if not set(np.unique(labels)) <= {0.0, 1.0}:
+        raise _invalid_label(labels, "labels of two classes must be 0 and 1", "0 or 1")
+    truth = labels.astype(int)
+    decided = (score >= threshold).astype(int)
+    return _of_decisions(truth, decided, [0, 1], "binary") | _of_one_score(truth, score)
+
+
+def _of_classes(labels: Floats, scores: Floats) -> Figures:
+    classes = list(range(scores.shape[1]))
+    truth = labels.astype(int)
+    if truth.min() < 0 or truth.max() >= len(classes) or np.any(truth != labels):
+        raise _invalid_label(
+            labels, "labels must be the numbers of the classes", f"0 … {len(classes) - 1}"
+        )
+    found = _of_decisions(truth, scores.argmax(axis=1), classes, "macro")
+    if _are_probabilities(scores):
+        sk = require("sklearn.metrics", "report")
         exact = scores / scores.sum(axis=1, keepdims=True)  # 1 in float64, too
         found["log_loss"] = float(sk.log_loss(truth, exact, labels=classes))
         if len(np.unique(truth)) == len(classes):
@@ -100,8 +150,27 @@ def label_metrics(
     return found
 
 
-def _binary_curves(sk: Any, truth: NDArray[np.int64], score: Floats) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _invalid_label(labels: Floats, message: str, expected: str) -> InputError:
+    actual = f"{labels.min():g} … {labels.max():g}"
+    return InputError("invalid_label", message, expected=expected, actual=actual)
+
+
+def _of_decisions(truth: Classes, decided: Classes, classes: list[int], average: str) -> Figures:
+    sk = require("sklearn.metrics", "report")
+    how: dict[str, Any] = {"average": average, "zero_division": 0.0}
+    return {
+        "accuracy": float(sk.accuracy_score(truth, decided)),
+        "precision": float(sk.precision_score(truth, decided, **how)),
+        "recall": float(sk.recall_score(truth, decided, **how)),
+        "f1": float(sk.f1_score(truth, decided, **how)),
+        "confusion_matrix": sk.confusion_matrix(truth, decided, labels=classes).tolist(),
+    }
+
+
+def _of_one_score(truth: Classes, score: Floats) -> Figures:
+    """Return what rests on the score of class 1, as far as truth and scores allow."""
+    sk = require("sklearn.metrics", "report")
+    found: Figures = {}
     if len(np.unique(truth)) == 2:
         found["roc_auc"] = float(sk.roc_auc_score(truth, score))
         false, true, _ = sk.roc_curve(truth, score)
