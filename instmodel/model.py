@@ -98,7 +98,7 @@ class InstructionModel(Engine):
         self._packer: Any = None  # of `predict_one`, made on first use
         data = checked.structure.validation_data
         if data is not None and tolerance is not None:
-            limits.check_validation_work(len(data.inputs), lowered.work)
+            limits.check_validation_work(lowered.work_of(len(data.inputs)))
             self.validate(data.inputs, data.expected_outputs, tolerance.atol, tolerance.rtol)
 
     @property
@@ -337,7 +337,7 @@ class InstructionModel(Engine):
                 expected=f"a vector of at least {self.required_memory} values",
                 actual=f"shape {array.shape}",
             )
-        index = parallel.integer_argument(index, "index")
+        index = values.integer_argument(index, "index")
         if not 0 <= index < self.output_size:
             raise InputError(
                 "result_index_out_of_bounds",

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from instmodel.errors import StructureError
 
+# Where an ONNX file that this package wrote keeps the names, among the properties of the model.
+FEATURES_KEY = "instmodel.features"
+
 # At most 9 digits: more could not fit any buffer, and int() of a huge text is slow.
 _ARRAY_NAME = re.compile(r"([^\[\]]+)\[([0-9]{1,9})\]")
 

@@ -53,21 +53,17 @@ class Limits:
                 actual=count,
             )
 
-    def check_validation_work(self, cases: int, work: int) -> None:
+    def check_validation_work(self, work: int) -> None:
         """Raise ``validation_limit_exceeded`` when the model's own cases take too long to run."""
-        # A few cases take as long as a tile of them: the weights are read once either way.
-        total = max(cases, _TILE) * work
-        if total > self.max_validation_work:
+        if work > self.max_validation_work:
             raise StructureError(
                 "validation_limit_exceeded",
                 "the validation data takes too much computation",
                 field="validation_data",
                 expected=f"at most {self.max_validation_work} multiply-adds "
                 "(Limits.max_validation_work)",
-                actual=total,
+                actual=work,
             )
 
-
-_TILE = 64
 
 DEFAULT_LIMITS = Limits()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from instmodel import _kernels
 from instmodel.base.activations import Activation
-from instmodel.errors import DocumentError, StructureError
+from instmodel.errors import DocumentError, InputError, StructureError
 
 # Of difflib's ratio, 0 to 1: below, names that share no more than some letters come up.
 _NEAR = 0.65
@@ -124,6 +124,16 @@ def boolean(value: Any, field: str) -> bool:
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     raise wrong_type(value, field, "True or False")
+
+
+def integer_argument(value: Any, name: str) -> int:
+    """Return an argument as an int, or raise ``invalid_type``."""
+    try:
+        return integer(value, name)
+    except DocumentError as error:
+        raise InputError(
+            error.code, error.message, field=name, expected=error.expected, actual=error.actual
+        ) from None
 
 
 def sequence(value: Any, field: str, of: str) -> list[Any] | tuple[Any, ...] | NDArray[Any]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import instmodel as im
 from instmodel.cli.arguments import OK, Commands, add_command, add_validation_arguments, validation
-from instmodel.document.schema import BINARY_SUFFIX
 from instmodel.errors import InputError, printable
 from instmodel.importers.files import import_file
 
@@ -32,6 +31,8 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
+    from instmodel.formats import BINARY_SUFFIX
+
     ending = Path(args.target).suffix
     if ending not in (".json", ".onnx", BINARY_SUFFIX):
         raise InputError(

@@ -7,10 +7,8 @@ fork.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +18,7 @@ from instmodel._job import SharedRows
 from instmodel.base import arrays, values
 from instmodel.base.cpus import default_thread_count, requested_thread_count
 from instmodel.base.pool import MAX_THREADS, run_together
-from instmodel.errors import DocumentError, InputError
+from instmodel.errors import InputError
 
 # Waking a thread costs some tens of microseconds on a virtual machine; less work than about eighty
 # of them per thread is not worth it. In the units of `Program.work`.
@@ -29,10 +27,6 @@ _WORK_WORTH_A_THREAD = 8_000_000
 _WORK_OF_A_CHUNK = 200_000_000
 # Rows converted to float32 at a time when the input has another type.
 _ROWS_CONVERTED = 1 << 18
-# Hashing a megabyte takes a quarter of a millisecond, or a whole one.
-_BYTES_WORTH_THREADS = 4 << 20
-# Bytes of a part at the most: some milliseconds, so that Ctrl-C is prompt.
-_BYTES_OF_A_PART = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +83,7 @@ class ParallelPredictOutput:
         InputError
             ``result_index_out_of_bounds``.
         """
-        index = integer_argument(index, "index")
+        index = values.integer_argument(index, "index")
         if not 0 <= index < self.num_samples:
             raise InputError(
                 "result_index_out_of_bounds",
@@ -186,59 +180,10 @@ def _run(
     run_together(shared.work, threads - 1, shared.cancel)
 
 
-_T = TypeVar("_T")
-
-
-def map_parts(function: Callable[[int, int], _T], size: int, unit: int) -> list[_T]:
-    """Return ``function(start, stop)`` of each part of some data, on threads if that is worth it.
-
-    Parameters
-    ----------
-    function : callable
-        Does its work without the GIL.
-    size : int
-        Bytes of data.
-    unit : int
-        Every part but the last has a multiple of this many bytes.
-    """
-    threads = _threads_for(size)
-    share = min(-(-size // threads), _BYTES_OF_A_PART)
-    part = max(1, -(-share // unit)) * unit
-    starts = range(0, size, part)
-    results: list[Any] = [None] * len(starts)
-    left = iter(range(len(starts)))
-    lock = threading.Lock()
-
-    def work(watch_signals: bool = False) -> None:
-        while True:
-            with lock:
-                index = next(left, None)
-            if index is None:
-                return
-            results[index] = function(starts[index], min(starts[index] + part, size))
-
-    def cancel() -> None:
-        with lock:
-            for _ in left:
-                pass
-
-    run_together(work, min(threads, len(starts)) - 1, cancel)
-    return results
-
-
-def _threads_for(size: int) -> int:
-    if size < _BYTES_WORTH_THREADS:
-        return 1
-    try:
-        return min(default_thread_count().threads, MAX_THREADS)
-    except InputError:  # a senseless INSTMODEL_NUM_THREADS is no fault of a file
-        return 1
-
-
 def _checked_threads(threads: int | None) -> int | None:
     if threads is None:
         return requested_thread_count()
-    count = integer_argument(threads, "threads")
+    count = values.integer_argument(threads, "threads")
     if count < 1:
         raise InputError(
             "invalid_thread_count",
@@ -261,7 +206,7 @@ def _slice(engine: Engine, buffer_slice: Any) -> tuple[int, int]:
             expected="(start, stop)",
             actual=values.describe(buffer_slice),
         )
-    start, stop = (integer_argument(edge, "buffer_slice") for edge in buffer_slice)
+    start, stop = (values.integer_argument(edge, "buffer_slice") for edge in buffer_slice)
     if start >= stop:
         raise InputError(
             "invalid_slice",
@@ -279,13 +224,3 @@ def _slice(engine: Engine, buffer_slice: Any) -> tuple[int, int]:
             actual=f"({start}, {stop})",
         )
     return start, stop
-
-
-def integer_argument(value: Any, name: str) -> int:
-    """Return an argument as an int, or raise ``invalid_type``."""
-    try:
-        return values.integer(value, name)
-    except DocumentError as error:
-        raise InputError(
-            error.code, error.message, field=name, expected=error.expected, actual=error.actual
-        ) from None

@@ -23,6 +23,8 @@ from instmodel.document.validate import CheckedModel
 
 # Reading or writing a value of the caller's matrix: 4 bytes at some 25 GB/s.
 _WORK_OF_A_VALUE = 16
+# A few samples take as long as a tile of them: the weights are read once either way.
+_TILE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,10 @@ class Program:
     output_size: int
     first_alone_reads_input: bool
     work: int
+
+    def work_of(self, samples: int) -> int:
+        """Return the rough cost of some samples together, in the units of `work`."""
+        return max(samples, _TILE) * self.work
 
 
 def lower(checked: CheckedModel, packed: PackedWeights) -> Program:

@@ -27,9 +27,6 @@ _REQUIRED_KEYS = ("buffer_sizes", "instructions", "weights", "bias")
 _OPTIONAL_KEYS = ("features", "feature_size", "parameters", "maps", "validation_data", "metadata")
 _KEYS = (*_REQUIRED_KEYS, *_OPTIONAL_KEYS)
 
-# The ending by which `InstructionModelInfo.save` knows that a binary file is wanted.
-BINARY_SUFFIX = ".instmodel"
-
 
 @dataclass(eq=False, kw_only=True)
 class InstructionModelInfo(DocumentParts):

@@ -22,6 +22,7 @@ import numpy as np
 from instmodel.base.activations import Activation
 from instmodel.base.atomic import replacing
 from instmodel.base.extras import require as require_package
+from instmodel.base.features import FEATURES_KEY
 from instmodel.document.instructions import (
     Activate,
     AddBufferHeads,
@@ -40,7 +41,6 @@ from instmodel.document.instructions import (
 )
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.document.validate import check
-from instmodel.importers.onnx import FEATURES_KEY
 
 INPUT, OUTPUT = "input", "output"
 # The first opset with Gelu, and what ONNX Runtime 1.17 and OpenVINO 2024 read.

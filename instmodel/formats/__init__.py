@@ -9,11 +9,14 @@ from instmodel.base import values
 from instmodel.base.atomic import replacing
 from instmodel.base.limits import Limits
 from instmodel.compiled.panels import PackedWeights
-from instmodel.document.schema import BINARY_SUFFIX, InstructionModelInfo, Unknown
+from instmodel.document.schema import InstructionModelInfo, Unknown
 from instmodel.document.structure import Structure
 from instmodel.errors import InstModelError
 from instmodel.formats import binary, binary_reader
 from instmodel.formats.binary_reader import BinaryModel
+
+# The ending by which `InstructionModelInfo.save` knows that a binary file is wanted.
+BINARY_SUFFIX = ".instmodel"
 
 
 def load(path: Any, *, unknown: Unknown, limits: Limits) -> InstructionModelInfo:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from instmodel import _kernels
 from instmodel.base import layout, values
 from instmodel.base.limits import Limits
-from instmodel.compiled import parallel
+from instmodel.base.parts import map_parts
 from instmodel.compiled.panels import PackedWeights, layer_size
 from instmodel.document.schema import InstructionModelInfo, Unknown
 from instmodel.document.structure import Structure
@@ -215,7 +215,7 @@ def _decode(
         dense = part[: max(0, reader.dense_size - start)].view(np.float32)
         return chunk_digests(part), _kernels.all_finite(dense)
 
-    parts = parallel.map_parts(read_part, size, _UNIT)
+    parts = map_parts(read_part, size, _UNIT)
     found = head_digest(head, (digests for digests, _ in parts))
     if found != stored_digest(head):
         raise DocumentError(

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from instmodel.base import values
 from instmodel.base.activations import Activation
-from instmodel.compiled.parallel import integer_argument
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError
 from instmodel.gpu.instructions import ROWS, TYPES, word_of
@@ -58,7 +57,7 @@ def get_instmodel_wgsl(
         ``buffer_limit_exceeded`` unless 1 ≤ `max_compute_buffer` ≤ 65,536, ``buffer_too_small``
         for a model that needs more.
     """
-    size = integer_argument(max_compute_buffer, "max_compute_buffer")
+    size = values.integer_argument(max_compute_buffer, "max_compute_buffer")
     if not 1 <= size <= MAX_COMPUTE_BUFFER:
         raise InputError(
             "buffer_limit_exceeded",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from instmodel.base.features import FEATURES_KEY
 from instmodel.base.limits import DEFAULT_LIMITS
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import DocumentError, InputError, StructureError
@@ -22,9 +23,6 @@ from instmodel.importers.onnx_ml import ML_OPERATORS
 from instmodel.importers.onnx_ops import OPERATORS
 from instmodel.importers.onnx_shapes import SHAPE_OPERATORS
 from instmodel.importers.operands import Operand, one_row
-
-# Where the exporter of this package, and this importer, keep the names of features.
-FEATURES_KEY = "instmodel.features"
 
 _MAIN, _ML = ("", "ai.onnx"), "ai.onnx.ml"
 _INPUT_TYPES = {1: np.float32, 11: np.float64, 6: np.int32, 7: np.int64}

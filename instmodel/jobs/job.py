@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from instmodel.base import values
-from instmodel.compiled.parallel import integer_argument
 from instmodel.errors import InputError
 from instmodel.jobs.metrics import Metrics
 from instmodel.model import InstructionModel
@@ -96,7 +95,7 @@ class Job:
             ("threads", "invalid_thread_count", self.threads),
             ("batch_rows", "invalid_type", self.batch_rows),
         ):
-            if value is not None and integer_argument(value, name) < 1:
+            if value is not None and values.integer_argument(value, name) < 1:
                 raise InputError(code, "too small", field=name, expected="≥ 1", actual=value)
 
     def meaning(self) -> dict[str, Any]:

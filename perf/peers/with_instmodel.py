@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import instmodel as im
-from instmodel.document.schema import BINARY_SUFFIX
+from instmodel.formats import BINARY_SUFFIX
 from perf.networks import Array, Network
 from perf.peers.base import Peer
 

@@ -13,7 +13,7 @@ import pytest
 from support.documents import DATA, HEADER, build, dense, everything, network
 
 import instmodel as im
-from instmodel.compiled import parallel
+from instmodel.base import parts
 from instmodel.formats import binary_reader
 
 PREFIX = struct.Struct("<8sIIQQ32s")
@@ -145,7 +145,7 @@ def test_chunks_are_hashed_alike_on_one_thread_and_on_many(monkeypatch):
     header["dense"] = [[1, 10**6 - 1]]
     data = np.arange(10**6, dtype="<f4").tobytes()  # several chunks, the last one short
     for limit in (0, 1 << 60):
-        monkeypatch.setattr(parallel, "_BYTES_WORTH_THREADS", limit)
+        monkeypatch.setattr(parts, "_BYTES_WORTH_THREADS", limit)
         monkeypatch.setenv("INSTMODEL_NUM_THREADS", "3")
         info = im.InstructionModelInfo.from_bytes(assemble(header, data))
         assert info.weights[0][0, -1] == 10**6 - 1

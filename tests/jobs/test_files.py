@@ -467,7 +467,7 @@ def test_ctrl_c_leaves_the_old_output(model):
     """A job that waits for its input, a pipe, is stopped."""
     Path("out.parquet").write_text("old")
     code = (
-        "import os, sys; from instmodel.jobs import inputs; from instmodel.cli import main\n"
+        "import os, sys; from instmodel.tables import inputs; from instmodel.cli import main\n"
         "inputs.Source.stamp = lambda self: {'size': 0, 'mtime_ns': 0}\n"
         "os.path.getsize = lambda path: 0\n"
         "print('ready', flush=True); sys.exit(main(sys.argv[1:]))"
