@@ -12,7 +12,7 @@ import instmodel as im
 from instmodel.cli.arguments import OK, Commands, add_command
 from instmodel.cli.console import table
 from instmodel.errors import printable
-from instmodel.inspection import model_facts
+from instmodel.reports.facts import model_facts
 
 
 def add(commands: Commands) -> None:

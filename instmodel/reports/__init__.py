@@ -1,1 +1,4 @@
-"""Pictures and pages of models and comparisons; nothing in them needs a network."""
+"""What a model is, and what a comparison found: facts, pictures and pages.
+
+Nothing in them needs a network.
+"""

@@ -10,7 +10,7 @@ from support.documents import build, dense, everything, refused
 
 import instmodel as im
 from instmodel.document.graph import Ranges
-from instmodel.inspection import model_facts
+from instmodel.reports.facts import model_facts
 from instmodel.reports.graph import graph_svg
 
 A, B, C, D = range(4)  # four buffers of two values; A is the input

@@ -182,7 +182,7 @@ def test_words_are_read_only_and_models_are_values():
 def test_facts():
     info = im.InstructionModelInfo.from_dict(everything())
     facts = im.GpuModel.from_info(info).facts()
-    from instmodel.inspection import model_facts
+    from instmodel.reports.facts import model_facts
 
     known = model_facts(info)
     for name in ("feature_size", "output_size", "output_index_start", "required_memory"):
