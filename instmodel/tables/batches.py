@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,8 @@ from instmodel.errors import InputError
 from instmodel.tables.arrow import arrow_column, is_arrow, open_stream
 from instmodel.tables.binding import Nulls
 from instmodel.tables.columns import match_columns, output_names
+from instmodel.tables.scorer import RowScorer
 from instmodel.tables.scoring import BadRow, Chunk, binding_of, say_positions, score_chunk
-
-if TYPE_CHECKING:
-    from instmodel.model import InstructionModel
 
 OnBadRow = Literal["error", "null", "skip"]
 
@@ -34,7 +32,7 @@ class BatchScorer:
 
     Parameters
     ----------
-    model : InstructionModel
+    model : RowScorer
     schema : pyarrow.Schema
         Of the batches.
     keep : sequence of str
@@ -58,7 +56,7 @@ class BatchScorer:
 
     def __init__(
         self,
-        model: InstructionModel,
+        model: RowScorer,
         schema: Any,
         keep: Sequence[str] = (),
         outputs: Sequence[str] | None = None,
@@ -168,7 +166,7 @@ def checked_outputs(
 
 
 def score_batches(
-    model: InstructionModel,
+    model: RowScorer,
     batches: Iterable[Any],
     keep: Sequence[str],
     outputs: Sequence[str] | None,

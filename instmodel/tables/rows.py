@@ -17,7 +17,6 @@ from instmodel.base import arrays
 from instmodel.base.extras import require
 from instmodel.base.features import Feature, parse_feature_names
 from instmodel.errors import InputError
-from instmodel.model import InstructionModel
 from instmodel.tables.arrow import is_arrow, open_stream
 from instmodel.tables.binding import Binding
 from instmodel.tables.columns import column_names, match_columns
@@ -26,6 +25,7 @@ from instmodel.tables.frames import is_pandas
 from instmodel.tables.keys import Keys, keys_of
 from instmodel.tables.npy_file import NpyReader
 from instmodel.tables.numpy_files import SUFFIXES, suffix
+from instmodel.tables.scorer import RowScorer
 from instmodel.tables.scoring import BadRow, fill, open_table
 
 Floats = NDArray[np.float32]
@@ -56,7 +56,7 @@ class Batch:
 
 def read_rows(
     data: Any,
-    model: InstructionModel,
+    model: RowScorer,
     extra: Sequence[str | int] = (),
     batch_rows: int | None = None,
     by: str | int | None = None,
@@ -70,7 +70,7 @@ def read_rows(
         JSON lines; or what `InstructionModel.predict_table` takes. In an array and in NPY, what is
         asked for beside the inputs follows them in that order; elsewhere it is found by name, and
         the inputs are, too, if the model names its features.
-    model : InstructionModel
+    model : RowScorer
     extra : sequence of str or int
         Names of further columns.
     batch_rows : int, optional
@@ -100,7 +100,7 @@ def read_rows(
 
 
 def _csv_rows(
-    path: Any, model: InstructionModel, extra: list[str], by: str | None, batch_rows: int | None
+    path: Any, model: RowScorer, extra: list[str], by: str | None, batch_rows: int | None
 ) -> Generator[Batch, None, None]:
     features = model.feature_size
     columns = _csv_columns(path, model, extra, by)
@@ -113,7 +113,7 @@ def _csv_rows(
 
 
 def _npy_rows(
-    path: Any, model: InstructionModel, extra: int, by: str | None, batch_rows: int | None
+    path: Any, model: RowScorer, extra: int, by: str | None, batch_rows: int | None
 ) -> Generator[Batch, None, None]:
     features = model.feature_size
     end = features + extra
@@ -125,7 +125,7 @@ def _npy_rows(
 
 
 def _array_rows(
-    data: Any, model: InstructionModel, extra: int, by: str | None, batch_rows: int | None
+    data: Any, model: RowScorer, extra: int, by: str | None, batch_rows: int | None
 ) -> Generator[Batch, None, None]:
     features = model.feature_size
     end = features + extra
@@ -160,7 +160,7 @@ def is_table(data: Any) -> bool:
 
 
 def _table_rows(
-    table: Any, model: InstructionModel, extra: list[str], by: str | None, batch_rows: int | None
+    table: Any, model: RowScorer, extra: list[str], by: str | None, batch_rows: int | None
 ) -> Generator[Batch, None, None]:
     """Yield the rows of a table in memory, its columns found by name; a null is NaN."""
     count = model.feature_size
@@ -233,7 +233,7 @@ def _parts(table: Any, by: str | None) -> Iterator[tuple[Any, list[str], Any]]:
 
 
 def _features(
-    model: InstructionModel, header: list[str], extra: list[str], by: str | None
+    model: RowScorer, header: list[str], extra: list[str], by: str | None
 ) -> list[Feature]:
     """Return a model's features; where it names none, all columns that are nothing else."""
     if model.features:
@@ -250,7 +250,7 @@ def _features(
 
 
 def _dataset_rows(
-    path: Any, model: InstructionModel, extra: list[str], by: str | None, batch_rows: int | None
+    path: Any, model: RowScorer, extra: list[str], by: str | None, batch_rows: int | None
 ) -> Generator[Batch, None, None]:
     """Yield the rows of what only Arrow reads."""
     arrow = require("pyarrow", "arrow")
@@ -308,9 +308,7 @@ def _with_extra(features: list[Feature], extra: list[str]) -> tuple[list[Feature
     return [*features, *map(Feature, new)], [columns.index(name) for name in extra]
 
 
-def _csv_columns(
-    path: Any, model: InstructionModel, extra: list[str], by: str | None
-) -> list[str] | None:
+def _csv_columns(path: Any, model: RowScorer, extra: list[str], by: str | None) -> list[str] | None:
     if model.features:
         return column_names(parse_feature_names(model.features)) + extra
     if not extra and by is None:
@@ -320,7 +318,7 @@ def _csv_columns(
     return [name for name in header if name not in extra and name != by] + extra
 
 
-def input_order(model: InstructionModel, other: InstructionModel) -> NDArray[np.intp]:
+def input_order(model: RowScorer, other: RowScorer) -> NDArray[np.intp]:
     """Return, for each input of `other`, which input of `model` it is: by name, else by place.
 
     Raises

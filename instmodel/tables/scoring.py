@@ -14,7 +14,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,7 @@ from instmodel.errors import InputError
 from instmodel.tables import arrow, frames
 from instmodel.tables.binding import Binding, Nulls, Slot
 from instmodel.tables.cells import BadCell, Column, ObjectColumn, too_large
-
-if TYPE_CHECKING:
-    from instmodel.model import InstructionModel
+from instmodel.tables.scorer import RowScorer
 
 Floats = NDArray[np.float32]
 
@@ -59,12 +57,12 @@ class Chunk(NamedTuple):
     columns: Sequence[Column]
 
 
-def binding_of(model: InstructionModel, nulls: Nulls) -> Binding:
+def binding_of(model: RowScorer, nulls: Nulls) -> Binding:
     """Return a model's features, ready to be found in tables."""
     return Binding(model.named_features, model.feature_size, nulls)
 
 
-def say_positions(model: InstructionModel, header: Sequence[str]) -> None:
+def say_positions(model: RowScorer, header: Sequence[str]) -> None:
     """Warn, once for each model, that names are not looked at."""
     if not model.features and model not in _told_positions:
         _told_positions.add(model)
@@ -76,7 +74,7 @@ def say_positions(model: InstructionModel, header: Sequence[str]) -> None:
         )
 
 
-def predict_table(model: InstructionModel, table: Any, nulls: Nulls = "error") -> Floats:
+def predict_table(model: RowScorer, table: Any, nulls: Nulls = "error") -> Floats:
     """Score a table; see `InstructionModel.predict_table`."""
     header, chunks = open_table(table, binding_of(model, nulls))
     say_positions(model, header)
@@ -172,13 +170,13 @@ def _row_column(slot: Slot, key: Any, rows: Sequence[Mapping[Any, Any]], first_r
 
 
 def score_chunk(
-    model: InstructionModel, chunk: Chunk, first_row: int = 0, first_only: bool = False
+    model: RowScorer, chunk: Chunk, first_row: int = 0, first_only: bool = False
 ) -> tuple[Floats, list[BadRow]]:
     """Score the rows of a chunk.
 
     Parameters
     ----------
-    model : InstructionModel
+    model : RowScorer
     chunk : Chunk
     first_row : int
         Number of the chunk's first row.

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from instmodel.errors import InputError
 from instmodel.tables.binding import Nulls, null_value
 from instmodel.tables.cells import ObjectColumn
+from instmodel.tables.scorer import RowScorer
 from instmodel.tables.scoring import BadRow, binding_of, fill, say_positions
-
-if TYPE_CHECKING:
-    from instmodel.model import InstructionModel
 
 Floats = NDArray[np.float32]
 Packer = Callable[[Mapping[str, Any], Nulls], Floats | None]
@@ -29,7 +27,7 @@ _check_rule = lru_cache(typed=True)(null_value)
 _PACKED = frozenset({int, float, bool, *(np.dtype(code).type for code in "?bhilqBHILQefd")})
 
 
-def packer_of(model: InstructionModel) -> Packer:
+def packer_of(model: RowScorer) -> Packer:
     """Return what turns a row of plain numbers into an input quickly.
 
     Packing converts what is a number and refuses everything else, or a rule for nulls that is none:
@@ -68,7 +66,7 @@ def _are_rules(nulls: Nulls, names: set[str]) -> bool:
     return names.issuperset(nulls)
 
 
-def predict_one(model: InstructionModel, row: Mapping[str, Any], nulls: Nulls) -> Floats:
+def predict_one(model: RowScorer, row: Mapping[str, Any], nulls: Nulls) -> Floats:
     """Score a row that is not only plain numbers; see `InstructionModel.predict_one`."""
     if not isinstance(row, Mapping):
         raise InputError(
