@@ -1,9 +1,21 @@
 """What an engine holds."""
 
+cimport cython
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
 from instmodel._kernels cimport im_kernels, im_map, im_op, im_soon
+
+
+# The parts of a run that a clock tells apart: two of the loop's own, then the instructions.
+cdef enum:
+    READ_ROWS = 0
+    WRITE_RESULTS = 1
+    FIRST_INSTRUCTION = 2
+
+# Who measures a run, see `instmodel._profiler`; the loop calls it at the end of every part.
+ctypedef struct Clock:
+    void (*lap)(Clock *clock, int64_t part) noexcept nogil
 
 
 cdef class Workspace:
@@ -44,22 +56,18 @@ cdef class Engine:
     cdef int _check_compiled(self) except -1
     cdef Workspace take(self)
     cdef void give(self, Workspace workspace)
+    # Parts of the loop are final: it calls them directly, not through a table of methods.
+    @cython.final
     cdef void zero_gaps(self, float *tile, int64_t T) noexcept nogil
+    @cython.final
     cdef void run_tile(self, float *tile, int64_t T, int64_t first, im_soon rows,
-                       im_soon results) noexcept nogil
+                       im_soon results, Clock *clock) noexcept nogil
+    @cython.final
     cdef int64_t tile_for(self, int64_t n, int64_t *T) noexcept nogil
     cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *y,
-                       Py_ssize_t start, Py_ssize_t size, float *tile) noexcept nogil
+                       Py_ssize_t start, Py_ssize_t size, float *tile,
+                       Clock *clock) noexcept nogil
     cdef int run_array(self, const float *x, Py_ssize_t stride, Py_ssize_t n,
                        float *y) except -1
     cdef cnp.ndarray _predict_float32(self, cnp.ndarray x, cnp.ndarray out)
     cdef void _run_in_place(self, float *values) noexcept nogil
-
-
-# The first instruction of an engine where first_reads_rows, straight from the rows.
-cdef void run_first(Engine engine, const float *x, Py_ssize_t stride, int64_t n, float *tile,
-                    int64_t T) noexcept nogil
-# One instruction over one tile, INOUT (required_memory, T). A function, so that the interpreter's
-# loop calls it directly. A dense layer asks for `soon` meanwhile.
-cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T,
-                 im_soon soon) noexcept nogil

@@ -5,6 +5,7 @@ Design
 A. `run_op` runs an instruction by calling its C kernels; `Engine.run_tile` loops over them all.
 B. `Engine.run_rows` cuts rows into tiles: transposes them in, runs, transposes the results out.
    Where a narrow layer is all that the input is needed for, `run_first` computes it from the rows.
+   There is no other loop: threads share out its rows, and a profile is the same run with a clock.
 C. `Engine.predict` … are what Python sees. They have one short path for what arrives as float32,
    and leave everything else to plain Python (`instmodel.base.arrays`).
 
@@ -175,15 +176,15 @@ cdef class Engine:
             memset(tile + self.gaps[2 * i] * T, 0, rows * T * sizeof(float))
 
     cdef void run_tile(self, float *tile, int64_t T, int64_t first, im_soon rows,
-                       im_soon results) noexcept nogil:
-        """Run the program from its instruction `first` on over one tile.
+                       im_soon results, Clock *clock) noexcept nogil:
+        """Run the program from its instruction `first` on over one tile, its gaps zeroed.
 
         tile : INOUT (required_memory, T)
         rows, results : what the next tile is read from, and what this one's results go to
+        clock : NULL if nobody measures
         """
         cdef int64_t i
         cdef im_soon soon
-        self.zero_gaps(tile, T)
         for i in range(first, self.op_count):
             soon = NOTHING
             if i == self.first_dense:
@@ -191,6 +192,7 @@ cdef class Engine:
             elif i == self.last_dense:
                 soon = results
             run_op(self, &self.ops[i], tile, T, soon)
+            end_of_part(clock, FIRST_INSTRUCTION + i)
 
     cdef int64_t tile_for(self, int64_t n, int64_t *T) noexcept nogil:
         """Return how many of n samples make the next tile, and how wide it is.
@@ -207,12 +209,14 @@ cdef class Engine:
         return n
 
     cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *y,
-                       Py_ssize_t start, Py_ssize_t size, float *tile) noexcept nogil:
+                       Py_ssize_t start, Py_ssize_t size, float *tile,
+                       Clock *clock) noexcept nogil:
         """Run n samples and return a slice of each one's unified buffer.
 
         x : IN (n, F), `stride` floats from row to row
         y : OUT (n, size), values start … start + size of the unified buffer
         tile : scratch (required_memory, tile_samples)
+        clock : NULL if nobody measures
         """
         cdef const im_kernels *k = self.kernels
         cdef uint64_t mode = im_fp_enter()
@@ -231,13 +235,17 @@ cdef class Engine:
                 rows.bytes = min(n, count) * max(stride, 0) * sizeof(float)
                 results.at = y
                 results.bytes = count * size * sizeof(float)
+            self.zero_gaps(tile, T)
             if from_rows and T > 1:
                 run_first(self, x, stride, count, tile, T)
-                self.run_tile(tile, T, 1, rows, results)
+                end_of_part(clock, FIRST_INSTRUCTION)
+                self.run_tile(tile, T, 1, rows, results, clock)
             else:
                 k.load_tile(x, stride, count, self.feature_size, tile, T)
-                self.run_tile(tile, T, 0, rows, results)
+                end_of_part(clock, READ_ROWS)
+                self.run_tile(tile, T, 0, rows, results, clock)
             k.store_tile(tile + start * T, T, count, size, y)
+            end_of_part(clock, WRITE_RESULTS)
             x += count * stride
             y += count * size
         im_fp_leave(mode)
@@ -264,7 +272,7 @@ cdef class Engine:
         cdef Py_ssize_t step, done = 0
         try:
             if n * self.work < WORK_WITH_GIL:
-                self.run_rows(x, stride, n, y, start, self.output_size, workspace.tile)
+                self.run_rows(x, stride, n, y, start, self.output_size, workspace.tile, NULL)
                 return 0
             step = max(1, WORK_BETWEEN_SIGNALS // self.work // self.tile_samples)
             step *= self.tile_samples
@@ -274,7 +282,7 @@ cdef class Engine:
                 step = min(step, n - done)
                 with nogil:
                     self.run_rows(x + done * stride, stride, step, y + done * self.output_size,
-                                  start, self.output_size, workspace.tile)
+                                  start, self.output_size, workspace.tile, NULL)
                 done += step
         finally:
             self.give(workspace)
@@ -432,7 +440,8 @@ cdef class Engine:
 
     cdef void _run_in_place(self, float *values) noexcept nogil:
         self.kernels.flush(values, self.feature_size)
-        self.run_tile(values, 1, 0, NOTHING, NOTHING)
+        self.zero_gaps(values, 1)
+        self.run_tile(values, 1, 0, NOTHING, NOTHING, NULL)
         self.kernels.canonical(values, self.required_memory)
 
     cdef int _check_compiled(self) except -1:
@@ -455,6 +464,12 @@ cdef bint reads_rows_faster(int64_t features, int64_t outputs, int64_t lanes) no
     cdef int64_t square = 5 * lanes
     cdef int64_t saved = (features + lanes - 1) // lanes - outputs // lanes
     return lanes >= 8 and outputs % lanes == 0 and lanes * square * saved > features * outputs
+
+
+cdef inline void end_of_part(Clock *clock, int64_t part) noexcept nogil:
+    """Tell the clock, if there is one, what the time since the last call went into."""
+    if clock != NULL:
+        clock.lap(clock, part)
 
 
 cdef void run_first(Engine engine, const float *x, Py_ssize_t stride, int64_t n, float *tile,

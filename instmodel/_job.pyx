@@ -94,6 +94,6 @@ cdef class SharedRows:
         size = cnp.PyArray_DIM(self.y, 1)
         self.engine.run_rows(
             <const float *> cnp.PyArray_DATA(self.x) + row * stride, stride, count,
-            <float *> cnp.PyArray_DATA(self.y) + row * size, self.start, size, tile,
+            <float *> cnp.PyArray_DATA(self.y) + row * size, self.start, size, tile, NULL,
         )
         return True

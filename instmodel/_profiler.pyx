@@ -1,14 +1,28 @@
-"""A clock inside the interpreter's loop, for `instmodel.profiling`.
+"""The clock of `instmodel.profiling`: it measures the parts of a run that the engine's loop tells it.
 
-A module of its own: the loop that everybody runs (`Engine.run_rows`) has no clock, so that it costs
-nothing when nobody looks.
+The loop is the one that everybody runs, so what is measured is what `predict` does, prefetching
+included; only the clock itself comes between the parts.
 """
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-from instmodel._engine cimport Engine, Workspace, run_first, run_op
-from instmodel._kernels cimport im_fp_enter, im_fp_leave, im_soon
+from instmodel._engine cimport FIRST_INSTRUCTION, Clock, Engine, Workspace
+
+
+# A clock that adds up; `clock` comes first, so that a pointer to it is one to all.
+ctypedef struct Stopwatch:
+    Clock clock
+    int64_t *nanoseconds  # of each part
+    int64_t last          # when the last part ended
+    int64_t cost          # of a look at the clock
+
+
+cdef void lap(Clock *clock, int64_t part) noexcept nogil:
+    cdef Stopwatch *watch = <Stopwatch *> clock
+    cdef int64_t stop = now()
+    watch.nanoseconds[part] += max(0, stop - watch.last - watch.cost)
+    watch.last = stop
 
 
 cdef int64_t now() noexcept nogil:
@@ -35,7 +49,7 @@ def profile_rows(Engine engine not None, const float[:, ::1] x not None, float[:
     Parameters
     ----------
     engine : Engine
-    x : float32 (N, F)
+    x : float32 (N, F), N ≥ 1
     y : float32 (N, O)
         OUT: the outputs.
     nanoseconds : int64 (2 + instructions,)
@@ -43,48 +57,18 @@ def profile_rows(Engine engine not None, const float[:, ::1] x not None, float[:
         each instruction. What it costs to look at the clock is taken off.
     """
     if not (engine.op_count and x.shape[1] == engine.feature_size
-            and y.shape[1] == engine.output_size and y.shape[0] == x.shape[0]
-            and nanoseconds.shape[0] == 2 + engine.op_count):
+            and y.shape[1] == engine.output_size and y.shape[0] == x.shape[0] > 0
+            and nanoseconds.shape[0] == FIRST_INSTRUCTION + engine.op_count):
         raise ValueError("the arrays do not fit the engine")
     cdef Workspace workspace = engine.take()
-    cdef float *tile = workspace.tile
-    cdef int64_t row = 0, i, count, T, cost
-    cdef bint from_rows
-    cdef im_soon nothing
-    nothing.at, nothing.bytes = NULL, 0
-    cdef int64_t left = x.shape[0]
-    cdef int64_t start, stop
-    cdef uint64_t mode
+    cdef Stopwatch watch
     with nogil:
-        mode = im_fp_enter()
-        cost = clock_cost()
-        while left > 0:
-            count = engine.tile_for(left, &T)
-            from_rows = engine.first_reads_rows and T > 1
-            stop = start = now()
-            if not from_rows:
-                engine.kernels.load_tile(&x[row, 0], engine.feature_size, count,
-                                         engine.feature_size, tile, T)
-                engine.zero_gaps(tile, T)
-                stop = now()
-                nanoseconds[0] += max(0, stop - start - cost)
-            for i in range(engine.op_count):
-                start = stop
-                if i == 0 and from_rows:
-                    run_first(engine, &x[row, 0], engine.feature_size, count, tile, T)
-                    engine.zero_gaps(tile, T)
-                else:
-                    run_op(engine, &engine.ops[i], tile, T, nothing)
-                stop = now()
-                nanoseconds[2 + i] += max(0, stop - start - cost)
-            start = stop
-            engine.kernels.store_tile(tile + engine.output_index_start * T, T, count,
-                                      engine.output_size, &y[row, 0])
-            stop = now()
-            nanoseconds[1] += max(0, stop - start - cost)
-            row += count
-            left -= count
-        im_fp_leave(mode)
+        watch.clock.lap = lap
+        watch.nanoseconds = &nanoseconds[0]
+        watch.cost = clock_cost()
+        watch.last = now()
+        engine.run_rows(&x[0, 0], engine.feature_size, x.shape[0], &y[0, 0],
+                        engine.output_index_start, engine.output_size, workspace.tile, &watch.clock)
     engine.give(workspace)
 
 

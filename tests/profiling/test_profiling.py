@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
 from support.documents import build, everything, network
+from support.paths import CSRC
 from support.strategies import samples
 
 import instmodel as im
@@ -33,6 +35,11 @@ def test_the_clock_changes_no_result(document, rows):
     np.testing.assert_array_equal(results.view(np.uint32), model.predict(x).view(np.uint32))
     assert (times >= 0).all()
     assert times.sum() > 0
+
+
+def test_the_loop_that_is_profiled_is_the_engines():
+    called = re.findall(r"kernels\.(\w+)\(", (CSRC.parent / "_profiler.pyx").read_text())
+    assert called == ["peak"]  # no kernel of a model
 
 
 def test_every_instruction_is_a_step(model):
@@ -88,6 +95,8 @@ def test_arrays_that_do_not_fit_the_engine(model):
         _profiler.profile_rows(model, x, np.empty((2, 2), np.float32), times)
     with pytest.raises(ValueError, match="fit the engine"):
         _profiler.profile_rows(model, x, np.empty((3, 2), np.float32), times[1:])
+    with pytest.raises(ValueError, match="fit the engine"):
+        _profiler.profile_rows(model, x[:0], np.empty((0, 2), np.float32), times)
 
 
 # ------------------------------------------------------------------------------------ command line
