@@ -17,8 +17,7 @@ from instmodel import _kernels
 from instmodel.base import layout
 from instmodel.base.values import Matrix, Vector
 from instmodel.compiled.panels import PackedWeights
-from instmodel.document.instruction_base import Op
-from instmodel.document.instructions import Attention, Dot
+from instmodel.document.instructions import Dot
 from instmodel.document.validate import CheckedModel
 
 # Reading or writing a value of the caller's matrix: 4 bytes at some 25 GB/s.
@@ -109,7 +108,7 @@ def lower(checked: CheckedModel, packed: PackedWeights) -> Program:
         output_start=offsets[-1],
         output_size=output_size,
         first_alone_reads_input=_first_alone_reads_input(checked),
-        work=_WORK_OF_A_VALUE * (checked.feature_size + output_size) + sum(map(_work, ops)),
+        work=_work(checked),
     )
 
 
@@ -187,6 +186,10 @@ def _first_alone_reads_input(checked: CheckedModel) -> bool:
     )
 
 
-def _work(op: Op) -> int:
-    dense = op.opcode in (Dot.OPCODE, Attention.OPCODE)
-    return (op.input_size * op.output_size if dense else 0) + 8 * op.output_size + 32
+def _work(checked: CheckedModel) -> int:
+    sizes = checked.structure.buffer_sizes
+    total = _WORK_OF_A_VALUE * (checked.feature_size + sizes[-1])
+    for item in checked.structure.instructions:
+        _, start, stop, _ = item.write(sizes)
+        total += item.products(sizes) + 8 * (stop - start) + 32
+    return total

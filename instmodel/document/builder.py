@@ -67,6 +67,25 @@ class _Step:
     in_place: bool
 
 
+# The method that adds each instruction, by its ``type``; a test demands one for every instruction.
+METHODS = {
+    "DOT": "dense",
+    "ATTENTION": "attention",
+    "COPY": "copy",
+    "COPY_MASKED": "copy_masked",
+    "MAP_TRANSFORM": "map_transform",
+    "ACTIVATION": "activation",
+    "ADD_ELEMENTWISE": "add_elementwise",
+    "MUL_ELEMENTWISE": "mul_elementwise",
+    "CLIP_ELEMENTWISE": "clip_elementwise",
+    "ADD_ELEMENTWISE_BUFFERS": "add_buffers",
+    "MULTIPLY_ELEMENTWISE_BUFFERS": "multiply_buffers",
+    "ADD_BUFFER_HEADS": "add_heads",
+    "MULTIPLY_BUFFER_HEADS": "multiply_heads",
+    "REDUCE_SUM": "reduce_sum",
+}
+
+
 class ModelBuilder:
     """Builds an `InstructionModelInfo`, one instruction after the other.
 

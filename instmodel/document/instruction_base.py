@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, ClassVar, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from instmodel.base import values
 from instmodel.errors import DocumentError, StructureError
@@ -178,6 +178,25 @@ class Instruction:
         """Return the indexes this instruction uses of ``weights``, ``parameters`` or ``maps``."""
         found = (getattr(self, item.name) for item in fields(self) if item.metadata["role"] == role)
         return [index for index in found if index is not None]
+
+    def renumbered(self, places: Mapping[str, Mapping[int, int]]) -> Self:
+        """Return the instruction with other indexes of constants.
+
+        Parameters
+        ----------
+        places : mapping of role to mapping of old index to new
+            The roles are ``weights``, ``parameters`` and ``maps``.
+        """
+        changes = {
+            part.name: places[role][index]
+            for part in fields(self)
+            if (role := part.metadata["role"]) and (index := getattr(self, part.name)) is not None
+        }
+        return replace(self, **changes)
+
+    def products(self, sizes: Sequence[int]) -> int:
+        """Return how many products of weights and values a sample takes: those of dense layers."""
+        return 0
 
     def check(self, shapes: Shapes) -> None:
         """Raise a `StructureError` unless every index and size fits the model."""

@@ -74,6 +74,9 @@ class Dot(Instruction):
         require_distinct(self.input, self.output, "output")
         check_dense(shapes, self.weights, rows, cols)
 
+    def products(self, sizes: Sequence[int]) -> int:
+        return sizes[self.input] * sizes[self.output]
+
     def lower(self, into: Lowering) -> Op:
         return self._op(
             into,
@@ -117,6 +120,9 @@ class Attention(Instruction):
         require_distinct(self.key, self.output, "output")
         require_same_size(size, rows, "input")
         check_dense(shapes, self.weights, rows, cols)
+
+    def products(self, sizes: Sequence[int]) -> int:
+        return sizes[self.key] * sizes[self.output]
 
     def lower(self, into: Lowering) -> Op:
         return self._op(

@@ -180,7 +180,7 @@ class _Graph:
 
     def add(self, instruction: Any) -> None:
         """Add the nodes of an instruction."""
-        _INSTRUCTIONS[type(instruction)](self, instruction)
+        INSTRUCTIONS[instruction.TYPE](self, instruction)
 
     def _affine(self, buffer: int, weights: int) -> str:
         matrix = self.constant(self._info.weights[weights])
@@ -287,25 +287,25 @@ class _Graph:
     # -------------------------------------------------------------------------------- activations
 
     def _activated(self, x: str, activation: Activation) -> str:
-        if activation in _OPERATORS:
-            return self.node(_OPERATORS[activation], x)
-        match activation:
-            case Activation.SOFTMAX:
-                return self.node("Softmax", x, axis=-1)
-            case Activation.SQRT:
-                return self._where_positive(x, self.node("Sqrt", x))
-            case Activation.LOG:
-                return self._log(x)
-            case Activation.LOG10:
-                return self.node("Mul", self._log(x), self._scalar(1 / np.log(10.0)))
-            case Activation.INVERSE:
-                return self.node("Sub", self._scalar(1.0), x)
-            case Activation.EXP:
-                limited = self.node("Clip", x, self._scalar(-88.0), self._scalar(88.0))
-                return self.node("Exp", limited)
-        raise AssertionError(activation)
+        return ACTIVATIONS[activation](self, x)
 
-    def _log(self, x: str) -> str:
+    def softmax(self, x: str) -> str:
+        return self.node("Softmax", x, axis=-1)
+
+    def sqrt(self, x: str) -> str:
+        return self._where_positive(x, self.node("Sqrt", x))
+
+    def log10(self, x: str) -> str:
+        return self.node("Mul", self.log(x), self._scalar(1 / np.log(10.0)))
+
+    def inverse(self, x: str) -> str:
+        return self.node("Sub", self._scalar(1.0), x)
+
+    def exp(self, x: str) -> str:
+        limited = self.node("Clip", x, self._scalar(-88.0), self._scalar(88.0))
+        return self.node("Exp", limited)
+
+    def log(self, x: str) -> str:
         logarithm = self.node("Log", self.node("Add", x, self._scalar(1.0)))
         return self._where_positive(x, logarithm)
 
@@ -314,28 +314,40 @@ class _Graph:
         return self.node("Where", self.node("Greater", x, zero), result, zero)
 
 
-_OPERATORS = {
-    Activation.RELU: "Relu",
-    Activation.SIGMOID: "Sigmoid",
-    Activation.TANH: "Tanh",
-    Activation.GELU: "Gelu",
-    Activation.SOFTPLUS: "Softplus",
-    Activation.SIGN: "Sign",
+def _operator(kind: str) -> Callable[[_Graph, str], str]:
+    return lambda graph, x: graph.node(kind, x)
+
+
+# The nodes of each activation, by its name; a test demands one for every activation.
+ACTIVATIONS: dict[str, Callable[[_Graph, str], str]] = {
+    "RELU": _operator("Relu"),
+    "SIGMOID": _operator("Sigmoid"),
+    "SOFTMAX": _Graph.softmax,
+    "TANH": _operator("Tanh"),
+    "SQRT": _Graph.sqrt,
+    "LOG": _Graph.log,
+    "LOG10": _Graph.log10,
+    "INVERSE": _Graph.inverse,
+    "GELU": _operator("Gelu"),
+    "SOFTPLUS": _operator("Softplus"),
+    "EXP": _Graph.exp,
+    "SIGN": _operator("Sign"),
 }
 
-_INSTRUCTIONS: dict[type, Callable[[_Graph, Any], None]] = {
-    Dot: _Graph.dot,
-    Attention: _Graph.attention,
-    Copy: _Graph.copy,
-    CopyMasked: _Graph.copy_masked,
-    MapTransform: _Graph.map_transform,
-    Activate: _Graph.activate,
-    AddElementwise: _Graph.add_elementwise,
-    MulElementwise: _Graph.mul_elementwise,
-    ClipElementwise: _Graph.clip_elementwise,
-    AddElementwiseBuffers: _Graph.add_buffers,
-    MultiplyElementwiseBuffers: _Graph.multiply_buffers,
-    AddBufferHeads: _Graph.add_heads,
-    MultiplyBufferHeads: _Graph.multiply_heads,
-    ReduceSum: _Graph.reduce_sum,
+# The nodes of each instruction, by its ``type``; a test demands one for every instruction.
+INSTRUCTIONS: dict[str, Callable[[_Graph, Any], None]] = {
+    "DOT": _Graph.dot,
+    "ATTENTION": _Graph.attention,
+    "COPY": _Graph.copy,
+    "COPY_MASKED": _Graph.copy_masked,
+    "MAP_TRANSFORM": _Graph.map_transform,
+    "ACTIVATION": _Graph.activate,
+    "ADD_ELEMENTWISE": _Graph.add_elementwise,
+    "MUL_ELEMENTWISE": _Graph.mul_elementwise,
+    "CLIP_ELEMENTWISE": _Graph.clip_elementwise,
+    "ADD_ELEMENTWISE_BUFFERS": _Graph.add_buffers,
+    "MULTIPLY_ELEMENTWISE_BUFFERS": _Graph.multiply_buffers,
+    "ADD_BUFFER_HEADS": _Graph.add_heads,
+    "MULTIPLY_BUFFER_HEADS": _Graph.multiply_heads,
+    "REDUCE_SUM": _Graph.reduce_sum,
 }

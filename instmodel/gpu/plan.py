@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from instmodel.base.activations import Activation
@@ -84,25 +85,74 @@ def _is_tiled(op: GpuOp) -> bool:
 
 def longest_loop(model: GpuModel) -> int:
     """Return about how often, at most, loops go round in one thread of a dispatch."""
-    longest = max(
-        max((_passes(op) - 1) * op.size, 2 * op.p1) + _ENDS if _is_tiled(op) else _loop_rounds(op)
-        for op in model.ops
-    )
+    longest = max(_tiled_rounds(op) if _is_tiled(op) else _loop_rounds(op) for op in model.ops)
     return max(longest, _ROUNDS)
 
 
 def _loop_rounds(op: GpuOp) -> int:
     """Return at least how often the loops of an instruction go round, for one sample."""
-    name, inner = TYPES[op.opcode], 0
-    if name in ("DOT", "ATTENTION", "REDUCE_SUM"):
-        inner = 2 * op.p1 + 3  # blocks of products; a sum that overflows is added up twice
-    elif name in ("ADD_ELEMENTWISE_BUFFERS", "MULTIPLY_ELEMENTWISE_BUFFERS"):
-        inner = op.p1
-    return (_passes(op) + inner) * op.size + _ENDS
+    passes, inner = LOOPS[TYPES[op.opcode]](op)
+    return (passes + inner) * op.size + _ENDS
 
 
-def _passes(op: GpuOp) -> int:
-    """Return how many loops go over all values of an instruction: a softmax has three."""
-    if TYPES[op.opcode] == "ATTENTION":
-        return 5
-    return 4 if word_of(op, "activation") == Activation.SOFTMAX.gpu_id else 1
+def _tiled_rounds(op: GpuOp) -> int:
+    """Return the same of a dense layer in the tiled kernel and what follows it."""
+    passes, _ = LOOPS[TYPES[op.opcode]](op)
+    return max((passes - 1) * op.size, 2 * op.p1) + _ENDS
+
+
+class _Loops(NamedTuple):
+    """The loops of an instruction for one sample.
+
+    `passes` go over all values of the result; `inner` rounds are made for each value.
+    """
+
+    passes: int
+    inner: int = 0
+
+
+def _one_pass(op: GpuOp) -> _Loops:
+    return _Loops(1)
+
+
+def _activation(op: GpuOp) -> _Loops:
+    return _Loops(4 if op.p2 == Activation.SOFTMAX.gpu_id else 1)  # a softmax adds three
+
+
+def _products(op: GpuOp) -> int:
+    return 2 * op.p1 + 3  # blocks of products; a sum that overflows is added up twice
+
+
+def _dot(op: GpuOp) -> _Loops:
+    return _Loops(_activation(op).passes, _products(op))
+
+
+def _attention(op: GpuOp) -> _Loops:
+    return _Loops(5, _products(op))  # a softmax, and the gate
+
+
+def _buffers(op: GpuOp) -> _Loops:
+    return _Loops(1, op.p1)
+
+
+def _reduce_sum(op: GpuOp) -> _Loops:
+    return _Loops(1, _products(op))
+
+
+# By the ``type`` of an instruction; a test demands one for every instruction.
+LOOPS: dict[str, Callable[[GpuOp], _Loops]] = {
+    "DOT": _dot,
+    "ATTENTION": _attention,
+    "COPY": _one_pass,
+    "COPY_MASKED": _one_pass,
+    "MAP_TRANSFORM": _one_pass,
+    "ACTIVATION": _activation,
+    "ADD_ELEMENTWISE": _one_pass,
+    "MUL_ELEMENTWISE": _one_pass,
+    "CLIP_ELEMENTWISE": _one_pass,
+    "ADD_ELEMENTWISE_BUFFERS": _buffers,
+    "MULTIPLY_ELEMENTWISE_BUFFERS": _buffers,
+    "ADD_BUFFER_HEADS": _one_pass,
+    "MULTIPLY_BUFFER_HEADS": _one_pass,
+    "REDUCE_SUM": _reduce_sum,
+}

@@ -13,12 +13,13 @@ from instmodel.base import arrays
 from instmodel.base.features import parse_feature_names
 from instmodel.base.tolerance import Tolerance, absolute_errors
 from instmodel.document.builder import ModelBuilder
+from instmodel.document.constants import share_constants
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.document.structure import ValidationData
 from instmodel.document.validate import check
 from instmodel.errors import DocumentError, InputError, UnsupportedModelError, ValidationDataError
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.lowering import lower, share_constants
+from instmodel.importers.lowering import lower
 from instmodel.importers.patterns import looked_up, obstacles
 from instmodel.model import InstructionModel
 

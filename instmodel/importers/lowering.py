@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from instmodel.document.builder import BufferHandle, ModelBuilder
-from instmodel.document.instruction_base import Instruction
-from instmodel.document.schema import InstructionModelInfo
 from instmodel.importers.expressions import Value, bare, floats, ordered
 
 
@@ -103,37 +101,3 @@ def _emit(builder: ModelBuilder, node: Value, parts: list[BufferHandle]) -> Buff
         case "lookup":
             return builder.map_transform(parts[0], *data)
     raise AssertionError(node.kind)
-
-
-def share_constants(info: InstructionModelInfo) -> InstructionModelInfo:
-    """Keep equal constants once: an embedding of many keys is one table, not one for each key."""
-    pairs = zip(info.weights, info.bias, strict=True)
-    tables: dict[str, list[Any]] = {
-        "weights": [(w.shape, w.tobytes(), b.tobytes()) for w, b in pairs],
-        "parameters": [p.tobytes() for p in info.parameters],
-        "maps": [tuple((k, v.tobytes()) for k, v in table.items()) for table in info.maps],
-    }
-    # For each constant, the place of its first equal among those that are kept.
-    places: dict[str, list[int]] = {}
-    kept: dict[str, list[int]] = {}
-    for role, contents in tables.items():
-        order = {content: place for place, content in enumerate(dict.fromkeys(contents))}
-        places[role] = [order[content] for content in contents]
-        kept[role] = [places[role].index(place) for place in range(len(order))]
-
-    def renumbered(item: Instruction) -> Instruction:
-        changes = {}
-        for part in fields(item):
-            role, index = str(part.metadata["role"]), getattr(item, part.name)
-            if role and index is not None:
-                changes[part.name] = places[role][index]
-        return replace(item, **changes)
-
-    return replace(
-        info,
-        instructions=[renumbered(item) for item in info.instructions],
-        weights=[info.weights[i] for i in kept["weights"]],
-        bias=[info.bias[i] for i in kept["weights"]],
-        parameters=[info.parameters[i] for i in kept["parameters"]],
-        maps=[info.maps[i] for i in kept["maps"]],
-    )

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from instmodel import _kernels, _profiler
 from instmodel.base import arrays, values
-from instmodel.document.instruction_base import Instruction
-from instmodel.document.instructions import Attention, Dot
 from instmodel.errors import InputError
 from instmodel.model import InstructionModel
 
@@ -152,21 +149,12 @@ def _parts(model: InstructionModel) -> tuple[list[str], list[int], list[float]]:
     moved = [8.0 * model.feature_size, 8.0 * model.output_size]
     flops = [0, 0]
     for item in instructions:
-        products = _products(item, sizes)
+        products = item.products(sizes)
         flops.append(2 * products)
         _, start, stop, _ = item.write(sizes)
         touched = sum(sizes[buffer] for buffer in item.reads()) + stop - start
         moved.append(4.0 * (touched + products / model.tile_samples))
     return names, flops, moved
-
-
-def _products(item: Instruction, sizes: Any) -> int:
-    match item:
-        case Dot():
-            return int(sizes[item.input] * sizes[item.output])
-        case Attention():
-            return int(sizes[item.key] * sizes[item.output])
-    return 0
 
 
 def _read_bandwidth() -> float:

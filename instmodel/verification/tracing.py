@@ -12,7 +12,6 @@ C. What the engine holds after instruction k is what a model of the first k + 1 
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from instmodel import reference
 from instmodel.base.tolerance import Tolerance
 from instmodel.compiled.parallel import PredictConfig
+from instmodel.document.constants import first_instructions
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.model import InstructionModel
@@ -162,39 +162,8 @@ def _engine_buffer(
     info: InstructionModelInfo, last: int, row: NDArray[np.float32], buffer: int
 ) -> NDArray[np.float32]:
     """Return a buffer of the engine after instruction `last`."""
-    model = first_instructions(info, last + 1, len(row))
+    model = InstructionModel(first_instructions(info, last + 1, len(row)))
     start = model.buffer_offsets[buffer]
     part = (start, start + model.buffer_sizes[buffer])
     result = model.predict_parallel(row[None], PredictConfig(threads=1, buffer_slice=part))
     return np.asarray(result).reshape(-1)
-
-
-def first_instructions(
-    info: InstructionModelInfo, count: int, feature_size: int
-) -> InstructionModel:
-    """Return a model of the first instructions of a document, which fills the same buffers."""
-    kept = info.instructions[:count]
-    used = {
-        role: sorted({index for item in kept for index in item.uses(role)})
-        for role in ("weights", "parameters", "maps")
-    }
-    renumbered = []
-    for item in kept:
-        changes = {}
-        for part in dataclasses.fields(item):
-            index, target = getattr(item, part.name), part.metadata["role"]
-            if target and index is not None:
-                changes[part.name] = used[target].index(index)
-        renumbered.append(dataclasses.replace(item, **changes))
-    return InstructionModel(
-        InstructionModelInfo(
-            feature_size=feature_size,
-            buffer_sizes=info.buffer_sizes,
-            instructions=renumbered,
-            weights=[info.weights[i] for i in used["weights"]],
-            bias=[info.bias[i] for i in used["weights"]],
-            parameters=[info.parameters[i] for i in used["parameters"]],
-            maps=[info.maps[i] for i in used["maps"]],
-            allow_non_finite=info.allow_non_finite,
-        )
-    )

@@ -14,9 +14,12 @@ from support.paths import ROOT
 import instmodel as im
 from instmodel import _kernels, reference
 from instmodel.compiled import program
+from instmodel.document import builder
 from instmodel.document.instruction_base import Op
 from instmodel.document.instructions import INSTRUCTIONS
+from instmodel.exporters import onnx
 from instmodel.gpu import instructions as gpu_instructions
+from instmodel.gpu import plan
 
 WGSL = ROOT / "instmodel" / "gpu" / "wgsl"
 PAGE = ROOT / "docs" / "format.md"
@@ -101,12 +104,40 @@ def test_an_instruction_has_an_opcode_of_its_own(name):
     assert list(_kernels.OPCODES.values()).count(_kernels.OPCODES[name]) == 1
 
 
+# Every table outside of the row itself that is keyed by the type of the instruction.
+TABLES = {
+    "the float64 reference": reference.INSTRUCTIONS,
+    "the method of the builder": builder.METHODS,
+    "the row of the GPU": gpu_instructions.ROWS,
+    "the loops of its shader": plan.LOOPS,
+    "the nodes of ONNX": onnx.INSTRUCTIONS,
+    "the error bound of the tests": bounds.ERRORS,
+    "the random models of the tests": strategies.INSTRUCTIONS,
+    "the model with everything": [item["type"] for item in everything()["instructions"]],
+}
+
+
 @pytest.mark.parametrize("name", INSTRUCTIONS)
-def test_an_instruction_has_a_reference_a_bound_and_a_random_test(name):
-    assert callable(reference.INSTRUCTIONS[name])
-    assert callable(bounds.ERRORS[name])
-    assert name in strategies.INSTRUCTIONS
-    assert any(item["type"] == name for item in everything()["instructions"])
+@pytest.mark.parametrize("table", TABLES)
+def test_an_instruction_is_in_every_table(table, name):
+    assert name in TABLES[table]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_no_table_has_others(table):
+    assert set(TABLES[table]) == set(INSTRUCTIONS)
+
+
+@pytest.mark.parametrize("name", INSTRUCTIONS)
+def test_the_builder_has_the_method_of_an_instruction(name):
+    assert callable(getattr(im.ModelBuilder, builder.METHODS[name]))
+
+
+def test_only_dense_layers_have_products_of_weights():
+    info = im.InstructionModelInfo.from_dict(everything())
+    for item in info.instructions:
+        shapes = [info.weights[index].shape for index in item.uses("weights")]
+        assert item.products(info.buffer_sizes) == sum(rows * cols for rows, cols in shapes)
 
 
 @pytest.mark.parametrize("name", INSTRUCTIONS)
@@ -137,10 +168,13 @@ def test_an_instruction_has_a_kernel(name):
     assert len(without.wrong(got)) > 0
 
 
+@pytest.mark.parametrize("table", [reference.ACTIVATIONS, onnx.ACTIVATIONS, strategies.ACTIVATIONS])
+def test_every_activation_is_in_every_table(table):
+    assert set(table) == set(GPU_IDS)
+
+
 @pytest.mark.parametrize("name", GPU_IDS)
-def test_an_activation_has_a_kernel_a_reference_and_a_random_test(name):
-    assert callable(reference.ACTIVATIONS[name])
-    assert name in strategies.ACTIVATIONS
+def test_an_activation_has_a_kernel(name):
     points = [-3.0, -0.5, 0.25, 0.75, 2.0, 9.0]
     for instructions in (
         [{"type": "ACTIVATION", "input": 0, "activation": name}],
@@ -164,7 +198,6 @@ def test_an_activation_has_a_kernel_a_reference_and_a_random_test(name):
 @pytest.mark.parametrize("name", INSTRUCTIONS)
 def test_an_instruction_has_its_gpu_row_and_wgsl(name):
     function = f"instmodel_{name.lower()}"
-    assert name in gpu_instructions.ROWS, "no row in instmodel/gpu/instructions.py"
     file = WGSL / "instructions" / f"{name.lower()}.wgsl"
     assert file.exists()
     assert f"fn {function}(" in file.read_text(encoding="utf-8")

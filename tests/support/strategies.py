@@ -8,24 +8,15 @@ be overwritten. So every document is valid by construction, and none is thrown a
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
 
-ACTIVATIONS = [
-    "RELU",
-    "SIGMOID",
-    "SOFTMAX",
-    "TANH",
-    "SQRT",
-    "LOG",
-    "LOG10",
-    "INVERSE",
-    "GELU",
-    "SOFTPLUS",
-    "EXP",
-    "SIGN",
-]
+from instmodel.base.activations import Activation
+
+ACTIVATIONS = [item.name for item in Activation]
 
 HOSTILE = [
     *(np.nan, np.inf, -np.inf, 0.0, -0.0),
@@ -58,40 +49,18 @@ class _Writer:
             values = np.where(self.rng.random(shape) < 0.1, self.rng.choice(odd, shape), values)
         return values.astype(np.float32)
 
-    # What an instruction may be applied to, as arguments for the method of its name.
-
-    def same(self, *, out_of=None):
-        return [
-            (a, b)
-            for a, b in itertools.product(range(len(self.sizes)), repeat=2)
-            if self.sizes[a] == self.sizes[b]
-        ]
+    def same(self):
+        """Return the pairs of buffers of one size."""
+        pairs = itertools.product(range(len(self.sizes)), repeat=2)
+        return [(a, b) for a, b in pairs if self.sizes[a] == self.sizes[b]]
 
     def free(self, output, *reads):
         """Whether `output` may be overwritten by an instruction that reads `reads`."""
         return not self.unread[output] or output in reads
 
     def choices(self, name):
-        n, s = range(len(self.sizes)), self.sizes
-        if name == "DOT":
-            return [(a, b) for a in n for b in n if a != b and self.free(b)]
-        if name == "ATTENTION":
-            same = [(a, b) for a, b in self.same() if a != b and self.free(b)]
-            return [(a, k, b) for a, b in same for k in n if k != b]
-        if name == "COPY":
-            return [(a, b) for a in n for b in n if s[a] <= s[b]]
-        if name == "COPY_MASKED":
-            return [(a, b) for a in n for b in n if a != b]
-        if name == "MAP_TRANSFORM":
-            return list(itertools.product(n, n))
-        if name in ("ADD_ELEMENTWISE_BUFFERS", "MULTIPLY_ELEMENTWISE_BUFFERS"):
-            return [(a, b) for a, b in self.same() if self.free(b, a)]
-        if name in ("ADD_BUFFER_HEADS", "MULTIPLY_BUFFER_HEADS"):
-            same = [(a, b) for a, b in self.same() if self.free(b, a)]
-            return [(a, h, b) for a, b in same for h in n if s[a] % s[h] == 0 and h != b]
-        if name == "REDUCE_SUM":
-            return [(a, b) for a in n for b in n if s[b] == 1 and a != b and self.free(b)]
-        return [(a,) for a in n]  # in place
+        """Return what the instruction may be applied to: tuples of buffers, the input first."""
+        return list(INSTRUCTIONS[name].choices(self, range(len(self.sizes)), self.sizes))
 
     def read(self, *buffers):
         for buffer in buffers:
@@ -132,74 +101,126 @@ class _Writer:
         if not choices:
             return
         at = draw(st.sampled_from(choices))
-        s = self.sizes
-        instruction = {"type": name, "input": at[0]}
         self.read(at[0])
-        if name == "DOT":
-            instruction |= {"output": at[1], "weights": self.matrix(draw, s[at[1]], s[at[0]])}
-            if activation := draw(st.none() | st.sampled_from(ACTIVATIONS)):
-                instruction["activation"] = activation
-        elif name == "ATTENTION":
-            self.read(at[1])
-            weights = self.matrix(draw, s[at[2]], s[at[1]])
-            instruction |= {"key": at[1], "output": at[2], "weights": weights}
-        elif name == "COPY":
-            index = draw(st.integers(0, s[at[1]] - s[at[0]]))
-            instruction |= {"output": at[1], "internal_index": index}
-        elif name == "COPY_MASKED":
-            index = st.integers(0, s[at[0]] - 1)
-            indexes = draw(st.lists(index, max_size=s[at[1]]))
-            instruction |= {"output": at[1], "indexes": indexes}
-        elif name == "MAP_TRANSFORM":
-            start = draw(st.integers(0, s[at[1]] - 1))
-            size = draw(st.integers(1, min(4, s[at[1]] - start)))
-            instruction |= {
-                "output": at[1],
-                "internal_input_index": draw(st.integers(0, s[at[0]] - 1)),
-                "internal_output_index": start,
-                "map": self.table(draw, size),
-                "size": size,
-                "default": self.values(size).tolist(),
-            }
-        elif name in ("ADD_ELEMENTWISE_BUFFERS", "MULTIPLY_ELEMENTWISE_BUFFERS"):
-            same = [b for b in range(len(s)) if s[b] == s[at[1]]]
-            inputs = [at[0], *draw(st.lists(st.sampled_from(same), min_size=1, max_size=3))]
-            inputs = draw(st.permutations(inputs))
-            self.read(*inputs)
-            instruction |= {"input": inputs, "output": at[1]}
-        elif name in ("ADD_BUFFER_HEADS", "MULTIPLY_BUFFER_HEADS"):
-            self.read(at[1])
-            instruction |= {"input": [at[0], at[1]], "output": at[2]}
-        elif name == "REDUCE_SUM":
-            instruction["output"] = at[1]
-        elif name == "ACTIVATION":
-            instruction["activation"] = draw(st.sampled_from(ACTIVATIONS))
-        elif name == "CLIP_ELEMENTWISE":
-            bounds = draw(st.sampled_from([("min",), ("max",), ("min", "max")]))
-            for bound in bounds:
-                instruction[f"parameters_{bound}"] = self.vector(draw, s[at[0]])
-        else:
-            instruction["parameters"] = self.vector(draw, s[at[0]])
+        instruction = {"type": name, "input": at[0]}
+        instruction |= INSTRUCTIONS[name].fields(self, draw, self.sizes, *at)
         self.unread[instruction.get("output", at[0])] = True
         self.instructions.append(instruction)
 
 
-INSTRUCTIONS = [
-    "DOT",
-    "ATTENTION",
-    "COPY",
-    "COPY_MASKED",
-    "ACTIVATION",
-    "ADD_ELEMENTWISE",
-    "MUL_ELEMENTWISE",
-    "CLIP_ELEMENTWISE",
-    "ADD_ELEMENTWISE_BUFFERS",
-    "MULTIPLY_ELEMENTWISE_BUFFERS",
-    "ADD_BUFFER_HEADS",
-    "MULTIPLY_BUFFER_HEADS",
-    "REDUCE_SUM",
-    "MAP_TRANSFORM",
-]
+class _Random(NamedTuple):
+    """How to draw one instruction.
+
+    `choices` gets the writer, the buffers and their sizes, and yields the tuples of buffers that
+    fit; `fields` gets the writer, `draw`, the sizes and one such tuple, and returns the fields.
+    """
+
+    choices: Callable
+    fields: Callable
+
+
+def _dot(w, draw, s, a, b):
+    fields = {"output": b, "weights": w.matrix(draw, s[b], s[a])}
+    activation = draw(st.none() | st.sampled_from(ACTIVATIONS))
+    return fields | ({"activation": activation} if activation else {})
+
+
+def _attention(w, draw, s, a, key, b):
+    w.read(key)
+    return {"key": key, "output": b, "weights": w.matrix(draw, s[b], s[key])}
+
+
+def _copy(w, draw, s, a, b):
+    return {"output": b, "internal_index": draw(st.integers(0, s[b] - s[a]))}
+
+
+def _copy_masked(w, draw, s, a, b):
+    return {"output": b, "indexes": draw(st.lists(st.integers(0, s[a] - 1), max_size=s[b]))}
+
+
+def _map_transform(w, draw, s, a, b):
+    start = draw(st.integers(0, s[b] - 1))
+    size = draw(st.integers(1, min(4, s[b] - start)))
+    return {
+        "output": b,
+        "internal_input_index": draw(st.integers(0, s[a] - 1)),
+        "internal_output_index": start,
+        "map": w.table(draw, size),
+        "size": size,
+        "default": w.values(size).tolist(),
+    }
+
+
+def _activation(w, draw, s, a):
+    return {"activation": draw(st.sampled_from(ACTIVATIONS))}
+
+
+def _parameters(w, draw, s, a):
+    return {"parameters": w.vector(draw, s[a])}
+
+
+def _clip(w, draw, s, a):
+    bounds = draw(st.sampled_from([("min",), ("max",), ("min", "max")]))
+    return {f"parameters_{bound}": w.vector(draw, s[a]) for bound in bounds}
+
+
+def _buffers(w, draw, s, a, b):
+    same = [other for other in range(len(s)) if s[other] == s[b]]
+    inputs = [a, *draw(st.lists(st.sampled_from(same), min_size=1, max_size=3))]
+    inputs = draw(st.permutations(inputs))
+    w.read(*inputs)
+    return {"input": inputs, "output": b}
+
+
+def _heads(w, draw, s, a, heads, b):
+    w.read(heads)
+    return {"input": [a, heads], "output": b}
+
+
+def _reduce_sum(w, draw, s, a, b):
+    return {"output": b}
+
+
+def _in_place(w, n, s):
+    return ((a,) for a in n)
+
+
+_FOLDED = _Random(lambda w, n, s: ((a, b) for a, b in w.same() if w.free(b, a)), _buffers)
+_HEADED = _Random(
+    lambda w, n, s: (
+        (a, h, b) for a, b in w.same() if w.free(b, a) for h in n if s[a] % s[h] == 0 and h != b
+    ),
+    _heads,
+)
+
+# By the ``type`` of an instruction; a test demands one for every instruction.
+INSTRUCTIONS = {
+    "DOT": _Random(
+        lambda w, n, s: ((a, b) for a in n for b in n if a != b and w.free(b)),
+        _dot,
+    ),
+    "ATTENTION": _Random(
+        lambda w, n, s: (
+            (a, k, b) for a, b in w.same() if a != b and w.free(b) for k in n if k != b
+        ),
+        _attention,
+    ),
+    "COPY": _Random(lambda w, n, s: ((a, b) for a in n for b in n if s[a] <= s[b]), _copy),
+    "COPY_MASKED": _Random(lambda w, n, s: ((a, b) for a in n for b in n if a != b), _copy_masked),
+    "ACTIVATION": _Random(_in_place, _activation),
+    "ADD_ELEMENTWISE": _Random(_in_place, _parameters),
+    "MUL_ELEMENTWISE": _Random(_in_place, _parameters),
+    "CLIP_ELEMENTWISE": _Random(_in_place, _clip),
+    "ADD_ELEMENTWISE_BUFFERS": _FOLDED,
+    "MULTIPLY_ELEMENTWISE_BUFFERS": _FOLDED,
+    "ADD_BUFFER_HEADS": _HEADED,
+    "MULTIPLY_BUFFER_HEADS": _HEADED,
+    "REDUCE_SUM": _Random(
+        lambda w, n, s: ((a, b) for a in n for b in n if s[b] == 1 and a != b and w.free(b)),
+        _reduce_sum,
+    ),
+    "MAP_TRANSFORM": _Random(lambda w, n, s: itertools.product(n, n), _map_transform),
+}
 
 
 @st.composite
@@ -210,7 +231,7 @@ def documents(
     max_size=20,
     wild=False,
     scales=(0.25, 1.0, 4.0),
-    names=INSTRUCTIONS,
+    names=tuple(INSTRUCTIONS),
 ):
     """Draw a valid document.
 
