@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.schema import InstructionModelInfo
@@ -27,7 +28,7 @@ def keep_constants(
     places : mapping of role to mapping of int to int
         Where each index that an instruction uses is found among those.
     """
-    constants = {
+    constants: dict[str, Any] = {
         name: [getattr(info, name)[index] for index in kept[role]]
         for role, names in ROLES.items()
         for name in names
