@@ -108,16 +108,3 @@ def add_validation_arguments(command: argparse.ArgumentParser) -> None:
 def validation(args: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of `add_validation_arguments` as those of `InstructionModel`."""
     return {"atol": args.atol, "rtol": args.rtol, "validate": not args.no_validation}
-
-
-def add_report_arguments(command: argparse.ArgumentParser) -> None:
-    """Add how a comparison over rows is told, and how it runs."""
-    command.add_argument("--json", action="store_true", help="as JSON, for programs")
-    command.add_argument(
-        "--report",
-        type=file_in(".html"),
-        metavar="FILE.html",
-        help="write a page with pictures (extra 'report')",
-    )
-    command.add_argument("--threads", type=at_least_one, metavar="N")
-    command.add_argument("--batch-rows", type=at_least_one, metavar="N")

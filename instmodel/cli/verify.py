@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,16 +14,14 @@ from instmodel.cli.arguments import (
     OK,
     Commands,
     add_command,
-    add_report_arguments,
     at_least_one,
     tolerance,
 )
-from instmodel.cli.console import progress, table
+from instmodel.cli.console import progress
+from instmodel.cli.reporting import VALUES, add_report_arguments, tell
 from instmodel.errors import InputError, printable
-from instmodel.verification.verifying import Verification, verify
-
-# Inputs of a row that a table shows.
-_SHOWN = 6
+from instmodel.verification.summary import verification_summary
+from instmodel.verification.verifying import verify
 
 
 def add(commands: Commands) -> None:
@@ -87,11 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
         info = im.InstructionModelInfo.load(args.model)
         write_verification(args.report, found, info, args.model)
-    if args.json:
-        print(json.dumps(plain(found.to_dict()), indent=2))
-    else:
-        _show(args.model, found)
-        say_report(args)
+    tell(args, verification_summary(found, args.model, VALUES), found.to_dict())
     return OK if found.same else DIFFERENT
 
 
@@ -111,63 +102,3 @@ def _run_validation_data(args: argparse.Namespace) -> int:
         f"{'same' if same else 'DIFFERENT'}"
     )
     return OK if same else DIFFERENT
-
-
-def _show(name: str, found: Verification) -> None:
-    verdict = "same" if found.same else f"DIFFERENT in {found.rows_different} rows"
-    print(
-        f"{printable(name)} against {printable(found.against)}: {found.rows} rows, "
-        f"tolerance {found.tolerance}: {verdict}"
-    )
-    speeds = [f"{found.rows / found.seconds:,.0f} rows/s"] if found.seconds else []
-    if found.seconds_against:
-        speeds.append(f"{found.rows / found.seconds_against:,.0f} on the other side")
-    print(", ".join(speeds))
-    columns = ["output", "max abs", "mean abs", "max rel", "mean rel", "max ULP", "mean ULP"]
-    rows = [
-        [
-            o.index,
-            *(
-                f"{x:.3g}"
-                for x in (
-                    *(o.max_absolute, o.mean_absolute, o.max_relative, o.mean_relative),
-                    *(o.max_ulp, o.mean_ulp),
-                )
-            ),
-            *(o.different, o.nan_mismatches, o.infinity_mismatches),
-        ]
-        for o in found.outputs
-    ]
-    print(table([*columns, "different", "NaN", "infinite"], rows), end="")
-    if found.worst:
-        print("\nThe worst rows, counted from 0")
-        worst = [
-            [row.row, f"{row.excess:.3g}", *map(shown, (row.actual, row.expected, row.inputs))]
-            for row in found.worst
-        ]
-        print(table(["row", "× tolerance", "model", "other", "inputs"], worst), end="")
-    if found.divergence is not None:
-        print(f"\nFirst difference: {found.divergence}")
-    elif found.note:
-        print(f"\nNo instruction is at fault: {found.note}")
-
-
-def say_report(args: argparse.Namespace) -> None:
-    """Print where the report is, if one was asked for."""
-    if args.report:
-        print(f"\nreport: {printable(args.report)}")
-
-
-def shown(numbers: Sequence[float], digits: int = 7) -> str:
-    """Return the first numbers of a row, and a sign that there are more."""
-    more = " …" if numbers[_SHOWN:] else ""
-    return ", ".join(f"{x:.{digits}g}" for x in numbers[:_SHOWN]) + more
-
-
-def plain(value: object) -> object:
-    """Return plain data that JSON can hold: NaN and infinities as text."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from instmodel.base.extras import require
 from instmodel.comparison.groups import Group, Groups, OtherGroups
-from instmodel.comparison.metrics import LEADING, TASKS, AgainstLabels, BothFigures
+from instmodel.comparison.metrics import TASKS, AgainstLabels, BothFigures
 from instmodel.comparison.moves import Distribution, Mover, Moves
 from instmodel.errors import InputError
-from instmodel.tables.keys import shown
 from instmodel.tables.rows import input_order, read_rows
 from instmodel.verification.sample import Sample
 from instmodel.verification.verifying import load
@@ -85,24 +84,6 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""
         return dataclasses.asdict(self)
-
-    def group_table(self) -> tuple[list[str], list[list[object]]]:
-        """Return the columns and rows of a table of the groups."""
-        columns = ["value", "rows", "old mean", "new mean", "flips"]
-        leading = LEADING.get(self.task or "")
-        if leading:
-            columns += [f"old {leading}", f"new {leading}"]
-        named: list[tuple[str, Group | OtherGroups]] = [(shown(g.value), g) for g in self.groups]
-        if self.other_groups is not None:
-            named.append((f"({self.other_groups.values} others)", self.other_groups))
-        rows: list[list[object]] = []
-        for name, g in named:
-            row: list[object] = [name, g.rows, f"{g.old_mean:.6g}", f"{g.new_mean:.6g}", g.flips]
-            if leading:
-                both = (g.old_metrics, g.new_metrics)
-                row += [f"{m.get(leading, float('nan')):.6g}" for m in both]
-            rows.append(row)
-        return columns, rows
 
 
 def compare(

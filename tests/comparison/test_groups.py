@@ -10,6 +10,7 @@ import pytest
 
 import instmodel as im
 from instmodel.cli import main
+from instmodel.comparison.summary import groups_table
 
 pytest.importorskip("sklearn")
 
@@ -301,7 +302,7 @@ def test_what_comes_behind_fifty_groups_is_told_together():
     assert others.old_mean == pytest.approx(A[part].mean())
     assert others.flips + sum(group.flips for group in found.groups) == found.flips
     assert others.new_metrics["accuracy"] == metrics.accuracy_score(TRUTH[part], B[part] >= 0.5)
-    assert found.group_table()[1][-1][:2] == ["(71 others)", part.sum()]
+    assert groups_table(found).rows[-1][:2] == ["(71 others)", part.sum()]
 
 
 @pytest.mark.parametrize(

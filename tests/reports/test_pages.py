@@ -1,5 +1,8 @@
 """The pages of verify and compare, opened in a browser: no errors, and the computed figures."""
 
+import html
+import re
+
 import numpy as np
 import pytest
 
@@ -62,8 +65,8 @@ def test_the_page_of_a_verification_shows_what_was_computed(files, browser):
     page = opened(browser, files / "page.html")
     (row,) = cells(page, "outputs")
     output = found.outputs[0]
-    assert row[1:3] == [number(output.max_absolute), number(output.mean_absolute)]
-    assert row[5] == number(output.max_ulp)
+    assert row[1:3] == [f"{output.max_absolute:.3g}", f"{output.mean_absolute:.3g}"]
+    assert row[5] == f"{output.max_ulp:.3g}"
     assert row[7] == str(output.different)
     assert [int(cells_[0]) for cells_ in cells(page, "worst")] == [r.row for r in found.worst]
     assert str(found.rows_different) in page.find_element("id", "verdict").text
@@ -87,7 +90,7 @@ def test_the_page_of_a_comparison_shows_what_was_computed(files, browser):
     for name in ("accuracy", "roc_auc", "log_loss", "f1"):
         assert metrics[name] == [number(m[name]) for m in (found.old_metrics, found.new_metrics)]
     moves = dict(cells(page, "moves"))
-    assert moves["flips"] == str(found.flips)
+    assert page.find_element("id", "verdict").text.startswith(f"{found.flips} of 800 decisions")
     assert moves["population stability index"] == number(found.psi)
     assert [int(row[0]) for row in cells(page, "movers")] == [m.row for m in found.movers]
     matrix = [[int(cell) for cell in row[1:]] for row in cells(page, "confusion-new")]
@@ -116,6 +119,33 @@ def test_the_page_of_a_comparison_shows_groups_of_any_text(files, browser):
         name = {None: "(null)", "": '""', "\x1b[2J": "\\x1b[2J"}.get(group.value, group.value)
         means = [number(group.old_mean), number(group.new_mean)]
         assert shown[name] == [str(group.rows), *means, str(group.flips)]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["verify", "new.json", "--against", "old.json", "--data", "data.npy"],
+        ["compare", "old.json", "new.json", "--data", "labelled.npy", "--labels", "4"],
+    ],
+)
+def test_a_terminal_and_a_page_say_the_same(files, capsys, command):
+    main([*command, "--report", "page.html"])
+    said = capsys.readouterr().out.splitlines()
+    page = (files / "page.html").read_text()
+    title, verdict = texts(page, "h1") + texts(page, "p")[:1]
+    assert f"{title}: {verdict}" == said[0]
+    assert set(texts(page, "p")[1:]) <= set(said)
+    pictures = texts(page, "h2").index("Pictures")
+    assert [line for line in said if line in texts(page, "h2")] == texts(page, "h2")[:pictures]
+    rows = [texts(row, "td") for row in re.findall("<tr>(.*)</tr>", page) if "<td" in row]
+    assert len(rows) >= 6
+    told = [re.split("  +", line.strip()) for line in said]
+    assert [row for row in rows if row not in told] == []
+
+
+def texts(page, tag):
+    """Return what elements without markup inside say."""
+    return [html.unescape(text) for text in re.findall(f"<{tag}(?: [^>]*)?>([^<]*)</{tag}>", page)]
 
 
 def test_a_command_says_where_its_page_is(files, capsys):

@@ -1,0 +1,141 @@
+"""What a person is told of a verification; a terminal and a page show the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from instmodel.verification.verifying import Verification
+
+Cells = list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table for a person.
+
+    Attributes
+    ----------
+    id : str
+        Its name in a page.
+    title : str
+    columns : sequence of str
+    rows : sequence of list
+        One cell per column; anything with a `str`.
+    text : sequence of str
+        The columns that hold text of any length, which may break into lines.
+    """
+
+    id: str
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Cells]
+    text: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a person is told; nothing in it is escaped yet.
+
+    Attributes
+    ----------
+    title : str
+        What was compared with what.
+    verdict : str
+    alarm : bool
+        Whether the verdict is bad news.
+    finding : str
+        The cause in a sentence; empty without one.
+    notes : list of str
+        Sentences about how it was done.
+    tables : list of Table
+        Those that have rows.
+    """
+
+    title: str
+    verdict: str
+    alarm: bool
+    finding: str
+    notes: list[str]
+    tables: list[Table]
+
+
+def verification_summary(found: Verification, name: str, values: int) -> Summary:
+    """Return what a person is told of a verification.
+
+    Parameters
+    ----------
+    found : Verification
+    name : str
+        What the model is called.
+    values : int
+        How many values of a row are shown.
+    """
+    outcome = "same in" if found.same else f"DIFFERENT in {found.rows_different} of"
+    finding = ""
+    if found.divergence is not None:
+        finding = f"First difference: {found.divergence}"
+    elif found.note:
+        finding = f"No instruction is at fault: {found.note}"
+    tables = [_outputs(found), _worst(found, values)]
+    return Summary(
+        title=f"{name} against {found.against}",
+        verdict=f"{outcome} {found.rows} rows (tolerance {found.tolerance})",
+        alarm=not found.same,
+        finding=finding,
+        notes=_speeds(found),
+        tables=[table for table in tables if table.rows],
+    )
+
+
+def _speeds(found: Verification) -> list[str]:
+    sides = (("the model", found.seconds), ("the other side", found.seconds_against))
+    speeds = [f"{side} {found.rows / seconds:,.0f}" for side, seconds in sides if seconds]
+    return [f"Rows a second: {', '.join(speeds)}."] if speeds else []
+
+
+def _outputs(found: Verification) -> Table:
+    columns = [
+        *("output", "max abs", "mean abs", "max rel", "mean rel", "max ULP", "mean ULP"),
+        *("different", "NaN", "infinite"),
+    ]
+    rows = []
+    for o in found.outputs:
+        errors = (
+            *(o.max_absolute, o.mean_absolute, o.max_relative, o.mean_relative),
+            *(o.max_ulp, o.mean_ulp),
+        )
+        counts = (o.different, o.nan_mismatches, o.infinity_mismatches)
+        rows.append([o.index, *(f"{error:.3g}" for error in errors), *counts])
+    return Table("outputs", "Outputs", columns, rows)
+
+
+def _worst(found: Verification, values: int) -> Table:
+    cells = [
+        [f"{w.excess:.3g}", *(first(part, values) for part in (w.actual, w.expected, w.inputs))]
+        for w in found.worst
+    ]
+    long = ["inputs"] if len(found.outputs) == 1 else ["model", "other", "inputs"]
+    columns = ["× tolerance", "model", "other", "inputs"]
+    numbers = [w.row for w in found.worst]
+    return table_of_rows("worst", "The worst rows", numbers, columns, cells, long)
+
+
+def table_of_rows(
+    id: str,
+    title: str,
+    numbers: Iterable[int],
+    columns: Sequence[str],
+    rows: Iterable[Cells],
+    text: Sequence[str],
+) -> Table:
+    """Return a table about rows of the data, which have the numbers that a person counts by."""
+    numbered = [[number, *cells] for number, cells in zip(numbers, rows, strict=True)]
+    return Table(id, f"{title}, counted from 0", ["row", *columns], numbered, text)
+
+
+def first(numbers: Sequence[float], count: int) -> str:
+    """Return the first values of a row, and a sign if there are more."""
+    more = " …" if numbers[count:] else ""
+    return ", ".join(f"{x:.7g}" for x in numbers[:count]) + more
