@@ -184,7 +184,7 @@ class InstructionModelInfo(DocumentParts):
         limits: Limits = DEFAULT_LIMITS,
     ) -> InstructionModelInfo:
         """Read a JSON text; bytes must be UTF-8. See `from_dict` for the parameters and errors."""
-        from instmodel.formats import json_text
+        from instmodel.document import json_text
 
         return cls.from_dict(json_text.parse(text), unknown=unknown, limits=limits)
 
@@ -256,7 +256,7 @@ class InstructionModelInfo(DocumentParts):
         DocumentError
             JSON cannot hold it: NaN, infinities, half a surrogate pair, foreign metadata.
         """
-        from instmodel.formats import json_text
+        from instmodel.document import json_text
 
         return json_text.format_document(self.to_dict())
 

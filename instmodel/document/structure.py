@@ -155,7 +155,7 @@ def vectors(items: Any, name: str, *, finite: bool = True) -> list[values.Vector
 
 def _metadata(value: Any) -> Any:
     """Return a private copy of what JSON can hold, a level below the document."""
-    from instmodel.formats import json_text
+    from instmodel.document import json_text
 
     text = json_text.format_document([value])
     return json_text.parse(text)[0]

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from instmodel import _kernels
 from instmodel.base import layout, values
 from instmodel.compiled.panels import PackedWeights
+from instmodel.document import json_text
 from instmodel.document.structure import Structure
 from instmodel.errors import DocumentError
-from instmodel.formats import json_text
 
 MAGIC = b"\x93INSTMDL"
 VERSION = 1

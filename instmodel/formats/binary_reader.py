@@ -23,10 +23,10 @@ from instmodel.base import layout, values
 from instmodel.base.limits import Limits
 from instmodel.base.parts import map_parts
 from instmodel.compiled.panels import PackedWeights, layer_size
+from instmodel.document import json_text
 from instmodel.document.schema import InstructionModelInfo, Unknown
 from instmodel.document.structure import Structure
 from instmodel.errors import DocumentError
-from instmodel.formats import json_text
 from instmodel.formats.binary import (
     CHUNK,
     F4,
