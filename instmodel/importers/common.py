@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,47 @@ def _shared_out(names: Sequence[str], sizes: Sequence[int]) -> list[list[str]]:
             actual=f"{len(names)} features",
         )
     return groups
+
+
+def compared(
+    info: InstructionModelInfo,
+    output: Value,
+    leaves: Sequence[Value],
+    sample: Any,
+    run: Callable[[NDArray[np.float32]], Any],
+    whole: Sequence[bool] | None = None,
+) -> InstructionModelInfo:
+    """Compare the document of a graph with the graph itself, and keep cases as validation data.
+
+    Parameters
+    ----------
+    info : InstructionModelInfo
+        IN/OUT: what `build` made of `output` and `leaves`.
+    sample : array_like of shape (N, F), optional
+        The rows to compare on, by default likely ones.
+    run : callable
+        Returns what the graph computes for rows (N, F), its inputs side by side: (N, O).
+    whole : sequence of bool, optional
+        Whether the graph takes whole numbers, for each leaf.
+    """
+    rows = sample_rows(
+        sample,
+        info,
+        sum(leaf.size for leaf in leaves),
+        lambda rng, count: likely_rows(output, leaves, rng, count, whole),
+    )
+    return attach_cases(info, rows, run(rows))
+
+
+def side_by_side(
+    rows: NDArray[np.float32], shapes: Iterable[Sequence[int]]
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the part (N, *shape) of rows (N, F) that each input of a graph gets."""
+    start = 0
+    for shape in shapes:
+        stop = start + math.prod(shape)
+        yield rows[:, start:stop].reshape(len(rows), *shape)
+        start = stop
 
 
 def likely_rows(

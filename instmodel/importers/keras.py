@@ -63,13 +63,7 @@ def from_keras(
     if names is None:
         names = common.feature_names([(name, leaf) for name, leaf, _, _ in inputs])
     info = common.build(result, leaves, names, {"imported_from": "Keras", "model": model.name})
-    rows = common.sample_rows(
-        sample,
-        info,
-        sum(leaf.size for leaf in leaves),
-        lambda rng, n: common.likely_rows(result, leaves, rng, n),
-    )
-    return common.attach_cases(info, rows, source_outputs(model, rows))
+    return common.compared(info, result, leaves, sample, lambda rows: source_outputs(model, rows))
 
 
 def load_keras(path: str | os.PathLike[str]) -> InstructionModelInfo:
@@ -100,11 +94,10 @@ def _keras() -> Any:
 
 def source_outputs(model: Any, rows: ArrayLike) -> Any:
     """Return what the model computes for rows (N, F), several inputs side by side: (N, O)."""
-    table, tensors, start = np.asarray(rows, np.float32), [], 0
-    for _, leaf, shape, dtype in _inputs(model, Findings("Keras")):
-        part = table[:, start : start + leaf.size].reshape(len(table), *shape)
-        tensors.append(part.astype(dtype))
-        start += leaf.size
+    table = np.asarray(rows, np.float32)
+    inputs = _inputs(model, Findings("Keras"))
+    parts = common.side_by_side(table, (shape for _, _, shape, _ in inputs))
+    tensors = [part.astype(dtype) for part, (*_, dtype) in zip(parts, inputs, strict=True)]
     outputs = model.predict(tensors if len(tensors) > 1 else tensors[0], batch_size=1024, verbose=0)
     return np.asarray(outputs, np.float64).reshape(len(table), -1)
 

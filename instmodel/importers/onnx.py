@@ -62,24 +62,12 @@ def from_onnx(
     """
     graph = OnnxGraph(model)
     chosen = graph.choose_output(output)
-    result, leaves = graph.translate(chosen)
-    features = graph.features(leaves)
-    info = common.build(
-        result,
-        [leaf for _, leaf in leaves],
-        features,
-        {"imported_from": "ONNX", "output": chosen},
-    )
-    size = sum(leaf.size for _, leaf in leaves)
-    rows = common.sample_rows(
-        sample,
-        info,
-        size,
-        lambda rng, n: common.likely_rows(
-            result, [v for _, v in leaves], rng, n, graph.whole_inputs()
-        ),
-    )
-    return common.attach_cases(info, rows, graph.session(chosen).run(rows))
+    result, inputs = graph.translate(chosen)
+    leaves = [leaf for _, leaf in inputs]
+    metadata = {"imported_from": "ONNX", "output": chosen}
+    info = common.build(result, leaves, graph.features(inputs), metadata)
+    run = graph.session(chosen).run
+    return common.compared(info, result, leaves, sample, run, graph.whole_inputs())
 
 
 class OnnxGraph:
@@ -156,13 +144,7 @@ class OnnxGraph:
         """
         findings = Findings("ONNX")
         known: dict[str, Operand | None] = {}  # None: follows something unsupported
-        leaves = []
-        for item in self._inputs:
-            _, *shape = _dimensions(item, findings)
-            with findings.at(f"input {item.name!r}"):
-                leaf = ex.source(math.prod(shape))
-                leaves.append((item.name, leaf))
-                known[item.name] = ex.reshape(leaf, shape)
+        leaves = self._leaves(known, findings)
         findings.check()
         normalised: set[int] = set()
         budget = _BUDGET
@@ -171,19 +153,9 @@ class OnnxGraph:
             results: Any = None
             with findings.at(place):
                 results = self._run_handler(node, known, normalised, place)
-            listed = results if isinstance(results, list) else [results]
-            if results is not None:
-                listed = listed + [
-                    ex.opaque((1,), [], f"{place}: no instructions for the output {name!r}")
-                    for name in node.output[len(listed) :]
-                ]
-            # NumPy makes scalars of arrays without axes.
-            listed = [np.asarray(r) if isinstance(r, np.generic) else r for r in listed]
-            for name, result in zip(
-                node.output, [*listed, *[None] * len(node.output)], strict=False
-            ):
-                known[name] = result
-                budget -= 0 if result is None else math.prod(result.shape)
+            named = _named(node, results, place)
+            known |= named
+            budget -= sum(math.prod(item.shape) for item in named.values() if item is not None)
             if budget < 0:
                 raise StructureError(
                     "buffer_limit_exceeded",
@@ -197,6 +169,19 @@ class OnnxGraph:
         findings.check(found if isinstance(found, Value) else None)
         assert isinstance(found, Value)
         return found, leaves
+
+    def _leaves(
+        self, known: dict[str, Operand | None], findings: Findings
+    ) -> list[tuple[str, Value]]:
+        """Return the inputs of the graph, and note what they are as operands: `known` OUT."""
+        leaves = []
+        for item in self._inputs:
+            _, *shape = _dimensions(item, findings)
+            with findings.at(f"input {item.name!r}"):
+                leaf = ex.source(math.prod(shape))
+                leaves.append((item.name, leaf))
+                known[item.name] = ex.reshape(leaf, shape)
+        return leaves
 
     def _run_handler(
         self, node: Any, known: dict[str, Operand | None], normalised: set[int], place: str
@@ -258,6 +243,20 @@ def _dimensions(item: Any, findings: Findings) -> tuple[int, ...]:
         findings.add(place, f"only the batch may have any size, not the axes {sizes[1:]}")
         return (0, 1)
     return (max(0, sizes[0]), *sizes[1:])
+
+
+def _named(node: Any, results: Any, place: str) -> dict[str, Operand | None]:
+    """Return the outputs of a node by name: what its handler returned, None if it returned none."""
+    if results is None:
+        return dict.fromkeys(node.output)
+    listed = results if isinstance(results, list) else [results]
+    missing = [
+        ex.opaque((1,), [], f"{place}: no instructions for the output {name!r}")
+        for name in node.output[len(listed) :]
+    ]
+    # NumPy makes scalars of arrays without axes.
+    operands = [np.asarray(r) if isinstance(r, np.generic) else r for r in [*listed, *missing]]
+    return dict(zip(node.output, operands, strict=False))
 
 
 def _attributes(node: Any) -> dict[str, Any]:

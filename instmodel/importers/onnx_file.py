@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from instmodel.base.extras import require as require_package
 from instmodel.base.limits import DEFAULT_LIMITS
 from instmodel.errors import DocumentError, InputError, StructureError
+from instmodel.importers.common import side_by_side
 
 # Weights take 4 bytes, or 8; names and attributes take the rest.
 LARGEST_FILE = 8 * DEFAULT_LIMITS.max_weight_count + (16 << 20)
@@ -162,30 +163,29 @@ class Session:
             raise DocumentError(
                 "invalid_document", f"ONNX Runtime does not load the model: {error}"
             ) from None
-        present = {item.name for item in self._session.get_inputs()}
-        self._inputs = [item for item in inputs if item[0] in present]
-        self._all = inputs
+        self._present = {item.name for item in self._session.get_inputs()}
+        self._inputs = inputs
+        sizes = [size for name, _, _, size in inputs if name in self._present and size is not None]
+        self._fixed = sizes[0] if sizes else None
         self._output = output
 
     def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute the tensor for rows (N, F): (N, O), its other axes made one."""
-        fixed = next((size for *_, size in self._inputs if size is not None), None)
-        step = fixed or max(1, len(rows))
+        step = self._fixed or max(1, len(rows))
         results = []
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
-            padded = np.resize(part, (step, rows.shape[1])) if fixed else part
+            padded = np.resize(part, (step, rows.shape[1])) if self._fixed else part
             results.append(self._run(padded)[: len(part)])
         return np.concatenate(results) if results else self._run(rows)
 
     def _run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        feeds, start = {}, 0
-        wanted = {item[0] for item in self._inputs}
-        for name, shape, dtype, _ in self._all:
-            stop = start + math.prod(shape)
-            if name in wanted:
-                feeds[name] = rows[:, start:stop].reshape(len(rows), *shape).astype(dtype)
-            start = stop
+        parts = side_by_side(rows, (shape for _, shape, _, _ in self._inputs))
+        feeds = {
+            name: part.astype(dtype)
+            for part, (name, _, dtype, _) in zip(parts, self._inputs, strict=True)
+            if name in self._present
+        }
         try:
             (result,) = self._session.run([self._output], feeds)
         except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,26 +56,20 @@ def from_torch(
     findings.check(result)
     if result is None:
         raise AssertionError("no output, and no reason")
-    leaves = [leaf for _, leaf, _ in walker.inputs]
     names = features
     if names is None:
-        names = common.feature_names([(name, leaf) for name, leaf, _ in walker.inputs])
+        names = common.feature_names([(item.name, item.leaf) for item in walker.inputs])
+    leaves = [item.leaf for item in walker.inputs]
+    whole = [not item.dtype.is_floating_point for item in walker.inputs]
     info = common.build(result, leaves, names, {"imported_from": "PyTorch"})
-    rows = common.sample_rows(
-        sample,
-        info,
-        sum(leaf.size for leaf in leaves),
-        lambda rng, n: common.likely_rows(
-            result,
-            leaves,
-            rng,
-            n,
-            [not dtype.is_floating_point for _, _, (_, dtype) in walker.inputs],
-        ),
-    )
-    with torch.no_grad():
-        outputs = run(*_tensors(torch, rows, walker.inputs))
-    return common.attach_cases(info, rows, outputs.reshape(len(rows), -1).double().numpy())
+
+    def run_rows(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        with torch.no_grad():
+            outputs = run(*_tensors(torch, rows, walker.inputs))
+        doubles: NDArray[np.float64] = outputs.reshape(len(rows), -1).double().numpy()
+        return doubles
+
+    return common.compared(info, result, leaves, sample, run_rows, whole)
 
 
 def _exported(torch: Any, module: Any, example_inputs: Any) -> tuple[Any, Any]:
@@ -91,6 +85,24 @@ def _exported(torch: Any, module: Any, example_inputs: Any) -> tuple[Any, Any]:
             expected="a torch.nn.Module or an ExportedProgram",
             actual=type(module).__name__,
         )
+    inputs = _two_rows(torch, example_inputs)
+    still = copy.deepcopy(module).eval().cpu()
+    shapes = torch.export.ShapesCollection()
+    for tensor in inputs:
+        shapes[tensor] = {0: torch.export.Dim.AUTO}
+    try:
+        program = torch.export.export(still, inputs, dynamic_shapes=shapes)
+    except Exception as error:  # Dynamo's family of errors is its own
+        sentence = str(error).strip().split("\n")[0]
+        findings = Findings("PyTorch")
+        findings.add("", f"torch.export cannot follow the module: {sentence}")
+        findings.check()
+        raise AssertionError from error
+    return program, still
+
+
+def _two_rows(torch: Any, example_inputs: Any) -> tuple[Any, ...]:
+    """Return a batch of the first row, twice: of one row, the export would learn that it is one."""
     if isinstance(example_inputs, torch.Tensor):
         example_inputs = (example_inputs,)
     tensors = isinstance(example_inputs, tuple | list) and len(example_inputs) > 0
@@ -108,21 +120,7 @@ def _exported(torch: Any, module: Any, example_inputs: Any) -> tuple[Any, Any]:
             "the first axis is the batch, never empty",
             field="example_inputs",
         )
-    still = copy.deepcopy(module).eval().cpu()
-    # Two rows: from one, the export would learn that there is always one.
-    inputs = tuple(torch.cat([x[:1], x[:1]]).cpu() for x in example_inputs)
-    shapes = torch.export.ShapesCollection()
-    for tensor in inputs:
-        shapes[tensor] = {0: torch.export.Dim.AUTO}
-    try:
-        program = torch.export.export(still, inputs, dynamic_shapes=shapes)
-    except Exception as error:  # Dynamo's family of errors is its own
-        sentence = str(error).strip().split("\n")[0]
-        findings = Findings("PyTorch")
-        findings.add("", f"torch.export cannot follow the module: {sentence}")
-        findings.check()
-        raise AssertionError from error
-    return program, still
+    return tuple(torch.cat([x[:1], x[:1]]).cpu() for x in example_inputs)
 
 
 def _check_batch(torch: Any, program: Any) -> None:
@@ -142,12 +140,21 @@ def _check_batch(torch: Any, program: Any) -> None:
     findings.check()
 
 
+class _Input(NamedTuple):
+    """An input of a program, and its sample as the expression knows it."""
+
+    name: str
+    leaf: Value
+    shape: tuple[int, ...]  # of a sample
+    dtype: Any
+
+
 class _Walker:
     """Follows the graph of an exported program.
 
     Attributes
     ----------
-    inputs : list of (name, leaf, dtype)
+    inputs : list of _Input
     """
 
     def __init__(self, torch: Any, program: Any, findings: Findings) -> None:
@@ -156,7 +163,7 @@ class _Walker:
         self._known: dict[Any, Any] = {}
         self._failed: set[Any] = set()  # nodes that follow something unsupported
         self._nodes = list(program.graph.nodes)
-        self.inputs: list[tuple[str, Value, Any]] = []
+        self.inputs: list[_Input] = []
         signature = program.graph_signature
         constants = {**program.state_dict, **program.constants}
         fixed = {
@@ -180,7 +187,7 @@ class _Walker:
             if not all(isinstance(size, int) for size in shape):
                 raise Unsupported("only the batch may have any size")
             leaf = ex.source(math.prod(shape))
-            self.inputs.append((node.name, leaf, (tuple(shape), example.dtype)))
+            self.inputs.append(_Input(node.name, leaf, tuple(shape), example.dtype))
             self._known[node] = ex.reshape(leaf, shape)
             return
         self._failed.add(node)
@@ -250,10 +257,9 @@ def _place(node: Any) -> str:
     return f"{inside or 'module'}, {node.name}"
 
 
-def _tensors(torch: Any, rows: NDArray[np.float32], inputs: Sequence[Any]) -> list[Any]:
-    tensors, start = [], 0
-    for _, leaf, (shape, dtype) in inputs:
-        part = rows[:, start : start + leaf.size].reshape(len(rows), *shape)
-        tensors.append(torch.from_numpy(np.ascontiguousarray(part)).to(dtype))
-        start += leaf.size
-    return tensors
+def _tensors(torch: Any, rows: NDArray[np.float32], inputs: Sequence[_Input]) -> list[Any]:
+    parts = common.side_by_side(rows, (item.shape for item in inputs))
+    return [
+        torch.from_numpy(np.ascontiguousarray(part)).to(item.dtype)
+        for part, item in zip(parts, inputs, strict=True)
+    ]
