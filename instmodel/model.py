@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
@@ -58,6 +59,11 @@ class InstructionModel(Engine):
     ------
     InstModelError
         The first rule that is broken: its code, the place, what was expected and what came.
+
+    Warns
+    -----
+    UserWarning
+        An instruction overwrites input values before any has read them: they change no score.
     """
 
     def __init__(
@@ -76,6 +82,7 @@ class InstructionModel(Engine):
         info = dataclasses.replace(info)
         checked = check(info.structure, limits)
         self._build(checked, PackedWeights.pack(info.weights, info.bias), limits, tolerance)
+        self._warn_of_lost_inputs()
 
     def _build(
         self,
@@ -100,6 +107,23 @@ class InstructionModel(Engine):
         if data is not None and tolerance is not None:
             limits.check_validation_work(lowered.work_of(len(data.inputs)))
             self.validate(data.inputs, data.expected_outputs, tolerance.atol, tolerance.rtol)
+
+    def _warn_of_lost_inputs(self) -> None:
+        """Tell the caller of the caller."""
+        if not self._checked.lost_inputs:
+            return
+        lost = self._checked.lost_inputs[0]
+        place = self.buffer_offsets[lost.buffer]
+        inputs = range(place + lost.start, place + lost.stop)
+        names = self.columns or range(self.feature_size)
+        shown = ", ".join(repr(names[i]) for i in inputs[:5]) + (", …" if inputs[5:] else "")
+        warnings.warn(
+            f"instruction {lost.instruction} ({self.instructions[lost.instruction].TYPE}) "
+            f"overwrites input values before any instruction has read them, so that they change no "
+            f"score: {shown}",
+            UserWarning,
+            stacklevel=3,
+        )
 
     @property
     def info(self) -> InstructionModelInfo:
@@ -450,6 +474,11 @@ def load(
         What is wrong with the file, and where.
     OSError
         The file cannot be read.
+
+    Warns
+    -----
+    UserWarning
+        As `InstructionModel`.
     """
     # Not at the top: who only builds models needs neither msgpack nor OpenSSL's hashes.
     from instmodel import formats
@@ -468,6 +497,7 @@ def load(
         if error.code == "unsupported_isa":  # no fault of the file
             raise
         raise error.in_file(path) from None
+    model._warn_of_lost_inputs()
     return model
 
 

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import NoReturn, TextIO
 
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     try:
         args = _parser().parse_args(argv)
-        with _stop_on_signal():
+        with _stop_on_signal(), _warnings_in_one_line():
             code: int = args.run(args)
         sys.stdout.flush()
     except SystemExit as stop:  # argparse: usage errors, --help, --version
@@ -102,6 +103,19 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "out of memory; --batch-rows makes score use less"
     return f"unexpected {type(error).__name__}: {error} (--debug shows where)"
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Print warnings as errors are printed; the same one only once."""
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        print(f"instmodel: warning: {printable(message)}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = show
+        yield
 
 
 @contextlib.contextmanager

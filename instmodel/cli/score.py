@@ -11,8 +11,6 @@ import contextlib
 import math
 import os
 import sys
-import warnings
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,7 +161,7 @@ def _run_job(args: argparse.Namespace) -> int:
     )
     if args.threads is not None:
         require("pyarrow", "arrow").set_cpu_count(args.threads)
-    with progress(f"scoring {args.input}") as advance, _warnings_in_one_line():
+    with progress(f"scoring {args.input}") as advance:
         result = jobs.run(job, advance)
     if args.metrics is not None:
         with replacing(args.metrics) as file:
@@ -180,17 +178,6 @@ def _run_job(args: argparse.Namespace) -> int:
         f"{rows} rows scored{bad}: {printable(args.output)}{reused if result.reused_parts else ''}"
     )
     return OK
-
-
-@contextlib.contextmanager
-def _warnings_in_one_line() -> Iterator[None]:
-    def show(message: Warning | str, *_: object, **__: object) -> None:
-        print(f"instmodel: warning: {printable(message)}", file=sys.stderr)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = show
-        yield
 
 
 def _nulls(rules: list[str]) -> str | float | dict[str, str | float]:
@@ -238,8 +225,7 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
             advance(reader.fraction(), rows)
         writer.finish()
     if reader.header is not None:  # told at the end, so that an error comes alone
-        with _warnings_in_one_line():
-            say_positions(model, reader.header)
+        say_positions(model, reader.header)
     if not to_stdout:
         print(f"{rows} rows scored: {printable(args.output)}")
     return OK

@@ -3,6 +3,9 @@
 One pass over the instructions follows the last writers of every buffer. A *full* write replaces
 them, a *partial* one (copies, maps) adds to them, and an in-place instruction reads its buffer
 before it becomes the only writer.
+
+The input is no instruction's result. What overwrites it unread is most likely a mistake, but no
+error: a model of one buffer that works in place may do it on purpose.
 """
 
 from __future__ import annotations
@@ -134,9 +137,33 @@ class Gap(NamedTuple):
     stop: int
 
 
-def trace(
-    instructions: Sequence[Instruction], sizes: Sequence[int], input_buffers: int
-) -> tuple[ExecutionGraph, list[Gap]]:
+class LostInput(NamedTuple):
+    """Input values that an instruction overwrites before any has read their buffer."""
+
+    instruction: int
+    buffer: int
+    start: int
+    stop: int
+
+
+class Trace(NamedTuple):
+    """What `trace` finds.
+
+    Attributes
+    ----------
+    graph : ExecutionGraph
+    gaps : list of Gap
+        What must be zeroed before each run, buffer by buffer.
+    lost : list of LostInput
+        In the order of the instructions.
+    """
+
+    graph: ExecutionGraph
+    gaps: list[Gap]
+    lost: list[LostInput]
+
+
+def trace(instructions: Sequence[Instruction], sizes: Sequence[int], input_buffers: int) -> Trace:
     """Follow readers and writers through a checked list of instructions.
 
     Parameters
@@ -147,12 +174,6 @@ def trace(
     input_buffers : int
         How many of the first buffers the input fills.
 
-    Returns
-    -------
-    graph : ExecutionGraph
-    gaps : list of Gap
-        What must be zeroed before each run, buffer by buffer.
-
     Raises
     ------
     StructureError
@@ -162,6 +183,8 @@ def trace(
     unread = [False] * len(sizes)
     written = [Ranges() for _ in sizes]
     gaps: list[Gap] = []
+    lost: list[LostInput] = []
+    unread_inputs = set(range(input_buffers))
     sources: list[tuple[_Writers, ...]] = []
 
     def zero_the_rest(buffer: int) -> None:
@@ -174,6 +197,7 @@ def trace(
         sources.append(tuple(group for group in found if group is not None))
         for buffer in item.reads():
             unread[buffer] = False
+            unread_inputs.discard(buffer)
             zero_the_rest(buffer)
         target, start, stop, partial = item.write(sizes)
         if unread[target] and not partial:
@@ -187,10 +211,14 @@ def trace(
                 field="input" if item.IN_PLACE else "output",
                 actual=f"buffer {target}",
             )
+        if target in unread_inputs:
+            lost.append(LostInput(index, target, start, stop))
+            if not partial:
+                unread_inputs.discard(target)
         older = writers[target] if partial else None
         writers[target] = _Writers(index, older, older.length + 1 if older else 1)
         unread[target] = True
         written[target].add(start, stop)
     for buffer in range(len(sizes)):
         zero_the_rest(buffer)
-    return ExecutionGraph(sources), sorted(gaps)
+    return Trace(ExecutionGraph(sources), sorted(gaps), lost)

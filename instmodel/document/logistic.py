@@ -34,8 +34,10 @@ def from_logistic_regression_model(
     Raises
     ------
     InstModelError
-        ``missing_features`` without any feature; ``feature_size_mismatch`` when `feature_order`
-        holds other names; ``invalid_type``, ``non_finite_value`` for what is no coefficient.
+        ``missing_features`` without any feature; ``invalid_feature_format`` for a name with
+        brackets: that would be an array feature, and a coefficient belongs to one value;
+        ``feature_size_mismatch`` when `feature_order` holds other names; ``invalid_type``,
+        ``non_finite_value`` for what is no coefficient.
     """
     if not isinstance(coefficients, Mapping):
         raise DocumentError(
@@ -56,6 +58,15 @@ def from_logistic_regression_model(
                 "the name of a feature is a string",
                 field="coefficients",
                 expected="str",
+                actual=repr(name),
+            )
+        if set(name) & set("[]"):
+            raise StructureError(
+                "invalid_feature_format",
+                "a coefficient belongs to one value, and brackets make an array feature: write "
+                "each value as a name of its own, such as emb_1 for emb[1]",
+                field="coefficients",
+                expected="names without brackets",
                 actual=repr(name),
             )
     names = sorted(weights) if feature_order is None else _order(feature_order)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from instmodel.base import layout, values
 from instmodel.base.features import Feature, parse_feature_names
 from instmodel.base.limits import DEFAULT_LIMITS, Limits
-from instmodel.document.graph import ExecutionGraph, Gap, Ranges, trace
+from instmodel.document.graph import ExecutionGraph, Gap, LostInput, Ranges, trace
 from instmodel.document.structure import Structure
 from instmodel.errors import InstModelError, StructureError, ValidationDataError
 
@@ -37,6 +37,8 @@ class CheckedModel:
     graph : ExecutionGraph
     gaps : list of Gap
         Ranges to zero before each run.
+    lost_inputs : list of LostInput
+        Input values that are overwritten unread.
     """
 
     structure: Structure
@@ -46,6 +48,7 @@ class CheckedModel:
     required_memory: int
     graph: ExecutionGraph
     gaps: list[Gap]
+    lost_inputs: list[LostInput]
 
 
 def check(document: Structure, limits: Limits = DEFAULT_LIMITS) -> CheckedModel:
@@ -74,7 +77,7 @@ def check(document: Structure, limits: Limits = DEFAULT_LIMITS) -> CheckedModel:
     _check_all_used(document)
     if feature_size is None:
         feature_size = _unnamed_feature_size(document)
-    graph, gaps = trace(document.instructions, sizes, _input_buffers(sizes, feature_size))
+    found = trace(document.instructions, sizes, _input_buffers(sizes, feature_size))
     _check_validation_data(document, feature_size)
     return CheckedModel(
         structure=document,
@@ -82,8 +85,9 @@ def check(document: Structure, limits: Limits = DEFAULT_LIMITS) -> CheckedModel:
         feature_size=feature_size,
         offsets=layout.buffer_offsets(sizes),
         required_memory=sum(sizes),
-        graph=graph,
-        gaps=gaps,
+        graph=found.graph,
+        gaps=found.gaps,
+        lost_inputs=found.lost,
     )
 
 

@@ -79,3 +79,12 @@ def test_names_cannot_take_over_the_terminal(capsys):
     assert "é" in said
     write("t.csv", "x\n1\n")
     assert "\x1b" not in fails(capsys, "score", model, "t.csv", "-o", "o.csv")
+
+
+def test_what_is_odd_about_a_model_is_told_in_one_line(capsys):
+    document = identity(size=1) | {"features": ["a", "b"], "feature_size": 2}
+    model = write("odd.json", json.dumps(document))
+    assert main(["inspect", model]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith("instmodel: warning: instruction 0 (DOT) overwrites input values")
+    assert said.count("\n") == 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.documents import build, dense, everything, refused
+from support.documents import build, dense, engine_cases, everything, refused, trainer_exports
 
 import instmodel as im
 from instmodel.document.graph import Ranges
@@ -208,3 +208,69 @@ def test_the_graph_is_public():
     assert isinstance(graph.nodes[0], im.GraphNode)
     assert graph.roots == [0]
     assert np.size(graph.nodes[0].children) == 1
+
+
+# --------------------------------------------------------------------------- inputs that are lost
+
+
+def lossy(*instructions, **parts):
+    """Two input buffers, `a` and `b[2]`, and an output of two values."""
+    kinds = {item["type"] for item in instructions}
+    return {
+        "features": ["a", "b[2]"],
+        "buffer_sizes": [1, 2, 2],
+        "instructions": list(instructions),
+        "weights": [[[1.0], [1.0]]] if "DOT" in kinds else [],
+        "bias": [[0.0, 0.0]] if "DOT" in kinds else [],
+        "maps": [{}] if "MAP_TRANSFORM" in kinds else [],
+        **parts,
+    }
+
+
+LOST = {
+    "written fully": ([dot(0, 1), copy(1, 2)], "instruction 0 (DOT)", "'b[0]', 'b[1]'"),
+    "written in part": ([mapped(0, 1), copy(1, 2)], "instruction 0 (MAP_TRANSFORM)", "'b[0]'"),
+    "written later": ([dot(0, 2), relu(0), copy(0, 1)], "instruction 2 (COPY)", "'b[0]'"),
+    "the output": ([add(1, 1, to=2), copy(0, 0)], None, None),
+    "read first": ([copy(1, 2), copy(0, 1), copy(1, 2)], None, None),
+    "changed in place": ([relu(1), copy(1, 2)], None, None),
+    "written by what reads it": ([add(1, 1, to=1), copy(1, 2)], None, None),
+    "read by nothing": ([copy(0, 2)], None, None),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("instructions", "what", "names"), LOST.values(), ids=LOST)
+def test_inputs_that_are_overwritten_unread_are_told(instructions, what, names, tmp_path):
+    info = im.InstructionModelInfo.from_dict(lossy(*instructions))
+    info.save(tmp_path / "model.json")
+    makers = [lambda: im.InstructionModel(info), lambda: im.load(tmp_path / "model.json")]
+    for make in makers:
+        if what is None:
+            make()
+            continue
+        with pytest.warns(UserWarning, match=r"before any instruction has read them") as caught:
+            model = make()
+        assert len(caught) == 1
+        assert caught[0].filename == __file__  # the line that made the model
+        assert str(caught[0].message).startswith(what)
+        assert str(caught[0].message).endswith(f": {names}")
+        # It is true: whatever stands there, the score is the same.
+        for name in names.split(", "):
+            row = np.array([0.5, 1.5, 2.5], np.float32)
+            other = row.copy()
+            other[model.columns.index(name.strip("'"))] = 99
+            assert model.predict(row).tolist() == model.predict(other).tolist()
+
+
+@pytest.mark.filterwarnings("error")
+def test_inputs_without_names_are_told_by_number():
+    document = lossy(dot(0, 1), copy(1, 2), features=None, feature_size=3)
+    with pytest.warns(UserWarning, match=": 1, 2$"):
+        build(document)
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_golden_model_loses_an_input():
+    for case in (*engine_cases(), *trainer_exports()):
+        build(case["model"])

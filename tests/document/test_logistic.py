@@ -87,6 +87,11 @@ def test_it_survives_json(tmp_path):
         ({"x": 1.0, "constant": "1"}, None, "invalid_type"),
         ({3: 1.0}, None, "invalid_type"),
         ({3: 1.0, "x": 1.0}, None, "invalid_type"),
+        # Four inputs for three weights, and the last of them changed no score.
+        ({"age": 1, "emb[1]": 10, "emb[2]": 100}, None, "invalid_feature_format"),
+        # One input, but it would be emb[0] to a table.
+        ({"age": 1, "emb[1]": 10}, None, "invalid_feature_format"),
+        ({"emb[0]": 1, "emb[1]": 10}, None, "invalid_feature_format"),
         ({"x": math.nan}, None, "non_finite_value"),
         ({"x": 1.0, "constant": math.inf}, None, "non_finite_value"),
         ({"x": 1e39}, None, "non_finite_value"),
@@ -104,5 +109,5 @@ def test_mistakes(coefficients, order, code):
 
 def test_a_name_that_is_no_feature_name_is_found_when_the_model_is_made():
     with pytest.raises(im.InstModelError) as caught:
-        im.InstructionModel(make({"x[0]": 1.0}))
+        im.InstructionModel(make({"": 1.0}))
     assert caught.value.code == "invalid_feature_format"
