@@ -1,4 +1,4 @@
-"""Where a job may write: never over what it reads, and never twice to one place."""
+"""Where results may be written: never over what is read, and never twice to one place."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ enum {
  * width p is [1 + inputs][p]: first the bias, then one row for each input. */
 enum { IM_PANEL = 16 };
 
-/* One instruction: the words of Op in instmodel/instruction_base.py. */
+/* One instruction: the words of Op in instmodel/document/instruction_base.py. */
 typedef struct {
     int64_t opcode;
     int64_t activation;

@@ -1,1 +1,1 @@
-"""Tables in, input matrices out: how named or numbered columns become a model's input."""
+"""Tables in, input matrices out: in memory or in files, by the names of columns or their places."""

@@ -1,4 +1,4 @@
-"""What a job reads: one file, or a folder of files in one format, perhaps Hive-partitioned."""
+"""The files that hold rows: one, or a folder of them in one format, perhaps Hive-partitioned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables in files: one reader and one writer for each format, chosen by the file's name.
+"""CSV and NPY files with NumPy alone: a reader and a writer each, chosen by the file's name.
 
 A reader yields float32 batches (rows, features) and holds one batch; a writer takes float32 batches
 (rows, outputs). So a file may be larger than memory.

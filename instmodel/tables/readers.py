@@ -1,4 +1,4 @@
-"""Read files of every format in batches of rows, only the columns that are needed.
+"""Read files of every format with Arrow, in batches of rows, only the columns that are needed.
 
 A reader knows the names and types of all columns before the first row, and holds one batch.
 """
