@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL
 from instmodel.errors import printable
@@ -14,6 +14,8 @@ OK, DIFFERENT, FAILED, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
 # What `add_subparsers` returns; argparse has no public name for it.
 Commands = Any
+
+_N = TypeVar("_N", int, float)
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,13 +46,28 @@ def add_command(
 
 def at_least_one(text: str) -> int:
     """Read a whole number of 1 or more."""
+    return _number(text, int, lambda number: number >= 1, "a whole number of 1 or more")
+
+
+def seconds(text: str) -> float:
+    """Read a duration of at most an hour."""
+    return _number(text, float, lambda number: 0 < number <= 3600, "a number of seconds")
+
+
+def tolerance(text: str) -> float:
+    """Read a number of 0 or more."""
+    return _number(text, float, lambda number: 0 <= number < math.inf, "a number of 0 or more")
+
+
+def _number(text: str, read: Callable[[str], _N], good: Callable[[_N], bool], what: str) -> _N:
     try:
-        number = int(text)
+        number = read(text)
     except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return number
+        pass
+    else:
+        if good(number):
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
 
 
 def file_in(*suffixes: str) -> Callable[[str], str]:
@@ -62,28 +79,6 @@ def file_in(*suffixes: str) -> Callable[[str], str]:
         return text
 
     return read
-
-
-def seconds(text: str) -> float:
-    """Read a duration of at most an hour."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return number
-
-
-def tolerance(text: str) -> float:
-    """Read a number of 0 or more."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
-    return number
 
 
 def add_validation_arguments(command: argparse.ArgumentParser) -> None:

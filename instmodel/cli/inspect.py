@@ -37,9 +37,14 @@ def run(args: argparse.Namespace) -> int:
         return OK
     if args.json:
         print(json.dumps(facts, indent=2))
-        return OK
+    else:
+        _show(args.model, facts)
+    return OK
+
+
+def _show(name: str, facts: dict[str, Any]) -> None:
     counts, graph = facts["counts"], facts["execution_graph"]
-    print(printable(args.model))
+    print(printable(name))
     print(f"  digest            {facts['digest']}")
     print(f"  inputs            {facts['feature_size']}")
     print(f"  outputs           {facts['output_size']}")
@@ -69,7 +74,6 @@ def run(args: argparse.Namespace) -> int:
         for i, item in enumerate(facts["instructions"])
     ]
     _print_table("Instructions", ["#", "type", "fields", "root", "then"], steps)
-    return OK
 
 
 def _one_line(fields: dict[str, Any]) -> str:

@@ -58,7 +58,8 @@ def check(words: Words, limits: Limits, *, allow_non_finite: bool) -> CheckedWor
         The first rule that is broken, and where.
     """
     header = _read_header(words)
-    _check_header(header, len(words))
+    _check_sections(header, len(words))
+    _check_buffers(header)
     limits.check_buffer_sizes([header.compute_buffer_size])
     limits.check_weight_count(header.weights_count)
     start = header.instructions_start
@@ -105,8 +106,8 @@ def _read_header(words: Words) -> Header:
     return Header(*words[:size].tolist())
 
 
-def _check_header(header: Header, size: int) -> None:
-    """Check that the sections follow each other, and the sizes of the buffers."""
+def _check_sections(header: Header, size: int) -> None:
+    """Check that the sections follow each other, and fill a model of `size` words."""
     places = {
         "instructions_start": header.instructions_start,
         "weights_start": header.weights_start,
@@ -126,8 +127,11 @@ def _check_header(header: Header, size: int) -> None:
         position += count
     _require_equal(header.full_size, position, "full_size", "the sections do not fill the model")
     _require_equal(size, header.full_size, "words", "the model has another size than it says")
-
     require(header.instruction_count > 0, "no_instructions", "a model needs instructions", "words")
+
+
+def _check_buffers(header: Header) -> None:
+    """Check the sizes of the compute buffer, of the input and of the output."""
     total = header.compute_buffer_size
     require(
         1 <= total <= MAX_COMPUTE_BUFFER,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from instmodel.base import extras
 from instmodel.errors import InputError
@@ -30,16 +31,33 @@ def draw(profile: Profile, path: str | os.PathLike[str]) -> None:
         raise InputError(
             "invalid_document", "not a picture's name", file=path, expected=" or ".join(SUFFIXES)
         )
-    figure_module = extras.require("matplotlib.figure", "report")
-    figure = figure_module.Figure(figsize=(10, 3), layout="constrained")
+    figure = extras.require("matplotlib.figure", "report").Figure(
+        figsize=(10, 3), layout="constrained"
+    )
     axes = figure.subplots()
-    total = profile.seconds or 1.0
+    _draw_bars(axes, profile)
+    axes.set(
+        xlim=(0, 1),
+        yticks=[],
+        xlabel=f"share of {1e9 * profile.seconds:.3g} ns a row, one thread, {profile.isa}",
+    )
+    axes.xaxis.set_major_formatter(
+        extras.require("matplotlib.ticker", "report").PercentFormatter(1)
+    )
+    for side in ("left", "right", "top"):
+        axes.spines[side].set_visible(False)
+    figure.savefig(path, metadata=_no_date(path))
+
+
+def _draw_bars(axes: Any, profile: Profile) -> None:
+    """Draw the whole run, above it the kinds of its steps, above them each step."""
     whole = [("predict", profile.seconds)]
     kinds = [
         (kind, sum(step.seconds for step in steps))
         for kind, steps in groupby(profile.steps, key=lambda step: step.type)
     ]
     single = [(_label(step), step.seconds) for step in profile.steps]
+    total = profile.seconds or 1.0
     colors = extras.require("matplotlib", "report").colormaps["tab20"].colors
     names = sorted({name for name, _ in kinds})
     for level, pieces in enumerate((whole, kinds, single)):
@@ -53,17 +71,6 @@ def draw(profile: Profile, path: str | os.PathLike[str]) -> None:
                 shown = label if share > _LETTER * len(label) else "".join(label.partition("#")[1:])
                 axes.text(left + share / 2, level, shown, ha="center", va="center", fontsize=7)
             left += share
-    axes.set(
-        xlim=(0, 1),
-        yticks=[],
-        xlabel=f"share of {1e9 * profile.seconds:.3g} ns a row, one thread, {profile.isa}",
-    )
-    axes.xaxis.set_major_formatter(
-        extras.require("matplotlib.ticker", "report").PercentFormatter(1)
-    )
-    for side in ("left", "right", "top"):
-        axes.spines[side].set_visible(False)
-    figure.savefig(path, metadata=_no_date(path))
 
 
 def _label(step: Step) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -88,34 +89,20 @@ def _count(number: int, noun: str) -> str:
 def graph_svg(info: InstructionModelInfo) -> str:
     """Return the graph as one SVG element: rows from the input down, each instruction a box."""
     found = boxes(info)
-    rows: dict[int, list[int]] = {}
-    for index, box in enumerate(found):
-        rows.setdefault(box.depth, []).append(index)
-    width = max(map(len, rows.values())) * (_WIDTH + _GAP_X) + _GAP_X
-    height = len(rows) * (_HEIGHT + _GAP_Y) + _GAP_Y
-    places: dict[int, tuple[float, float]] = {}
-    for depth, members in rows.items():
-        left = (width - len(members) * (_WIDTH + _GAP_X) + _GAP_X) / 2
-        for column, index in enumerate(members):
-            places[index] = (
-                left + column * (_WIDTH + _GAP_X),
-                _GAP_Y / 2 + depth * (_HEIGHT + _GAP_Y),
-            )
+    places, width, height = _places(found)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:g}" '
         f'width="{width}" height="{height:g}" role="img" aria-label="execution graph" '
         'style="max-width:100%;height:auto" font-family="sans-serif" font-size="12">'
     ]
-    for index, box in enumerate(found):
-        x, y = places[index]
+    for box, (x, y) in zip(found, places, strict=True):
         for parent in box.parents:
             from_x, from_y = places[parent]
             parts.append(
                 f'<line x1="{from_x + _WIDTH / 2:g}" y1="{from_y + _HEIGHT:g}" '
                 f'x2="{x + _WIDTH / 2:g}" y2="{y:g}" stroke="#888"/>'
             )
-    for index, box in enumerate(found):
-        x, y = places[index]
+    for index, (box, (x, y)) in enumerate(zip(found, places, strict=True)):
         middle = x + _WIDTH / 2
         parts.append(
             f'<g class="box"><rect x="{x:g}" y="{y:g}" width="{_WIDTH}" height="{_HEIGHT}" rx="5" '
@@ -126,6 +113,24 @@ def graph_svg(info: InstructionModelInfo) -> str:
             f'text-anchor="middle">{escape(box.subtitle)}</text></g>'
         )
     return "".join(parts) + "</svg>"
+
+
+def _places(found: list[Box]) -> tuple[list[tuple[float, float]], int, int]:
+    """Return the upper left corner of each box, and width and height of the picture.
+
+    Boxes of the same depth stand side by side, in the middle.
+    """
+    rows = Counter(box.depth for box in found)
+    width = max(rows.values()) * (_WIDTH + _GAP_X) + _GAP_X
+    height = len(rows) * (_HEIGHT + _GAP_Y) + _GAP_Y
+    lefts = {
+        depth: (width - count * (_WIDTH + _GAP_X) + _GAP_X) / 2 for depth, count in rows.items()
+    }
+    places = []
+    for box in found:
+        places.append((lefts[box.depth], _GAP_Y / 2 + box.depth * (_HEIGHT + _GAP_Y)))
+        lefts[box.depth] += _WIDTH + _GAP_X
+    return places, width, height
 
 
 def graph_mermaid(info: InstructionModelInfo) -> str:
