@@ -197,12 +197,8 @@ class InstructionModel(Engine):
         return self._checked.graph.is_parallelizable
 
     def _predict_any(self, x: ArrayLike, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
-        self._check_frame(x)
+        arrays.check_columns(x, self._checked.features)
         return super()._predict_any(x, out)
-
-    def _check_frame(self, x: Any) -> None:
-        if self._checked.features and (hasattr(x, "columns") or hasattr(x, "index")):
-            arrays.check_columns(x, self._checked.features)
 
     def predict_parallel(
         self,
@@ -234,7 +230,7 @@ class InstructionModel(Engine):
             ``input_size_mismatch``, ``invalid_type``, ``invalid_thread_count``, ``invalid_slice``,
             ``slice_out_of_bounds``, ``destination_size_mismatch``.
         """
-        self._check_frame(x)
+        arrays.check_columns(x, self._checked.features)
         chosen = PredictConfig() if config is None else config
         return parallel.predict_parallel(self, x, chosen, out)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from itertools import zip_longest
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -57,41 +58,67 @@ def is_masked(x: Any) -> bool:
 
 
 def check_columns(x: Any, features: Sequence[Feature]) -> None:
-    """Refuse a data frame, or a row of one, whose columns are not the model's features in order.
+    """Refuse data frames, and rows of them, whose columns are not the model's features in order.
 
     Arrays and frames are taken by position; a frame whose names say otherwise would give wrong
-    scores that nobody notices.
+    scores that nobody notices. Columns that are numbered, not named, count by position, and so does
+    what has no columns.
+
+    Parameters
+    ----------
+    x : what a caller passes as samples
+        A frame, a row of one (a pandas Series), a list of either, or anything else.
+    features : sequence of Feature
+        Empty where the model does not name them: then nothing is refused.
 
     Raises
     ------
     InputError
         ``column_mismatch``, with the first column that differs.
     """
+    if not features:
+        return
+    in_list = isinstance(x, (list, tuple))
+    items = x if in_list else (x,)
+    count = sum(feature.size for feature in features)
+    # The rule is an array, or a list of numbers or lists: one look at each type, not at each item.
+    one_of_each = {type(item): item for item in items}.values()
+    if all(_labels(item, count, in_list) is None for item in one_of_each):
+        return
     wanted = [name for feature in features for name in feature.columns()]
-    names = _column_names(x, len(wanted))
-    if not all(isinstance(name, str) for name in names):
-        return  # numbered, not named
+    checked = None
+    for item in items:
+        labels = _labels(item, count, in_list)
+        if labels is not None and labels is not checked:  # the rows of a frame share them
+            _check_names(wanted, list(labels))
+            checked = labels
+
+
+def _labels(x: Any, count: int, in_list: bool) -> Any:
+    """Return the names of the columns of a frame or of a row of one; None for all else."""
+    if getattr(x, "ndim", 2) > 1 and hasattr(x, "columns"):
+        # Arrow calls the names `column_names`; its `columns` are the data.
+        return getattr(x, "column_names", x.columns)
+    # A row of a pandas frame has them as its index; other series have one for their rows.
+    index = getattr(x, "index", None)
+    if index is None or callable(index) or len(x) != count or (count == 1 and not in_list):
+        return None
+    return index
+
+
+def _check_names(wanted: list[str], names: list[Any]) -> None:
+    if wanted == names or all(isinstance(name, Real) for name in names):
+        return
     for index, (expected, actual) in enumerate(zip_longest(wanted, names)):
         if expected != actual:
             raise InputError(
                 "column_mismatch",
-                "the columns must be the model's features in their order; "
-                "select them by name, as in frame[model.columns]",
+                "the columns must be the model's features in their order; select them by name, as "
+                "in frame[model.columns], or pass frame.to_numpy() to go by position",
                 field=f"column {index}",
                 expected=repr(expected) if expected is not None else "no more columns",
-                actual=repr(actual) if actual is not None else "nothing",
+                actual=repr(actual) if index < len(names) else "nothing",
             )
-
-
-def _column_names(x: Any, count: int) -> list[Any]:
-    # Arrow calls the names `column_names`; its `columns` are the data.
-    if hasattr(x, "columns"):
-        return list(getattr(x, "column_names", x.columns))
-    # A row of a pandas frame has them as its index; other series have one for their rows.
-    index = getattr(x, "index", None)
-    if index is None or callable(index) or len(x) != count or count == 1:
-        return [0]
-    return list(index)
 
 
 def as_float32(x: NDArray[Any]) -> NDArray[np.float32]:

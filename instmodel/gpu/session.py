@@ -163,8 +163,7 @@ class GpuSession:
             ``destination_size_mismatch``; ``session_closed``; ``gpu_failed`` when the device is
             lost or out of memory, or after a fork.
         """
-        if self._features and hasattr(x, "columns"):
-            arrays.check_columns(x, self._features)
+        arrays.check_columns(x, self._features)
         given = arrays.real_array(x)
         rows = arrays.as_rows(given, self.feature_size)
         shape = (*given.shape[:-1], self.output_size)

@@ -276,8 +276,7 @@ def sample_rows(
     make : callable
         Takes a generator and a number of rows.
     """
-    if info.features and hasattr(given, "columns"):
-        arrays.check_columns(given, parse_feature_names(info.features))
+    arrays.check_columns(given, parse_feature_names(info.features or []))
     count = max(1, min(CHECKED_ROWS, _CHECKED_VALUES // sum(info.buffer_sizes)))
     rows = make(np.random.default_rng(0), count) if given is None else given
     try:
