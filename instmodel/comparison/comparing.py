@@ -19,8 +19,7 @@ from instmodel.comparison.moves import Distribution, Mover, Moves
 from instmodel.errors import InputError
 from instmodel.tables.rows import input_order, read_rows
 from instmodel.verification.sample import Sample
-from instmodel.verification.verifying import load
-from instmodel.verification.witnesses import predict
+from instmodel.verification.witnesses import engine_of, predict
 
 Floats = NDArray[np.float64]
 
@@ -202,8 +201,7 @@ class _Pair:
     """Two models of the same features, in any order if both name them, and as many outputs."""
 
     def __init__(self, old: Any, new: Any, threads: int | None) -> None:
-        _, self.old = load(old)
-        _, self._new = load(new)
+        self.old, self._new = engine_of(old), engine_of(new)
         self._order = input_order(self.old, self._new)
         self._threads = threads
         self.outputs = self.old.output_size

@@ -75,18 +75,7 @@ def from_sklearn(
     findings.check()
 
     names = common.usable_names(getattr(estimator, "feature_names_in_", None))
-    metadata: dict[str, Any] = {
-        "imported_from": "scikit-learn",
-        "estimator": type(estimator).__name__,
-        "output": method,
-    }
-    classes = getattr(estimator, "classes_", None)
-    if isinstance(classes, np.ndarray) and classes.ndim == 1:
-        metadata["classes"] = [
-            label if isinstance(label, str | int | float) else str(label)
-            for label in classes.tolist()
-        ]
-    info = common.build(result, [leaf], names, metadata)
+    info = common.build(result, [leaf], names, _metadata(estimator, method))
     rows = common.sample_rows(sample, info, size, lambda rng, n: random_rows(estimator, rng, n))
     try:
         expected = source_outputs(estimator, method, rows, result.size)
@@ -98,6 +87,21 @@ def from_sklearn(
             field="sample",
         ) from error
     return common.attach_cases(info, rows, expected)
+
+
+def _metadata(estimator: Any, method: str) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "imported_from": "scikit-learn",
+        "estimator": type(estimator).__name__,
+        "output": method,
+    }
+    classes = getattr(estimator, "classes_", None)
+    if isinstance(classes, np.ndarray) and classes.ndim == 1:
+        metadata["classes"] = [
+            label if isinstance(label, str | int | float) else str(label)
+            for label in classes.tolist()
+        ]
+    return metadata
 
 
 def source_outputs(

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from instmodel.base import arrays
 from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance
-from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError
 from instmodel.model import InstructionModel
 from instmodel.tables.rows import Batch, read_rows
@@ -31,6 +30,7 @@ from instmodel.verification.witnesses import (
     Recorded,
     Witness,
     check_outputs,
+    engine_of,
     make_witness,
     predict,
 )
@@ -154,10 +154,10 @@ def verify(
     OSError
         A file cannot be read.
     """
-    info, engine = load(model)
+    engine = engine_of(model)
     tolerance = Tolerance(atol, rtol)
     with contextlib.ExitStack() as opened:
-        data, witness = _sides(engine, info, data, against, expected, threads, opened)
+        data, witness = _sides(engine, data, against, expected, threads, opened)
         batches = opened.enter_context(
             contextlib.closing(read_rows(data, engine, witness.columns, batch_rows))
         )
@@ -187,17 +187,8 @@ def verify(
     )
 
 
-def load(model: Any) -> tuple[InstructionModelInfo, InstructionModel]:
-    """Return the document and the engine of a model, whose validation data is not run."""
-    if isinstance(model, InstructionModel):
-        return model.info, model
-    info = model if isinstance(model, InstructionModelInfo) else InstructionModelInfo.load(model)
-    return info, InstructionModel(info, validate=False)
-
-
 def _sides(
     engine: InstructionModel,
-    info: InstructionModelInfo,
     data: Any,
     against: Any,
     expected: Any,
@@ -214,18 +205,18 @@ def _sides(
                 "missing_field", "recorded outputs need the data they belong to", field="data"
             )
     elif data is None:
-        data, outputs = _validation_data(info)
+        data, outputs = _validation_data(engine)
         if against is None:
             expected, name = outputs, "its validation data"
     if expected is None:
-        return data, make_witness(against, engine, info, threads, opened)
+        return data, make_witness(against, engine, threads, opened)
     data, columns = _beside(data, expected)
     check_outputs(len(columns), engine.output_size)
-    return data, Recorded(info, name, columns)
+    return data, Recorded(engine, name, columns)
 
 
-def _validation_data(info: InstructionModelInfo) -> tuple[Any, Any]:
-    cases = info.validation_data
+def _validation_data(engine: InstructionModel) -> tuple[Any, Any]:
+    cases = engine.structure.validation_data
     if cases is None or not cases.inputs:
         raise InputError(
             "missing_field", "the model has no validation data, and no data is given", field="data"

@@ -34,8 +34,8 @@ class Witness(ABC):
 
     Parameters
     ----------
-    info : InstructionModelInfo
-        The model.
+    model : InstructionModel
+        The model that is compared with it.
     name : str
         What a person calls the other computation.
 
@@ -50,9 +50,9 @@ class Witness(ABC):
     columns: Sequence[str | int] = ()
     computes = True
 
-    def __init__(self, info: InstructionModelInfo, name: str) -> None:
+    def __init__(self, model: InstructionModel, name: str) -> None:
         self.name = name
-        self._info = info
+        self._model = model
 
     @abstractmethod
     def scores(self, batch: Batch) -> NDArray[Any]:
@@ -64,7 +64,7 @@ class Witness(ABC):
         A witness shows no buffers of its own, unless it is another model. So this compares the
         model with its definition, the reference.
         """
-        return against_reference(self._info, row, tolerance)
+        return against_reference(self._model.info, row, tolerance)
 
 
 class Recorded(Witness):
@@ -72,8 +72,8 @@ class Recorded(Witness):
 
     computes = False
 
-    def __init__(self, info: InstructionModelInfo, name: str, columns: Sequence[str | int]) -> None:
-        super().__init__(info, name)
+    def __init__(self, model: InstructionModel, name: str, columns: Sequence[str | int]) -> None:
+        super().__init__(model, name)
         self.columns = columns
 
     def scores(self, batch: Batch) -> NDArray[Any]:
@@ -84,8 +84,9 @@ class Recorded(Witness):
 class Reference(Witness):
     """The float64 interpreter."""
 
-    def __init__(self, info: InstructionModelInfo) -> None:
-        super().__init__(info, "reference")
+    def __init__(self, model: InstructionModel) -> None:
+        super().__init__(model, "reference")
+        self._info = model.info
 
     def scores(self, batch: Batch) -> NDArray[Any]:
         """Return what it computes, a few rows at a time."""
@@ -102,9 +103,9 @@ class Function(Witness):
     """Anything that computes outputs (N, O) of inputs (N, F): ONNX Runtime, a source model."""
 
     def __init__(
-        self, info: InstructionModelInfo, name: str, function: Callable[[Floats], Any]
+        self, model: InstructionModel, name: str, function: Callable[[Floats], Any]
     ) -> None:
-        super().__init__(info, name)
+        super().__init__(model, name)
         self._function = function
 
     def scores(self, batch: Batch) -> NDArray[Any]:
@@ -126,48 +127,36 @@ class OtherModel(Witness):
     """Another instruction model; it gets its inputs by name, if both name them."""
 
     def __init__(
-        self,
-        model: InstructionModel,
-        info: InstructionModelInfo,
-        other: InstructionModelInfo,
-        name: str,
-        threads: int | None,
+        self, model: InstructionModel, other: InstructionModel, name: str, threads: int | None
     ) -> None:
-        super().__init__(info, name)
+        super().__init__(model, name)
         self._other = other
-        self._engine = InstructionModel(other, validate=False)
-        self._order = input_order(model, self._engine)
+        self._order = input_order(model, other)
         self._threads = threads
 
     def scores(self, batch: Batch) -> NDArray[Any]:
         """Return its outputs."""
         rows = np.ascontiguousarray(batch.inputs[:, self._order])
-        return predict(self._engine, rows, self._threads)
+        return predict(self._other, rows, self._threads)
 
     def divergence(self, row: Floats, tolerance: Tolerance) -> Divergence | None:
         """Return the first instruction that differs."""
-        return against_model(self._info, self._other, row, row[self._order])
+        return against_model(self._model.info, self._other.info, row, row[self._order])
 
 
 def make_witness(
-    against: Any,
-    model: InstructionModel,
-    info: InstructionModelInfo,
-    threads: int | None,
-    opened: ExitStack,
+    against: Any, model: InstructionModel, threads: int | None, opened: ExitStack
 ) -> Witness:
     """Return what `against` means, see `instmodel.verify`; `opened` closes what it holds."""
-    if isinstance(against, InstructionModel):
-        against = against.info
-    if isinstance(against, InstructionModelInfo):
-        return OtherModel(model, info, against, "other model", threads)
+    if isinstance(against, InstructionModel | InstructionModelInfo):
+        return OtherModel(model, engine_of(against), "other model", threads)
     if against is None or (isinstance(against, str) and against == "reference"):
-        return Reference(info)
+        return Reference(model)
     if isinstance(against, str) and against == "gpu":
         from instmodel.gpu.session import GpuSession
 
-        gpu = opened.enter_context(GpuSession(info))
-        return Function(info, gpu.device_name, gpu.predict)
+        gpu = opened.enter_context(GpuSession(model))
+        return Function(model, gpu.device_name, gpu.predict)
     if isinstance(against, str | os.PathLike):
         name = os.fspath(against)
         if Path(against).suffix.lower() == ".onnx":
@@ -175,10 +164,10 @@ def make_witness(
 
             graph = OnnxGraph(against)
             session = graph.session(graph.choose_output())
-            return Function(info, name, session.run)
-        return OtherModel(model, info, InstructionModelInfo.load(against), name, threads)
+            return Function(model, name, session.run)
+        return OtherModel(model, engine_of(against), name, threads)
     if callable(against):
-        return Function(info, getattr(against, "__name__", "function"), against)
+        return Function(model, getattr(against, "__name__", "function"), against)
     raise InputError(
         "invalid_type",
         "nothing to compare with",
@@ -186,6 +175,14 @@ def make_witness(
         expected="a model, the path of one, 'reference', 'gpu' or a function",
         actual=type(against).__name__,
     )
+
+
+def engine_of(model: Any) -> InstructionModel:
+    """Return a model, its document or the file of one as a model; validation data is not run."""
+    if isinstance(model, InstructionModel):
+        return model
+    info = model if isinstance(model, InstructionModelInfo) else InstructionModelInfo.load(model)
+    return InstructionModel(info, validate=False)
 
 
 def predict(model: InstructionModel, rows: Floats, threads: int | None) -> Floats:

@@ -360,8 +360,8 @@ def test_a_gpu_is_a_witness(monkeypatch):
     class Session:
         device_name = "a GPU"
 
-        def __init__(self, info):
-            self.model = im.InstructionModel(info)
+        def __init__(self, model):
+            self.model = model
 
         def __enter__(self):
             nonlocal open_sessions
