@@ -8,13 +8,11 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from instmodel import importers
 from instmodel.base.activations import Activation
 from instmodel.base.features import Feature, parse_feature_names
 from instmodel.base.limits import Limits
 from instmodel.compiled.parallel import ParallelPredictOutput, PredictConfig
 from instmodel.compiled.runtime import runtime_info
-from instmodel.document.builder import BufferHandle, ModelBuilder
 from instmodel.document.graph import ExecutionGraph, GraphNode
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.instructions import (
@@ -47,8 +45,9 @@ from instmodel.model import InstructionModel, load
 from instmodel.version import __version__
 
 if TYPE_CHECKING:
-    from instmodel import gpu
+    from instmodel import gpu, importers
     from instmodel.comparison.comparing import compare
+    from instmodel.document.builder import BufferHandle, ModelBuilder
     from instmodel.gpu import GpuModel, get_instmodel_wgsl, pack_models
     from instmodel.verification.verifying import verify
 
@@ -100,17 +99,26 @@ __all__ = [
 ]
 
 
+# Who only scores rows does not wait for these.
+_LATER = {
+    "BufferHandle": "instmodel.document.builder",
+    "GpuModel": "instmodel.gpu",
+    "ModelBuilder": "instmodel.document.builder",
+    "compare": "instmodel.comparison.comparing",
+    "get_instmodel_wgsl": "instmodel.gpu",
+    "gpu": "instmodel.gpu",
+    "importers": "instmodel.importers",
+    "pack_models": "instmodel.gpu",
+    "verify": "instmodel.verification.verifying",
+}
+
+
 def __getattr__(name: str) -> Any:
-    # Who only scores rows does not wait for these.
-    if name == "compare":
-        from instmodel.comparison.comparing import compare
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(_LATER[name])
+    return module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
 
-        return compare
-    if name == "verify":
-        from instmodel.verification.verifying import verify
 
-        return verify
-    if name in ("gpu", "GpuModel", "get_instmodel_wgsl", "pack_models"):
-        package = importlib.import_module("instmodel.gpu")
-        return package if name == "gpu" else getattr(package, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import subprocess
+import sys
 
 import numpy as np
+import pytest
 
 import instmodel as im
 
@@ -31,6 +34,18 @@ def test_the_names_are_there():
         assert hasattr(im.InstructionModel, name)
     for name in im.__all__:
         assert getattr(im, name) is not None
+        assert name in dir(im)
+    with pytest.raises(AttributeError, match="load_model"):
+        _ = im.load_model
+
+
+def test_who_only_scores_rows_waits_for_little():
+    code = "import sys, instmodel; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    rooms = {name.removeprefix("instmodel.") for name in run.stdout.split()}
+    assert {"model", "compiled", "document.schema"} <= rooms
+    assert not rooms & {"document.builder", "formats", "tables", "gpu", "importers", "reports"}
+    assert not rooms & {"msgpack", "pyarrow", "pandas", "rich"}
 
 
 def test_everything_public_is_documented():
