@@ -84,15 +84,13 @@ def read_rooms(markdown: str) -> list[Room]:
     rooms = []
     is_ground = False
     for line in markdown.splitlines():
-        cells = [cell.strip() for cell in line.strip("| ").split("|")]
         if not line.startswith("|"):
             continue
-        is_ground |= "ground floor" in cells[0]
-        if cells[0].startswith("`"):
-            below = _NAME.findall(cells[2]) if len(cells) > 2 else []
-            if EVERYTHING in cells[-1]:
-                below = [EVERYTHING]
-            rooms.append(Room(tuple(_NAME.findall(cells[0])), frozenset(below), is_ground))
+        names, _, imports = (cell.strip() for cell in line.strip()[1:-1].split("|"))
+        is_ground |= "ground floor" in names
+        if names.startswith("`"):
+            below = [EVERYTHING] if imports == EVERYTHING else _NAME.findall(imports)
+            rooms.append(Room(tuple(_NAME.findall(names)), frozenset(below), is_ground))
     return rooms
 
 
