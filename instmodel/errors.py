@@ -6,15 +6,13 @@ message, which says the same in words.
 
 from __future__ import annotations
 
+import copy
+import os
 from collections.abc import Sequence
 from typing import Any, Self
 
 # Characters of a part of a message; a document's names may be megabytes.
 _LONGEST = 120
-_PLACES = (
-    *("instruction", "instruction_type", "field", "expected", "actual", "file"),
-    *("column", "row"),
-)
 
 
 class InstModelError(Exception):
@@ -34,15 +32,22 @@ class InstModelError(Exception):
         The field at fault, as a path into the document: ``"weights[0][2]"``.
     expected, actual : optional
         What the rule asks for, and what came instead.
-    file : str, optional
-        The model file at fault.
-    column, row : str and int, optional
-        The cell at fault of a table; rows count from 0, in files from 1.
+    file : path-like, optional
+        The file at fault.
+    row : int, optional
+        The row at fault: of what is in memory from 0, as Python counts; of a file from 1, its
+        header not counted.
+    column : str or int, optional
+        The column at fault by name; where columns have no names, its number, from 1. Beside a
+        `line` without a `row`, the character in the line.
+    line : int, optional
+        The line of a text file, from 1.
 
     Attributes
     ----------
-    code, message, instruction, instruction_type, field, expected, actual, file, column, row
+    code, message, instruction, instruction_type, field, expected, actual, row, column, line
         As above; None where they do not apply.
+    file : str or None
     """
 
     def __init__(
@@ -55,9 +60,10 @@ class InstModelError(Exception):
         field: str | None = None,
         expected: Any = None,
         actual: Any = None,
-        file: Any = None,
-        column: str | None = None,
+        file: str | bytes | os.PathLike[Any] | None = None,
         row: int | None = None,
+        column: str | int | None = None,
+        line: int | None = None,
     ) -> None:
         self.code = code
         self.message = message
@@ -66,12 +72,24 @@ class InstModelError(Exception):
         self.field = field
         self.expected = expected
         self.actual = actual
-        self.file = file
-        self.column = column
+        self.file = None if file is None else os.fsdecode(file)
         self.row = row
+        self.column = column
+        self.line = line
         super().__init__(self._sentence())
 
     def _sentence(self) -> str:
+        place = ", ".join(self._place())
+        facts = []
+        if self.expected is not None:
+            facts.append(f"expected {printable(self.expected, _LONGEST)}")
+        if self.actual is not None:
+            facts.append(f"got {printable(self.actual, _LONGEST)}")
+        where = f"{place}: " if place else ""
+        values = f" ({', '.join(facts)})" if facts else ""
+        return f"{where}{printable(self.message, 2 * _LONGEST)}{values} [{self.code}]"
+
+    def _place(self) -> list[str]:
         place = [] if self.file is None else [printable(self.file, _LONGEST)]
         if self.instruction is not None:
             name = f" ({self.instruction_type})" if self.instruction_type else ""
@@ -80,40 +98,45 @@ class InstModelError(Exception):
             place.append(self.instruction_type)
         if self.field is not None:
             place.append(f"field '{printable(self.field, _LONGEST)}'")
-        if self.column is not None:
-            place.append(f"column '{printable(self.column, _LONGEST)}'")
-        if self.row is not None:
-            place.append(f"row {self.row}")
-        where = ", ".join(place) + ": " if place else ""
-        facts = []
-        if self.expected is not None:
-            facts.append(f"expected {printable(self.expected, _LONGEST)}")
-        if self.actual is not None:
-            facts.append(f"got {printable(self.actual, _LONGEST)}")
-        values = f" ({', '.join(facts)})" if facts else ""
-        return f"{where}{printable(self.message, 2 * _LONGEST)}{values} [{self.code}]"
+        return place + self._cell()
+
+    def _cell(self) -> list[str]:
+        row = [] if self.row is None else [f"row {self.row}"]
+        if self.line is not None:
+            row = [f"{row[0]} (line {self.line})" if row else f"line {self.line}"]
+        if self.column is None:
+            return row
+        if not isinstance(self.column, str):
+            return [*row, f"column {self.column}"]
+        column = f"column '{printable(self.column, _LONGEST)}'"
+        # In a text, one goes to the line first.
+        return [column, *row] if self.line is None else [*row, column]
 
     def at(self, instruction: int | None, instruction_type: str | None) -> Self:
         """Return the same error, located at an instruction."""
-        return self._copy(instruction=instruction, instruction_type=instruction_type)
+        return self._with(instruction=instruction, instruction_type=instruction_type)
 
     def inside(self, prefix: str) -> Self:
         """Return the same error with its field under `prefix`: ``weights`` → ``prefix.weights``."""
-        return self._copy(field=f"{prefix}.{self.field}" if self.field else prefix)
+        return self._with(field=f"{prefix}.{self.field}" if self.field else prefix)
 
-    def in_file(self, path: Any) -> Self:
+    def in_file(self, path: str | bytes | os.PathLike[Any]) -> Self:
         """Return the same error, of a file."""
-        return self._copy(file=str(path))
+        return self._with(file=os.fsdecode(path))
 
-    def _copy(self, **changes: Any) -> Self:
-        return type(self)(self.code, self.message, **(self._places() | changes))
+    def _with(self, **changes: Any) -> Self:
+        twin = copy.copy(self)
+        twin.__dict__ |= changes
+        twin.args = (twin._sentence(),)
+        return twin
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions pickle as type(*args); the keyword attributes travel as state.
-        return (_rebuild, (type(self), self.code, self.message, self._places()))
+        # Not through __init__: a subclass may have another, and another version other codes.
+        return (_bare, (type(self), *self.args), self.__dict__)
 
-    def _places(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _PLACES}
+
+def _bare(kind: type[InstModelError], *args: str) -> InstModelError:
+    return kind.__new__(kind, *args)
 
 
 def printable(value: Any, longest: int | None = None) -> str:
@@ -134,12 +157,6 @@ def printable(value: Any, longest: int | None = None) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _rebuild(
-    kind: type[InstModelError], code: str, message: str, places: dict[str, Any]
-) -> InstModelError:
-    return kind(code, message, **places)
 
 
 class DocumentError(InstModelError, ValueError):
@@ -177,6 +194,3 @@ class UnsupportedModelError(InstModelError, ValueError):
         # All of them, however many: who mends a model wants the whole list.
         listed = "; ".join(printable(piece, 2 * _LONGEST) for piece in self.pieces)
         return f"{super()._sentence()} {listed}"
-
-    def _places(self) -> dict[str, Any]:
-        return super()._places() | {"pieces": self.pieces}

@@ -36,9 +36,9 @@ def check(written: Mapping[str, AnyPath | None], read: Mapping[str, AnyPath | No
         place = Path(os.path.realpath(path))
         for other, where in taken.items():
             if place == Path(os.path.realpath(where)) or _same_file(path, where):
-                raise InputError("invalid_table", f"{path}: the {what} is also the {other}")
+                raise InputError("invalid_table", f"the {what} is also the {other}", file=path)
             if other in inputs and Path(os.path.realpath(where)) in place.parents:
-                raise InputError("invalid_table", f"{path}: the {what} would lie in the {other}")
+                raise InputError("invalid_table", f"the {what} would lie in the {other}", file=path)
         if not place.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
         taken[what] = path

@@ -97,7 +97,7 @@ def _rows(args: argparse.Namespace, model: im.InstructionModel) -> Floats:
     batch = next(iter(batches), None)
     batches.close()
     if batch is None:
-        raise InputError("no_rows", f"{args.data}: no rows to run")
+        raise InputError("no_rows", "no rows to run", file=args.data)
     return np.ascontiguousarray(batch.inputs)
 
 

@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     if ending not in (".json", ".onnx", BINARY_SUFFIX):
         raise InputError(
             "invalid_document",
-            f"{args.target}: the name must end in .json, {BINARY_SUFFIX} or .onnx",
+            f"the name must end in .json, {BINARY_SUFFIX} or .onnx",
+            file=args.target,
         )
     info = import_file(args.source, trust_pickle=args.trust_pickle)
     if info is None:

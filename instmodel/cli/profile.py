@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     if args.data is not None:
         batch = next(iter(read_rows(args.data, model)), None)
         if batch is None:
-            raise InputError("no_rows", f"{args.data}: no rows to run")
+            raise InputError("no_rows", "no rows to run", file=args.data)
         rows = batch.inputs
     found = profile(model, rows, seconds=args.seconds)
     if args.picture is not None:

@@ -90,7 +90,7 @@ def _run_validation_data(args: argparse.Namespace) -> int:
     info = im.InstructionModelInfo.load(args.model)
     data = info.validation_data
     if data is None or not data.inputs:
-        raise InputError("missing_field", f"{args.model}: the model has no validation data")
+        raise InputError("missing_field", "the model has no validation data", file=args.model)
     model = im.InstructionModel(info, validate=False)
     expected = np.stack(data.expected_outputs)
     actual = model.predict(np.stack(data.inputs))

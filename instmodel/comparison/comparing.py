@@ -17,7 +17,7 @@ from instmodel.comparison.groups import Group, Groups, OtherGroups
 from instmodel.comparison.metrics import TASKS, AgainstLabels, BothFigures
 from instmodel.comparison.moves import Distribution, Mover, Moves
 from instmodel.errors import InputError
-from instmodel.tables.rows import input_order, read_rows
+from instmodel.tables.rows import first_row, input_order, read_rows
 from instmodel.verification.sample import Sample
 from instmodel.verification.witnesses import engine_of, predict
 
@@ -35,6 +35,9 @@ class Comparison:
     Attributes
     ----------
     rows : int
+    first_row : int
+        The number of the first row where rows are shown: 1 for files, 0 for what is in memory. In
+        `movers`, rows count from 0 in any case.
     sampled_rows : int
         How many rows the distributions, `psi`, `rank_correlation` and the metrics are of.
     output : int
@@ -61,6 +64,7 @@ class Comparison:
     """
 
     rows: int
+    first_row: int
     sampled_rows: int
     output: int
     threshold: float
@@ -150,7 +154,7 @@ def compare(
     with contextlib.closing(read_rows(data, pair.old, extra, batch_rows, by)) as batches:
         for batch in batches:
             before, after = pair.scores(batch.inputs)
-            moves.add(batch.inputs, before, after)
+            moves.add(batch, before, after)
             columns: list[NDArray[Any]] = [before, after, batch.extra]
             if batch.keys is not None:
                 columns.append(groups.add(batch.keys, before, after)[:, None])
@@ -176,6 +180,7 @@ def compare(
     old_metrics, new_metrics = judged.figures() if judged else ({}, {})
     return Comparison(
         rows=sample.seen,
+        first_row=first_row(data),
         sampled_rows=len(a),
         output=column,
         threshold=threshold,

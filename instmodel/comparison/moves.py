@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.errors import InputError
+from instmodel.tables.rows import Batch
 from instmodel.verification.sample import histogram
 
 Floats = NDArray[np.float64]
@@ -45,6 +46,8 @@ class Mover:
     Attributes
     ----------
     row : int
+        Its index in the data, from 0; in a folder, files follow each other. People count rows
+        from `Comparison.first_row`.
     inputs : list of float, (F,)
     old, new : float
     """
@@ -72,8 +75,8 @@ class Moves:
         self.largest = self.total = 0.0
         self.movers: list[Mover] = []
 
-    def add(self, inputs: NDArray[np.float32], old: Floats, new: Floats) -> None:
-        """Add rows: inputs (N, F), and what the models make of them, (N, O) each."""
+    def add(self, batch: Batch, old: Floats, new: Floats) -> None:
+        """Add rows, and what the models make of them, (N, O) each."""
         before, after = (decisions(s, self._column, self._threshold) for s in (old, new))
         self.flips += int(np.sum(before != after))
         if old.shape[1] == 1:
@@ -89,7 +92,8 @@ class Moves:
                 f"the score of the {side} model is not finite; leave such rows out, or fill what "
                 "is missing in them",
                 field="data",
-                row=self._rows + row,
+                file=batch.file,
+                row=batch.row + row,
                 actual=float(pair[0 if side == "old" else 1, row]),
             )
         self._sums += pair.sum(axis=1)
@@ -103,11 +107,11 @@ class Moves:
                 break
             place = self._rows + int(i)
             self.movers.append(
-                Mover(place, inputs[i].tolist(), float(pair[0, i]), float(pair[1, i]))
+                Mover(place, batch.inputs[i].tolist(), float(pair[0, i]), float(pair[1, i]))
             )
         self.movers.sort(key=lambda mover: -abs(mover.new - mover.old))
         del self.movers[self._keep :]
-        self._rows += len(inputs)
+        self._rows += len(batch.inputs)
 
     def distribution(self, side: int, sample: Floats, edges: Floats) -> Distribution:
         """Return the scores of the old model (0) or the new (1), in a histogram between edges."""

@@ -123,11 +123,11 @@ def groups_table(found: Comparison) -> Table:
 
 
 def _movers(found: Comparison, values: int) -> Table:
-    numbers = [m.row for m in found.movers]
+    indexes = [m.row for m in found.movers]
     rows = [[_number(m.old), _number(m.new), first(m.inputs, values)] for m in found.movers]
     columns = ["old", "new", "inputs"]
     return table_of_rows(
-        "movers", "The rows that move most", numbers, columns, rows, text=["inputs"]
+        "movers", "The rows that move most", found.first_row, indexes, columns, rows, ["inputs"]
     )
 
 

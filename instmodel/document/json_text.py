@@ -49,7 +49,8 @@ def parse(text: str | bytes) -> Any:
         raise DocumentError(
             "invalid_document",
             f"neither a binary model nor valid JSON: {reason}{advice}",
-            field=f"line {error.lineno}, column {error.colno}",
+            line=error.lineno,
+            column=error.colno,
         ) from None
     except InstModelError:
         raise

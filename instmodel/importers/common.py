@@ -241,7 +241,8 @@ def attach_cases(
         row, column = (int(i) for i in np.unravel_index(np.argmax(relative), relative.shape))
         raise ValidationDataError(
             "import_mismatch",
-            f"row {row}, output {column}: what was imported does not compute what its source does",
+            f"output {column} of what was imported is not what its source computes",
+            row=row,
             expected=wanted[row, column],
             actual=actual[row, column],
         )

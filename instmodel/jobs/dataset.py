@@ -90,7 +90,7 @@ def _accept_finished(
         raise InputError(
             "output_exists",
             "the output is already there" + (", from another job" if job.resume else ""),
-            file=job.output,
+            file=job.path,
             expected="a name that is free",
         )
     if job.bad_rows is not None and not os.path.exists(job.bad_rows):

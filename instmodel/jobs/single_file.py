@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, BinaryIO
 
-from instmodel.errors import InputError, InstModelError
+from instmodel.errors import InstModelError
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.metrics import Metrics
 from instmodel.jobs.pipeline import overlap, timed
 from instmodel.tables.batches import BatchScorer, Scored
 from instmodel.tables.inputs import Source
-from instmodel.tables.readers import Reader, Rows, open_reader
+from instmodel.tables.readers import Reader, Rows, open_reader, reading
 from instmodel.tables.writers import open_writer
 
 
@@ -57,7 +57,7 @@ def score_files(
     with open_writer(kind, file) as writer:
         for index, source in enumerate(sources):
             told = partial(_tell, advance, metrics, sum(sizes[:index]), sizes[index], sum(sizes))
-            try:
+            with reading(source):
                 opened = open_reader(source, by_position=not job.model.features)
                 with contextlib.closing(opened) as reader:
                     names, scorer = _scorer(job, reader)
@@ -65,14 +65,6 @@ def score_files(
                     batches = timed(reader.batches(names, job.batch_rows), metrics.add_read)
                     told_reader = partial(told, reader)
                     _score_rows(batches, scorer, source, metrics, writer.write, bad, told_reader)
-            except InstModelError as error:
-                raise error if error.file else error.in_file(source.path) from None
-            except _arrow_errors() as error:
-                raise InputError("invalid_table", str(error), file=source.path) from None
-            except OSError as error:
-                if error.errno is not None:  # of the disk
-                    raise
-                raise InputError("invalid_table", str(error), file=source.path) from None
         start = time.perf_counter()
         writer.finish()
         metrics.write += time.perf_counter() - start
@@ -137,9 +129,3 @@ def _score_rows(
         told()
 
     overlap(numbered(), work, sink, metrics.threads)
-
-
-def _arrow_errors() -> Any:
-    import pyarrow as pa
-
-    return (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowKeyError)

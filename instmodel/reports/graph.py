@@ -186,7 +186,9 @@ def write_graph(info: InstructionModelInfo, path: str | os.PathLike[str], name: 
     """
     ending = Path(path).suffix.lower()
     if ending not in SUFFIXES:
-        raise InputError("invalid_document", f"{path}: the name must end in {', '.join(SUFFIXES)}")
+        raise InputError(
+            "invalid_document", f"the name must end in {', '.join(SUFFIXES)}", file=path
+        )
     if ending == ".mmd":
         text = graph_mermaid(info)
     elif ending == ".svg":

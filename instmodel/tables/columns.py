@@ -122,7 +122,8 @@ def holds_numbers(first: Sequence[str]) -> bool:
 def _unclear(expected: str, actual: str) -> InputError:
     return InputError(
         "invalid_table",
-        "the first line is neither a header nor a row of numbers",
+        "a first line is either a header or a row of numbers",
+        line=1,
         expected=expected,
         actual=actual,
     )

@@ -17,7 +17,7 @@ import io
 import math
 import os
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, count, islice
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -82,9 +82,9 @@ class CsvReader:
         try:
             first = next(reader, [])
         except csv.Error as error:
-            raise self._error("invalid_table", f"line {reader.line_num}: {error}") from None
+            raise self._error("invalid_table", str(error), line=reader.line_num) from None
         if not first_lines or not first:
-            raise self._error("invalid_table", "the first line is empty", "a header or numbers")
+            raise self._error("invalid_table", "the line is empty", "a header or numbers", line=1)
 
         self.header: list[str] | None = first
         if columns is None and self._holds_numbers(first):
@@ -141,11 +141,12 @@ class CsvReader:
 
     def _read_lines(self) -> Iterator[str]:
         read = self._text.readline
-        while line := read(_LINE_LIMIT):
+        for number in count(1):
+            line = read(_LINE_LIMIT)
             if len(line) == _LINE_LIMIT:
-                raise self._error(
-                    "invalid_table", f"a line after line {self._line} is too long for a CSV file"
-                )
+                raise self._error("invalid_table", "too long for a CSV file", line=number)
+            if not line:
+                return
             yield line
 
     def _plain(self, lines: list[str]) -> Floats | None:
@@ -184,24 +185,30 @@ class CsvReader:
                     self._blank = self._blank or line
                     continue
                 if self._blank is not None:
-                    raise self._error("invalid_table", f"line {self._blank} is blank", "a row")
-                values += self._numbers(row, f"row {self._row + rows + 1} (line {line})")
+                    raise self._error("invalid_table", "a blank line", "a row", line=self._blank)
+                values += self._numbers(row, self._row + rows + 1, line)
                 if self._key is not None:
                     keys.append(row[self._key])
                 rows += 1
         except csv.Error as error:
-            raise self._error("invalid_table", f"the row in line {line}: {error}") from None
+            place = {"row": self._row + rows + 1, "line": line}
+            raise self._error("invalid_table", str(error), **place) from None
         self._line += reader.line_num
         return np.array(values, np.float32).reshape(rows, len(self._positions))
 
-    def _numbers(self, row: list[str], where: str) -> list[float]:
-        if len(row) != self._count:
+    def _numbers(self, cells: list[str], row: int, line: int) -> list[float]:
+        if len(cells) != self._count:
             raise self._error(
-                "invalid_table", f"{where} has the wrong length", f"{self._count} cells", len(row)
+                "invalid_table",
+                "the row has the wrong length",
+                f"{self._count} cells",
+                len(cells),
+                row=row,
+                line=line,
             )
         numbers = []
         for position in self._positions:
-            cell = row[position]
+            cell = cells[position]
             try:
                 number = math.nan if "_" in cell else float(cell)
                 fits = math.isnan(number) or abs(number) < _FLOAT32_LIMIT or is_infinity(cell)
@@ -209,17 +216,23 @@ class CsvReader:
             except ValueError:
                 problem = "not a number" if cell.strip() else "empty"
             if problem:
-                column = repr(self.header[position]) if self.header else str(position + 1)
-                place = f"{where}, column {column}: the cell is {problem}"
-                shown = repr(cell if len(cell) <= 40 else cell[:37] + "...")
-                raise self._error("invalid_cell", place, "a number", shown)
+                column = self.header[position] if self.header else position + 1
+                raise self._error(
+                    "invalid_cell",
+                    f"the cell is {problem}",
+                    "a number",
+                    repr(cell if len(cell) <= 40 else cell[:37] + "..."),
+                    row=row,
+                    column=column,
+                    line=line,
+                )
             numbers.append(number)
         return numbers
 
     def _error(
-        self, code: str, message: str, expected: Any = None, actual: Any = None
+        self, code: str, message: str, expected: Any = None, actual: Any = None, **place: Any
     ) -> InputError:
-        return InputError(code, f"{self._path}: {message}", expected=expected, actual=actual)
+        return InputError(code, message, file=self._path, expected=expected, actual=actual, **place)
 
 
 def _remember(lines: Iterator[str], memory: list[str]) -> Iterator[str]:

@@ -76,8 +76,10 @@ class NpyReader:
                 row, column = np.argwhere(lost)[0].tolist()
                 raise self._error(
                     "invalid_cell",
-                    f"row {self._done + row + 1}, column {column + 1}: too large for float32",
+                    "too large for float32",
                     actual=values[row, column],
+                    row=self._done + row + 1,
+                    column=column + 1,
                 )
             self._done += count
             yield rounded
@@ -111,9 +113,9 @@ class NpyReader:
         self._file.close()
 
     def _error(
-        self, code: str, message: str, expected: Any = None, actual: Any = None
+        self, code: str, message: str, expected: Any = None, actual: Any = None, **place: Any
     ) -> InputError:
-        return InputError(code, f"{self._path}: {message}", expected=expected, actual=actual)
+        return InputError(code, message, file=self._path, expected=expected, actual=actual, **place)
 
 
 class NpyWriter:

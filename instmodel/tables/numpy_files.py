@@ -59,7 +59,9 @@ def suffix(path: str | os.PathLike[str]) -> str:
     ending = Path(path).suffix.lower()
     if ending not in SUFFIXES:
         raise InputError(
-            "invalid_table", f"{path}: the name must end in .csv, .npy, .parquet, .arrow or .jsonl"
+            "invalid_table",
+            "the name must end in .csv, .npy, .parquet, .arrow or .jsonl",
+            file=path,
         )
     return ending
 

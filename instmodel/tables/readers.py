@@ -5,6 +5,7 @@ A reader knows the names and types of all columns before the first row, and hold
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -16,11 +17,11 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any, BinaryIO
 
-from instmodel.errors import InputError
+from instmodel.errors import InputError, InstModelError
 from instmodel.tables.arrow import arrow_column, text_column
 from instmodel.tables.binding import Slot
 from instmodel.tables.cells import Column, ObjectColumn
-from instmodel.tables.columns import NO_HEADER, holds_numbers
+from instmodel.tables.columns import holds_numbers
 from instmodel.tables.inputs import Source
 from instmodel.tables.scoring import Chunk
 
@@ -241,11 +242,13 @@ class _Csv(_Text, _Batched):
             yield from reader
         if self._file.quotes % 2:
             # Arrow takes all that follows such a quote for its cell: the rows would be lost.
+            first, others = _odd_lines(self._path)
             raise InputError(
                 "invalid_table",
                 "an odd number of quotes: one is not closed, or not doubled inside a cell",
+                line=first,
                 expected='an even number, also in each line, as in "5"" pipe"',
-                actual="an odd number in " + _odd_lines(self._path),
+                actual="an odd number" + others,
             )
 
     def _rows(self, batch: Any) -> Rows:
@@ -253,22 +256,34 @@ class _Csv(_Text, _Batched):
 
 
 def _csv_header(path: str) -> list[str]:
-    with open(path, encoding="utf-8-sig", newline="") as text:
+    # What comes after the header is read here, too: its bytes are not the header's fault.
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+        reader = csv.reader(text, strict=True)
         try:
-            header = next(csv.reader(text, strict=True), None)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise InputError("invalid_table", f"the first line: {error}") from None
+            header = next(reader, None)
+        except csv.Error as error:
+            raise InputError("invalid_table", str(error), line=reader.line_num) from None
     if not header:
         raise InputError("invalid_table", "the file has no header")
+    if any("\ud800" <= c <= "\udfff" for name in header for c in name):
+        raise InputError("invalid_table", "the column names are not UTF-8", line=1)
     return header
 
 
-def _odd_lines(path: str) -> str:
-    """Name the first lines with an odd number of quotes; cells of several lines have two."""
+def _odd_lines(path: str) -> tuple[int, str]:
+    """Find the first line with an odd number of quotes, and name more: cells of two lines have two.
+
+    Returns
+    -------
+    int
+    str
+        What a message adds.
+    """
     with open(path, "rb") as file:
         odd = (number for number, line in enumerate(file, 1) if line.count(b'"') % 2)
-        first = list(islice(odd, 4))
-    return f"line {', '.join(map(str, first[:3]))}{', …' if len(first) > 3 else ''}"
+        first, *others = islice(odd, 4)
+    named = ", ".join(map(str, others[:2])) + (", …" if others[2:] else "")
+    return first, f", also in line {named}" if named else ""
 
 
 class _JsonLines(_Text):
@@ -293,15 +308,18 @@ class _JsonLines(_Text):
         for line in islice(self._file, count):
             self._line += 1
             try:
-                row = json.loads(line, parse_float=_json_number)
+                row = json.loads(line.rstrip(b"\r\n"), parse_float=_json_number)
+            except json.JSONDecodeError as error:
+                raise self._error(f"not JSON: {error.msg}", column=error.colno) from None
             except (ValueError, RecursionError) as error:
-                raise InputError(
-                    "invalid_table", f"line {self._line} is not JSON: {error}"
-                ) from None
+                raise self._error(f"not JSON: {error}") from None
             if not isinstance(row, dict):
-                raise InputError("invalid_table", f"line {self._line} is not a JSON object")
+                raise self._error("not a JSON object")
             rows.append(row)
         return rows
+
+    def _error(self, message: str, column: int | None = None) -> InputError:
+        return InputError("invalid_table", message, line=self._line, column=column)
 
     def batches(self, names: Sequence[str], batch_rows: int | None) -> Iterator[Rows]:
         import pyarrow as pa
@@ -387,5 +405,27 @@ def open_reader(source: Source, by_position: bool = False) -> Reader:
     OSError
     """
     if by_position and source.format == "csv" and holds_numbers(_csv_header(source.path)):
-        raise InputError("invalid_table", f"{NO_HEADER}; put a line of names before it")
+        raise InputError(
+            "invalid_table",
+            "numbers where the column names should be; put a line of names before them",
+            line=1,
+        )
     return _READERS[source.format](source)
+
+
+@contextlib.contextmanager
+def reading(source: Source) -> Iterator[None]:
+    """Name the file in errors that do not, and turn those of Arrow into ``invalid_table``."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except InstModelError as error:
+        raise error if error.file else error.in_file(source.path) from None
+    except (
+        *(pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowKeyError),
+        OSError,
+    ) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk
+            raise
+        raise InputError("invalid_table", str(error), file=source.path) from None

@@ -8,7 +8,7 @@ import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,9 @@ class Batch:
         The further columns that were asked for.
     fraction : float
         How much of the data is read now, 0 to 1.
+    row : int
+        The number of the first of them, as errors count: from 1 in each file, else from 0.
+    file : str or None
     keys : Keys or None
         The column `by`, if one was asked for.
     """
@@ -51,6 +54,8 @@ class Batch:
     inputs: Floats
     extra: Floats
     fraction: float
+    row: int
+    file: str | None = None
     keys: Keys | None = None
 
 
@@ -86,17 +91,28 @@ def read_rows(
         The file cannot be read.
     """
     names, key = [str(name) for name in extra], None if by is None else str(by)
-    if isinstance(data, str | os.PathLike):
-        if Path(data).suffix.lower() not in SUFFIXES:
-            yield from _dataset_rows(data, model, names, key, batch_rows)
-        elif suffix(data) == ".csv":
-            yield from _csv_rows(data, model, names, key, batch_rows)
-        else:
-            yield from _npy_rows(data, model, len(names), key, batch_rows)
+    if is_path(data):
+        with _in_file(data):
+            if Path(data).suffix.lower() not in SUFFIXES:
+                yield from _dataset_rows(data, model, names, key, batch_rows)
+            elif suffix(data) == ".csv":
+                yield from _csv_rows(data, model, names, key, batch_rows)
+            else:
+                yield from _npy_rows(data, model, len(names), key, batch_rows)
     elif is_table(data) and (model.features or names or key is not None):
         yield from _table_rows(data, model, names, key, batch_rows)
     else:
         yield from _array_rows(data, model, len(names), key, batch_rows)
+
+
+def is_path(data: Any) -> TypeGuard[str | os.PathLike[str]]:
+    """Return whether some data is in a file, or a folder of files."""
+    return isinstance(data, str | os.PathLike)
+
+
+def first_row(data: Any) -> int:
+    """Return the number of the first row: rows of files count from 1, those in memory from 0."""
+    return 1 if is_path(data) else 0
 
 
 def _csv_rows(
@@ -107,9 +123,12 @@ def _csv_rows(
     with contextlib.closing(
         CsvReader(path, columns, features + len(extra), batch_rows, by)
     ) as reader:
+        row = 1
         for rows, texts in reader.keyed_batches():
             keys = None if by is None else keys_of(texts, by, written=True)
-            yield Batch(rows[:, :features], rows[:, features:], reader.fraction(), keys)
+            inputs, beside = rows[:, :features], rows[:, features:]
+            yield Batch(inputs, beside, reader.fraction(), row, os.fspath(path), keys)
+            row += len(rows)
 
 
 def _npy_rows(
@@ -119,9 +138,12 @@ def _npy_rows(
     end = features + extra
     width = end + (by is not None)
     with contextlib.closing(NpyReader(path, width, batch_rows)) as reader:
+        row = 1
         for rows in reader.batches():
             keys = None if by is None else keys_of(rows[:, end], by)
-            yield Batch(rows[:, :features], rows[:, features:end], reader.fraction(), keys)
+            inputs, beside = rows[:, :features], rows[:, features:end]
+            yield Batch(inputs, beside, reader.fraction(), row, os.fspath(path), keys)
+            row += len(rows)
 
 
 def _array_rows(
@@ -145,7 +167,7 @@ def _array_rows(
         rows = np.asarray(part[:, :end], np.float32)
         keys = None if by is None else keys_of(part[:, end], by)
         done = min(1.0, (start + step) / len(table))
-        yield Batch(rows[:, :features], rows[:, features:], done, keys)
+        yield Batch(rows[:, :features], rows[:, features:], done, start, keys=keys)
 
 
 def is_table(data: Any) -> bool:
@@ -176,16 +198,17 @@ def _table_rows(
                 stop = min(start + step, chunk.rows)
                 block = np.empty((stop - start, width), np.float32)
                 bad = fill(chunk.columns, start, stop, block)
+                row = before + done + start
                 if bad:
                     first = min(bad)
-                    raise BadRow(before + done + start + first, *bad[first]).error()
+                    raise BadRow(row + first, *bad[first]).error()
                 keys = None
                 if by is not None:
                     cells = getattr(column, "iloc", column)[done + start : done + stop]
                     keys = keys_of(cells, by)
                     if len(keys.codes) != stop - start:
                         raise _unequal(by, chunk.rows, len(column))
-                yield Batch(block[:, :count], block[:, places], 0.0, keys)
+                yield Batch(block[:, :count], block[:, places], 0.0, row, keys=keys)
             done += chunk.rows
         if by is not None and len(column) != done:
             raise _unequal(by, done, len(column))
@@ -256,15 +279,13 @@ def _dataset_rows(
     arrow = require("pyarrow", "arrow")
     from instmodel.tables.inputs import find
     from instmodel.tables.readers import open_reader as open_dataset
+    from instmodel.tables.readers import reading
 
     count = model.feature_size
     sources = find(path)
     by_position = not model.features and not extra and by is None
     for index, source in enumerate(sources):
-        with (
-            _in_file(source.path),
-            contextlib.closing(open_dataset(source, by_position)) as reader,
-        ):
+        with reading(source), contextlib.closing(open_dataset(source, by_position)) as reader:
             names = reader.schema.names
             features, places = _with_extra(_features(model, names, extra, by), extra)
             width = len(column_names(features))
@@ -272,29 +293,29 @@ def _dataset_rows(
             needed = {slot.position for slot in binding.slots(names)}
             needed |= set(match_columns([] if by is None else [by], names))
             narrow = arrow.schema([reader.schema.field(place) for place in sorted(needed)]).names
-            slots, row = binding.slots(narrow), 0
+            slots, row = binding.slots(narrow), 1
             for rows in reader.batches(narrow, batch_rows):
                 block = np.empty((rows.count, width), np.float32)
                 bad = fill(rows.chunk(slots, row).columns, 0, rows.count, block)
                 if bad:
                     first = min(bad)
                     raise BadRow(row + first, *bad[first]).error()
-                row += rows.count
                 done = (index + reader.fraction()) / len(sources)
                 keys = None
                 if by is not None:
                     cells = rows.cells(narrow.index(by))
                     keys = keys_of(cells, by, written=source.format == "csv")
-                yield Batch(block[:, :count], block[:, places], done, keys)
+                yield Batch(block[:, :count], block[:, places], done, row, source.path, keys)
+                row += rows.count
 
 
 @contextlib.contextmanager
-def _in_file(path: str) -> Iterator[None]:
+def _in_file(path: str | os.PathLike[str]) -> Iterator[None]:
     """Add the file to an error that does not name it."""
     try:
         yield
     except InputError as error:
-        raise error.in_file(path) from None
+        raise error if error.file else error.in_file(path) from None
 
 
 def _with_extra(features: list[Feature], extra: list[str]) -> tuple[list[Feature], list[int]]:
@@ -313,7 +334,11 @@ def _csv_columns(path: Any, model: RowScorer, extra: list[str], by: str | None) 
         return column_names(parse_feature_names(model.features)) + extra
     if not extra and by is None:
         return None
-    with open(path, encoding="utf-8-sig", newline="", errors="surrogateescape") as file:
+    header: list[str] = []
+    with (
+        open(path, encoding="utf-8-sig", newline="", errors="surrogateescape") as file,
+        contextlib.suppress(csv.Error),  # CsvReader says where
+    ):
         header = next(csv.reader(file), [])
     return [name for name in header if name not in extra and name != by] + extra
 

@@ -54,7 +54,8 @@ class WorstRow:
     Attributes
     ----------
     row : int
-        Its number in the data, from 0.
+        Its index in the data, from 0; in a folder, files follow each other. People count rows
+        from `Verification.first_row`.
     inputs : list of float, (F,)
     actual, expected : list of float, (O,)
         What the model computes, and what it is compared with.

@@ -118,21 +118,30 @@ def _worst(found: Verification, values: int) -> Table:
     ]
     long = ["inputs"] if len(found.outputs) == 1 else ["model", "other", "inputs"]
     columns = ["× tolerance", "model", "other", "inputs"]
-    numbers = [w.row for w in found.worst]
-    return table_of_rows("worst", "The worst rows", numbers, columns, cells, long)
+    indexes = [w.row for w in found.worst]
+    return table_of_rows("worst", "The worst rows", found.first_row, indexes, columns, cells, long)
 
 
 def table_of_rows(
     id: str,
     title: str,
-    numbers: Iterable[int],
+    first_row: int,
+    indexes: Iterable[int],
     columns: Sequence[str],
     rows: Iterable[Cells],
     text: Sequence[str],
 ) -> Table:
-    """Return a table about rows of the data, which have the numbers that a person counts by."""
-    numbered = [[number, *cells] for number, cells in zip(numbers, rows, strict=True)]
-    return Table(id, f"{title}, counted from 0", ["row", *columns], numbered, text)
+    """Return a table about rows of the data, with the numbers that a person counts by.
+
+    Parameters
+    ----------
+    first_row : int
+        The number of the first row of the data.
+    indexes : iterable of int
+        Where the rows are in the data, from 0.
+    """
+    numbered = [[first_row + index, *cells] for index, cells in zip(indexes, rows, strict=True)]
+    return Table(id, f"{title}, counted from {first_row}", ["row", *columns], numbered, text)
 
 
 def first(numbers: Sequence[float], count: int) -> str:

@@ -18,7 +18,7 @@ from instmodel.base import arrays
 from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance
 from instmodel.errors import InputError
 from instmodel.model import InstructionModel
-from instmodel.tables.rows import Batch, read_rows
+from instmodel.tables.rows import Batch, first_row, read_rows
 from instmodel.verification.differences import (
     Differences,
     OutputDifference,
@@ -69,6 +69,9 @@ class Verification:
     against : str
         What the model was compared with.
     rows, rows_different : int
+    first_row : int
+        The number of the first row where rows are shown: 1 for files, 0 for what is in memory. In
+        `worst`, rows count from 0 in any case.
     tolerance : Tolerance
     outputs : list of OutputDifference
     worst : list of WorstRow
@@ -90,6 +93,7 @@ class Verification:
     against: str
     rows: int
     rows_different: int
+    first_row: int
     tolerance: Tolerance
     outputs: list[OutputDifference]
     worst: list[WorstRow] = field(repr=False)
@@ -175,6 +179,7 @@ def verify(
         against=witness.name,
         rows=differences.rows,
         rows_different=differences.rows_different,
+        first_row=first_row(data),
         tolerance=tolerance,
         outputs=differences.outputs(),
         worst=differences.worst[:worst],

@@ -68,7 +68,8 @@ def test_the_page_of_a_verification_shows_what_was_computed(files, browser):
     assert row[1:3] == [f"{output.max_absolute:.3g}", f"{output.mean_absolute:.3g}"]
     assert row[5] == f"{output.max_ulp:.3g}"
     assert row[7] == str(output.different)
-    assert [int(cells_[0]) for cells_ in cells(page, "worst")] == [r.row for r in found.worst]
+    shown = [int(row[0]) for row in cells(page, "worst")]
+    assert shown == [1 + worst.row for worst in found.worst]  # rows of files count from 1
     assert str(found.rows_different) in page.find_element("id", "verdict").text
     text = page.find_element("tag name", "body").text
     assert "First difference: instruction 1 (DOT)" in text
@@ -92,7 +93,7 @@ def test_the_page_of_a_comparison_shows_what_was_computed(files, browser):
     moves = dict(cells(page, "moves"))
     assert page.find_element("id", "verdict").text.startswith(f"{found.flips} of 800 decisions")
     assert moves["population stability index"] == number(found.psi)
-    assert [int(row[0]) for row in cells(page, "movers")] == [m.row for m in found.movers]
+    assert [int(row[0]) for row in cells(page, "movers")] == [1 + m.row for m in found.movers]
     matrix = [[int(cell) for cell in row[1:]] for row in cells(page, "confusion-new")]
     assert matrix == found.new_metrics["confusion_matrix"]
     points = page.execute_script(

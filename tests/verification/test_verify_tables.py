@@ -112,7 +112,7 @@ def test_a_folder_of_csv_without_a_header_loses_no_row(tmp_path):
     b = im.ModelBuilder()
     model = im.InstructionModel(b.build(output=b.reduce_sum(b.input(2))))
     (tmp_path / "part.csv").write_text("1,2\n3,4\n")
-    with pytest.raises(im.InputError, match=r"part\.csv: the first line holds numbers"):
+    with pytest.raises(im.InputError, match=r"part\.csv, line 1: numbers where"):
         list(read_rows(tmp_path, model))
     (tmp_path / "part.csv").write_text("x,y\n1,2\n3,4\n")
     (batch,) = read_rows(tmp_path, model)
