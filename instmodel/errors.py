@@ -11,6 +11,8 @@ import os
 from collections.abc import Sequence
 from typing import Any, Self
 
+from instmodel.error_codes import CODES
+
 # Characters of a part of a message; a document's names may be megabytes.
 _LONGEST = 120
 
@@ -21,7 +23,7 @@ class InstModelError(Exception):
     Parameters
     ----------
     code : str
-        Stable snake_case name of the rule that was broken.
+        Stable snake_case name of the rule that was broken: one of `instmodel.error_codes.CODES`.
     message : str
         What is wrong, in one sentence, without the location.
     instruction : int, optional
@@ -65,6 +67,8 @@ class InstModelError(Exception):
         column: str | int | None = None,
         line: int | None = None,
     ) -> None:
+        if code not in CODES:
+            raise AssertionError(f"no entry in instmodel.error_codes: {code!r}")
         self.code = code
         self.message = message
         self.instruction = instruction

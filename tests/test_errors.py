@@ -1,20 +1,26 @@
-"""Each code of SPEC.md 3 is raised by a case of its own, with its place."""
+"""Each code is raised by a case of its own, with its place, and the message that the docs show."""
 
 from __future__ import annotations
 
+import ast
 import copy
 import json
 import pickle
-from typing import Any, NamedTuple
+import re
+from pathlib import Path
 
-import numpy as np
 import pytest
-from support.documents import dense, edited, everything, identity, one
+from support.documents import build, dense, edited, everything, identity
+from support.error_cases import CASES
+from support.error_cases_elsewhere import ELSEWHERE
+from support.error_page import PAGE, page
 
 import instmodel as im
+from instmodel.error_codes import CODES
+from instmodel.errors import InputError
 
-# The complete list of SPEC.md 3.
-CODES = [
+# Codes that were promised, whatever becomes of the rules.
+PROMISED = [
     "missing_features",
     "invalid_feature_format",
     "feature_size_mismatch",
@@ -74,235 +80,72 @@ CODES = [
     "destination_size_mismatch",
 ]
 
-
-class Case(NamedTuple):
-    code: str
-    provoke: Any  # called; must raise
-    instruction: int | None = None
-    instruction_type: str | None = None
-    field: str | None = None
-
-
-def build(document, **options):
-    return im.InstructionModel(im.InstructionModelInfo.from_dict(document, **options))
-
-
-def binary(code, byte, field):
-    def provoke():
-        data = bytearray(im.InstructionModelInfo.from_dict(D).to_bytes())
-        data[byte] ^= 1
-        im.InstructionModelInfo.from_bytes(bytes(data))
-
-    return Case(code, provoke, field=field)
-
-
-def document(code, changed, instruction=None, instruction_type=None, field=None):
-    """A case that is a document, refused when a model is made of it."""
-    return Case(code, lambda: build(changed), instruction, instruction_type, field)
-
-
-def text(code, changed, field=None):
-    """A case that is a JSON text."""
-    return Case(code, lambda: im.InstructionModelInfo.from_json(changed), field=field)
-
-
-def model():
-    return build(dense())
-
-
-def parallel(**config):
-    return model().predict_parallel(np.zeros((3, 2), np.float32), im.PredictConfig(**config))
-
-
 D, E = dense(), everything()
-MAP = E["instructions"][7]
-HEADS = {"type": "ADD_BUFFER_HEADS", "input": [0, 1], "output": 2}
-TWO = [{"type": "COPY", "input": 0, "output": 1, "internal_index": 0}]
-CASES = [
-    # ------------------------------------------------------------------ binary files
-    binary("unsupported_version", 8, "version"),
-    binary("digest_mismatch", 40, "digest"),
-    # ------------------------------------------------------------------ features
-    document("missing_features", edited(D, "features", to=...), field="features"),
-    document("invalid_feature_format", edited(D, "features", 1, to="b[0]"), field="features[1]"),
-    document(
-        "feature_size_mismatch",
-        {**D, "features": ["a", "b"], "feature_size": 3},
-        field="feature_size",
-    ),
-    document(
-        "invalid_feature_size", edited(identity(), "feature_size", to=0), field="feature_size"
-    ),
-    # ------------------------------------------------------------------ buffers, weights
-    document("no_buffers", edited(D, "buffer_sizes", to=[]), field="buffer_sizes"),
-    document("invalid_buffer_size", edited(D, "buffer_sizes", 1, to=0), field="buffer_sizes[1]"),
-    document("no_instructions", edited(D, "instructions", to=[]), field="instructions"),
-    document("bias_weights_mismatch", edited(D, "bias", 1, to=...), field="bias"),
-    document("bias_weights_size_mismatch", edited(D, "bias", 0, to=[1.0]), field="bias[0]"),
-    document(
-        "too_many_weights",
-        {**identity(), "weights": [[[1.0]], [[1.0]]], "bias": [[0.0], [0.0]]},
-        field="weights",
-    ),
-    document("buffer_limit_exceeded", identity(3, 1_000_000), field="buffer_sizes"),
-    Case(
-        "weight_limit_exceeded",
-        lambda: build(D, limits=im.Limits(max_weight_count=12)),
-        field="weights",
-    ),
-    # ------------------------------------------------------------------ indexes and sizes
-    document(
-        "buffer_index_out_of_bounds",
-        edited(D, "instructions", 2, "output", to=3),
-        *(2, "DOT", "output"),
-    ),
-    document(
-        "weights_index_out_of_bounds",
-        edited(D, "instructions", 2, "weights", to=2),
-        *(2, "DOT", "weights"),
-    ),
-    document(
-        "parameters_index_out_of_bounds",
-        edited(D, "instructions", 1, "parameters", to=1),
-        *(1, "MUL_ELEMENTWISE", "parameters"),
-    ),
-    document(
-        "map_index_out_of_bounds",
-        edited(E, "instructions", 7, "map", to=-1),
-        *(7, "MAP_TRANSFORM", "map"),
-    ),
-    document(
-        "weights_row_size_mismatch",
-        edited(edited(D, "weights", 1, to=[[1.0] * 3] * 2), "bias", 1, to=[0.0, 0.0]),
-        *(2, "DOT", "weights[1]"),
-    ),
-    document(
-        "weights_column_size_mismatch",
-        edited(D, "weights", 1, to=[[1.0, 2.0]]),
-        *(2, "DOT", "weights[1]"),
-    ),
-    document(
-        "parameters_size_mismatch",
-        edited(D, "parameters", 0, to=[1.0]),
-        *(1, "MUL_ELEMENTWISE", "parameters[0]"),
-    ),
-    document(
-        "same_input_output",
-        edited(D, "instructions", 0, "output", to=0),
-        *(0, "DOT", "output"),
-    ),
-    document(
-        "internal_index_out_of_bounds",
-        edited(E, "instructions", 13, "internal_index", to=2),
-        *(13, "COPY", "internal_index"),
-    ),
-    document(
-        "internal_input_index_out_of_bounds",
-        edited(E, "instructions", 7, "internal_input_index", to=6),
-        *(7, "MAP_TRANSFORM", "internal_input_index"),
-    ),
-    document(
-        "internal_output_index_out_of_bounds",
-        edited(E, "instructions", 7, "internal_output_index", to=1),
-        *(7, "MAP_TRANSFORM", "internal_output_index"),
-    ),
-    document(
-        "mask_index_out_of_bounds",
-        edited(E, "instructions", 0, "indexes", 2, to=6),
-        *(0, "COPY_MASKED", "indexes[2]"),
-    ),
-    document(
-        "too_many_mask_indexes",
-        edited(E, "instructions", 0, "indexes", to=[0] * 5),
-        *(0, "COPY_MASKED", "indexes"),
-    ),
-    document(
-        "insufficient_input_buffers",
-        edited(E, "instructions", 11, "input", to=[5]),
-        *(11, "MULTIPLY_ELEMENTWISE_BUFFERS", "input"),
-    ),
-    document(
-        "input_buffer_size_mismatch",
-        edited(E, "instructions", 10, "input", 1, to=4),
-        *(10, "ADD_ELEMENTWISE_BUFFERS", "input[1]"),
-    ),
-    document("invalid_heads_size", one(HEADS, [4, 3, 4], 7), 0, "ADD_BUFFER_HEADS", "input[1]"),
-    document(
-        "default_size_mismatch",
-        edited(E, "instructions", 7, "default", to=[1.0]),
-        *(7, "MAP_TRANSFORM", "default"),
-    ),
-    document("map_value_size_mismatch", edited(E, "maps", 0, "2", to=[1.0]), field="maps[0]['2']"),
-    document("invalid_map_key", edited(E, "maps", 0, "1.5", to=[1.0, 2.0]), field="maps[0]"),
-    # ------------------------------------------------------------------ use
-    document(
-        "unused_weights",
-        {**D, "weights": [*D["weights"], [[1.0]]], "bias": [*D["bias"], [1.0]]},
-        field="weights[2]",
-    ),
-    document("unused_parameters", {**D, "parameters": [[1.0] * 3] * 2}, field="parameters[1]"),
-    document("unused_map", {**D, "maps": [{}]}, field="maps[0]"),
-    document(
-        "unused_computation",
-        {**D, "instructions": [D["instructions"][i] for i in (0, 1, 0, 2)]},
-        *(2, "DOT", "output"),
-    ),
-    # ------------------------------------------------------------------ keys, types, numbers
-    document(
-        "unknown_instruction", edited(D, "instructions", 2, "type", to="DOTS"), 2, None, "type"
-    ),
-    document(
-        "unknown_activation",
-        edited(D, "instructions", 2, "activation", to="RELLU"),
-        *(2, "DOT", "activation"),
-    ),
-    document("missing_field", edited(D, "instructions", 2, "weights", to=...), 2, "DOT", "weights"),
-    document(
-        "unknown_field",
-        edited(D, "instructions", 2, "activaton", to="RELU"),
-        *(2, "DOT", "activaton"),
-    ),
-    document("invalid_type", edited(D, "instructions", 0, "input", to=0.0), 0, "DOT", "input"),
-    text("duplicate_key", '{"feature_size": 1, "feature_size": 2}', "feature_size"),
-    document("non_finite_value", edited(D, "weights", 0, 1, 0, to=1e39), field="weights[0][1][0]"),
-    text("invalid_document", '{"features": ["a"'),
-    # ------------------------------------------------------------------ validation data
-    document(
-        "validation_count_mismatch",
-        {**D, "validation_data": {"inputs": [[1.0, 2.0]], "expected_outputs": []}},
-        field="validation_data",
-    ),
-    document(
-        "validation_input_size_mismatch",
-        {**D, "validation_data": {"inputs": [[1.0]], "expected_outputs": [[0.5]]}},
-        field="validation_data.inputs[0]",
-    ),
-    document(
-        "validation_output_size_mismatch",
-        {**D, "validation_data": {"inputs": [[1.0, 2.0]], "expected_outputs": [[0.5, 0.5]]}},
-        field="validation_data.expected_outputs[0]",
-    ),
-    document(
-        "validation_mismatch",
-        {**D, "validation_data": {"inputs": [[1.0, 2.0]], "expected_outputs": [[0.5]]}},
-        field="validation_data.expected_outputs[0][0]",
-    ),
-    # ------------------------------------------------------------------ arguments of calls
-    Case("input_size_mismatch", lambda: model().predict([1.0, 2.0, 3.0])),
-    Case("buffer_too_small", lambda: model().predict_with_buffer(np.zeros(5, np.float32))),
-    Case("invalid_thread_count", lambda: parallel(threads=0)),
-    Case("invalid_slice", lambda: parallel(buffer_slice=(2, 2))),
-    Case("slice_out_of_bounds", lambda: parallel(buffer_slice=(0, 7))),
-    Case("result_index_out_of_bounds", lambda: parallel().get_result(3)),
-    Case("destination_size_mismatch", lambda: parallel().copy_results(np.zeros(2, np.float32))),
-]
+BY_CODE = {case.code: case for case in CASES + ELSEWHERE}
+every_code = pytest.mark.parametrize("code", CODES)
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.code)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.code)
-def test_code_and_place(case):
+@pytest.fixture
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def raised(provoke):
     with pytest.raises(im.InstModelError) as caught:
-        case.provoke()
-    error = caught.value
+        provoke()
+    return caught.value
+
+
+# --------------------------------------------------------------------------------- the register
+
+
+def test_every_registered_code_has_one_case_and_every_case_a_registered_code():
+    assert sorted(case.code for case in CASES + ELSEWHERE) == sorted(CODES)
+    assert set(PROMISED) <= set(CODES)
+
+
+@every_code
+@pytest.mark.usefixtures("_here")
+def test_the_message_is_the_one_that_the_register_shows(code):
+    error = raised(BY_CODE[code].provoke)
+    assert error.code == code
+    said = str(error).replace(f" [{code}]", "", 1)
+    assert said != str(error)
+    shown = re.escape(CODES[code].example).replace(re.escape("…"), "(.+)")
+    assert re.fullmatch(shown, said), said
+
+
+def test_the_page_shows_the_register():
+    assert page() == PAGE.read_text("utf-8"), "run python -m support.error_page"
+
+
+def test_an_error_without_a_registered_code_cannot_be_made():
+    with pytest.raises(AssertionError, match="no_such_code"):
+        InputError("no_such_code", "something is wrong")
+
+
+def test_every_code_in_the_sources_is_registered():
+    # One that no test runs would only show when it is raised.
+    errors = {name for name in dir(im.errors) if name.endswith("Error")}
+    package = Path(im.__file__).parent
+    found = set()
+    for path in package.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in errors:
+                found |= {item.value for item in call.args[:1] if isinstance(item, ast.Constant)}
+    for path in package.rglob("*.pyx"):
+        found |= set(re.findall(r'Error\(\s*"(\w+)",', path.read_text("utf-8")))
+    assert len(found) > 60
+    assert found <= set(CODES)
+
+
+# ------------------------------------------------------------------------------------- the place
+
+
+@every_case
+def test_code_and_place(case):
+    error = raised(case.provoke)
     assert error.code == case.code
     assert isinstance(error, ValueError)
     assert error.instruction == case.instruction
@@ -312,11 +155,9 @@ def test_code_and_place(case):
         assert error.field == case.field
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.code)
+@every_case
 def test_the_message_says_code_and_place_in_words(case):
-    with pytest.raises(im.InstModelError) as caught:
-        case.provoke()
-    message = str(caught.value)
+    message = str(raised(case.provoke))
     assert case.code in message
     assert "\n" not in message
     assert len(message) < 500
@@ -326,22 +167,23 @@ def test_the_message_says_code_and_place_in_words(case):
         assert part is None or part in message
 
 
-def test_bias_output_size_mismatch_is_found_by_the_rule_itself():
-    # No document gets there: bias_weights_size_mismatch is checked first.
-    from instmodel.document.instruction_base import Shapes
-
-    shapes = Shapes(buffers=[2, 3], weights=[(3, 2)], bias=[2], parameters=[], maps=[])
-    with pytest.raises(im.InstModelError) as caught:
-        im.Dot(input=0, output=1, weights=0).check(shapes)
-    assert caught.value.code == "bias_output_size_mismatch"
-    assert caught.value.field == "bias[0]"
-    assert (caught.value.expected, caught.value.actual) == (3, 2)
+PLACES = {
+    r"\brow (\d+)": "row",
+    r"\bline (\d+)": "line",
+    r"\bcolumn '?(\w+)": "column",
+}
 
 
-def test_every_code_has_a_case():
-    covered = {case.code for case in CASES} | {"bias_output_size_mismatch"}
-    assert covered == set(CODES)
-    assert len(CODES) == len(set(CODES))
+@every_code
+@pytest.mark.usefixtures("_here")
+def test_what_the_message_says_of_the_place_is_an_attribute_and_said_once(code):
+    error = raised(BY_CODE[code].provoke)
+    place = str(error).partition(error.message)[0]
+    assert error.file is None or place.startswith(error.file)
+    for pattern, name in PLACES.items():
+        value = getattr(error, name)
+        assert re.findall(pattern, place) == ([] if value is None else [str(value)])
+        assert value is None or not re.search(pattern, error.message)
 
 
 def test_each_case_starts_from_a_valid_document():
@@ -357,6 +199,23 @@ def test_errors_travel_between_processes(case):
         assert type(twin) is type(caught.value)
         assert str(twin) == str(caught.value)
         assert twin.__dict__ == caught.value.__dict__
+
+
+class OtherError(InputError):
+    """An error with another way to be made, as a user's may be."""
+
+    def __init__(self, number):
+        super().__init__("invalid_table", f"number {number}")
+        self.number = number
+
+
+def test_an_error_of_a_subclass_or_of_another_version_travels(monkeypatch):
+    error = OtherError(7).in_file("t.csv")
+    assert (error.number, str(error)) == (7, "t.csv: number 7 [invalid_table]")
+    packed = pickle.dumps(error)
+    monkeypatch.delitem(CODES, "invalid_table")  # a code that this version does not know
+    twin = pickle.loads(packed)
+    assert (type(twin), twin.number, str(twin)) == (OtherError, 7, str(error))
 
 
 def test_a_refused_model_travels_with_all_its_pieces():

@@ -1,0 +1,213 @@
+"""A case for each error code of tables, jobs, comparisons, importers and the GPU.
+
+They run in an empty folder. What needs an optional package skips without it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import instmodel as im
+from instmodel import jobs
+from instmodel.gpu import GpuSession
+from instmodel.importers.files import import_file
+from instmodel.reports.graph import graph_svg
+from instmodel.tables.numpy_files import open_reader
+from support.documents import dense
+from support.error_cases import Case
+from support.table_models import identity, network
+
+AB = identity(["a", "b"])
+
+
+def table(columns, features=("a", "b"), **options):
+    """A case that is a table of a model with these features, or so many."""
+    model = identity(features if isinstance(features, int) else list(features))
+    return lambda: model.predict_table(columns, **options)
+
+
+def csv(text):
+    """A case that is a CSV file of the columns a and b."""
+
+    def provoke():
+        Path("rows.csv").write_text(text)
+        with closing(open_reader("rows.csv", ["a", "b"], 2)) as reader:
+            list(reader.batches())
+
+    return provoke
+
+
+# ------------------------------------------------------------------------------ tables and batches
+
+
+def repeated_outputs():
+    pa = pytest.importorskip("pyarrow")
+    batch = pa.record_batch({"a": [1.0], "b": [2.0]})
+    list(AB.score_batches([batch], outputs=["score"]))
+
+
+def without_pyarrow():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "pyarrow", None)
+        list(AB.score_batches([]))
+
+
+# -------------------------------------------------------------------------------------------- jobs
+
+
+def run_on_a_folder(**options):
+    pytest.importorskip("pyarrow")
+    Path("rows").mkdir()
+    Path("rows/one.csv").write_text("a,b\n1,2\n")
+    jobs.run(jobs.Job(AB, "rows", "scores", **options))
+
+
+def output_exists():
+    Path("scores").mkdir()
+    run_on_a_folder()
+
+
+def resume_mismatch():
+    work = Path(".scores.instmodel-part/_work")
+    work.mkdir(parents=True)
+    (work / "journal.jsonl").write_text(json.dumps({"version": 1}) + "\n")
+    run_on_a_folder(resume=True)
+
+
+# ------------------------------------------------------------------------------------- comparisons
+
+
+def compare(columns, **options):
+    pytest.importorskip("sklearn")
+    im.compare(AB, AB, columns, **options)
+
+
+def many_edges():
+    copy = {"type": "COPY", "input": 0, "output": 1, "internal_index": 0}
+    copies = [copy] * 400 + [copy | {"input": 1, "output": 2}] * 400
+    document = {"feature_size": 1, "buffer_sizes": [1, 1, 1], "instructions": copies}
+    graph_svg(im.InstructionModelInfo.from_dict(document | {"weights": [], "bias": []}))
+
+
+# --------------------------------------------------------------------------------------- importers
+
+
+def unsupported_model():
+    pytest.importorskip("onnx")
+    from support.onnx_graphs import model
+
+    im.importers.from_onnx(model("a = Relu(x) y = Cos(a)"))
+
+
+def several_outputs():
+    onnx = pytest.importorskip("onnx")
+    from support.onnx_graphs import model
+
+    source = model("y = Relu(x) z = Tanh(x)")
+    source.graph.output.append(onnx.helper.make_tensor_value_info("z", 1, ["N", 4]))
+    im.importers.from_onnx(source)
+
+
+def external_data():
+    onnx = pytest.importorskip("onnx")
+    from support.onnx_graphs import model
+
+    source = model("y = Add(x, p)", p=np.ones(4, np.float32))
+    onnx.external_data_helper.set_external_data(source.graph.initializer[0], "weights.bin")
+    im.importers.from_onnx(source)
+
+
+def import_mismatch():
+    linear = pytest.importorskip("sklearn.linear_model")
+
+    class Doubled(linear.LinearRegression):
+        def predict(self, X):
+            return 2 * super().predict(X)
+
+    fitted = Doubled().fit([[0.0], [1.0]], [0.0, 1.0])
+    im.importers.from_sklearn(fitted, sample=[[0.0], [8.0]])
+
+
+def source_failed():
+    encoder = pytest.importorskip("sklearn.preprocessing").OneHotEncoder()
+    im.importers.from_sklearn(encoder.fit([[1], [2]]), sample=[[3]])
+
+
+# ------------------------------------------------------------------------------------- the machine
+
+
+def another_instruction_set():
+    program = (
+        "import pickle, sys, instmodel as im\n"
+        "try: im.runtime_info()\n"
+        "except im.InstModelError as error: sys.stdout.buffer.write(pickle.dumps(error))"
+    )
+    environment = os.environ | {"INSTMODEL_ISA": "sse9"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, stdout=-1, check=True)
+    raise pickle.loads(done.stdout)
+
+
+def gpu_that(error, message):
+    """A case in which wgpu raises when it looks for a GPU."""
+
+    def provoke():
+        wgpu = pytest.importorskip("wgpu")
+
+        def request(**options):
+            raise getattr(wgpu, error, RuntimeError)(message)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(wgpu.gpu, "request_adapter_sync", request, raising=False)
+            GpuSession(im.InstructionModelInfo.from_dict(dense()))
+
+    return provoke
+
+
+def closed_session():
+    from support import device
+
+    session = GpuSession(im.InstructionModelInfo.from_dict(dense()), adapter=device.adapter())
+    session.close()
+    session.predict([1.0, 2.0])
+
+
+ELSEWHERE = [
+    Case("missing_column", table({"a": [1.0], "B": [2.0]})),
+    Case("repeated_column", csv("a,b,b\n1,2,3\n")),
+    Case("column_count_mismatch", table({"a": [1.0], "b": [2.0]}, 3)),
+    Case("column_mismatch", lambda: im.verify(AB, np.zeros((1, 2)), against=network(2))),
+    Case("repeated_feature", table({"a": [1.0]}, ["a", "a"])),
+    Case("invalid_cell", csv("a,b\n1,2\n3,x\n")),
+    Case("null_value", table({"a": [1.0, 2.0], "b": [3.0, None]})),
+    Case("list_length_mismatch", table({"emb": [[1, 2, 3], [4, 5]]}, ["emb[3]"])),
+    Case("invalid_table", csv("a,b\n1,2\n3\n")),
+    Case("invalid_nulls", table({"a": [1.0], "b": [2.0]}, nulls="zero")),
+    Case("invalid_outputs", repeated_outputs),
+    Case("missing_package", without_pyarrow),
+    Case("output_exists", output_exists),
+    Case("resume_mismatch", resume_mismatch),
+    Case("no_rows", lambda: im.verify(AB, np.zeros((0, 2)))),
+    Case("output_size_mismatch", lambda: im.verify(AB, np.zeros((1, 2)), expected=[[1, 2, 3]])),
+    Case("invalid_label", lambda: compare(np.full((4, 3), 2.0), labels="t", task="binary")),
+    Case("too_many_groups", lambda: compare(np.outer(np.arange(50_001), [0, 0, 1]), by="id")),
+    Case("too_many_edges", many_edges),
+    Case("unsupported_model", unsupported_model),
+    Case("ambiguous_output", several_outputs),
+    Case("external_data", external_data),
+    Case("untrusted_pickle", lambda: import_file("model.pkl")),
+    Case("import_mismatch", import_mismatch),
+    Case("source_failed", source_failed),
+    Case("unsupported_isa", another_instruction_set),
+    Case("gpu_unavailable", gpu_that("none", "no adapter")),
+    Case("gpu_failed", gpu_that("GPUError", "device lost")),
+    Case("session_closed", closed_session),
+]
