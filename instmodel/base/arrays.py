@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from numbers import Real
 from typing import Any
@@ -15,36 +15,94 @@ from instmodel.base.features import Feature
 from instmodel.errors import InputError
 
 _REAL_KINDS = "biuf"
+# Of PyTorch's types of floats; bfloat16 and those of 8 bits are others.
+_NUMPY_HAS = ("torch.float16", "torch.float32", "torch.float64")
 
 
 def real_array(x: Any, name: str = "input") -> NDArray[Any]:
     """Return `x` as an array of booleans, integers or floats, without converting what is one.
 
-    Masked entries of a masked array become NaN: a missing value is never a number.
+    Masked entries of a masked array become NaN, and so do nulls of a pandas frame: a missing value
+    is never a number.
 
     Raises
     ------
     InputError
-        ``invalid_type`` for complex, object and string arrays, ``input_size_mismatch`` for lists
-        of unequal lengths.
+        ``invalid_type`` for complex, object and string arrays and for what NumPy cannot read, such
+        as a bfloat16 tensor; ``input_size_mismatch`` for lists of unequal lengths.
     """
-    if is_masked(x):
+    if is_masked(x) and x.dtype.kind in _REAL_KINDS:
         x = np.ma.filled(x.astype(np.result_type(x.dtype, np.float32)), np.nan)
     try:
         array = np.asarray(x)
-    except (ValueError, TypeError) as error:
+        if array.dtype == object and _is_instance(x, "pandas", "DataFrame"):
+            array = _from_pandas(x)
+    except (ValueError, TypeError, RuntimeError) as error:
+        if isinstance(error, ValueError) and isinstance(x, (list, tuple)):
+            raise InputError(
+                "input_size_mismatch", f"not a rectangular array: {error}", field=name
+            ) from None
         raise InputError(
-            "input_size_mismatch", f"not a rectangular array: {error}", field=name
+            "invalid_type",
+            f"NumPy cannot read it: {error}",
+            field=name,
+            expected=f"real numbers{_advice(x)}",
+            actual=_described(x),
         ) from None
     if array.dtype.kind not in _REAL_KINDS:
         raise InputError(
             "invalid_type",
             "wrong type of array",
             field=name,
-            expected="real numbers, for example after .astype('float32')",
-            actual=f"dtype {array.dtype}",
+            expected=f"real numbers{_advice(x)}",
+            actual=f"{_described(x)}, dtype {array.dtype}",
         )
     return array
+
+
+def _from_pandas(frame: Any) -> NDArray[Any]:
+    """Return a frame with columns of pandas's own types, Float32 or Int64, as NumPy has them."""
+    kinds = [getattr(dtype, "numpy_dtype", dtype) for dtype in frame.dtypes]
+    for name, kind in zip(frame.columns, kinds, strict=True):
+        if kind.kind not in _REAL_KINDS:
+            raise TypeError(f"column {name!r} is of {kind}")
+    dtype = np.result_type(*kinds)
+    if not frame.isna().any(axis=None):
+        array: NDArray[Any] = frame.to_numpy(dtype)
+        return array
+    array = frame.to_numpy(np.result_type(dtype, np.float32), na_value=np.nan)
+    return array
+
+
+def _described(x: Any) -> str:
+    if _is_instance(x, "torch", "Tensor"):
+        return f"a tensor of {x.dtype}, {x.layout}, on {x.device}"
+    return f"{type(x).__name__}"
+
+
+def _advice(x: Any) -> str:
+    """Return how to make numbers of what is none, for the end of a sentence."""
+    if _is_instance(x, "torch", "Tensor"):
+        if x.is_meta:
+            return "; a meta tensor has none"
+        steps = (
+            ".detach()" * x.requires_grad,
+            ".to_dense()" * (str(x.layout) != "torch.strided"),
+            ".cpu()" * (x.device.type != "cpu"),
+            ".float()" * (x.is_floating_point() and str(x.dtype) not in _NUMPY_HAS),
+        )
+        return f": pass x{''.join(steps)}" if any(steps) else ""
+    if hasattr(x, "toarray"):
+        return ": pass x.toarray()"
+    if isinstance(x, Mapping):
+        return "; `predict_one` and `predict_table` find them by name"
+    return ", for example after .astype('float32')"
+
+
+def _is_instance(x: Any, module: str, kind: str) -> bool:
+    """Return whether `x` is of a class of a library that is perhaps not imported."""
+    found = sys.modules.get(module)
+    return found is not None and isinstance(x, getattr(found, kind, ()))
 
 
 def is_masked(x: Any) -> bool:
@@ -53,8 +111,7 @@ def is_masked(x: Any) -> bool:
     ``np.ma`` is imported on first use, and a fork meanwhile would leave the child with a locked
     import; where it is not imported, there are no masked arrays.
     """
-    masked_arrays = sys.modules.get("numpy.ma")
-    return masked_arrays is not None and isinstance(x, masked_arrays.MaskedArray)
+    return _is_instance(x, "numpy.ma", "MaskedArray")
 
 
 def check_columns(x: Any, features: Sequence[Feature]) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from instmodel.base import values
 from instmodel.errors import StructureError
 
 # Where an ONNX file that this package wrote keeps the names, among the properties of the model.
@@ -45,10 +46,11 @@ def parse_feature_names(names: Sequence[str]) -> list[Feature]:
 
     Raises
     ------
-    StructureError
-        ``invalid_feature_format``: a name that is neither ``name`` nor ``name[n]`` with n ≥ 1.
+    InstModelError
+        ``invalid_feature_format``: a name that is neither ``name`` nor ``name[n]`` with n ≥ 1;
+        ``invalid_type`` for what is no list of strings.
     """
-    return [_parse(name, index) for index, name in enumerate(names)]
+    return [_parse(name, index) for index, name in enumerate(values.names(names, "features"))]
 
 
 def _parse(name: str, index: int) -> Feature:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
-from instmodel.errors import StructureError
+from instmodel.base import values
+from instmodel.errors import InputError, StructureError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +25,30 @@ class Limits:
     max_validation_work : int
         Cases of the validation data times `Program.work`, which counts multiply-adds of a dense
         layer: a core with AVX-512 does 10 to 100 a nanosecond.
+
+    Raises
+    ------
+    InputError
+        ``invalid_type`` for what is no whole number of 0 or more.
     """
 
     max_buffer_size: int = 1_000_000
     max_weight_count: int = 10_000_000
     max_header_size: int = 16 * 1024 * 1024
     max_validation_work: int = 100_000_000_000
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            limit = values.integer_argument(getattr(self, item.name), item.name)
+            if limit < 0:
+                raise InputError(
+                    "invalid_type",
+                    "no limit",
+                    field=item.name,
+                    expected="a whole number of 0 or more",
+                    actual=limit,
+                )
+            object.__setattr__(self, item.name, limit)
 
     def check_buffer_sizes(self, buffer_sizes: Sequence[int]) -> None:
         """Raise ``buffer_limit_exceeded`` when the buffers together are too large."""
@@ -64,6 +84,13 @@ class Limits:
                 "(Limits.max_validation_work)",
                 actual=work,
             )
+
+
+def checked_limits(limits: Any) -> Limits:
+    """Return `limits`, or raise ``invalid_type``."""
+    if isinstance(limits, Limits):
+        return limits
+    raise values.wrong_type(limits, "limits", "Limits")
 
 
 DEFAULT_LIMITS = Limits()

@@ -53,8 +53,8 @@ class Tolerance:
 
     def excess(self, a: Any, b: Any) -> NDArray[np.float64]:
         """Return |a - b| as a multiple of what is allowed; infinite for NaN against a number."""
-        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # a signalling NaN is a NaN like others
+            a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
             error = np.abs(a - b)
             allowed = self.atol + self.rtol * np.abs(b)
             excess = np.where(error > 0, error / allowed, 0.0)
@@ -64,8 +64,8 @@ class Tolerance:
 
 def absolute_errors(a: Any, b: Any) -> NDArray[np.float64]:
     """Return |a - b|; equal infinities and two NaN differ by 0, one NaN by infinity."""
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     with np.errstate(invalid="ignore"):
+        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
         errors = np.abs(a - b)
     errors = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, errors)
     return np.nan_to_num(errors, nan=np.inf, posinf=np.inf)

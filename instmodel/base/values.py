@@ -143,6 +143,15 @@ def sequence(value: Any, field: str, of: str) -> list[Any] | tuple[Any, ...] | N
     raise wrong_type(value, field, f"a list of {of}")
 
 
+def names(value: Any, field: str) -> list[str]:
+    """Return a list of names as plain strings."""
+    found = sequence(value, field, "names")
+    for index, name in enumerate(found):
+        if not isinstance(name, str):
+            raise wrong_type(name, f"{field}[{index}]", "a name")
+    return [str(name) for name in found]
+
+
 def integers(value: Any, field: str) -> tuple[int, ...]:
     """Return a list or range of integers as a tuple."""
     items = value if isinstance(value, range) else sequence(value, field, "integers")

@@ -160,7 +160,8 @@ class ModelBuilder:
     def copy(self, x: BufferHandle, size: int | None = None, at: int = 0) -> BufferHandle:
         """Add a copy of x, at place `at` of `size` values (just enough by default), else zeros."""
         self._own(x)
-        room = at + x.size if size is None else size
+        at = values.integer(at, "at")
+        room = at + x.size if size is None else values.integer(size, "size")
         return self._new([x], room, lambda i, o: Copy(input=i[0], output=o, internal_index=at))
 
     def copy_masked(self, x: BufferHandle, indexes: Sequence[int]) -> BufferHandle:
@@ -172,7 +173,7 @@ class ModelBuilder:
 
     def concatenate(self, parts: Sequence[BufferHandle]) -> BufferHandle:
         """Add the values of all parts, one after the other."""
-        for part in parts:
+        for part in values.sequence(parts, "parts", "handles"):
             self._own(part)
         offsets = layout.buffer_offsets([part.size for part in parts])[: len(parts)]
 
@@ -189,6 +190,7 @@ class ModelBuilder:
     ) -> BufferHandle:
         """Add an embedding: the values of `table` under the rounded x[index], else `default`."""
         self._own(x)
+        index = values.integer(index, "index")
         default = values.vector(default, "default")
         number = len(self._maps)
         self._maps.append(values.embedding(table, f"maps[{number}]"))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from instmodel.base import values
-from instmodel.base.limits import DEFAULT_LIMITS, Limits
+from instmodel.base.limits import DEFAULT_LIMITS, Limits, checked_limits
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.instructions import INSTRUCTIONS
 from instmodel.document.structure import DocumentParts, Structure, ValidationData, vectors
@@ -166,7 +166,9 @@ class InstructionModelInfo(DocumentParts):
         for key in _REQUIRED_KEYS:
             if key not in present:
                 raise DocumentError("missing_field", "a required key is missing", field=key)
-        limits.check_weight_count(_count(present["weights"], 2) + _count(present["bias"], 1))
+        checked_limits(limits).check_weight_count(
+            _count(present["weights"], 2) + _count(present["bias"], 1)
+        )
         items = values.sequence(present["instructions"], "instructions", "objects")
         present["instructions"] = [
             _instruction(item, index, unknown) for index, item in enumerate(items)

@@ -61,7 +61,7 @@ class DocumentParts:
 
     def __post_init__(self) -> None:
         if self.features is not None:
-            self.features = _names(self.features)
+            self.features = values.names(self.features, "features")
         if self.feature_size is not None:
             self.feature_size = values.integer(self.feature_size, "feature_size")
         self.buffer_sizes = list(values.integers(self.buffer_sizes, "buffer_sizes"))
@@ -159,14 +159,6 @@ def _metadata(value: Any) -> Any:
 
     text = json_text.format_document([value])
     return json_text.parse(text)[0]
-
-
-def _names(items: Any) -> list[str]:
-    names = list(values.sequence(items, "features", "names"))
-    for index, name in enumerate(names):
-        if not isinstance(name, str):
-            raise values.wrong_type(name, f"features[{index}]", "a name")
-    return [str(name) for name in names]
 
 
 def _value_size(table: dict[int, values.Vector], index: int) -> int | None:

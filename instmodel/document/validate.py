@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from instmodel.base import layout, values
+from instmodel.base import layout
 from instmodel.base.features import Feature, parse_feature_names
-from instmodel.base.limits import DEFAULT_LIMITS, Limits
+from instmodel.base.limits import DEFAULT_LIMITS, Limits, checked_limits
 from instmodel.document.graph import ExecutionGraph, Gap, LostInput, Ranges, trace
 from instmodel.document.structure import Structure
 from instmodel.errors import InstModelError, StructureError, ValidationDataError
@@ -59,9 +59,7 @@ def check(document: Structure, limits: Limits = DEFAULT_LIMITS) -> CheckedModel:
     InstModelError
         The first rule that is broken, with its code and place.
     """
-    if not isinstance(limits, Limits):
-        raise values.wrong_type(limits, "limits", "Limits")
-    limits.check_weight_count(_weight_count(document))
+    checked_limits(limits).check_weight_count(_weight_count(document))
     sizes = document.buffer_sizes
     _check_buffers(sizes, limits)
     if not document.instructions:

@@ -7,7 +7,7 @@ from typing import Any
 
 from instmodel.base import values
 from instmodel.base.atomic import replacing
-from instmodel.base.limits import Limits
+from instmodel.base.limits import Limits, checked_limits
 from instmodel.compiled.panels import PackedWeights
 from instmodel.document.schema import InstructionModelInfo, Unknown
 from instmodel.document.structure import Structure
@@ -29,6 +29,7 @@ def from_bytes(data: bytes, *, unknown: Unknown, limits: Limits) -> InstructionM
     """Read a document from the bytes of a file; see `InstructionModelInfo.from_bytes`."""
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise values.wrong_type(data, "data", "bytes")
+    checked_limits(limits)
     return _document(_open_bytes(bytes(data), unknown, limits))
 
 
@@ -36,6 +37,7 @@ def open_model(
     path: Any, *, mmap: bool, unknown: Unknown, limits: Limits
 ) -> InstructionModelInfo | BinaryModel:
     """Read a file as it is: a document, or a binary model with its weights still packed."""
+    checked_limits(limits)
     with open(values.path(path, "path"), "rb") as file:
         try:
             if file.seekable():

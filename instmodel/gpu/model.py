@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from instmodel.base import values
-from instmodel.base.limits import DEFAULT_LIMITS, Limits
+from instmodel.base.limits import DEFAULT_LIMITS, Limits, checked_limits
 from instmodel.document import validate
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import DocumentError, StructureError
@@ -41,7 +41,9 @@ class GpuModel:
     """
 
     def __init__(self, words: Words, limits: Limits, *, allow_non_finite: bool) -> None:
-        self._checked: CheckedWords = check(words, limits, allow_non_finite=allow_non_finite)
+        self._checked: CheckedWords = check(
+            words, checked_limits(limits), allow_non_finite=allow_non_finite
+        )
         self._words = words
         self._limits = limits
         self._allow_non_finite = allow_non_finite

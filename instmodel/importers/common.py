@@ -280,12 +280,7 @@ def sample_rows(
     arrays.check_columns(given, parse_feature_names(info.features or []))
     count = max(1, min(CHECKED_ROWS, _CHECKED_VALUES // sum(info.buffer_sizes)))
     rows = make(np.random.default_rng(0), count) if given is None else given
-    try:
-        array = np.asarray(rows, np.float32)
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            "invalid_type", f"not numbers: {error}", field="sample", expected="rows of numbers"
-        ) from None
+    array = arrays.as_float32(arrays.real_array(rows, "sample"))
     if array.ndim != 2 or array.shape[1] != size or not len(array):
         raise DocumentError(
             "input_size_mismatch",

@@ -310,6 +310,15 @@ ERRORS = {
         "invalid_feature_format",
     ),
     "a size that is no integer": (lambda b, x: im.ModelBuilder().input(2.0), "invalid_type"),
+    "a feature that is no string": (lambda b, x: im.ModelBuilder().input([1]), "invalid_type"),
+    "a concatenation of one handle": (lambda b, x: b.concatenate(x), "invalid_type"),
+    "a concatenation of no handles": (lambda b, x: b.concatenate([x, 3]), "invalid_type"),
+    "a place that is no integer": (lambda b, x: b.copy(x, at="1"), "invalid_type"),
+    "a room that is no integer": (lambda b, x: b.copy(x, size=9.0), "invalid_type"),
+    "a key at no integer": (
+        lambda b, x: b.map_transform(x, "0", TABLE, [0.0, 0.0]),
+        "invalid_type",
+    ),
     "a concatenation of nothing": (lambda b, x: b.concatenate([]), "invalid_buffer_size"),
     "a selection of nothing": (lambda b, x: b.copy_masked(x, []), "invalid_buffer_size"),
 }
@@ -333,7 +342,11 @@ def test_mistakes(name):
         lambda b, x: b.mul_elementwise(x, [1.0]),
         lambda b, x: b.add_elementwise(None, SIX),
         lambda b, x: b.clip_elementwise(x, [0.0] * 6, ["a"] * 6),
+        lambda b, x: b.copy(x, at=None),
+        lambda b, x: b.copy(x, size="9"),
+        lambda b, x: b.concatenate(x),
         lambda b, x: b.map_transform(3, 0, TABLE, [0.0, 0.0]),
+        lambda b, x: b.map_transform(x, None, TABLE, [0.0, 0.0]),
         lambda b, x: b.map_transform(x, 0, TABLE, "ab"),
     ],
 )

@@ -172,6 +172,7 @@ def _work(kind: str, seed: int, numbers: range, shared: _Shared, tally: Path, me
     if memory:
         _limit_memory(memory)
     warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", "instruction .* overwrites input values")
     unraisable: list[str] = []  # what a function that cannot raise would only print
     sys.unraisablehook = lambda hook: unraisable.append(repr(hook.exc_value))
     counts: collections.Counter[str] = collections.Counter()

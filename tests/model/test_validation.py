@@ -172,3 +172,9 @@ def test_validation_cases_that_do_not_fit(model, inputs, outputs, code):
 
 def test_validation_data_without_cases_is_fine():
     build({**dense(), "validation_data": {"inputs": [], "expected_outputs": []}})
+
+
+def test_signalling_nan_is_a_nan_like_others():
+    signalling = np.array([[0x7F800001]], np.uint32).view(np.float32)
+    model = build(one({"type": "ACTIVATION", "input": 0, "activation": "INVERSE"}, [1]))
+    assert model.validate(signalling, signalling) == 0.0
