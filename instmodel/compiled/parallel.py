@@ -7,6 +7,7 @@ fork.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,34 +47,38 @@ class PredictConfig:
     buffer_slice: tuple[int, int] | None = None
 
 
-class ParallelPredictOutput:
-    """The results of a parallel run; an array of shape (num_samples, slice_size) to NumPy.
+class ParallelPredictOutput(np.ndarray[Any, np.dtype[np.float32]]):
+    """The results of a parallel run: an array of shape (num_samples, slice_size), float32.
 
-    Attributes
-    ----------
-    num_samples : int
-    slice_size : int
-        Values per sample: the output, or the slice that was asked for.
+    It can do whatever an array can. Rows, slices and results of arithmetic and of functions are
+    plain arrays.
+
     """
 
-    def __init__(self, results: NDArray[np.float32]) -> None:
-        self._results = results
-        self.num_samples, self.slice_size = results.shape
+    # Below that of an array: what is joined or stacked with others is a plain array, too.
+    __array_priority__ = -1.0
 
-    def __len__(self) -> int:
-        return int(self.num_samples)
+    def __new__(cls, results: NDArray[np.float32]) -> ParallelPredictOutput:
+        """Make it of an array, which it shares."""
+        return results.view(cls)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        if copy is None:
-            return np.asarray(self._results, dtype=dtype)
-        if not copy and dtype is not None and np.dtype(dtype) != self._results.dtype:
-            raise ValueError("a change of dtype needs a copy")
-        return np.array(self._results, dtype=dtype, copy=copy)
+    @property
+    def num_samples(self) -> int:
+        """Number of rows."""
+        return len(self)
 
-    def __repr__(self) -> str:
-        return (
-            f"ParallelPredictOutput(num_samples={self.num_samples}, slice_size={self.slice_size})"
-        )
+    @property
+    def slice_size(self) -> int:
+        """Values per sample: the output, or the slice that was asked for."""
+        return math.prod(self.shape[1:])
+
+    def __array_wrap__(
+        self, array: NDArray[Any], context: Any = None, return_scalar: bool = False
+    ) -> Any:
+        return array if array.ndim else array[()]
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.view(np.ndarray)[key]
 
     def get_result(self, index: int) -> NDArray[np.float32]:
         """Return the values of one sample, (slice_size,): a view.
@@ -92,7 +97,7 @@ class ParallelPredictOutput:
                 expected=f"0 ≤ index < {self.num_samples}",
                 actual=index,
             )
-        result: NDArray[np.float32] = self._results[index]
+        result: NDArray[np.float32] = self[index]
         return result
 
     def copy_results(self, destination: NDArray[Any]) -> None:
@@ -116,15 +121,15 @@ class ParallelPredictOutput:
                 actual=f"{type(destination).__name__} of "
                 f"{getattr(destination, 'dtype', 'no dtype')}",
             )
-        if destination.shape not in (self._results.shape, (self._results.size,)):
+        if destination.shape not in (self.shape, (self.size,)):
             raise InputError(
                 "destination_size_mismatch",
                 "the destination has the wrong shape",
                 field="destination",
-                expected=f"shape {self._results.shape} or ({self._results.size},)",
+                expected=f"shape {self.shape} or ({self.size},)",
                 actual=f"shape {destination.shape}",
             )
-        destination[...] = self._results.reshape(destination.shape)
+        destination[...] = self.reshape(destination.shape)
 
 
 def predict_parallel(

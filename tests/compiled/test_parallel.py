@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 
 import numpy as np
@@ -212,9 +214,78 @@ def test_a_result_is_copied_when_a_copy_is_asked_for(result):
     first = np.array(result)
     first[:] = 0
     assert (np.asarray(result) != 0).any()
-    with pytest.raises(ValueError, match="copy"):
-        result.__array__(np.float64, copy=False)  # what NumPy 2 calls for np.array(copy=False)
-    assert result.__array__(copy=False) is not result.__array__(copy=True)
+    assert np.shares_memory(np.asarray(result), result)
+
+
+def plain(value):
+    return type(value) is np.ndarray or isinstance(value, np.generic)
+
+
+COMPUTED = {
+    "a row": lambda r: r[3],
+    "a value": lambda r: r[3, 1],
+    "the last output": lambda r: r[:, -1],
+    "a selection": lambda r: r[r > 0],
+    "rows by number": lambda r: r[[0, 0, 6]],
+    "everything": lambda r: r[...],
+    "iteration": lambda r: list(r)[2],
+    "arithmetic": lambda r: 2 * r**2 - r / 3 + (-r),
+    "comparison": lambda r: (r > 0.5) | (r != 1),
+    "reflected": lambda r: np.ones((7, 2), np.float32) - r,
+    "a matrix product": lambda r: r @ np.ones((2, 3), np.float32),
+    "a function": lambda r: np.exp(r),
+    "a sum": lambda r: r.sum(),
+    "a sum by column": lambda r: r.sum(axis=0),
+    "a mean": lambda r: r.mean(axis=1, keepdims=True),
+    "the largest": lambda r: r.max(axis=1),
+    "a function of NumPy": lambda r: np.quantile(r, 0.5, axis=0),
+    "joined": lambda r: np.concatenate([r, r]),
+    "joined with others": lambda r: np.vstack([np.zeros(2), r]),
+    "chosen": lambda r: np.where(r > 0, r, 0),
+    "as list": lambda r: np.array(r.tolist()),
+}
+
+
+@pytest.mark.parametrize("compute", COMPUTED.values(), ids=COMPUTED)
+def test_what_is_computed_from_a_result_is_plain(model, result, compute):
+    got, expected = compute(result), compute(model.predict(X))
+    np.testing.assert_array_equal(got, expected)
+    assert got.dtype == expected.dtype
+    assert plain(got)
+
+
+def test_a_result_can_do_what_an_array_can(model, result):
+    expected = model.predict(X)
+    assert isinstance(result, np.ndarray)
+    assert (result.shape, result.ndim, result.size, result.dtype) == ((7, 2), 2, 14, np.float32)
+    assert len(result) == 7
+    for change in (
+        lambda r: r.T,
+        lambda r: r.argmax(axis=1),
+        lambda r: r.ravel(),
+        lambda r: r.reshape(2, 7),
+        lambda r: r.astype(np.float64),
+        lambda r: r.copy(),
+    ):
+        np.testing.assert_array_equal(change(result), change(expected))
+    result += 1
+    result[0] = 7
+    expected += 1
+    expected[0] = 7
+    np.testing.assert_array_equal(result, expected)
+    assert isinstance(result, im.ParallelPredictOutput)
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda r: pickle.loads(pickle.dumps(r))]
+)
+def test_a_copy_of_a_result_is_one(result, duplicate):
+    other = duplicate(result)
+    assert type(other) is im.ParallelPredictOutput
+    assert (other.num_samples, other.slice_size) == (7, 2)
+    np.testing.assert_array_equal(other, result)
+    assert not np.shares_memory(other, result)
+    assert other.get_result(3).tolist() == result[3].tolist()
 
 
 def test_results_do_not_share_memory_with_each_other(model):
@@ -225,10 +296,10 @@ def test_results_do_not_share_memory_with_each_other(model):
     assert not np.shares_memory(np.asarray(first), np.asarray(second))
 
 
-def test_repr_says_the_sizes(result):
-    assert "7" in repr(result)
-    assert "2" in repr(result)
-    assert len(repr(result)) < 100
+def test_repr_shows_the_values(model, result):
+    assert str(result) == str(model.predict(X))
+    assert repr(result).startswith("ParallelPredictOutput([[")
+    assert "dtype=float32" in repr(result)
 
 
 # ------------------------------------------------------------------------------------------- chunks
