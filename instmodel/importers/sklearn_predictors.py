@@ -10,7 +10,13 @@ import numpy as np
 from instmodel.importers import expressions as ex
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.sklearn_transformers import pipeline_steps
-from instmodel.importers.sklearn_walk import Walk, inside, known_class, require
+from instmodel.importers.sklearn_walk import (
+    Walk,
+    inside,
+    known_class,
+    require,
+    require_own_methods,
+)
 
 METHODS = ("predict_proba", "decision_function", "predict", "transform")
 
@@ -20,6 +26,7 @@ def predict(walk: Walk, estimator: Any, x: Value, method: str, place: str) -> Va
     kind = known_class(estimator, _PREDICTORS)
     if kind is None:
         raise Unsupported("an estimator without instructions")
+    require_own_methods(estimator, kind, method)
     if method == "predict" and hasattr(estimator, "classes_"):
         raise Unsupported("the labels of a classifier; import its scores")
     return _PREDICTORS[kind](walk, estimator, x, method, place)

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.sklearn_walk import Walk, inside, known_class, require, skipped
+from instmodel.importers.sklearn_walk import (
+    Walk,
+    inside,
+    known_class,
+    require,
+    require_own_methods,
+    skipped,
+)
 
 
 def transform(walk: Walk, estimator: Any, x: Value, place: str) -> Value:
@@ -21,6 +28,7 @@ def transform(walk: Walk, estimator: Any, x: Value, place: str) -> Value:
     kind = known_class(estimator, _TRANSFORMERS)
     if kind is None:
         raise Unsupported("a transformer without instructions")
+    require_own_methods(estimator, kind, "transform")
     return _TRANSFORMERS[kind](walk, estimator, x, place)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Container
 from typing import Any
 
@@ -14,12 +15,70 @@ from instmodel.importers.expressions import Unsupported, Value, source
 def known_class(estimator: Any, known: Container[str]) -> str | None:
     """Return the first scikit-learn class of an estimator, itself or inherited, that is known.
 
-    A class that inherits may compute something else: the comparison with the source finds that.
+    A class that inherits may compute something else; see `require_own_methods`.
     """
-    for kind in type(estimator).__mro__:
-        if kind.__module__.startswith("sklearn.") and kind.__name__ in known:
+    for kind in _library_classes(estimator):
+        if kind.__name__ in known:
             return kind.__name__
     return None
+
+
+# What others may override, because nothing that is imported runs it: fitting, describing, scoring.
+_FREE_PREFIXES = ("fit", "_fit", "partial_fit", "_partial_fit", "set_", "_repr_", "__")
+_FREE = {
+    "_get_metadata_request",
+    "_get_tags",
+    "_more_tags",
+    "_run_search",  # how a search tries its candidates
+    "_validate_params",
+    "get_feature_names_out",
+    "get_metadata_routing",
+    "get_params",
+    "inverse_transform",
+    "score",
+}
+# Where scikit-learn asks a class of one's own for its choice; the importer asks it, too.
+_ASKED = {"SelectorMixin": {"_get_support_mask", "get_support"}}
+
+
+def require_own_methods(estimator: Any, kind: str, method: str) -> None:
+    """Refuse an estimator whose methods are not those of its scikit-learn class.
+
+    Rows cannot show it: an overridden method may differ in a single case. So every method counts
+    that may take part, the private ones too, whether a subclass overrides it, a mixin, or an
+    attribute of the estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+    kind : str
+        What `known_class` found.
+    method : str
+        What is imported. A classifier's `predict` is free as long as it is not that.
+    """
+    classes = _library_classes(estimator)
+    recognised = next(found for found in classes if found.__name__ == kind)
+    library = next(found for found in classes if issubclass(found, recognised))
+    free = _FREE | _ASKED.get(kind, set()) | ({"predict"} - {method})
+    changed = []
+    for name in ["__getattribute__", *dir(library)]:
+        if name in free or (name != "__getattribute__" and name.startswith(_FREE_PREFIXES)):
+            continue
+        own = inspect.getattr_static(library, name)
+        if not hasattr(own, "__get__"):
+            continue  # a constant, which the importer reads from the estimator itself
+        shadowed = name in vars(estimator) and not hasattr(own, "__set__")
+        if shadowed or inspect.getattr_static(type(estimator), name) is not own:
+            changed.append(name)
+    if changed:
+        raise Unsupported(
+            f"{', '.join(changed)}: not the method of scikit-learn's {library.__name__}, "
+            "so not its model"
+        )
+
+
+def _library_classes(estimator: Any) -> list[type]:
+    return [kind for kind in type(estimator).__mro__ if kind.__module__.startswith("sklearn.")]
 
 
 def skipped(step: Any) -> bool:

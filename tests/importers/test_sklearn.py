@@ -416,14 +416,114 @@ def test_what_is_not_fitted_or_no_estimator_is_refused():
         assert caught.value.code == "invalid_type"
 
 
-def test_an_estimator_that_computes_something_else_than_its_class_is_found():
-    class Louder(linear.Ridge):
-        def predict(self, X):
-            return super().predict(X) * 1.001
+class OwnScaler(pre.StandardScaler):
+    def transform(self, X, copy=None):
+        return np.clip(super().transform(X), -40, 40)
 
+
+class OwnProbabilities(linear.LogisticRegression):
+    def predict_proba(self, X):
+        return super().predict_proba(X)
+
+
+class OwnScores(linear.LogisticRegression):
+    def decision_function(self, X):
+        return super().decision_function(X)
+
+
+class Bounded:
+    def predict(self, X):
+        return np.minimum(super().predict(X), 1e6)
+
+
+class OwnRegression(Bounded, linear.Ridge):
+    pass
+
+
+class OwnValidation(decomposition.PCA):
+    def _transform(self, X, *args, **options):
+        return super()._transform(X, *args, **options)
+
+
+class OwnPipeline(Pipeline):
+    def predict(self, X, **params):
+        return super().predict(X, **params)
+
+
+def shadowed(estimator, name):
+    setattr(estimator, name, getattr(estimator, name))
+    return estimator
+
+
+def own(estimator, y=TWO):
+    return fitted(estimator, X, y)
+
+
+OVERRIDDEN = {
+    "a scaler": (lambda: own(OwnScaler(), None), "transform"),
+    "a scaler in a pipeline": (
+        lambda: own(make_pipeline(OwnScaler(), linear.Ridge())),
+        "ownscaler (OwnScaler): transform",
+    ),
+    "a scaler of some columns": (
+        lambda: own(compose.ColumnTransformer([("a", OwnScaler(), [0, 1])]), None),
+        "a (OwnScaler): transform",
+    ),
+    "probabilities": (lambda: own(OwnProbabilities()), "predict_proba"),
+    "what probabilities are made of": (lambda: own(OwnScores()), "decision_function"),
+    "a mixin": (lambda: own(OwnRegression(), REAL), "predict"),
+    "a private method": (lambda: own(OwnValidation(2), None), "_transform"),
+    "a pipeline": (lambda: own(OwnPipeline([("a", linear.Ridge())]), REAL), "predict"),
+    "in a search": (
+        lambda: own(model_selection.GridSearchCV(OwnRegression(), {}, cv=2), REAL),
+        "best_estimator_ (OwnRegression): predict",
+    ),
+    "in a vote": (
+        lambda: own(ensemble.VotingRegressor([("a", OwnRegression())]), REAL),
+        "estimators_[0] (OwnRegression): predict",
+    ),
+    "an attribute": (
+        lambda: shadowed(own(linear.LogisticRegression()), "predict_proba"),
+        "predict_proba",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OVERRIDDEN)
+def test_a_method_that_is_not_the_librarys_own_is_refused_by_name(name):
+    estimator, piece = OVERRIDDEN[name]
     with pytest.raises(im.InstModelError) as caught:
-        importer.from_sklearn(fitted(Louder(), X, REAL))
-    assert caught.value.code == "import_mismatch"
+        importer.from_sklearn(estimator())
+    assert caught.value.code == "unsupported_model"
+    assert piece in caught.value.pieces[0]
+    assert "not the method of scikit-learn's" in caught.value.pieces[0]
+
+
+def test_a_subclass_may_fit_label_and_describe_as_it_likes():
+    class Mine(linear.LogisticRegression):
+        def __init__(self, C=1.0):
+            super().__init__(C=C)
+
+        def fit(self, X, y, sample_weight=None):
+            return super().fit(X, y, sample_weight)
+
+        def predict(self, X):
+            return (self.predict_proba(X)[:, 1] > 0.2).astype(int)
+
+        def score(self, X, y, sample_weight=None):
+            return 0.5
+
+    class First(feature_selection.SelectorMixin, BaseEstimator):
+        def fit(self, X, y=None):
+            self.n_features_in_ = X.shape[1]
+            return self
+
+        def _get_support_mask(self):
+            return np.arange(self.n_features_in_) < 2
+
+    estimator = own(make_pipeline(First(), Mine()))
+    info = importer.from_sklearn(estimator)
+    assert_same(info, X[:100].astype(np.float32), estimator.predict_proba(X[:100])[:, 1])
 
 
 def test_the_names_of_a_frame_become_features():
