@@ -313,7 +313,7 @@ cdef class Engine:
         Raises
         ------
         InstModelError
-            ``input_size_mismatch``, ``invalid_type``, ``column_mismatch``,
+            ``input_size_mismatch``, ``invalid_type``, ``column_mismatch``, ``inexact_key``,
             ``destination_size_mismatch``.
         """
         if type(x) is cnp.ndarray and (out is None or type(out) is cnp.ndarray):

@@ -340,6 +340,12 @@ _TABLES = {
         "The cell of an array feature is a list of another length.",
         "column 'emb', row 1: the list has the wrong length (expected 3 numbers, got 2)",
     ),
+    "inexact_key": Rule(
+        "A whole number that is looked up in a map, and that float32 would round to another key; "
+        "arrays of integers or float64, too.",
+        "column 'shop', row 1: float32 rounds this map key to another number (expected a whole "
+        "number that float32 holds, as it does all up to 2^24, got 16777217)",
+    ),
     "invalid_table": Rule(
         "Not a table: another type or file format, a broken file, columns of unequal lengths, a "
         "row of the wrong length; or a place that may not be written to.",

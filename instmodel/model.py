@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from instmodel._engine import Engine
-from instmodel.base import arrays, values
+from instmodel.base import arrays, map_keys, values
 from instmodel.base.features import Feature
 from instmodel.base.limits import DEFAULT_LIMITS, Limits
 from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance, absolute_errors
 from instmodel.compiled import parallel, program
 from instmodel.compiled.panels import PackedWeights
 from instmodel.compiled.parallel import ParallelPredictOutput, PredictConfig
+from instmodel.document import keys
 from instmodel.document.graph import ExecutionGraph
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.schema import InstructionModelInfo, Unknown
@@ -63,7 +64,8 @@ class InstructionModel(Engine):
     Warns
     -----
     UserWarning
-        An instruction overwrites input values before any has read them: they change no score.
+        An instruction overwrites input values before any has read them: they change no score. Maps
+        have keys that float32 cannot hold, such as 16777217: nothing ever finds them.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class InstructionModel(Engine):
         if data is not None and tolerance is not None:
             limits.check_validation_work(lowered.work_of(len(data.inputs)))
             self.validate(data.inputs, data.expected_outputs, tolerance.atol, tolerance.rtol)
+        keys.warn_of_lost_keys([table.keys for table in lowered.maps], stacklevel=3)
 
     def _warn_of_lost_inputs(self) -> None:
         """Tell the caller of the caller."""
@@ -176,6 +179,14 @@ class InstructionModel(Engine):
         """Name of each input value: `features` with ``emb[2]`` as ``emb[0]``, ``emb[1]``."""
         return [name for feature in self._checked.features for name in feature.columns()]
 
+    @cached_property
+    def key_inputs(self) -> tuple[int, ...]:
+        """Positions of the input values that are looked up in maps as they come, ascending.
+
+        Numbers for them that float32 would round to another key are refused: ``inexact_key``.
+        """
+        return keys.key_inputs(self.instructions, self.buffer_sizes, self.feature_size)
+
     @property
     def buffer_sizes(self) -> list[int]:
         """Size of each buffer."""
@@ -197,8 +208,18 @@ class InstructionModel(Engine):
         return self._checked.graph.is_parallelizable
 
     def _predict_any(self, x: ArrayLike, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        return super()._predict_any(self._checked_input(x), out)
+
+    def _checked_input(self, x: Any, *, flat: bool = False) -> Any:
+        """Return `x`, or an array of it, after a look at its names and at its keys of maps."""
         arrays.check_columns(x, self._checked.features)
-        return super()._predict_any(x, out)
+        if not self.key_inputs:
+            return x
+        array = arrays.real_array(x)
+        rows = arrays.as_rows(array, self.feature_size, flat=flat)
+        first_row = None if array.shape == (self.feature_size,) else 0
+        map_keys.check(rows, self.key_inputs, lambda: self.columns, first_row)
+        return array
 
     def predict_parallel(
         self,
@@ -227,12 +248,12 @@ class InstructionModel(Engine):
         Raises
         ------
         InstModelError
-            ``input_size_mismatch``, ``invalid_type``, ``invalid_thread_count``, ``invalid_slice``,
-            ``slice_out_of_bounds``, ``destination_size_mismatch``.
+            ``input_size_mismatch``, ``invalid_type``, ``column_mismatch``, ``inexact_key``,
+            ``invalid_thread_count``, ``invalid_slice``, ``slice_out_of_bounds``,
+            ``destination_size_mismatch``.
         """
-        arrays.check_columns(x, self._checked.features)
         chosen = PredictConfig() if config is None else config
-        return parallel.predict_parallel(self, x, chosen, out)
+        return parallel.predict_parallel(self, self._checked_input(x, flat=True), chosen, out)
 
     def predict_table(
         self, table: Any, nulls: str | float | Mapping[str, str | float] = "error"
@@ -259,9 +280,9 @@ class InstructionModel(Engine):
         ------
         InstModelError
             ``missing_column``, ``repeated_column``, ``invalid_cell``, ``list_length_mismatch``,
-            ``null_value``, ``column_count_mismatch``, ``invalid_table``, ``invalid_nulls``,
-            ``repeated_feature``, ``missing_package``: with `column` and the first `row` at fault,
-            counted from 0.
+            ``null_value``, ``inexact_key``, ``column_count_mismatch``, ``invalid_table``,
+            ``invalid_nulls``, ``repeated_feature``, ``missing_package``: with `column` and the
+            first `row` at fault, counted from 0.
 
         Warns
         -----
@@ -394,7 +415,7 @@ class InstructionModel(Engine):
         ------
         InstModelError
             ``validation_mismatch`` with the worst value; ``validation_count_mismatch`` and the
-            like when the cases do not fit the model.
+            like when the cases do not fit the model; ``inexact_key``.
         """
         tolerance = Tolerance(atol, rtol)
         data = ValidationData(inputs, expected_outputs)
@@ -402,7 +423,9 @@ class InstructionModel(Engine):
         if not data.inputs:
             return 0.0
         expected = np.stack(data.expected_outputs)
-        actual = self.predict(np.stack(data.inputs))
+        # As they were given: rounded to float32, keys of maps would no longer tell what they were.
+        given = values.sequence(inputs, "inputs", "vectors")
+        actual = self.predict(np.stack([values.numbers(row, "inputs") for row in given]))
         errors = absolute_errors(actual, expected)
         excess = tolerance.excess(actual, expected)
         row, column = (int(i) for i in np.unravel_index(np.argmax(excess), excess.shape))

@@ -197,19 +197,22 @@ def vector(value: Any, field: str, *, finite: bool = True) -> Vector:
     finite : bool
         Refuse NaN and what is infinite in float32. Validation data may hold them.
     """
+    return _float32(numbers(value, field), field, finite)
+
+
+def numbers(value: Any, field: str) -> NDArray[Any]:
+    """Return a list of numbers as a float64 vector, (n,), and an array as it is."""
     if isinstance(value, np.ndarray):
         if value.ndim != 1:
             raise wrong_type(value, field, "a vector")
-        array = value
-    else:
-        items = sequence(value, field, "numbers")
-        if not set(map(type, items)) <= _NUMBER_TYPES:
-            items = [_number(item, f"{field}[{i}]") for i, item in enumerate(items)]
-        try:
-            array = np.array(items, dtype=np.float64)
-        except OverflowError:  # an int beyond float64
-            array = np.array([_clamped(item) for item in items])
-    return _float32(array, field, finite)
+        return value
+    items = sequence(value, field, "numbers")
+    if not set(map(type, items)) <= _NUMBER_TYPES:
+        items = [_number(item, f"{field}[{i}]") for i, item in enumerate(items)]
+    try:
+        return np.array(items, dtype=np.float64)
+    except OverflowError:  # an int beyond float64
+        return np.array([_clamped(item) for item in items])
 
 
 def matrix(value: Any, field: str, *, finite: bool = True) -> Matrix:

@@ -213,7 +213,9 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
         columns = column_names(parse_feature_names(info.features))
 
     with contextlib.ExitStack() as stack:
-        reader = open_reader(args.input, columns, model.feature_size, args.batch_rows)
+        reader = open_reader(
+            args.input, columns, model.feature_size, args.batch_rows, model.key_inputs
+        )
         stack.callback(reader.close)
         file = sys.stdout.buffer if to_stdout else stack.enter_context(replacing(args.output))
         writer = make_writer(ending, file, model.output_size)

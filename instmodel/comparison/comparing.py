@@ -151,7 +151,9 @@ def compare(
     extra = [] if labels is None else [labels]
     # Old scores, new scores, label, code of the group.
     sample = Sample(most_rows, 2 * pair.outputs + len(extra) + (by is not None))
-    with contextlib.closing(read_rows(data, pair.old, extra, batch_rows, by)) as batches:
+    with contextlib.closing(
+        read_rows(data, pair.old, extra, batch_rows, by, pair.key_inputs)
+    ) as batches:
         for batch in batches:
             before, after = pair.scores(batch.inputs)
             moves.add(batch, before, after)
@@ -217,6 +219,8 @@ class _Pair:
                 expected=self.outputs,
                 actual=self._new.output_size,
             )
+        # Of the new model, as the old one counts them.
+        self.key_inputs = self._order[list(self._new.key_inputs)].tolist()
 
     def scores(self, inputs: NDArray[np.float32]) -> tuple[Floats, Floats]:
         """Return what both make (N, O) of inputs (N, F) in the order of the old model."""

@@ -9,8 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from instmodel.base import values
 from instmodel.errors import DocumentError, StructureError
+
+Places = NDArray[np.intp]  # (n,), in a buffer
 
 # --------------------------------------------------------------------------- what the table speaks
 
@@ -173,6 +178,17 @@ class Instruction:
         """Return the range that is written: all of `output`, or of `input` when in place."""
         buffer = vars(self)["input" if self.IN_PLACE else "output"]
         return Write(buffer, 0, sizes[buffer])
+
+    def sources(self, places: Places) -> Places | None:
+        """Return where in the input the values for these places of the output come from, unchanged.
+
+        None: the instruction computes them.
+        """
+        return None
+
+    def looked_up(self) -> tuple[int, int] | None:
+        """Return the buffer, and the place in it, of the value that is looked up in a map."""
+        return None
 
     def uses(self, role: str) -> list[int]:
         """Return the indexes this instruction uses of ``weights``, ``parameters`` or ``maps``."""

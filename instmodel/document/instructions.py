@@ -21,12 +21,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
+import numpy as np
+
 from instmodel.base import values
 from instmodel.base.activations import Activation
 from instmodel.document.instruction_base import (
     Instruction,
     Lowering,
     Op,
+    Places,
     Shapes,
     Write,
     buffer_field,
@@ -152,6 +155,9 @@ class Copy(Instruction):
         stop = self.internal_index + sizes[self.input]
         return Write(self.output, self.internal_index, stop, partial=True)
 
+    def sources(self, places: Places) -> Places:
+        return places - self.internal_index
+
     def check(self, shapes: Shapes) -> None:
         count = buffer_size(shapes, self.input, "input")
         size = buffer_size(shapes, self.output, "output")
@@ -182,6 +188,9 @@ class CopyMasked(Instruction):
 
     def write(self, sizes: Sequence[int]) -> Write:
         return Write(self.output, 0, len(self.indexes), partial=True)
+
+    def sources(self, places: Places) -> Places:
+        return np.array(self.indexes, np.intp)[places]
 
     def check(self, shapes: Shapes) -> None:
         size = buffer_size(shapes, self.input, "input")
@@ -241,6 +250,9 @@ class MapTransform(Instruction):
     def write(self, sizes: Sequence[int]) -> Write:
         start = self.internal_output_index
         return Write(self.output, start, start + self.size, partial=True)
+
+    def looked_up(self) -> tuple[int, int]:
+        return self.input, self.internal_input_index
 
     def check(self, shapes: Shapes) -> None:
         count = buffer_size(shapes, self.input, "input")

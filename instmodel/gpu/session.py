@@ -25,9 +25,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from instmodel.base import arrays, values
+from instmodel.base import arrays, map_keys, values
 from instmodel.base.extras import require
 from instmodel.base.features import Feature, parse_feature_names
+from instmodel.document.keys import key_inputs
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InstModelError
 from instmodel.gpu.layout import WORD
@@ -84,11 +85,14 @@ class GpuSession:
         self, model: InstructionModel | InstructionModelInfo | GpuModel, adapter: Any = None
     ) -> None:
         self._features: list[Feature] = []
+        self._key_inputs: tuple[int, ...] = ()
         if isinstance(model, InstructionModel):
             model = model.info
         if isinstance(model, InstructionModelInfo):
-            self._features = parse_feature_names(model.features or [])
-            model = GpuModel.from_info(model)
+            info = model
+            model = GpuModel.from_info(info)
+            self._features = parse_feature_names(info.features or [])
+            self._key_inputs = key_inputs(info.instructions, info.buffer_sizes, model.feature_size)
         if not isinstance(model, GpuModel):
             raise values.wrong_type(model, "model", "a model, its info or a GpuModel")
         self.model = model
@@ -160,12 +164,15 @@ class GpuSession:
         ------
         InstModelError
             ``input_size_mismatch``, ``invalid_type``, ``column_mismatch``,
-            ``destination_size_mismatch``; ``session_closed``; ``gpu_failed`` when the device is
-            lost or out of memory, or after a fork.
+            ``destination_size_mismatch``; ``inexact_key``, which a session of a `GpuModel` does not
+            notice; ``session_closed``; ``gpu_failed`` when the device is lost or out of memory, or
+            after a fork.
         """
         arrays.check_columns(x, self._features)
         given = arrays.real_array(x)
         rows = arrays.as_rows(given, self.feature_size)
+        first_row = None if given.ndim == 1 else 0
+        map_keys.check(rows, self._key_inputs, self._columns, first_row)
         shape = (*given.shape[:-1], self.output_size)
         result = np.empty(shape, np.float32) if out is None else arrays.check_out(out, shape)
         if np.may_share_memory(rows, result):
@@ -177,6 +184,9 @@ class GpuSession:
             if len(rows):
                 self._run(rows, result.reshape(len(rows), self.output_size))
         return result
+
+    def _columns(self) -> list[str]:
+        return [name for feature in self._features for name in feature.columns()]
 
     def close(self) -> None:
         """Free what the session holds on the GPU, once a running call has ended.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from instmodel.base import values
+from instmodel.base import map_keys, values
 from instmodel.base.features import Feature
 from instmodel.errors import InputError
 from instmodel.tables.columns import column_names, match_columns
@@ -28,6 +29,7 @@ class Slot(NamedTuple):
     size: int
     is_array: bool  # each cell is a list of `size` numbers
     null: float | None  # what takes the place of a null; None: a null is an error
+    keys: tuple[int, ...] = ()  # which of its values are looked up in maps as they come
 
 
 class Binding:
@@ -40,6 +42,8 @@ class Binding:
     feature_size : int
     nulls : str, number or mapping
         See `Nulls`; a mapping goes by feature or column, and what it leaves out is an error.
+    key_inputs : sequence of int
+        `InstructionModel.key_inputs`.
 
     Raises
     ------
@@ -48,10 +52,15 @@ class Binding:
     """
 
     def __init__(
-        self, features: Sequence[Feature], feature_size: int, nulls: Nulls = "error"
+        self,
+        features: Sequence[Feature],
+        feature_size: int,
+        nulls: Nulls = "error",
+        key_inputs: Sequence[int] = (),
     ) -> None:
         self.features = tuple(features)
         self.feature_size = feature_size
+        self._key_inputs = key_inputs
         column_names(self.features)  # raises for repeated names
         names = [feature.name for feature in self.features]
         if len(set(names)) < len(names):  # "a" and "a[1]": the same column
@@ -72,7 +81,8 @@ class Binding:
         Raises
         ------
         InputError
-            ``missing_column``, ``repeated_column``, ``column_count_mismatch``, ``invalid_nulls``.
+            ``missing_column``, ``repeated_column``, ``column_count_mismatch``, ``invalid_nulls``,
+            ``inexact_key`` for a null that would become one.
         """
         wanted: list[tuple[str, str, int, bool]] = []  # column, feature, size, is_array
         if self.features:
@@ -93,9 +103,17 @@ class Binding:
         slots, start = [], 0
         for (name, owner, size, is_array), position in zip(wanted, positions, strict=True):
             null = self._nulls.get(name, self._nulls.get(owner, self._other))
-            slots.append(Slot(position, name, start, size, is_array, null))
+            keys = self._keys_in(start, size)
+            if keys and null is not None and map_keys.is_inexact(null):
+                raise map_keys.error(null, field="nulls", column=name)
+            slots.append(Slot(position, name, start, size, is_array, null, keys))
             start += size
         return slots
+
+    def _keys_in(self, start: int, size: int) -> tuple[int, ...]:
+        known = self._key_inputs
+        found = known[bisect_left(known, start) : bisect_left(known, start + size)]
+        return tuple(place - start for place in found)
 
     def _check_count(self, header: Sequence[str]) -> None:
         if len(header) != self.feature_size:

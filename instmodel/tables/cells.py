@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.base import map_keys
 from instmodel.errors import InputError
 from instmodel.tables.binding import Slot
 
@@ -184,6 +185,11 @@ def not_a_number(cell: Any) -> BadCell:
 def too_large(cell: Any) -> BadCell:
     """Return the problem of a finite number that float32 cannot hold."""
     return BadCell("invalid_cell", "too large for float32", "at most 3.4028235e38", shown(cell))
+
+
+def inexact_key(value: Any) -> BadCell:
+    """Return the problem of a key of a map that float32 would round to another number."""
+    return BadCell("inexact_key", map_keys.MESSAGE, map_keys.EXPECTED, str(int(value)))
 
 
 def wrong_length(expected: int, actual: int) -> BadCell:

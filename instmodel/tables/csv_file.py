@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.base import map_keys
 from instmodel.errors import InputError
 from instmodel.tables.columns import holds_numbers, is_infinity, match_columns, output_names
 
@@ -56,7 +57,9 @@ class CsvReader:
         width: int,
         batch_rows: int | None = None,
         key: str | None = None,
+        key_inputs: Sequence[int] = (),
     ) -> None:
+        self._key_inputs = list(key_inputs)
         self._path = os.fspath(path)
         self._file = open(path, "rb")  # noqa: SIM115 closed by `close`
         try:
@@ -166,6 +169,8 @@ class CsvReader:
             rounded = values.astype(np.float32)
         if np.isinf(rounded).any():  # written so, or too large
             return None
+        if map_keys.inexact(values[:, self._key_inputs]) is not None:
+            return None
         self._line += len(lines)
         return rounded
 
@@ -207,7 +212,7 @@ class CsvReader:
                 line=line,
             )
         numbers = []
-        for position in self._positions:
+        for place, position in enumerate(self._positions):
             cell = cells[position]
             try:
                 number = math.nan if "_" in cell else float(cell)
@@ -216,17 +221,21 @@ class CsvReader:
             except ValueError:
                 problem = "not a number" if cell.strip() else "empty"
             if problem:
-                column = self.header[position] if self.header else position + 1
-                raise self._error(
-                    "invalid_cell",
-                    f"the cell is {problem}",
-                    "a number",
-                    repr(cell if len(cell) <= 40 else cell[:37] + "..."),
-                    row=row,
-                    column=column,
-                    line=line,
-                )
-            numbers.append(number)
+                code, message, wanted = "invalid_cell", f"the cell is {problem}", "a number"
+            elif place in self._key_inputs and map_keys.is_inexact(number):
+                code, message, wanted = "inexact_key", map_keys.MESSAGE, map_keys.EXPECTED
+            else:
+                numbers.append(number)
+                continue
+            raise self._error(
+                code,
+                message,
+                wanted,
+                repr(cell if len(cell) <= 40 else cell[:37] + "..."),
+                row=row,
+                column=self.header[position] if self.header else position + 1,
+                line=line,
+            )
         return numbers
 
     def _error(

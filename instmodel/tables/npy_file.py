@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from instmodel.base import map_keys
 from instmodel.errors import InputError
 
 Floats = NDArray[np.float32]
@@ -21,16 +22,22 @@ BATCH_VALUES = 1 << 20
 class NpyReader:
     """Read a 2-D array of numbers, (rows, features), from an NPY file.
 
-    Reads batches with plain file access: a memory map would count as used memory once read.
+    Parameters are those of `open_reader`. Reads batches with plain file access: a memory map would
+    count as used memory once read.
     """
 
     header: list[str] | None = None  # NPY has no names
 
     def __init__(
-        self, path: str | os.PathLike[str], width: int, batch_rows: int | None = None
+        self,
+        path: str | os.PathLike[str],
+        width: int,
+        batch_rows: int | None = None,
+        key_inputs: Sequence[int] = (),
     ) -> None:
         self._path = os.fspath(path)
         self._batch_rows = batch_rows or max(1, BATCH_VALUES // width)
+        self._key_inputs = key_inputs
         self._rows = self._done = 0
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115 closed by `close`
         try:
@@ -78,6 +85,17 @@ class NpyReader:
                     "invalid_cell",
                     "too large for float32",
                     actual=values[row, column],
+                    row=self._done + row + 1,
+                    column=column + 1,
+                )
+            inexact = map_keys.find(values, self._key_inputs)
+            if inexact is not None:
+                row, column = inexact
+                raise self._error(
+                    "inexact_key",
+                    map_keys.MESSAGE,
+                    map_keys.EXPECTED,
+                    int(values[inexact]),
                     row=self._done + row + 1,
                     column=column + 1,
                 )

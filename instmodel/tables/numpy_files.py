@@ -71,6 +71,7 @@ def open_reader(
     columns: Sequence[str] | None,
     width: int,
     batch_rows: int | None = None,
+    key_inputs: Sequence[int] = (),
 ) -> Reader:
     """Open a table for reading.
 
@@ -85,10 +86,12 @@ def open_reader(
         The model's feature count.
     batch_rows : int, optional
         Rows per batch; by default as many as keep a batch small.
+    key_inputs : sequence of int
+        `InstructionModel.key_inputs`: which inputs are looked up in maps as they come.
     """
     if suffix(path) == ".npy":
-        return NpyReader(path, width, batch_rows)
-    return CsvReader(path, columns, width, batch_rows)
+        return NpyReader(path, width, batch_rows, key_inputs)
+    return CsvReader(path, columns, width, batch_rows, key_inputs=key_inputs)
 
 
 def make_writer(ending: str, file: BinaryIO, outputs: int) -> Writer:

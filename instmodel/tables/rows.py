@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel.base import arrays
+from instmodel.base import arrays, map_keys
 from instmodel.base.extras import require
 from instmodel.base.features import Feature, parse_feature_names
 from instmodel.errors import InputError
@@ -65,6 +65,7 @@ def read_rows(
     extra: Sequence[str | int] = (),
     batch_rows: int | None = None,
     by: str | int | None = None,
+    key_inputs: Iterable[int] = (),
 ) -> Generator[Batch, None, None]:
     """Yield rows of a table.
 
@@ -82,6 +83,8 @@ def read_rows(
         Rows at a time.
     by : str or int, optional
         A column of any type but lists, for `Batch.keys`; in an array and in NPY the last one.
+    key_inputs : iterable of int
+        Inputs that another model looks up in maps as they come, beside the `key_inputs` of `model`.
 
     Raises
     ------
@@ -91,18 +94,19 @@ def read_rows(
         The file cannot be read.
     """
     names, key = [str(name) for name in extra], None if by is None else str(by)
+    looked_up = tuple(sorted({*model.key_inputs, *key_inputs}))
     if is_path(data):
         with _in_file(data):
             if Path(data).suffix.lower() not in SUFFIXES:
-                yield from _dataset_rows(data, model, names, key, batch_rows)
+                yield from _dataset_rows(data, model, names, key, batch_rows, looked_up)
             elif suffix(data) == ".csv":
-                yield from _csv_rows(data, model, names, key, batch_rows)
+                yield from _csv_rows(data, model, names, key, batch_rows, looked_up)
             else:
-                yield from _npy_rows(data, model, len(names), key, batch_rows)
+                yield from _npy_rows(data, model, len(names), key, batch_rows, looked_up)
     elif is_table(data) and (model.features or names or key is not None):
-        yield from _table_rows(data, model, names, key, batch_rows)
+        yield from _table_rows(data, model, names, key, batch_rows, looked_up)
     else:
-        yield from _array_rows(data, model, len(names), key, batch_rows)
+        yield from _array_rows(data, model, len(names), key, batch_rows, looked_up)
 
 
 def is_path(data: Any) -> TypeGuard[str | os.PathLike[str]]:
@@ -116,12 +120,17 @@ def first_row(data: Any) -> int:
 
 
 def _csv_rows(
-    path: Any, model: RowScorer, extra: list[str], by: str | None, batch_rows: int | None
+    path: Any,
+    model: RowScorer,
+    extra: list[str],
+    by: str | None,
+    batch_rows: int | None,
+    key_inputs: Sequence[int],
 ) -> Generator[Batch, None, None]:
     features = model.feature_size
     columns = _csv_columns(path, model, extra, by)
     with contextlib.closing(
-        CsvReader(path, columns, features + len(extra), batch_rows, by)
+        CsvReader(path, columns, features + len(extra), batch_rows, by, key_inputs)
     ) as reader:
         row = 1
         for rows, texts in reader.keyed_batches():
@@ -132,12 +141,17 @@ def _csv_rows(
 
 
 def _npy_rows(
-    path: Any, model: RowScorer, extra: int, by: str | None, batch_rows: int | None
+    path: Any,
+    model: RowScorer,
+    extra: int,
+    by: str | None,
+    batch_rows: int | None,
+    key_inputs: Sequence[int],
 ) -> Generator[Batch, None, None]:
     features = model.feature_size
     end = features + extra
     width = end + (by is not None)
-    with contextlib.closing(NpyReader(path, width, batch_rows)) as reader:
+    with contextlib.closing(NpyReader(path, width, batch_rows, key_inputs)) as reader:
         row = 1
         for rows in reader.batches():
             keys = None if by is None else keys_of(rows[:, end], by)
@@ -147,7 +161,12 @@ def _npy_rows(
 
 
 def _array_rows(
-    data: Any, model: RowScorer, extra: int, by: str | None, batch_rows: int | None
+    data: Any,
+    model: RowScorer,
+    extra: int,
+    by: str | None,
+    batch_rows: int | None,
+    key_inputs: Sequence[int],
 ) -> Generator[Batch, None, None]:
     features = model.feature_size
     end = features + extra
@@ -164,6 +183,7 @@ def _array_rows(
     step = batch_rows or max(1, _BATCH_VALUES // width)
     for start in range(0, len(table), step):
         part = table[start : start + step]
+        map_keys.check(part, key_inputs, lambda: model.columns, start)
         rows = np.asarray(part[:, :end], np.float32)
         keys = None if by is None else keys_of(part[:, end], by)
         done = min(1.0, (start + step) / len(table))
@@ -182,7 +202,12 @@ def is_table(data: Any) -> bool:
 
 
 def _table_rows(
-    table: Any, model: RowScorer, extra: list[str], by: str | None, batch_rows: int | None
+    table: Any,
+    model: RowScorer,
+    extra: list[str],
+    by: str | None,
+    batch_rows: int | None,
+    key_inputs: Sequence[int],
 ) -> Generator[Batch, None, None]:
     """Yield the rows of a table in memory, its columns found by name; a null is NaN."""
     count = model.feature_size
@@ -190,7 +215,7 @@ def _table_rows(
     for part, header, column in _parts(table, by):
         features, places = _with_extra(_features(model, header, extra, by), extra)
         width = len(column_names(features))
-        _, chunks = open_table(part, Binding(features, width, "nan"))
+        _, chunks = open_table(part, Binding(features, width, "nan", key_inputs))
         step = batch_rows or max(1, _BATCH_VALUES // width)
         done = 0
         for chunk in chunks:
@@ -273,7 +298,12 @@ def _features(
 
 
 def _dataset_rows(
-    path: Any, model: RowScorer, extra: list[str], by: str | None, batch_rows: int | None
+    path: Any,
+    model: RowScorer,
+    extra: list[str],
+    by: str | None,
+    batch_rows: int | None,
+    key_inputs: Sequence[int],
 ) -> Generator[Batch, None, None]:
     """Yield the rows of what only Arrow reads."""
     arrow = require("pyarrow", "arrow")
@@ -289,7 +319,7 @@ def _dataset_rows(
             names = reader.schema.names
             features, places = _with_extra(_features(model, names, extra, by), extra)
             width = len(column_names(features))
-            binding = Binding(features, width)
+            binding = Binding(features, width, key_inputs=key_inputs)
             needed = {slot.position for slot in binding.slots(names)}
             needed |= set(match_columns([] if by is None else [by], names))
             narrow = arrow.schema([reader.schema.field(place) for place in sorted(needed)]).names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,6 +33,10 @@ class RowScorer(Protocol):
     @property
     def columns(self) -> list[str]:
         """The name of each of the F values."""
+
+    @property
+    def key_inputs(self) -> Sequence[int]:
+        """Which of the F values are looked up in maps as they come, ascending."""
 
     def predict(self, x: Any, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Return the outputs (N, O) of rows (N, F)."""

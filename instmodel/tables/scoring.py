@@ -19,10 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.base import map_keys
 from instmodel.errors import InputError
 from instmodel.tables import arrow, frames
 from instmodel.tables.binding import Binding, Nulls, Slot
-from instmodel.tables.cells import BadCell, Column, ObjectColumn, too_large
+from instmodel.tables.cells import BadCell, Column, ObjectColumn, inexact_key, too_large
 from instmodel.tables.scorer import RowScorer
 
 Floats = NDArray[np.float32]
@@ -59,7 +60,7 @@ class Chunk(NamedTuple):
 
 def binding_of(model: RowScorer, nulls: Nulls) -> Binding:
     """Return a model's features, ready to be found in tables."""
-    return Binding(model.named_features, model.feature_size, nulls)
+    return Binding(model.named_features, model.feature_size, nulls, model.key_inputs)
 
 
 def say_positions(model: RowScorer, header: Sequence[str]) -> None:
@@ -236,6 +237,8 @@ def fill(
                 wrong = {**_overflows(values, missing), **wrong}
                 with np.errstate(over="ignore"):
                     target[...] = values
+            if slot.keys:
+                wrong = {**_inexact_keys(slot, values, missing), **wrong}
             if missing is not None:
                 if slot.null is not None:
                     np.copyto(target, slot.null, where=missing)
@@ -252,6 +255,21 @@ def _nulls(missing: NDArray[np.bool_]) -> dict[int, BadCell]:
         return {}
     null = BadCell("null_value", "the value is null", "a number", "null")
     return dict.fromkeys(np.flatnonzero(rows).tolist(), null)
+
+
+def _inexact_keys(
+    slot: Slot, values: NDArray[Any], missing: NDArray[np.bool_] | None
+) -> dict[int, BadCell]:
+    cells = values.reshape(len(values), slot.size)[:, slot.keys]
+    found = map_keys.inexact(cells)
+    if found is None:
+        return {}
+    if missing is not None:
+        found &= ~missing.reshape(len(values), slot.size)[:, slot.keys]
+    wrong: dict[int, BadCell] = {}
+    for row, place in np.argwhere(found).tolist():
+        wrong.setdefault(row, inexact_key(cells[row, place]))
+    return wrong
 
 
 def _overflows(values: NDArray[Any], missing: NDArray[np.bool_] | None) -> dict[int, BadCell]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.base import map_keys
 from instmodel.errors import InputError
 from instmodel.tables.binding import Nulls, null_value
 from instmodel.tables.cells import ObjectColumn
@@ -40,7 +41,9 @@ def packer_of(model: RowScorer) -> Packer:
         return lambda row, nulls: None
     pack = struct.Struct(f"={len(names)}f").pack
     known = set(names)
-    get = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
+    get = _getter(names)
+    if model.key_inputs:
+        pack = _with_held_keys(pack, model.key_inputs)
 
     def packer(row: Mapping[str, Any], nulls: Nulls) -> Floats | None:
         try:
@@ -54,6 +57,23 @@ def packer_of(model: RowScorer) -> Packer:
             return None
 
     return packer
+
+
+def _getter(places: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return what takes the items at some places, always as a tuple."""
+    return itemgetter(*places) if len(places) > 1 else lambda items: (items[places[0]],)
+
+
+def _with_held_keys(pack: Callable[..., bytes], key_inputs: Sequence[int]) -> Callable[..., bytes]:
+    """Return `pack`, but raising ValueError where a key of a map needs a closer look."""
+    get = _getter(key_inputs)
+
+    def checked(*cells: Any) -> bytes:
+        if not map_keys.are_held([*map(float, get(cells))]):
+            raise ValueError
+        return pack(*cells)
+
+    return checked
 
 
 def _are_rules(nulls: Nulls, names: set[str]) -> bool:

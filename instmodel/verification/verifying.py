@@ -162,9 +162,8 @@ def verify(
     tolerance = Tolerance(atol, rtol)
     with contextlib.ExitStack() as opened:
         data, witness = _sides(engine, data, against, expected, threads, opened)
-        batches = opened.enter_context(
-            contextlib.closing(read_rows(data, engine, witness.columns, batch_rows))
-        )
+        rows = read_rows(data, engine, witness.columns, batch_rows, key_inputs=witness.key_inputs)
+        batches = opened.enter_context(contextlib.closing(rows))
         found = _Pass(engine, witness, tolerance, worst, threads)
         for batch in batches:
             found.add(batch)
@@ -233,7 +232,7 @@ def _beside(data: Any, expected: Any) -> tuple[Any, Sequence[str | int]]:
     """Return a table that holds recorded outputs, and the columns that they are in it."""
     if isinstance(data, str | os.PathLike):
         return data, [expected] if isinstance(expected, str) else list(expected)
-    inputs = np.asarray(arrays.real_array(data, "data"), np.float32)
+    inputs = arrays.real_array(data, "data")  # keys of maps need more than float32
     outputs = np.asarray(arrays.real_array(expected, "expected"), np.float32)
     if inputs.ndim != 2 or not outputs.ndim or len(outputs) != len(inputs):
         raise InputError(

@@ -45,10 +45,13 @@ class Witness(ABC):
         What it needs of the data beside the inputs.
     computes : bool
         Whether its scores take time that tells anything.
+    key_inputs : sequence of int
+        Inputs that it looks up in maps as they come.
     """
 
     columns: Sequence[str | int] = ()
     computes = True
+    key_inputs: Sequence[int] = ()
 
     def __init__(self, model: InstructionModel, name: str) -> None:
         self.name = name
@@ -132,6 +135,7 @@ class OtherModel(Witness):
         super().__init__(model, name)
         self._other = other
         self._order = input_order(model, other)
+        self.key_inputs = self._order[list(other.key_inputs)].tolist()
         self._threads = threads
 
     def scores(self, batch: Batch) -> NDArray[Any]:

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from support.documents import dense, edited, everything, identity, refused
+from support.documents import dense, edited, everything, identity, refused, with_lost_keys
 
 import instmodel as im
 from instmodel.base.values import hint
@@ -67,6 +67,7 @@ def test_malformed_map_key(key):
     assert error.field.startswith("maps[0]")
 
 
+@with_lost_keys
 @pytest.mark.parametrize("key", ["2147483647", "-2147483648", "0", "-1", "7"])
 def test_every_int32_is_a_map_key(key):
     im.InstructionModel(im.InstructionModelInfo.from_dict(edited(E, "maps", 0, key, to=[1.0, 2.0])))

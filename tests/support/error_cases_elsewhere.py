@@ -24,7 +24,7 @@ from instmodel.reports.graph import graph_svg
 from instmodel.tables.numpy_files import open_reader
 from support.documents import dense
 from support.error_cases import Case
-from support.table_models import identity, network
+from support.table_models import identity, lookups, network
 
 AB = identity(["a", "b"])
 
@@ -189,6 +189,7 @@ ELSEWHERE = [
     Case("invalid_cell", csv("a,b\n1,2\n3,x\n")),
     Case("null_value", table({"a": [1.0, 2.0], "b": [3.0, None]})),
     Case("list_length_mismatch", table({"emb": [[1, 2, 3], [4, 5]]}, ["emb[3]"])),
+    Case("inexact_key", lambda: lookups().predict([[0, 5, 0, 0, 0], [0, 16777217, 0, 0, 0]])),
     Case("invalid_table", csv("a,b\n1,2\n3\n")),
     Case("invalid_nulls", table({"a": [1.0], "b": [2.0]}, nulls="zero")),
     Case("invalid_outputs", repeated_outputs),

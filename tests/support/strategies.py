@@ -92,7 +92,7 @@ class _Writer:
         if fitting and draw(st.booleans()):
             return draw(st.sampled_from(fitting))
         small = st.integers(-4, 8)
-        keys = draw(st.lists(small | st.sampled_from([2**31 - 1, -(2**31), 16777216]), max_size=5))
+        keys = draw(st.lists(small | st.sampled_from([2147483520, -(2**31), 16777216]), max_size=5))
         self.maps.append({str(k): self.values(size).tolist() for k in sorted(set(keys))})
         return len(self.maps) - 1
 

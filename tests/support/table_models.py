@@ -26,3 +26,33 @@ def network(size=30, seed=0):
     return im.InstructionModel(
         b.build(output=b.dense(h, rng.normal(size=(1, 16)), None, "SIGMOID"))
     )
+
+
+def lookups(keys=(5, 16777216, 16777218)):
+    """A model that looks up `shop` and, through a copy, the middle of `history` in one map.
+
+    Its outputs are the rows of the two: 0, 1 and so on for the keys in order, else -1.
+    """
+
+    def lookup(buffer, place, output):
+        return im.MapTransform(
+            input=buffer,
+            output=2,
+            internal_input_index=place,
+            internal_output_index=output,
+            map=0,
+            size=1,
+            default=[-1],
+        )
+
+    info = im.InstructionModelInfo(
+        features=["amount", "shop", "history[3]"],
+        buffer_sizes=[5, 2, 2],
+        instructions=[
+            im.CopyMasked(input=0, output=1, indexes=[0, 3]),
+            lookup(0, 1, 0),
+            lookup(1, 1, 1),
+        ],
+        maps=[{key: [float(row)] for row, key in enumerate(keys)}],
+    )
+    return im.InstructionModel(info)
