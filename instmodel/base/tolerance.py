@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.base.values import describe
 from instmodel.errors import InputError
 
 DEFAULT_ATOL = DEFAULT_RTOL = 1e-5
@@ -35,17 +36,19 @@ class Tolerance:
     rtol: float = DEFAULT_RTOL
 
     def __post_init__(self) -> None:
-        for field, value, largest in (
-            ("atol", self.atol, math.inf),
-            ("rtol", self.rtol, sys.float_info.max),
-        ):
-            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= largest:
+        for field, value in (("atol", self.atol), ("rtol", self.rtol)):
+            if isinstance(value, Real) and not isinstance(value, bool):
+                # Not up to infinity: there are integers in between, which are no floats.
+                fits = 0 <= value <= sys.float_info.max or (field == "atol" and value == math.inf)
+            else:
+                fits = False
+            if not fits:
                 raise InputError(
                     "invalid_type",
                     "no tolerance",
                     field=field,
                     expected="a number of 0 or more",
-                    actual=repr(value),
+                    actual=describe(value),
                 )
 
     def __str__(self) -> str:

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.base import arguments
 from instmodel.base.extras import require
+from instmodel.base.values import integer_argument
 from instmodel.comparison.groups import Group, Groups, OtherGroups
 from instmodel.comparison.metrics import TASKS, AgainstLabels, BothFigures
 from instmodel.comparison.moves import Distribution, Mover, Moves
@@ -146,6 +148,9 @@ def compare(
     require("sklearn", "report")
     pair = _Pair(old, new, threads)
     _check_question(pair.outputs, output, threshold, task)
+    tolerance = arguments.real(tolerance, "tolerance")
+    movers = arguments.count(movers, "movers", least=0)
+    most_rows = arguments.count(most_rows, "most_rows")
     column = output % pair.outputs
     moves, groups = Moves(column, threshold, movers), Groups(column, threshold)
     extra = [] if labels is None else [labels]
@@ -232,10 +237,8 @@ class _Pair:
 
 def _check_question(outputs: int, output: int, threshold: float, task: str | None) -> None:
     """Raise unless the arguments of `compare` suit models of so many outputs."""
-    if task is not None and task not in TASKS:
-        raise InputError(
-            "invalid_type", "no such task", field="task", expected=TASKS, actual=repr(task)
-        )
+    if task is not None:
+        arguments.choice(task, "task", TASKS)
     if task == "multiclass" and outputs == 1:
         raise InputError(
             "invalid_type",
@@ -244,7 +247,7 @@ def _check_question(outputs: int, output: int, threshold: float, task: str | Non
             expected="binary or regression",
             actual=task,
         )
-    if not -outputs <= output < outputs:
+    if not -outputs <= integer_argument(output, "output") < outputs:
         raise InputError(
             "result_index_out_of_bounds",
             "no such output",
@@ -252,7 +255,7 @@ def _check_question(outputs: int, output: int, threshold: float, task: str | Non
             expected=f"0 … {outputs - 1}",
             actual=output,
         )
-    if not math.isfinite(threshold):
+    if not math.isfinite(arguments.real(threshold, "threshold")):
         raise InputError(
             "non_finite_value", "a threshold is a number", field="threshold", actual=threshold
         )

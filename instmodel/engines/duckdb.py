@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from instmodel.base import arguments
 from instmodel.base.extras import require
 from instmodel.errors import InputError
 from instmodel.model import InstructionModel
-from instmodel.tables.batches import check_on_bad_row
 from instmodel.tables.binding import Nulls
 from instmodel.tables.columns import output_names
 
@@ -46,7 +46,8 @@ def register(
     pa = require("pyarrow", "duckdb")
     if not model.features:
         raise InputError("missing_features", "the model does not name its features")
-    check_on_bad_row(on_bad_row, ("error", "null"))  # every row of a query needs a score
+    # Every row of a query needs a score.
+    arguments.choice(on_bad_row, "on_bad_row", ("error", "null"))
     names = output_names(model.output_size)
     single = len(names) == 1
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from instmodel.base import arguments
 from instmodel.base.extras import require
 from instmodel.errors import InputError, InstModelError
 from instmodel.model import InstructionModel
-from instmodel.tables.batches import check_on_bad_row, checked_outputs
+from instmodel.tables.batches import checked_outputs
 from instmodel.tables.binding import Nulls
 
 
@@ -47,7 +48,8 @@ def score(
     """
     pl = require("polars", "polars")
     pa = require("pyarrow", "polars")
-    check_on_bad_row(on_bad_row, ("error", "null"))  # every row of a query needs a score
+    # Every row of a query needs a score.
+    arguments.choice(on_bad_row, "on_bad_row", ("error", "null"))
     names = checked_outputs(outputs, model.output_size, ())
     if not model.features:
         raise InputError("missing_features", "the model does not name its features")

@@ -25,7 +25,7 @@ from instmodel.base.atomic import replacing, sync_folder
 from instmodel.errors import InputError
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.single_file import BadRowsFile, score_files
-from instmodel.tables.inputs import FORMATS, Source
+from instmodel.tables.inputs import Source
 
 _ENDINGS = {"parquet": ".parquet", "csv": ".csv", "arrow": ".arrow", "jsonl": ".jsonl"}
 _WORK = "_work"  # beside the parts until the end: the journal, and the bad rows of each part
@@ -34,7 +34,7 @@ MANIFEST = "_manifest.json"
 
 def run(job: Job, output: Path, sources: list[Source], result: Result, advance: Advance) -> None:
     """Score every file of a folder into a part of another folder, `output`."""
-    kind = _format(job, sources)
+    kind = job.format or sources[0].format
     _check_names(job, sources, kind)
     meaning = {"version": 1, "format": kind, **job.meaning()}
     if output.exists():
@@ -102,20 +102,6 @@ def _accept_finished(
     shutil.rmtree(output / _WORK, ignore_errors=True)
     result.rows, result.bad_rows = manifest["rows"], manifest["bad_rows"]
     result.parts = result.reused_parts = len(manifest["parts"])
-
-
-def _format(job: Job, sources: list[Source]) -> str:
-    """Return the format of the parts of an output folder."""
-    kind = job.format or sources[0].format
-    if kind not in FORMATS:
-        raise InputError(
-            "invalid_table",
-            "no such format",
-            field="format",
-            expected=" or ".join(FORMATS),
-            actual=repr(kind),
-        )
-    return kind
 
 
 def _part_name(source: Source, kind: str) -> str:

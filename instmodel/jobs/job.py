@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from instmodel.base import values
+from instmodel.base import arguments
 from instmodel.errors import InputError
 from instmodel.jobs.metrics import Metrics
 from instmodel.model import InstructionModel
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
+from instmodel.tables.inputs import FORMATS
 
 Advance = Callable[[float, int], None]
 """Is told the part that is done, 0 to 1, and the rows so far."""
@@ -78,9 +79,11 @@ class Job:
                 expected="an InstructionModel",
                 actual=type(self.model).__name__,
             )
-        values.path(self.input, "input")
+        arguments.path(self.input, "input")
+        if self.format is not None:
+            arguments.choice(self.format, "format", FORMATS, "invalid_table")
         if not hasattr(self.output, "write"):
-            values.path(self.output, "output")
+            arguments.path(self.output, "output")
         elif self.format not in (None, "csv", "jsonl"):
             raise InputError(
                 "invalid_table",
@@ -90,19 +93,20 @@ class Job:
                 actual=self.format,
             )
         if self.bad_rows is not None:
-            values.path(self.bad_rows, "bad_rows")
-        for name, code, value in (
-            ("threads", "invalid_thread_count", self.threads),
-            ("batch_rows", "invalid_type", self.batch_rows),
-        ):
-            if value is not None and values.integer_argument(value, name) < 1:
-                raise InputError(code, "too small", field=name, expected="≥ 1", actual=value)
+            arguments.path(self.bad_rows, "bad_rows")
+        arguments.names(self.keep, "keep")
+        if self.outputs is not None:
+            arguments.names(self.outputs, "outputs", "invalid_outputs")
+        if self.threads is not None:
+            arguments.count(self.threads, "threads", code="invalid_thread_count")
+        if self.batch_rows is not None:
+            arguments.count(self.batch_rows, "batch_rows")
 
     def meaning(self) -> dict[str, Any]:
         """Return what decides the rows of the output, as JSON."""
         return {
             "model": self.model.digest,
-            "keep": [self.keep] if isinstance(self.keep, str) else list(self.keep),
+            "keep": arguments.names(self.keep, "keep"),
             "outputs": None if self.outputs is None else list(self.outputs),
             "nulls": _text(self.nulls),
             "on_bad_row": self.on_bad_row,

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel.base import values
+from instmodel.base import arguments, values
 from instmodel.base.extras import require
 from instmodel.errors import InputError
 from instmodel.tables.arrow import arrow_column, is_arrow, open_stream
@@ -64,10 +64,10 @@ class BatchScorer:
         on_bad_row: OnBadRow = "error",
     ) -> None:
         pa = require("pyarrow", "arrow")
-        check_on_bad_row(on_bad_row, get_args(OnBadRow))
+        arguments.choice(on_bad_row, "on_bad_row", get_args(OnBadRow))
         self.slots = binding_of(model, nulls).slots(schema.names)
         say_positions(model, schema.names)
-        keep = [keep] if isinstance(keep, str) else list(keep)
+        keep = arguments.names(keep, "keep")
         self.kept = match_columns(keep, schema.names)
         self._model = model
         self._on_bad_row = on_bad_row
@@ -113,18 +113,6 @@ class BatchScorer:
         return Scored(batch, bad)
 
 
-def check_on_bad_row(on_bad_row: str, allowed: Sequence[str]) -> None:
-    """Refuse what is no way to treat bad rows: ``invalid_type``."""
-    if on_bad_row not in allowed:
-        raise InputError(
-            "invalid_type",
-            "not a way to treat bad rows here",
-            field="on_bad_row",
-            expected=" or ".join(map(repr, allowed)),
-            actual=repr(on_bad_row),
-        )
-
-
 def _arrow_floats(values: NDArray[np.float32], null: NDArray[np.bool_] | None) -> Any:
     """Return an Arrow array; ``pa.array`` would import pandas, which takes longer than scoring."""
     import pyarrow as pa
@@ -147,9 +135,10 @@ def checked_outputs(
     """
     if outputs is None:
         outputs = output_names(count)
-    elif isinstance(outputs, str):
-        outputs = [outputs]
-    names = list(outputs)
+    try:
+        names: list[Any] = [outputs] if isinstance(outputs, str) else list(outputs)
+    except TypeError:
+        names = [outputs]
     if len(names) != count or not all(isinstance(name, str) and name for name in names):
         raise InputError(
             "invalid_outputs",
@@ -177,8 +166,11 @@ def score_batches(
     pa = require("pyarrow", "arrow")
     if is_arrow(batches):
         _, batches = open_stream(batches)
-    elif not isinstance(batches, Iterable):
-        raise values.wrong_type(batches, "batches", "pyarrow record batches")
+    else:
+        try:
+            batches = iter(batches)
+        except TypeError:
+            raise values.wrong_type(batches, "batches", "pyarrow record batches") from None
     scorer: BatchScorer | None = None
     first_row = 0
     schema = None

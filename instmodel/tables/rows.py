@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel.base import arrays, map_keys
+from instmodel.base import arguments, arrays, map_keys
 from instmodel.base.extras import require
 from instmodel.base.features import Feature, parse_feature_names
 from instmodel.errors import InputError
@@ -95,6 +95,8 @@ def read_rows(
     """
     names, key = [str(name) for name in extra], None if by is None else str(by)
     looked_up = tuple(sorted({*model.key_inputs, *key_inputs}))
+    if batch_rows is not None:
+        batch_rows = arguments.count(batch_rows, "batch_rows")
     if is_path(data):
         with _in_file(data):
             if Path(data).suffix.lower() not in SUFFIXES:

@@ -53,7 +53,7 @@ def packer_of(model: RowScorer) -> Packer:
             if not _PACKED.issuperset(map(type, cells)):
                 return None
             return np.frombuffer(pack(*cells), np.float32)
-        except (KeyError, TypeError, ValueError, OverflowError, struct.error):
+        except (LookupError, TypeError, ValueError, OverflowError, struct.error):
             return None
 
     return packer

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel.base import arrays
+from instmodel.base import arguments, arrays
 from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance
+from instmodel.base.values import wrong_type
 from instmodel.errors import InputError
 from instmodel.model import InstructionModel
 from instmodel.tables.rows import Batch, first_row, read_rows
@@ -160,6 +161,7 @@ def verify(
     """
     engine = engine_of(model)
     tolerance = Tolerance(atol, rtol)
+    worst = arguments.count(worst, "worst", least=0)
     with contextlib.ExitStack() as opened:
         data, witness = _sides(engine, data, against, expected, threads, opened)
         rows = read_rows(data, engine, witness.columns, batch_rows, key_inputs=witness.key_inputs)
@@ -231,7 +233,12 @@ def _validation_data(engine: InstructionModel) -> tuple[Any, Any]:
 def _beside(data: Any, expected: Any) -> tuple[Any, Sequence[str | int]]:
     """Return a table that holds recorded outputs, and the columns that they are in it."""
     if isinstance(data, str | os.PathLike):
-        return data, [expected] if isinstance(expected, str) else list(expected)
+        if isinstance(expected, str):
+            return data, [expected]
+        try:
+            return data, list(expected)
+        except TypeError:
+            raise wrong_type(expected, "expected", "columns of the file") from None
     inputs = arrays.real_array(data, "data")  # keys of maps need more than float32
     outputs = np.asarray(arrays.real_array(expected, "expected"), np.float32)
     if inputs.ndim != 2 or not outputs.ndim or len(outputs) != len(inputs):
