@@ -19,6 +19,7 @@ import pytest
 import instmodel as im
 from instmodel import jobs
 from instmodel.gpu import GpuSession
+from instmodel.importers.common import attach_cases
 from instmodel.importers.files import import_file
 from instmodel.reports.graph import graph_svg
 from instmodel.tables.numpy_files import open_reader
@@ -127,14 +128,8 @@ def external_data():
 
 
 def import_mismatch():
-    linear = pytest.importorskip("sklearn.linear_model")
-
-    class Doubled(linear.LinearRegression):
-        def predict(self, X):
-            return 2 * super().predict(X)
-
-    fitted = Doubled().fit([[0.0], [1.0]], [0.0, 1.0])
-    im.importers.from_sklearn(fitted, sample=[[0.0], [8.0]])
+    rows = np.float32([[1.0, 2.0], [3.0, 4.0]])
+    attach_cases(AB.info, rows, rows * [[1.0, 1.0], [2.0, 1.0]])
 
 
 def source_failed():
