@@ -28,21 +28,42 @@ def positive(x: Value) -> Value:
 
 
 def replace_nan(x: Value, fill: ArrayLike) -> Value:
-    """Return x with `fill` in the place of NaN.
+    """Return x with `fill` in the place of NaN, exactly.
 
-    SQRT turns NaN to 0, so √x·√x - √-x·√-x is x, within 2 ULP, and 0 for NaN; and for what was a
-    number, SIGN(SQRT(EXP(x limited to ±1))) is 1.
+    SQRT turns NaN to 0, so √x·√x - √-x·√-x is 0 for NaN and else x within a few ULP. What is
+    missing to x is a number with few digits: the same again gives it so closely that the sum
+    rounds to x.
     """
+    near = _roughly_without_nan(x)
+    exact = add(near, _roughly_without_nan(subtract(x, near)))
+    return add(exact, multiply(is_nan(x), constant(np.broadcast_to(fill, x.shape))))
+
+
+def _roughly_without_nan(x: Value) -> Value:
     root = activation(x, "SQRT")
     mirrored = activation(multiply(x, constant(-1.0)), "SQRT")
-    cleaned = subtract(multiply(root, root), multiply(mirrored, mirrored))
-    return add(cleaned, multiply(is_nan(x), constant(np.broadcast_to(fill, x.shape))))
+    return subtract(multiply(root, root), multiply(mirrored, mirrored))
 
 
 def is_nan(x: Value) -> Value:
     """Return 1 where x is NaN, else 0."""
     bounded = activation(clip(x, -1.0, 1.0), "EXP")
     return activation(activation(activation(bounded, "SQRT"), "SIGN"), "INVERSE")
+
+
+def nan_where(flags: Value) -> Value:
+    """Return NaN where a flag is 1 or more, else 0.
+
+    No constant of a document is NaN or infinite: (3e38 · 1)² overflows, and ∞ · 0 is NaN.
+    """
+    huge = multiply(flags, constant(3e38))
+    return multiply(multiply(huge, huge), constant(0.0))
+
+
+def equal(a: Value, b: Value) -> Value:
+    """Return 1 where a = b, else 0, for NaN too: SQRT turns it to 0."""
+    sign = activation(subtract(a, b), "SIGN")
+    return activation(activation(multiply(sign, sign), "INVERSE"), "SQRT")
 
 
 def leaky_relu(x: Value, slope: ArrayLike) -> Value:

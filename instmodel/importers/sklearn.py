@@ -73,6 +73,7 @@ def from_sklearn(
         else:
             result = walk.predict(estimator, leaf, method, "")
     findings.check()
+    result = walk.without_refused(result)
 
     names = common.usable_names(getattr(estimator, "feature_names_in_", None))
     info = common.build(result, [leaf], names, _metadata(estimator, method))

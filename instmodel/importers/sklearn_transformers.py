@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.sklearn_encoders import dense_array, encode
 from instmodel.importers.sklearn_walk import (
     Walk,
     inside,
@@ -176,68 +177,6 @@ def _imputer(walk: Walk, e: Any, x: Value, place: str) -> Value:
     return ex.concatenate([filled, ex.rearrange(gaps, np.asarray(e.indicator_.features_))])
 
 
-# ---------------------------------------------------------------------------------------- encoding
-
-
-def _encoder(walk: Walk, e: Any, x: Value, place: str) -> Value:
-    """Look each column up in a table of what the encoder itself makes of every category.
-
-    That covers dropped and infrequent categories without knowing them.
-    """
-    categories = [np.asarray(values) for values in e.categories_]
-    for column, values in enumerate(categories):
-        whole = values.dtype.kind in "iub" or (
-            values.dtype.kind == "f" and bool(np.all(np.isfinite(values) & (values % 1 == 0)))
-        )
-        if not whole or np.any(np.abs(values.astype(float)) >= 2**24):
-            raise Unsupported(
-                f"column {column} has categories that are no whole numbers below 2^24"
-            )
-    first = np.array([values[0] for values in categories], float)
-    widths = _encoded_widths(e, len(categories))
-    starts = np.cumsum([0, *widths])
-    parts = []
-    for column, values in enumerate(categories):
-        rows = np.tile(first, (len(values), 1))
-        rows[:, column] = values
-        part = slice(starts[column], starts[column + 1])
-        encoded = _dense_array(e.transform(rows))[:, part]
-        if not encoded.shape[1]:
-            continue
-        table = dict(zip(values.astype(int).tolist(), encoded, strict=True))
-        known = ex.rearrange(x, np.array([column]))
-        looked_up = ex.lookup(known, table, _unknown(e, column, first, encoded, part))
-        parts.append(ex.reshape(looked_up, (encoded.shape[1],)))
-    require(bool(parts), "no columns are left")
-    return ex.concatenate(parts)
-
-
-def _encoded_widths(e: Any, columns: int) -> list[int]:
-    if known_class(e, ("OneHotEncoder",)):
-        return [int(n) for n in e._n_features_outs]
-    classes = getattr(e, "classes_", None)  # of a TargetEncoder
-    width = 1 if classes is None or len(classes) == 2 else len(classes)
-    return [width] * columns
-
-
-def _unknown(e: Any, column: int, first: Any, encoded: Any, part: slice) -> Any:
-    """Return what an unknown category gives; zeros where the encoder would raise an error."""
-    zeros = np.zeros(encoded.shape[1])
-    if getattr(e, "handle_unknown", "ignore") == "error":
-        return zeros
-    row = first.copy()
-    row[column] = max(float(np.max(e.categories_[column])), 0.0) + 1.0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is unknown is the point
-        found = _dense_array(e.transform(row[None]))[0, part]
-    require(bool(np.isfinite(found).all()), "unknown_value=NaN")
-    return found
-
-
-def _dense_array(table: Any) -> NDArray[np.float64]:
-    return np.asarray(table.toarray() if hasattr(table, "toarray") else table, np.float64)
-
-
 # -------------------------------------------------------------------------------------- projections
 
 
@@ -252,7 +191,7 @@ def _principal(walk: Walk, e: Any, x: Value, place: str) -> Value:
 
 
 def _projection(walk: Walk, e: Any, x: Value, place: str) -> Value:
-    return ex.dense(x, _dense_array(e.components_))
+    return ex.dense(x, dense_array(e.components_))
 
 
 def _ica(walk: Walk, e: Any, x: Value, place: str) -> Value:
@@ -268,9 +207,22 @@ def _factors(walk: Walk, e: Any, x: Value, place: str) -> Value:
 
 
 def _selector(walk: Walk, e: Any, x: Value, place: str) -> Value:
-    chosen = np.flatnonzero(e.get_support())
+    support = np.asarray(e.get_support())
+    chosen, dropped = np.flatnonzero(support), np.flatnonzero(~support)
     require(len(chosen) > 0, "no columns are left")
+    if len(dropped) and not _takes_nan(e):
+        walk.refuse(ex.multiply(ex.rearrange(x, dropped), ex.constant(0.0)))
     return ex.rearrange(x, chosen)
+
+
+def _takes_nan(e: Any) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            e.transform(np.full((1, len(e.get_support())), np.nan))
+    except ValueError:
+        return False
+    return True
 
 
 def _discriminant(walk: Walk, e: Any, x: Value, place: str) -> Value:
@@ -293,9 +245,7 @@ _TRANSFORMERS: dict[str, Callable[[Walk, Any, Value, str], Value]] = {
     "FunctionTransformer": _function,
     "PolynomialFeatures": _polynomial,
     "SimpleImputer": _imputer,
-    "OneHotEncoder": _encoder,
-    "OrdinalEncoder": _encoder,
-    "TargetEncoder": _encoder,
+    **dict.fromkeys(("OneHotEncoder", "OrdinalEncoder", "TargetEncoder"), encode),
     "PCA": _principal,
     "IncrementalPCA": _principal,
     "FactorAnalysis": _factors,

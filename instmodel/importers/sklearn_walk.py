@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from instmodel.importers.common import Findings
-from instmodel.importers.expressions import Unsupported, Value, source
+from instmodel.importers.expressions import (
+    Unsupported,
+    Value,
+    add,
+    concatenate,
+    reduce_sum,
+    source,
+)
+from instmodel.importers.functions import nan_where
 
 
 def known_class(estimator: Any, known: Container[str]) -> str | None:
@@ -119,6 +127,18 @@ class Walk:
         self.findings = findings
         self._transform = transform
         self._predict = predict
+        self._refused: list[Value] = []
+
+    def refuse(self, flags: Value) -> None:
+        """Note rows that the source raises an error for: those with a flag of 1, or NaN."""
+        self._refused.append(flags)
+
+    def without_refused(self, output: Value) -> Value:
+        """Return the output, NaN for every row that was noted, whatever came after."""
+        if not self._refused:
+            return output
+        flags = concatenate(self._refused)
+        return add(output, nan_where(reduce_sum(flags) if flags.size > 1 else flags))
 
     def transform(self, estimator: Any, x: Value, place: str) -> Value:
         """Return what the transformer makes of x; where it cannot, a value of the right size."""
