@@ -298,16 +298,17 @@ cdef class Engine:
 
         Parameters
         ----------
-        x : array_like of shape (F,) or (N, F)
+        x : array_like of shape (F,), (N, F) or (…, F)
             Real numbers of any type, converted to float32: what that cannot hold is infinite.
-            Any strides; read-only is fine. Columns count by their position; a data frame whose
-            columns are not the model's features in their order is refused.
-        out : ndarray of float32, shape (O,) or (N, O), optional
+            Any strides; read-only is fine. Columns count by their position; a data frame, or a row
+            of one, whose columns are not the model's features in their order is refused. Masked
+            entries, and nulls of a data frame, are NaN.
+        out : ndarray of float32, shape (O,), (N, O) or (…, O), optional
             Where to write the result: C-ordered and writable.
 
         Returns
         -------
-        ndarray of float32, shape (O,) or (N, O)
+        ndarray of float32, shape (O,), (N, O) or (…, O)
             `out`, if it was given.
 
         Raises

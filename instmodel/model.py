@@ -401,7 +401,8 @@ class InstructionModel(Engine):
         Parameters
         ----------
         inputs : array_like of shape (N, F)
-        expected_outputs : array_like of shape (N, O)
+            A data frame must have the columns that `predict` asks for.
+        expected_outputs : array_like of shape (N, O); an array or a series (N,) if O is 1
             NaN matches NaN.
         atol, rtol : float
             What passes is |actual - expected| ≤ atol + rtol · |expected|.
@@ -418,7 +419,11 @@ class InstructionModel(Engine):
             like when the cases do not fit the model; ``inexact_key``.
         """
         tolerance = Tolerance(atol, rtol)
-        data = ValidationData(inputs, expected_outputs)
+        arrays.check_columns(inputs, self._checked.features)
+        data = ValidationData(
+            _cases(inputs, self.feature_size, "inputs"),
+            _cases(expected_outputs, self.output_size, "expected_outputs"),
+        )
         check_cases(data.inputs, data.expected_outputs, self.feature_size, self.output_size)
         if not data.inputs:
             return 0.0
@@ -518,6 +523,14 @@ def load(
         raise error.in_file(path) from None
     model._warn_of_lost_inputs()
     return model
+
+
+def _cases(x: Any, size: int, name: str) -> Any:
+    """Return cases as `ValidationData` takes them: lists as they are, all else as (N, size)."""
+    if isinstance(x, (list, tuple)):
+        return x
+    array = arrays.as_float32(arrays.real_array(x, name))
+    return array[:, np.newaxis] if array.ndim == 1 and size == 1 else array
 
 
 def _tolerance(atol: float, rtol: float, validate: bool) -> Tolerance | None:

@@ -189,7 +189,7 @@ def as_rows(x: NDArray[Any], feature_size: int, *, flat: bool = False) -> NDArra
 
     Parameters
     ----------
-    x : real array of shape (F,) or (N, F); with `flat`, (N·F,) or (N, F)
+    x : real array of shape (…, F); with `flat`, (N·F,) or (N, F)
     feature_size : int
         F.
 
@@ -200,16 +200,18 @@ def as_rows(x: NDArray[Any], feature_size: int, *, flat: bool = False) -> NDArra
     """
     if x.ndim == 2 and x.shape[1] == feature_size:
         return x
-    if x.ndim == 1 and flat and x.size % feature_size == 0:
+    if flat:
+        fits = x.ndim == 1 and x.size % feature_size == 0
+    else:
+        fits = x.ndim > 0 and x.shape[-1] == feature_size
+    if fits:
         return x.reshape(-1, feature_size)
-    if x.ndim == 1 and not flat and x.size == feature_size:
-        return x[np.newaxis]
-    one = f"(N·{feature_size},)" if flat else f"({feature_size},)"
+    wanted = f"(N·{feature_size},) or (N, {feature_size})" if flat else f"(…, {feature_size})"
     raise InputError(
         "input_size_mismatch",
         "the input does not fit the model",
         field="input",
-        expected=f"shape {one} or (N, {feature_size})",
+        expected=f"shape {wanted}",
         actual=f"shape {x.shape}",
     )
 

@@ -53,6 +53,37 @@ def parse_feature_names(names: Sequence[str]) -> list[Feature]:
     return [_parse(name, index) for index, name in enumerate(values.names(names, "features"))]
 
 
+def features_of_columns(columns: Sequence[str]) -> list[str]:
+    """Return the names of the features that columns are of: ``emb[0]``, ``emb[1]`` of ``emb[2]``.
+
+    Raises
+    ------
+    InstModelError
+        ``invalid_feature_format`` where the columns of an array feature do not follow each other
+        from 0 on; ``invalid_type`` for what is no list of strings.
+    """
+    names: list[str] = []
+    for place, column in enumerate(values.names(columns, "features")):
+        match = _ARRAY_NAME.fullmatch(column)
+        if match is None:
+            names.append(column)
+            continue
+        name, index = match[1], int(match[2])
+        if index == 0:
+            names.append(f"{name}[1]")
+        elif names and names[-1] == f"{name}[{index}]":
+            names[-1] = f"{name}[{index + 1}]"
+        else:
+            raise StructureError(
+                "invalid_feature_format",
+                "the columns of an array feature must follow each other from 0 on",
+                field=f"features[{place}]",
+                expected=f"{name}[{index - 1}] before it",
+                actual=repr(column),
+            )
+    return names
+
+
 def _parse(name: str, index: int) -> Feature:
     if name and "[" not in name and "]" not in name:
         return Feature(name)

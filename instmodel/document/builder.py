@@ -13,11 +13,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from instmodel.base import layout, values
 from instmodel.base.activations import Activation
-from instmodel.base.features import parse_feature_names
+from instmodel.base.features import features_of_columns, parse_feature_names
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.instructions import (
     Activate,
@@ -48,11 +51,33 @@ class BufferHandle:
     ----------
     size : int
         How many numbers it holds.
+
+    Examples
+    --------
+    ``h + other`` and ``h * other`` stand for `ModelBuilder.add_buffers` and `multiply_buffers` of
+    another handle of the same size, or for `add_elementwise` and `mul_elementwise` of a number or a
+    vector.
     """
 
     builder: ModelBuilder = field(repr=False)
     number: int
     size: int
+
+    # An array before the operator lets the handle answer, instead of adding it to each element.
+    __array_ufunc__ = None
+
+    def __add__(self, other: Any) -> BufferHandle:
+        if isinstance(other, BufferHandle):
+            return self.builder.add_buffers(self, other)
+        return self.builder.add_elementwise(self, other)
+
+    def __mul__(self, other: Any) -> BufferHandle:
+        if isinstance(other, BufferHandle):
+            return self.builder.multiply_buffers(self, other)
+        return self.builder.mul_elementwise(self, other)
+
+    # Constants only: of two handles, the first one answers.
+    __radd__, __rmul__ = __add__, __mul__
 
 
 # Makes the instructions of a step, from the buffers of its inputs and of its output.
@@ -110,16 +135,26 @@ class ModelBuilder:
 
     # ------------------------------------------------------------------------------------- inputs
 
-    def input(self, features: int | Sequence[str]) -> BufferHandle:
-        """Add an input: its number of values, or the names of its features.
+    def input(self, features: Any) -> BufferHandle:
+        """Add an input.
 
         Several inputs follow each other in the order in which they were added; either all or none
         of them have names.
+
+        Parameters
+        ----------
+        features : int, str, sequence of str, or data frame
+            How many values it has, or the names of its features; a frame stands for its columns, of
+            which ``emb[0]``, ``emb[1]`` … are those of an array feature.
         """
-        if isinstance(features, str):
-            features = [features]
-        if isinstance(features, Sequence):
-            names = list(features)
+        if hasattr(features, "columns"):
+            # Arrow calls the names `column_names`; its `columns` are the data.
+            columns = getattr(features, "column_names", features.columns)
+            features = features_of_columns(list(columns))
+        elif hasattr(features, "tolist"):  # an array or an index of names, or an integer of NumPy
+            features = features.tolist()
+        names = [features] if isinstance(features, str) else features
+        if isinstance(names, Sequence):
             size = sum(feature.size for feature in parse_feature_names(names))
         else:
             names, size = [], values.integer(features, "features")
@@ -141,7 +176,10 @@ class ModelBuilder:
         bias: Any = None,
         activation: Activation | str | None = None,
     ) -> BufferHandle:
-        """Add ``activation(weights · x + bias)``: weights (rows, cols), bias (rows,) or zeros."""
+        """Add ``activation(weights · x + bias)``: weights (rows, cols), bias (rows,) or a number.
+
+        Without `bias` it is 0.
+        """
         function = values.activation(activation, "activation")
         index, rows = self._add_weights([x], weights, bias)
         return self._new(
@@ -254,20 +292,23 @@ class ModelBuilder:
         return self._changed(x, lambda b: Activate(input=b, activation=function))
 
     def add_elementwise(self, x: BufferHandle, parameters: Any) -> BufferHandle:
-        """Add ``x + parameters``, constants of the size of x."""
+        """Add ``x + parameters``, constants of the size of x or one number for all of it."""
         (index,) = self._add_parameters(x, parameters)
         return self._changed(x, lambda b: AddElementwise(input=b, parameters=index))
 
     def mul_elementwise(self, x: BufferHandle, parameters: Any) -> BufferHandle:
-        """Add ``x · parameters``, constants of the size of x."""
+        """Add ``x · parameters``, constants of the size of x or one number for all of it."""
         (index,) = self._add_parameters(x, parameters)
         return self._changed(x, lambda b: MulElementwise(input=b, parameters=index))
 
     def clip_elementwise(
         self, x: BufferHandle, minimum: Any = None, maximum: Any = None
     ) -> BufferHandle:
-        """Add ``min(max(x, minimum), maximum)``, constants of the size of x; one may be None."""
-        low, high = self._add_parameters(x, minimum, maximum)
+        """Add ``min(max(x, minimum), maximum)``; one may be None.
+
+        Both are constants of the size of x, or one number for all of it.
+        """
+        low, high = self._add_parameters(x, minimum, maximum, optional=True)
         return self._changed(
             x, lambda b: ClipElementwise(input=b, parameters_min=low, parameters_max=high)
         )
@@ -386,8 +427,7 @@ class ModelBuilder:
                 expected=f"shape (rows, {inputs[-1].size})",
                 actual=f"shape {matrix.shape}",
             )
-        zeros = [0.0] * len(matrix)
-        vector = values.vector(zeros if bias is None else bias, f"bias[{index}]")
+        vector = _vector(0.0 if bias is None else bias, len(matrix), f"bias[{index}]")
         if len(vector) != len(matrix):
             raise StructureError(
                 "bias_weights_size_mismatch",
@@ -400,12 +440,14 @@ class ModelBuilder:
         self._bias.append(vector)
         return index, len(matrix)
 
-    def _add_parameters(self, x: BufferHandle, *vectors: Any) -> list[Any]:
-        """Return the index of each vector, None for None."""
+    def _add_parameters(self, x: BufferHandle, *vectors: Any, optional: bool = False) -> list[Any]:
+        """Return the index of each vector; if they are optional, None for None."""
         self._own(x)
         count = len(self._parameters)
-        given = [item for item in vectors if item is not None]
-        checked = [values.vector(item, f"parameters[{count + i}]") for i, item in enumerate(given)]
+        given = [item for item in vectors if item is not None or not optional]
+        checked = [
+            _vector(item, x.size, f"parameters[{count + i}]") for i, item in enumerate(given)
+        ]
         for item in checked:
             if len(item) != x.size:
                 raise StructureError(
@@ -417,7 +459,14 @@ class ModelBuilder:
                 )
         self._parameters += checked
         indexes = iter(range(count, count + len(given)))
-        return [None if item is None else next(indexes) for item in vectors]
+        return [None if item is None and optional else next(indexes) for item in vectors]
+
+
+def _vector(value: Any, size: int, field: str) -> values.Vector:
+    """Return constants of a buffer; a number stands for as many as it has values."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    return values.vector([value] * size if isinstance(value, Real) else value, field)
 
 
 def _common_size(terms: Sequence[BufferHandle]) -> int:

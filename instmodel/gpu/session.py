@@ -151,14 +151,14 @@ class GpuSession:
 
         Parameters
         ----------
-        x : array_like of shape (F,) or (N, F)
+        x : array_like of shape (F,), (N, F) or (…, F)
             Real numbers of any type, converted to float32.
-        out : ndarray of float32, (O,) or (N, O), optional
+        out : ndarray of float32, (O,), (N, O) or (…, O), optional
             Where to write the result.
 
         Returns
         -------
-        ndarray of float32, (O,) or (N, O)
+        ndarray of float32, (O,), (N, O) or (…, O)
 
         Raises
         ------

@@ -45,6 +45,35 @@ METHODS = {
         lambda b, x: b.dense(x, W.tolist(), BIAS.tolist(), activation=im.Activation.TANH),
         lambda x: np.tanh(affine(x)),
     ),
+    "dense with a number as bias": (lambda b, x: b.dense(x, W, 0.5), lambda x: affine(x, 0.5)),
+    "an integer of NumPy as bias": (
+        lambda b, x: b.dense(x, W, np.array(2)),
+        lambda x: affine(x, 2.0),
+    ),
+    "attention with a number as bias": (
+        lambda b, x: b.attention(b.copy_masked(x, [0, 1, 2, 3]), x, W, 3),
+        lambda x: softmax(affine(x, 0)) * x[:, :4],
+    ),
+    "add_elementwise of a number": (lambda b, x: b.add_elementwise(x, -1.5), lambda x: x - 1.5),
+    "mul_elementwise of a number": (
+        lambda b, x: b.mul_elementwise(x, np.float32(3)),
+        lambda x: x * 3,
+    ),
+    "clip_elementwise of numbers": (
+        lambda b, x: b.clip_elementwise(x, -1, 0.5),
+        lambda x: np.clip(x, -1, 0.5),
+    ),
+    "clip_elementwise of a vector and a number": (
+        lambda b, x: b.clip_elementwise(x, maximum=0.5, minimum=-np.abs(SIX)),
+        lambda x: np.minimum(np.maximum(x, -np.abs(SIX)), 0.5),
+    ),
+    "h + h": (lambda b, x: b.activation(x, "TANH") + x, lambda x: np.tanh(x) + x),
+    "h * h": (lambda b, x: b.activation(x, "TANH") * x, lambda x: np.tanh(x) * x),
+    "h + vector": (lambda b, x: x + SIX, lambda x: x + SIX),
+    "vector + h": (lambda b, x: SIX + x, lambda x: x + SIX),
+    "list * h": (lambda b, x: SIX.tolist() * x, lambda x: x * SIX),
+    "number + h * number": (lambda b, x: 2 + x * np.float64(0.5), lambda x: 2 + x / 2),
+    "a handle stays what it was": (lambda b, x: (x + 1) * x + 2 * x, lambda x: (x + 1) * x + 2 * x),
     "attention": (
         lambda b, x: b.attention(b.copy_masked(x, [0, 1, 2, 3]), x, W, BIAS),
         lambda x: softmax(affine(x)) * x[:, :4],
@@ -272,6 +301,21 @@ ERRORS = {
         lambda b, x: b.copy(x, size=7, at=2),
         "internal_index_out_of_bounds",
     ),
+    "a bias that is no number": (lambda b, x: b.dense(x, W, True), "invalid_type"),
+    "no parameters": (lambda b, x: b.add_elementwise(x, None), "invalid_type"),
+    "parameters that are one number": (
+        lambda b, x: b.mul_elementwise(x, np.float64(1e39)),
+        "non_finite_value",
+    ),
+    "a handle for parameters": (lambda b, x: b.add_elementwise(x, x), "invalid_type"),
+    "a sum of two sizes": (lambda b, x: x + b.reduce_sum(x), "input_buffer_size_mismatch"),
+    "a sum with a vector of another size": (lambda b, x: x + SIX[:5], "parameters_size_mismatch"),
+    "a product with text": (lambda b, x: "2" * x, "invalid_type"),
+    "a sum over two builders": (
+        lambda b, x: x + im.ModelBuilder().input(6),
+        "buffer_index_out_of_bounds",
+    ),
+    "a mapping of columns": (lambda b, x: im.ModelBuilder().input({"a": [1]}), "invalid_type"),
     "one buffer to add": (lambda b, x: b.add_buffers(x), "insufficient_input_buffers"),
     "buffers of two sizes": (
         lambda b, x: b.add_buffers(x, b.reduce_sum(x)),
@@ -341,6 +385,9 @@ def test_mistakes(name):
         lambda b, x: b.dense(x, W, [1.0]),
         lambda b, x: b.mul_elementwise(x, [1.0]),
         lambda b, x: b.add_elementwise(None, SIX),
+        lambda b, x: b.add_elementwise(x, None),
+        lambda b, x: b.dense(x, W, "1"),
+        lambda b, x: x * [1.0],
         lambda b, x: b.clip_elementwise(x, [0.0] * 6, ["a"] * 6),
         lambda b, x: b.copy(x, at=None),
         lambda b, x: b.copy(x, size="9"),
@@ -364,3 +411,52 @@ def test_a_handle_says_its_size_and_not_the_whole_builder():
     handle = b.dense(b.input(6), W)
     assert handle.size == 4
     assert len(repr(handle)) < 100
+
+
+class Frame:
+    """As much of a data frame as the builder looks at."""
+
+    def __init__(self, columns):
+        self.columns = columns
+
+
+NAMED = {
+    "a frame": (Frame(["age", "emb[0]", "emb[1]", "x[0]"]), ["age", "emb[2]", "x[1]"]),
+    "a frame with an array twice": (Frame(["a[0]", "a[0]", "a[1]"]), ["a[1]", "a[2]"]),
+    "an array": (np.array(["b", "a[2]"]), ["b", "a[2]"]),
+    "a tuple": (("b", "a"), ["b", "a"]),
+    "one name": ("b", ["b"]),
+}
+
+
+@pytest.mark.parametrize(("given", "features"), NAMED.values(), ids=NAMED)
+def test_names_of_an_input(given, features):
+    b = im.ModelBuilder()
+    info = b.build(output=b.reduce_sum(b.input(given)))
+    assert info.features == features
+    assert all(type(name) is str for name in info.features)
+
+
+@pytest.mark.parametrize("columns", [["emb[1]", "emb[2]"], ["emb[0]", "emb[2]"], ["a", "emb[1]"]])
+def test_columns_of_an_array_feature_that_are_out_of_place(columns):
+    with pytest.raises(im.InstModelError) as caught:
+        im.ModelBuilder().input(Frame(columns))
+    assert caught.value.code == "invalid_feature_format"
+
+
+def test_real_frames_name_an_input():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame([[1.0, 2.0, 3.0]], columns=["age", "emb[0]", "emb[1]"])
+    b = im.ModelBuilder()
+    model = im.InstructionModel(b.build(output=b.dense(b.input(frame), [[1, 10, 100]])))
+    assert model.columns == list(frame.columns)
+    assert model.predict(frame).tolist() == model.predict_table(frame).tolist() == [[321.0]]
+    b = im.ModelBuilder()
+    assert b.build(output=b.reduce_sum(b.input(frame.columns[:1]))).features == ["age"]
+    with pytest.raises(im.InstModelError, match="invalid_type"):
+        im.ModelBuilder().input(pd.DataFrame([[1.0]]))
+
+
+def test_sizes_of_an_input():
+    for size in (3, np.int32(3), np.array(3)):
+        assert im.ModelBuilder().input(size).size == 3

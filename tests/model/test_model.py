@@ -76,13 +76,32 @@ def test_zero_rows(model, shape):
 
 @pytest.mark.parametrize("call", EVERY_INPUT.values(), ids=EVERY_INPUT)
 @pytest.mark.parametrize(
-    "shape", [(), (5,), (7,), (2, 5), (2, 7), (0, 5), (6, 2), (2, 0), (1, 1, 6), (2, 3, 1)]
+    "shape", [(), (5,), (7,), (2, 5), (2, 7), (0, 5), (6, 2), (2, 0), (1, 1, 5), (2, 6, 1)]
 )
 def test_inputs_of_a_wrong_shape(model, call, shape):
     error = error_of(call, model, np.zeros(shape, np.float32))
     assert error.code == "input_size_mismatch"
     assert "6" in str(error.expected)
     assert str(shape) in str(error.actual)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (3, 1, 2, 2), (0, 4), (4, 0), (2, 0, 3)])
+def test_inputs_of_more_dimensions(model, shape):
+    x = samples(math.prod(shape), 6, 0).reshape(*shape, 6)
+    expected = model.predict(x.reshape(-1, 6)).reshape(*shape, 2)
+    for given in (x, x.tolist(), x.astype(np.float64), np.asfortranarray(x), np.flip(x, 0)[::-1]):
+        if np.shape(given) == x.shape:  # a list cannot tell how long its empty rows are
+            got = model.predict(given)
+            assert (type(got), got.dtype) == (np.ndarray, np.float32)
+            np.testing.assert_array_equal(got, expected)
+    out = np.empty((*shape, 2), np.float32)
+    assert model.predict(x, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+    if len(shape) > 1:
+        wrong = np.empty((x.size // 6, 2), np.float32)
+        assert error_of(model.predict, x, out=wrong).code == "destination_size_mismatch"
+    assert error_of(model.predict_single, x).code == "input_size_mismatch"
+    assert error_of(model.predict_parallel, x).code == "input_size_mismatch"
 
 
 def test_predict_takes_no_flat_rows_but_predict_parallel_does(model):

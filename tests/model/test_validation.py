@@ -178,3 +178,63 @@ def test_signalling_nan_is_a_nan_like_others():
     signalling = np.array([[0x7F800001]], np.uint32).view(np.float32)
     model = build(one({"type": "ACTIVATION", "input": 0, "activation": "INVERSE"}, [1]))
     assert model.validate(signalling, signalling) == 0.0
+
+
+@pytest.mark.parametrize("kind", ["array", "float64", "Fortran", "read-only", "masked", "tensor"])
+def test_cases_may_be_any_array(model, kind):
+    x = samples(5, 6, 0)
+    y = model.predict(x).astype(np.float64)
+    make = {
+        "array": np.asarray,
+        "float64": lambda a: a.astype(np.float64),
+        "Fortran": np.asfortranarray,
+        "read-only": lambda a: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape),
+        "masked": np.ma.array,
+        "tensor": lambda a: pytest.importorskip("torch").tensor(a),
+    }[kind]
+    assert model.validate(make(x), make(y)) < 1e-6
+    y[2, 1] += 1
+    error = error_of(model.validate, make(x), make(y))
+    assert error.field == "validation_data.expected_outputs[2][1]"
+
+
+def test_masked_outputs_are_missing_not_numbers():
+    model = build(identity(1))
+    y = np.ma.array([[1.0], [2.0]], mask=[[False], [True]])
+    assert error_of(model.validate, [[1.0], [2.0]], y).code == "validation_mismatch"
+    assert model.validate([[1.0], [np.nan]], y) == 0.0
+
+
+def test_cases_may_be_frames():
+    pd = pytest.importorskip("pandas")
+    document = identity(2) | {"features": ["a", "b"]}
+    document["buffer_sizes"] = [2, 1]
+    document["instructions"] = [{"type": "REDUCE_SUM", "input": 0, "output": 1}]
+    model = build(document)
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0], "sum": [4.0, 6.0]})
+    x = frame[["a", "b"]]
+    for y in (
+        frame[["sum"]],
+        frame["sum"],
+        frame["sum"].to_numpy(),
+        frame[["sum"]].astype("Int64"),
+    ):
+        assert model.validate(x, y) == 0.0
+    assert model.validate(x.astype("Float32"), frame["sum"]) == 0.0
+    assert error_of(model.validate, frame[["b", "a"]], frame["sum"]).code == "column_mismatch"
+    assert error_of(model.validate, x, frame["sum"] + 1).code == "validation_mismatch"
+    assert error_of(model.validate, x, frame["sum"][:1]).code == "validation_count_mismatch"
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros(2), np.zeros((2, 2, 2)), np.zeros((2, 2), object), {"a": 1}, 1.0]
+)
+def test_arrays_that_are_no_cases(model, wrong):
+    assert error_of(model.validate, wrong, np.zeros((2, 2))).code in (
+        "invalid_type",
+        "validation_input_size_mismatch",
+    )
+    assert error_of(model.validate, np.zeros((2, 6)), wrong).code in (
+        "invalid_type",
+        "validation_output_size_mismatch",
+    )
