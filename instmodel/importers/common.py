@@ -178,7 +178,7 @@ def likely_rows(
         if is_whole:
             block = np.rint(4 * block)
         for position, keys in looked_up(output, leaf).items():
-            block[:, position] = rng.choice(keys or [0], count)
+            block[:, position] = rng.choice(keys if len(keys) else [0], count)
         blocks.append(block)
     return np.concatenate(blocks, axis=1)
 

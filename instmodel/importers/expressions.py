@@ -14,8 +14,8 @@ C. Nothing becomes an instruction before `lowering.lower`: what the output does 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -45,12 +45,18 @@ class Value:
     inputs : tuple of Value
     data : optional
         The constants that `kind` needs.
+    whole : bool
+        Whether it is known to hold whole numbers only, whatever the sample.
     """
 
     shape: Shape
     kind: str
     inputs: tuple[Value, ...] = ()
     data: Any = None
+    whole: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "whole", _is_whole(self.kind, self.inputs, self.data))
 
     @property
     def size(self) -> int:
@@ -66,9 +72,9 @@ class Value:
 # ------------------------------------------------------------------------------- leaves and shapes
 
 
-def source(size: int) -> Value:
-    """Return an input of `size` numbers."""
-    return Value(checked((size,)), "input")
+def source(size: int, whole: bool = False) -> Value:
+    """Return an input of `size` numbers; `whole`: the source takes integers there."""
+    return Value(checked((size,)), "input", data=whole)
 
 
 def constant(array: ArrayLike) -> Value:
@@ -257,6 +263,14 @@ def reduce_mean(x: Value, axes: Sequence[int] | None = None, keep: bool = False)
 # ----------------------------------------------------------------------------------- functions
 
 
+def truncated(x: Value) -> Value:
+    """Return what a lookup rounds, half away from zero, to x without its fraction.
+
+    That is ``x - clip(x, -1/2, 1/2)``, exact in float32 up to 2²³; see `keys.MOST_KEYS`.
+    """
+    return x if x.whole else Value(x.shape, "truncated", (bare(x),))
+
+
 def activation(x: Value, name: str) -> Value:
     """Apply an activation of the format to each number; for SOFTMAX see `softmax`."""
     if x.is_constant:
@@ -298,6 +312,12 @@ def lookup(x: Value, table: Mapping[int, Array], default: ArrayLike) -> Value:
 
 # ------------------------------------------------------------------------------------------ shared
 
+# What makes whole numbers of others, as opaque values: without the fraction, and half away from 0.
+TRUNCATED, ROUNDED = "truncated", "rounded"
+WHOLE_NAMES = (TRUNCATED, ROUNDED)
+# The kinds of values that only move numbers.
+MOVES = ("reshape", "rearrange", "concatenate")
+
 # Instructions that one operation may become.
 _MOST_STEPS = 5_000
 _FLOAT32 = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
@@ -326,6 +346,32 @@ def _check_steps(count: int) -> None:
         raise Unsupported(f"{count} instructions for one operation: more than {_MOST_STEPS}")
 
 
+def _is_whole(kind: str, inputs: tuple[Value, ...], data: Any) -> bool:
+    match kind:
+        case "input":
+            return bool(data)
+        case "constant":
+            return _all_whole(data)
+        case "activation":
+            return data == "SIGN" or (data in ("RELU", "INVERSE") and inputs[0].whole)
+        case "opaque":
+            return data[0] in WHOLE_NAMES
+        case "clip":
+            limits = [limit for limit in data if limit is not None]
+            return inputs[0].whole and all(_all_whole(limit) for limit in limits)
+        case "add_constant" | "multiply_constant":
+            return inputs[0].whole and _all_whole(data)
+        case "add" | "multiply" | "add_heads" | "multiply_heads" | "reduce_sum":
+            return all(part.whole for part in inputs)
+    return kind in MOVES and all(part.whole for part in inputs)
+
+
+def _all_whole(numbers: Any) -> bool:
+    return numbers.dtype.kind in "iub" or (
+        numbers.dtype.kind == "f" and bool(np.all(numbers == np.floor(numbers)))
+    )
+
+
 def _axis(axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         raise Unsupported(f"axis {axis} of a value of {rank} axes")
@@ -352,8 +398,11 @@ def checked(shape: Shape) -> Shape:
     return tuple(int(size) for size in shape)
 
 
-def ordered(output: Value) -> list[Value]:
-    """Return all that `output` needs, inputs before their users; without recursion."""
+def ordered(output: Value, through: Container[str] | None = None) -> list[Value]:
+    """Return all that `output` needs, inputs before their users; without recursion.
+
+    With `through`, the inputs of values of other kinds are left out.
+    """
     order: list[Value] = []
     seen: set[int] = set()
     stack = [(output, False)]
@@ -364,5 +413,6 @@ def ordered(output: Value) -> list[Value]:
         elif id(node) not in seen:
             seen.add(id(node))
             stack.append((node, True))
-            stack.extend((part, False) for part in reversed(node.inputs))
+            if through is None or node.kind in through:
+                stack.extend((part, False) for part in reversed(node.inputs))
     return order

@@ -14,6 +14,7 @@ import numpy as np
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.keys import embedding, to_integers
 from instmodel.importers.operands import sample_axis
 
 Handler = Callable[..., Any]
@@ -114,8 +115,7 @@ def _softmax(layer: Any, x: Value) -> Value:
 def _embedding(layer: Any, x: Value) -> Value:
     if layer.mask_zero:
         raise Unsupported("mask_zero=True")
-    table = _numbers(layer.embeddings)
-    return ex.lookup(x, dict(enumerate(table)), np.zeros(table.shape[1]))
+    return embedding(_numbers(layer.embeddings), to_integers(x))
 
 
 # ---------------------------------------------------------------------------------------- merging

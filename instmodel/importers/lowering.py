@@ -98,6 +98,10 @@ def _emit(builder: ModelBuilder, node: Value, parts: list[BufferHandle]) -> Buff
             return builder.copy_masked(parts[0], data.tolist())
         case "concatenate":
             return builder.concatenate(parts)
+        case "truncated":
+            limits = [0.5] * node.size
+            limited = builder.clip_elementwise(parts[0], [-0.5] * node.size, limits)
+            return builder.add_buffers(builder.mul_elementwise(limited, [-1.0] * node.size), *parts)
         case "lookup":
             return builder.map_transform(parts[0], *data)
     raise AssertionError(node.kind)

@@ -102,7 +102,7 @@ class OnnxGraph:
     def whole_inputs(self) -> list[bool]:
         """Return for each input whether it takes whole numbers."""
         types = [item.type.tensor_type.elem_type for item in self._inputs]
-        return [np.issubdtype(_INPUT_TYPES[kind], np.integer) for kind in types]
+        return [np.issubdtype(_INPUT_TYPES.get(kind, np.float32), np.integer) for kind in types]
 
     def choose_output(self, name: str | None = None) -> str:
         """Return the name of the tensor to compute."""
@@ -175,10 +175,10 @@ class OnnxGraph:
     ) -> list[tuple[str, Value]]:
         """Return the inputs of the graph, and note what they are as operands: `known` OUT."""
         leaves = []
-        for item in self._inputs:
+        for item, whole in zip(self._inputs, self.whole_inputs(), strict=True):
             _, *shape = _dimensions(item, findings)
             with findings.at(f"input {item.name!r}"):
-                leaf = ex.source(math.prod(shape))
+                leaf = ex.source(math.prod(shape), whole)
                 leaves.append((item.name, leaf))
                 known[item.name] = ex.reshape(leaf, shape)
         return leaves

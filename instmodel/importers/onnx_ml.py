@@ -9,10 +9,10 @@ import numpy as np
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.keys import exact_keys, rounded_keys, to_integers
 from instmodel.importers.onnx_context import Node
 from instmodel.importers.onnx_ops import Handler
 from instmodel.importers.operands import Operand
-from instmodel.importers.patterns import without_opaque
 
 
 def _floats(node: Node, name: str) -> Any:
@@ -106,11 +106,9 @@ def _one_hot(node: Node) -> Operand:
     if not node.attributes.get("zeros", 1):
         raise Unsupported("zeros=0, an error for what is unknown")
     keys = [int(key) for key in keys]
-    return ex.lookup(
-        without_opaque(node.value(0), "whole"),
-        dict(zip(keys, np.eye(len(keys)), strict=True)),
-        np.zeros(len(keys)),
-    )
+    found = rounded_keys(to_integers(node.value(0)), min(keys), max(keys))
+    table = dict(zip(keys, np.eye(len(keys)), strict=True))
+    return ex.lookup(found, table, np.zeros(len(keys)))
 
 
 def _label_encoder(node: Node) -> Operand:
@@ -130,7 +128,10 @@ def _label_encoder(node: Node) -> Operand:
             table[int(key)] = np.array([value])
         elif value != default:
             raise Unsupported("keys that no int32 holds")
-    x = without_opaque(node.value(0), "whole")
+    if not table:
+        raise Unsupported("no keys")
+    x = rounded_keys(node.value(0), min(table), max(table))
+    x = exact_keys(x, list(table)) if "keys_floats" in given else x
     return ex.reshape(ex.lookup(x, table, [default]), x.shape)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
-from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.expressions import ROUNDED, Unsupported, Value
+from instmodel.importers.keys import clipped, to_integers
 from instmodel.importers.onnx_context import Node
 from instmodel.importers.operands import Operand, checked_size, together
 from instmodel.importers.patterns import factor_of, is_opaque, same_numbers, summand_of
@@ -97,7 +98,7 @@ def _product(a: Value, b: Value) -> Value:
             x = other.inputs[0]
             if half == 0.5 and fn.is_magnitude(magnitude, x):
                 # Half away from zero: what a lookup does itself.
-                return ex.opaque(one.shape, [x], "a rounding", "whole")
+                return ex.opaque(one.shape, [x], "a rounding", ROUNDED)
     return ex.multiply(a, b)
 
 
@@ -176,7 +177,7 @@ def _where(node: Node) -> Operand:
     condition, chosen, other = together([node.operand(i) for i in range(3)])
     if condition.is_constant and chosen.is_constant and other.is_constant:
         return ex.constant(np.where(condition.data, chosen.data, other.data))
-    if is_opaque(condition, "both") and is_opaque(chosen, "whole") and other.is_constant:
+    if is_opaque(condition, "both") and is_opaque(chosen, ROUNDED) and other.is_constant:
         return chosen  # keys that no int32 holds: a lookup finds none of them
     if is_opaque(condition, "positive"):
         x = ex.reshape(condition.inputs[0], condition.shape)
@@ -225,21 +226,18 @@ def _cast(node: Node) -> Operand:
         return x.astype(types[to])
     if x.is_constant:
         return ex.constant(x.data.astype(types[to]))
-    if is_opaque(x, "whole") and to != 9:
-        return x
     if is_opaque(x, "positive") and to != 9:
         return fn.positive(ex.reshape(x.inputs[0], x.shape))
     if to == 9:
         raise Unsupported("a cast to booleans")
     if to in (6, 7):
-        # Fine for what is whole already, as keys of an embedding are; no arithmetic hides here.
-        return ex.opaque(x.shape, [x], "a cast to integers", "whole")
+        return to_integers(x)
     return x
 
 
 def _clip(node: Node) -> Operand:
     low, high = node.setting("min", 1), node.setting("max", 2)
-    return ex.clip(node.value(0), low, high)
+    return clipped(node.value(0), low, high)
 
 
 def _extreme(node: Node) -> Operand:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from instmodel.importers import expressions as ex
 from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.keys import embedding
 from instmodel.importers.onnx_context import Node
 from instmodel.importers.onnx_ops import Handler
-from instmodel.importers.operands import BATCH, Operand, aligned, checked_size, embedding
+from instmodel.importers.operands import BATCH, Operand, aligned, checked_size
 
 
 def _identity(node: Node) -> Operand:

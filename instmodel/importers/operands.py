@@ -13,12 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.importers import expressions as ex
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.patterns import without_opaque
 
 Operand = Value | NDArray[Any]
 
@@ -34,12 +32,6 @@ def sample_axis(axis: int, rank: int) -> int:
     if axis == 0:
         raise Unsupported("an operation along the batch")
     return axis - 1
-
-
-def embedding(table: NDArray[Any], keys: Value) -> Value:
-    """Return the rows of a constant table (keys, width) for keys 0, 1, 2 …; else zeros."""
-    keys = without_opaque(keys, "whole")
-    return ex.lookup(keys, dict(enumerate(table)), np.zeros(table.shape[1]))
 
 
 def one_row(constant: NDArray[Any]) -> Value:

@@ -6,23 +6,14 @@ Some operations have instructions only in the company of others, such as the Erf
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from instmodel.importers.expressions import Value, bare, ordered, rearrange, reshape
+from instmodel.importers.expressions import Value, bare, ordered
 
 
 def is_opaque(x: Value, name: str) -> bool:
     """Whether x was made by `opaque` under this name."""
     return x.kind == "opaque" and x.data[0] == name
-
-
-def without_opaque(x: Value, name: str) -> Value:
-    """Return x as if the opaque value of this name in it were its input."""
-    inner = bare(x)
-    if is_opaque(inner, name):
-        return reshape(inner.inputs[0], x.shape)
-    if inner.kind == "rearrange" and is_opaque(inner.inputs[0], name):
-        return rearrange(inner.inputs[0].inputs[0], inner.data.reshape(x.shape))
-    return x
 
 
 def obstacles(output: Value) -> list[str]:
@@ -51,14 +42,47 @@ def summand_of(x: Value) -> tuple[Value, float]:
     return flat, 0.0
 
 
-def looked_up(output: Value, leaf: Value) -> dict[int, list[int]]:
-    """Return the keys of the tables in which numbers of `leaf` are looked up, by position."""
-    found: dict[int, list[int]] = {}
+def looked_up(output: Value, leaf: Value) -> dict[int, NDArray[np.float64]]:
+    """Return which numbers of `leaf` lead to keys of all tables that they reach, by position.
+
+    Of a number that loses its fraction on the way, those with a fraction are among them.
+    """
+    found: dict[int, NDArray[np.float64]] = {}
     for node in ordered(bare(output)):
         if node.kind == "lookup":
-            (x,), position = node.inputs, node.data[0]
-            if x.kind == "rearrange":
-                x, position = x.inputs[0], int(x.data[position])
-            if x is leaf:
-                found[position] = list(node.data[1])
+            place, numbers = _back_to_leaf(node)
+            if place is not None and place[0] is leaf:
+                known = found.get(place[1], numbers)
+                found[place[1]] = np.intersect1d(known, numbers)
     return found
+
+
+def _back_to_leaf(node: Value) -> tuple[tuple[Value, int] | None, NDArray[np.float64]]:
+    """Return the number of a leaf that a lookup takes, and its values that lead to keys."""
+    x, (position, table, _) = node.inputs[0], node.data
+    numbers = np.array(list(table), np.float64)
+    while x.kind != "input":
+        match x.kind:
+            case "reshape" | "clip":
+                pass
+            case "rearrange":
+                position = int(x.data[position])
+            case "concatenate":
+                starts = np.cumsum([0, *(part.size for part in x.inputs)])
+                part = int(np.searchsorted(starts, position, "right")) - 1
+                x, position = x.inputs[part], position - int(starts[part])
+                continue
+            case "add_constant":
+                numbers = numbers - x.data[position]
+            case "multiply_constant" if x.data[position]:
+                numbers = numbers / x.data[position]
+            case "truncated":
+                numbers = np.concatenate([numbers, numbers + np.where(numbers < 0, -0.7, 0.7)])
+            case "lookup" if x.size == 1:
+                position, inner, _ = x.data
+                keys = {float(value[0]): float(key) for key, value in inner.items()}
+                numbers = np.array([keys[n] for n in numbers.tolist() if n in keys])
+            case _:
+                return None, numbers
+        x = x.inputs[0]
+    return (x, position), numbers

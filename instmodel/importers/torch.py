@@ -186,7 +186,8 @@ class _Walker:
             shape = example.shape[1:]
             if not all(isinstance(size, int) for size in shape):
                 raise Unsupported("only the batch may have any size")
-            leaf = ex.source(math.prod(shape))
+            whole = not example.dtype.is_floating_point
+            leaf = ex.source(math.prod(shape), whole)
             self.inputs.append(_Input(node.name, leaf, tuple(shape), example.dtype))
             self._known[node] = ex.reshape(leaf, shape)
             return

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.keys import clipped, embedding, to_integers
 from instmodel.importers.operands import (
     BATCH,
     Operand,
     aligned,
-    embedding,
     one_row,
     sample_axis,
     together,
@@ -159,7 +159,7 @@ def _glu(x: Any, dim: int = -1) -> Value:
 
 
 def _clamp(x: Any, min: Any = None, max: Any = None) -> Value:
-    return ex.clip(_value(x), min, max)
+    return clipped(_value(x), min, max)
 
 
 def _greater(a: Any, b: Any) -> Value:
@@ -171,10 +171,15 @@ def _to(x: Any, *arguments: Any, dtype: Any = None, **unused: Any) -> Operand:
     wanted = dtype or next((a for a in arguments if hasattr(a, "is_floating_point")), None)
     if not isinstance(x, Value):
         return np.asarray(x)
-    if is_opaque(x, "positive"):
+    if wanted is None:
+        return x
+    name = str(wanted).removeprefix("torch.")
+    if is_opaque(x, "positive") and name != "bool":
         return fn.positive(ex.reshape(x.inputs[0], x.shape))
-    if wanted is not None and not wanted.is_floating_point and not is_opaque(x, "whole"):
-        return ex.opaque(x.shape, [x], "a conversion to integers", "whole")
+    if name in ("int32", "int64"):
+        return to_integers(x)
+    if not wanted.is_floating_point:
+        raise Unsupported(f"a conversion to {wanted}")
     return x
 
 

@@ -220,3 +220,12 @@ def test_a_missing_backend_is_named(monkeypatch):
     monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(im.InstModelError, match=r"needs its backend: .* KERAS_BACKEND"):
         from_keras(sequence(layers.Dense(1)))
+
+
+def test_a_key_loses_its_fraction_and_gives_nan_outside():
+    model = functional(lambda x: layers.Flatten()(layers.Embedding(7, 3)(x)), (2,))
+    info = from_keras(model)
+    rows = np.random.default_rng(5).uniform(-0.999, 6.999, (ROWS, 2)).astype(np.float32)
+    assert_same(info, rows, source_outputs(model, rows))
+    outside = np.array([[7, 7], [-1, -1], [np.nan, np.nan]], np.float32)
+    assert np.isnan(im.InstructionModel(info).predict(outside)).all()

@@ -1,0 +1,144 @@
+"""Keys of lookups: what other libraries make of numbers before they look them up.
+
+Design
+------
+A. A lookup rounds to the nearest whole number, halves away from zero. Other libraries convert to an
+   integer first, which drops the fraction: 34.7 is the key 34.
+B. Such a conversion is an opaque value: no arithmetic hides in it, only a lookup takes it. What is
+   whole already is converted to itself.
+C. A key that the source refuses makes its row NaN: no number may look like a score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.importers import expressions as ex
+from instmodel.importers.expressions import (
+    MOVES,
+    ROUNDED,
+    TRUNCATED,
+    WHOLE_NAMES,
+    Unsupported,
+    Value,
+    bare,
+    ordered,
+)
+
+# Up to 2²³, float32 has halves, of which `truncated` makes use.
+_HALVES = 1 << 23
+# A key that is in no table.
+_NOWHERE = float(1 << 30)
+
+
+def to_integers(x: Value) -> Value:
+    """Return x without its fraction, as the conversion to an integer type does."""
+    reason = "a conversion to integers, other than of the keys of a lookup"
+    return x if x.whole else ex.opaque(x.shape, [x], reason, TRUNCATED)
+
+
+def clipped(x: Value, low: Any, high: Any) -> Value:
+    """Return `ex.clip`, also of a conversion to integers: whole limits may come before it."""
+    limits = [limit for limit in (low, high) if limit is not None]
+    if _is_conversion(x) and np.all(np.mod(limits, 1) == 0):
+        inner = ex.clip(ex.reshape(x.inputs[0], x.shape), low, high)
+        return ex.opaque(x.shape, [inner], x.data[1], x.data[0])
+    return ex.clip(x, low, high)
+
+
+def embedding(table: NDArray[Any], keys: Value) -> Value:
+    """Return the rows of a constant table (keys, width) for keys 0, 1, 2 …; else NaN."""
+    if table.ndim != 2 or not len(table):
+        raise Unsupported(f"a lookup in a table of shape {table.shape}")
+    numbers = rounded_keys(keys, 0, len(table) - 1)
+    rows = ex.lookup(numbers, dict(enumerate(table)), np.zeros(table.shape[1]))
+    if _always_inside(numbers, len(table)):
+        return rows
+    return ex.add(rows, ex.reshape(_nan_outside(numbers, len(table)), (*keys.shape, 1)))
+
+
+def rounded_keys(keys: Value, lowest: int, highest: int) -> Value:
+    """Return what a lookup rounds to the keys of the source.
+
+    Parameters
+    ----------
+    keys : Value
+        Perhaps with conversions to integers in it.
+    lowest, highest : int
+        The keys of the table.
+    """
+    flat = bare(keys)
+    if flat.kind == "add_constant" and flat.whole and _converts(flat.inputs[0]):
+        # Rows of many tables in one: only a lookup makes the whole numbers that the offsets need.
+        shifts = flat.data
+        low, high = lowest - int(shifts.max()), highest - int(shifts.min())
+        inner = _without_conversions(flat.inputs[0], max(-low, high))
+        table = {key: np.array([float(key)]) for key in range(low, high + 1)}
+        whole = ex.reshape(ex.lookup(inner, table, [_NOWHERE]), keys.shape)
+        return ex.add(whole, ex.constant(shifts.reshape(keys.shape)))
+    return _without_conversions(keys, max(-lowest, highest))
+
+
+def exact_keys(x: Value, keys: list[int]) -> Value:
+    """Return x where it is whole, and else a number that is no key: fractions are not looked up."""
+    if x.whole:
+        return x
+    table = {key: np.array([float(key)]) for key in keys}
+    nearest = ex.reshape(ex.lookup(x, table, [_NOWHERE]), x.shape)
+    fraction = ex.multiply(ex.subtract(x, nearest), ex.constant(1e38))
+    return ex.add(fraction, nearest)
+
+
+def _converts(x: Value) -> bool:
+    """Whether there is a conversion to integers in x, below what moves numbers."""
+    return any(_is_conversion(node) for node in ordered(x, MOVES))
+
+
+def _is_conversion(x: Value) -> bool:
+    return x.kind == "opaque" and x.data[0] in WHOLE_NAMES
+
+
+def _without_conversions(x: Value, largest: int) -> Value:
+    """Return x with a lookup's own rounding in the place of the conversions in it."""
+    made: dict[int, Value] = {}
+    for node in ordered(x, MOVES):
+        if node.kind in MOVES:
+            inputs = tuple(bare(made[id(part)]) for part in node.inputs)
+            made[id(node)] = replace(node, inputs=inputs)
+        elif not _is_conversion(node):
+            made[id(node)] = node
+        elif node.data[0] == ROUNDED:
+            made[id(node)] = ex.reshape(node.inputs[0], node.shape)
+        elif largest < _HALVES:
+            made[id(node)] = ex.truncated(ex.reshape(node.inputs[0], node.shape))
+        else:
+            raise Unsupported(f"keys of {_HALVES} and more, of numbers that may have fractions")
+    return made[id(x)]
+
+
+def _always_inside(numbers: Value, count: int) -> bool:
+    """Whether all numbers round to 0 … count - 1, whatever the sample."""
+    for node in ordered(numbers, MOVES):
+        if node.kind in MOVES:
+            continue
+        if node.kind != "lookup":
+            return False
+        _, table, default = node.data
+        found = np.array([*table.values(), default])
+        if not np.all((found > -0.5) & (found < count - 0.5)):
+            return False
+    return True
+
+
+def _nan_outside(numbers: Value, count: int) -> Value:
+    """Return 0 for numbers that round to 0 … count - 1, else NaN."""
+    edges = np.array([-0.5, count - 0.5], np.float32)
+    first, last = np.nextafter(edges, np.float32(0))
+    beyond = ex.subtract(numbers, ex.clip(numbers, first, last))
+    # The smallest step over an edge is 3e-8: its square overflows, and ∞ · 0 is NaN.
+    far = ex.multiply(beyond, ex.constant(1e30))
+    return ex.multiply(ex.multiply(far, far), ex.constant(0.0))
