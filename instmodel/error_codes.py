@@ -273,8 +273,7 @@ _VALIDATION = {
 _CALLS = {
     "input_size_mismatch": Rule(
         "The input has another number of values, or another shape, than the model takes.",
-        "field 'input': the input does not fit the model (expected shape (2,) or (N, 2), got "
-        "shape (3,))",
+        "field 'input': the input does not fit the model (expected shape (…, 2), got shape (3,))",
     ),
     "buffer_too_small": Rule(
         "A buffer for `predict_with_buffer` or a shader is shorter than the model needs.",
