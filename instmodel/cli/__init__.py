@@ -108,9 +108,13 @@ def _sentence(error: Exception) -> str:
 @contextlib.contextmanager
 def _warnings_in_one_line() -> Iterator[None]:
     """Print warnings as errors are printed; the same one only once."""
+    told = set[str]()
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        print(f"instmodel: warning: {printable(message)}", file=sys.stderr)
+        text = printable(message)
+        if text not in told:  # a command may build a model in several places
+            told.add(text)
+            print(f"instmodel: warning: {text}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)

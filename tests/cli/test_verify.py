@@ -1,7 +1,10 @@
 """`verify` without a table runs the validation data."""
 
+import json
+
 import pytest
 from support.commands import GOOD, fails, identity, with_validation, write
+from support.documents import one
 
 from instmodel.cli import main
 
@@ -65,3 +68,25 @@ def test_commands_that_load_a_model_take_its_tolerance(capsys, command, rest):
     assert "[validation_mismatch]" in fails(capsys, command, model, *rest, "--atol", "0.2")
     for enough in (["--atol", "0.25"], ["--rtol", "0.1"], ["--no-validation"]):
         assert main([command, model, *rest, *enough]) == 0
+
+
+def test_a_warning_about_a_model_is_printed_once(capsys):
+    # To find where two computations part, verify builds models of the first instructions.
+    lookup = {
+        "type": "MAP_TRANSFORM",
+        "input": 0,
+        "output": 1,
+        "internal_input_index": 0,
+        "internal_output_index": 0,
+        "map": 0,
+        "size": 1,
+        "default": [-1],
+    }
+    document = one(lookup, [1, 1], maps=[{"1": [1], "16777217": [2]}]) | {"features": ["shop"]}
+    model = write("lookup.json", json.dumps(document))
+    write("t.csv", "shop,score\n1,0\n16777216,0\n")
+    assert main(["verify", model, "--data", "t.csv", "--expected", "score"]) == 1
+    said = capsys.readouterr()
+    assert "DIFFERENT in 2 of 2 rows" in said.out
+    assert said.err.count("\n") == 1
+    assert said.err.startswith("instmodel: warning: maps[0]: float32 cannot hold 1 of the 2 keys, ")

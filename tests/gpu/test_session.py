@@ -269,6 +269,19 @@ def test_a_frame_with_other_columns_is_refused(sessions):
     assert caught.value.code == "column_mismatch"
 
 
+def test_keys_of_maps_that_float32_cannot_hold(sessions):
+    whole = np.full((3, 6), 1)
+    whole[2, 4] = 16777217
+    session = sessions("everything")
+    for x, row in ((whole, 2), (whole.astype(float), 2), (whole[2], None)):
+        with pytest.raises(im.InstModelError) as caught:
+            session.predict(x)
+        error = caught.value
+        assert (error.code, error.column, error.row) == ("inexact_key", "key", row)
+    whole[2, 4] = 16777218
+    assert np.array_equal(session.predict(whole), session.predict(whole.astype(np.float32)))
+
+
 def test_any_form_of_the_model():
     info = im.InstructionModelInfo.from_dict(dense())
     x = strategies.samples(9, 2, 3)

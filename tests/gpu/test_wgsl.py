@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import device, strategies
-from support.documents import build, dense, engine_cases, everything, identity, network, one
+from support.documents import (
+    build,
+    dense,
+    engine_cases,
+    everything,
+    identity,
+    network,
+    one,
+    with_lost_keys,
+)
 
 import instmodel as im
 from instmodel.document.instructions import INSTRUCTIONS
@@ -226,6 +235,7 @@ def test_a_sum_that_overflows_on_its_way():
     np.testing.assert_allclose(got, build(document).predict(x), rtol=1e-6)
 
 
+@with_lost_keys
 def test_map_keys_at_the_edges():
     keys = [0, 1, -1, 2, 3, -3, 2**31 - 1, -(2**31), 16777216, 2147483520]
     document = one(
