@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap as memory_map
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, BinaryIO
@@ -275,8 +275,8 @@ def _unpack(text: bytes) -> dict[str, Any]:
         header = msgpack.unpackb(
             text,
             raw=False,
-            strict_map_key=True,
-            object_pairs_hook=json_text.unique_keys,
+            strict_map_key=False,  # it does nothing beside a hook in some forms of msgpack
+            object_pairs_hook=_object,
             ext_hook=_no_extensions,
         )
     except DocumentError:
@@ -288,6 +288,14 @@ def _unpack(text: bytes) -> dict[str, Any]:
         raise values.wrong_type(header, "header", "an object")
     _check_plain(header)
     return header
+
+
+def _object(pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+    """Make an object of its pairs; msgpack without its extension gave a generator until 1.2.4."""
+    pairs = list(pairs)
+    if not {type(key) for key, _ in pairs} <= {str, bytes}:
+        raise _broken("a key that is no text", "header")
+    return json_text.unique_keys(pairs)
 
 
 def _no_extensions(code: int, data: bytes) -> None:

@@ -270,6 +270,22 @@ def test_a_broken_file_is_refused(data, code):
     assert refused(data).code == code
 
 
+def test_objects_come_as_lists_or_generators_of_pairs():
+    # Before 1.2.4, msgpack without its C extension gives generators, whatever their keys are.
+    def read(*pairs):
+        return binary_reader._object(pair for pair in pairs)
+
+    assert read(("a", 1), ("b", 2)) == {"a": 1, "b": 2}
+    for pairs, code in (
+        ([("a", 1), ("a", 2)], "duplicate_key"),
+        ([(1, 1)], "invalid_document"),
+        ([([], 1)], "invalid_document"),
+    ):
+        with pytest.raises(im.InstModelError) as caught:
+            read(*pairs)
+        assert caught.value.code == code
+
+
 def test_a_document_has_one_way_to_be_written():
     turned = dict(reversed(HEADER.items()))
     assert refused(assemble(turned, DATA)).code == "invalid_document"

@@ -27,7 +27,7 @@ TESTS = [
     "and not forks and not heavy and not every_flipped",
 ]
 CALLS = ("check_", "_check_", "finish")
-STRICT = {"raw": "True", "strict_map_key": "False", "object_pairs_hook": None, "ext_hook": None}
+STRICT = {"raw": "True", "object_pairs_hook": None, "ext_hook": None}
 
 
 def say(text: str) -> None:
