@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -29,6 +30,8 @@ _REAL_KINDS = "fiu"
 _INT32 = np.iinfo(np.int32)
 _INT64 = np.iinfo(np.int64)
 _NUMBER_TYPES = frozenset({int, float})
+# The one spelling of an integer; int() also takes "01", "+1", " 1", "1_0" and foreign digits.
+_DECIMAL = re.compile(r"0|-?[1-9][0-9]{0,9}")
 
 
 def describe(value: Any) -> str:
@@ -274,9 +277,7 @@ def _rows(table: Mapping[Any, Any], finite: bool) -> Matrix | None:
 def _int32_key(key: Any, field: str) -> int:
     number = None
     if isinstance(key, str):
-        digits = key.removeprefix("-")
-        # isdecimal() alone would let other scripts' digits and huge texts through.
-        if digits.isascii() and digits.isdecimal() and len(digits) <= 10:
+        if _DECIMAL.fullmatch(key):
             number = int(key)
     elif not isinstance(key, (bool, np.bool_, float)):
         number = integer(key, field)
@@ -285,7 +286,7 @@ def _int32_key(key: Any, field: str) -> int:
             "invalid_map_key",
             "a map key must be an int32 in decimal",
             field=field,
-            expected="-2147483648 … 2147483647",
+            expected="-2147483648 … 2147483647, without leading zeros or a sign of 0",
             actual=describe(key),
         )
     return number

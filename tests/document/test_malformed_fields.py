@@ -60,7 +60,10 @@ def test_malformed_feature_name(feature):
     assert (error.code, error.field) == ("invalid_feature_format", "features[1]")
 
 
-@pytest.mark.parametrize("key", [*KEYS, "", " 1", "1 ", "1\n", "\x001", "9" * 99])
+@pytest.mark.parametrize(
+    "key",
+    [*KEYS, "", " 1", "1 ", "1\n", "\x001", "9" * 99, "01", "-0", "00", "-01", "+0", "0000000001"],
+)
 def test_malformed_map_key(key):
     error = refused(edited(E, "maps", 0, key, to=[1.0, 2.0]))
     assert error.code == "invalid_map_key"

@@ -80,7 +80,7 @@ TEXTS = {
     ),
     "a map key twice, once with a zero before it": (
         json.dumps(E).replace('"1": [1.0, 2.0]', '"1": [1.0, 2.0], "01": [1.0, 2.0]'),
-        "duplicate_key",
+        "invalid_map_key",
     ),
     "no bytes": (b"", "invalid_document"),
     "byte order mark": (b"\xef\xbb\xbf" + TEXT.encode(), "invalid_document"),

@@ -160,6 +160,12 @@ def test_one_bad_row_among_arrays_is_named(key, row, code):
     assert caught.value.code == code
 
 
+def test_a_number_and_its_text_are_one_key():
+    with pytest.raises(im.InstModelError) as caught:
+        values.embedding({7: [1.0], "7": [2.0]}, "maps[0]")
+    assert (caught.value.code, caught.value.field) == ("duplicate_key", "maps[0]['7']")
+
+
 def test_a_table_of_arrays_is_copied_and_is_that_of_lists():
     rows = np.arange(12, dtype=np.float32).reshape(4, 3)
     table = {key: rows[place] for place, key in enumerate([7, -3, 2**31 - 1, -(2**31)])}
