@@ -207,9 +207,9 @@ _STRUCTURE = {
         "field 'maps[0]['2']': the values of a map must have one length (expected 2, got 1)",
     ),
     "invalid_map_key": Rule(
-        "The key of a map is no int32.",
-        "field 'maps[0]': a map key must be an int32 in decimal (expected -2147483648 … "
-        "2147483647, got str '1.5')",
+        "The key of a map is no int32, or written in another way than the shortest.",
+        "field 'maps[0]': a map key must be an int32 in decimal, without leading zeros "
+        "(expected -2147483648 … 2147483647, got str '1.5')",
     ),
     "unused_weights": Rule(
         "Weights that no instruction uses.",

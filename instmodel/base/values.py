@@ -284,9 +284,9 @@ def _int32_key(key: Any, field: str) -> int:
     if number is None or not _INT32.min <= number <= _INT32.max:
         raise DocumentError(
             "invalid_map_key",
-            "a map key must be an int32 in decimal",
+            "a map key must be an int32 in decimal, without leading zeros",
             field=field,
-            expected="-2147483648 … 2147483647, without leading zeros or a sign of 0",
+            expected="-2147483648 … 2147483647",
             actual=describe(key),
         )
     return number

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
     from instmodel.formats import BINARY_SUFFIX
 
-    ending = Path(args.target).suffix
+    ending = Path(args.target).suffix.lower()
     if ending not in (".json", ".onnx", BINARY_SUFFIX):
         raise InputError(
             "invalid_document",

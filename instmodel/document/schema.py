@@ -300,8 +300,8 @@ class InstructionModelInfo(DocumentParts):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a model file, completely or not at all.
 
-        A name that ends in ``.instmodel`` gives a binary file, any other a JSON file. The file is
-        written beside its place, synced, and moved there.
+        A name that ends in ``.instmodel``, in any case, gives a binary file, any other a JSON file.
+        The file is written beside its place, synced, and moved there.
 
         Raises
         ------

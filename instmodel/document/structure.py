@@ -69,6 +69,7 @@ class DocumentParts:
         for index, item in enumerate(self.instructions):
             if not isinstance(item, Instruction) or item.TYPE not in INSTRUCTIONS:
                 raise values.wrong_type(item, f"instructions[{index}]", "an instruction")
+        self.allow_non_finite = values.boolean(self.allow_non_finite, "allow_non_finite")
         finite = not self.allow_non_finite
         self.parameters = vectors(self.parameters, "parameters", finite=finite)
         self.maps = [

@@ -38,6 +38,7 @@ def open_model(
 ) -> InstructionModelInfo | BinaryModel:
     """Read a file as it is: a document, or a binary model with its weights still packed."""
     checked_limits(limits)
+    mmap = values.boolean(mmap, "mmap")
     with open(values.path(path, "path"), "rb") as file:
         try:
             if file.seekable():
@@ -60,7 +61,7 @@ def _open_bytes(
 
 def save(info: InstructionModelInfo, path: str | os.PathLike[str]) -> None:
     """Write a file; see `InstructionModelInfo.save`."""
-    if values.path(path, "path").endswith(BINARY_SUFFIX):
+    if values.path(path, "path").lower().endswith(BINARY_SUFFIX):
         with replacing(path) as file:
             binary.write(*_halves(info), file)
     else:

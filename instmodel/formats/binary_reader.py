@@ -241,9 +241,7 @@ def _structure(
     given: dict[str, Any], tensors: dict[str, Any], reader: _Tensors, unknown: Unknown
 ) -> Structure:
     """Make all of the document but its dense layers, of which the reader has the shapes."""
-    allow_non_finite = given.get("allow_non_finite", False)
-    if not isinstance(allow_non_finite, bool):
-        raise values.wrong_type(allow_non_finite, "allow_non_finite", "true or false")
+    allow_non_finite = values.boolean(given.get("allow_non_finite", False), "allow_non_finite")
     document: dict[str, Any] = {
         key: given[key]
         for key in ("features", "feature_size", "buffer_sizes", "instructions")

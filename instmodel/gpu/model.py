@@ -92,6 +92,7 @@ class GpuModel:
             The first rule that the words break: ``invalid_document``, ``unsupported_version`` or
             the code that a document with the same mistake has.
         """
+        allow_non_finite = values.boolean(allow_non_finite, "allow_non_finite")
         try:
             raw = bytes(memoryview(data))
         except (TypeError, BufferError):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from instmodel.base import values
 from instmodel.base.extras import require as require_package
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import DocumentError, InstModelError
@@ -37,7 +38,7 @@ def import_file(
     ending = Path(path).suffix.lower()
     try:
         if ending in (*_PICKLES, ".pt2"):
-            if not trust_pickle:
+            if not values.boolean(trust_pickle, "trust_pickle"):
                 raise DocumentError(
                     "untrusted_pickle",
                     "loading this file runs whatever code is pickled in it: pass --trust-pickle "

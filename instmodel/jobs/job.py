@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from instmodel.base import arguments
+from instmodel.base import arguments, values
 from instmodel.errors import InputError
 from instmodel.jobs.metrics import Metrics
 from instmodel.model import InstructionModel
@@ -101,6 +101,7 @@ class Job:
             arguments.count(self.threads, "threads", code="invalid_thread_count")
         if self.batch_rows is not None:
             arguments.count(self.batch_rows, "batch_rows")
+        values.boolean(self.resume, "resume")
 
     def meaning(self) -> dict[str, Any]:
         """Return what decides the rows of the output, as JSON."""

@@ -79,4 +79,4 @@ def _label(step: Step) -> str:
 
 def _no_date(path: str | os.PathLike[str]) -> dict[str, None]:
     """Keep two pictures of the same profile the same."""
-    return {"Date": None} if os.fspath(path).endswith(".svg") else {}
+    return {"Date": None} if Path(path).suffix.lower() == ".svg" else {}

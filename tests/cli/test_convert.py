@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.commands import identity, with_validation
 from support.paths import SHIPPED
@@ -38,6 +39,24 @@ def test_convert_wants_a_format_it_knows(target, capsys):
     assert main(["convert", str(SHIPPED / "breast_cancer_network.json"), target]) == 2
     assert "must end in .json, .instmodel or .onnx" in capsys.readouterr().err
     assert not Path(target).exists()
+
+
+def test_the_endings_of_names_count_in_any_case():
+    source = SHIPPED / "breast_cancer_network.json"
+    info = im.InstructionModelInfo.load(source)
+    assert main(["convert", str(source), "M.INSTMODEL"]) == 0
+    assert Path("M.INSTMODEL").read_bytes() == info.to_bytes()
+    assert main(["convert", "M.INSTMODEL", "M.JSON"]) == 0
+    assert Path("M.JSON").read_text() == info.to_json()
+    Path("rows.CSV").write_bytes((SHIPPED / "breast_cancer.csv").read_bytes())
+    assert main(["score", "M.JSON", "rows.CSV", "-o", "scores.NPY"]) == 0
+    assert np.load("scores.NPY").shape == (569, 1)
+
+
+def test_an_onnx_file_may_end_in_capital_letters():
+    pytest.importorskip("onnx")
+    assert main(["convert", str(SHIPPED / "breast_cancer_network.json"), "M.ONNX"]) == 0
+    assert main(["convert", "M.ONNX", "back.json"]) == 0
 
 
 def test_convert_does_not_pass_on_a_broken_model(capsys):

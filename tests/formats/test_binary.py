@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import struct
@@ -15,6 +16,7 @@ from support.documents import DATA, HEADER, build, dense, everything, network
 import instmodel as im
 from instmodel.base import parts
 from instmodel.formats import binary_reader
+from instmodel.importers.files import import_file
 
 PREFIX = struct.Struct("<8sIIQQ32s")
 
@@ -93,6 +95,42 @@ def test_the_name_of_a_file_means_nothing_to_a_reader(tmp_path):
     (tmp_path / "text.instmodel").write_text(info.to_json())
     for name in ("binary.json", "text.instmodel"):
         assert im.load(tmp_path / name).info.to_dict() == info.to_dict()
+
+
+@pytest.mark.parametrize("name", ["M.INSTMODEL", "m.Instmodel", ".instmodel"])
+def test_the_ending_of_a_name_counts_in_any_case(name, tmp_path):
+    info = info_of(dense())
+    info.save(tmp_path / name)
+    assert (tmp_path / name).read_bytes() == info.to_bytes()
+
+
+NO_BOOLEANS = ["no", "", 0, 1, None, [], np.ones(1, bool)]
+
+
+@pytest.mark.parametrize("value", NO_BOOLEANS, ids=repr)
+def test_only_a_boolean_is_true_or_false(value, tmp_path):
+    info = info_of(dense())
+    info.save(tmp_path / "m.instmodel")
+    for name, call in (
+        ("mmap", lambda: im.load(tmp_path / "m.instmodel", mmap=value)),
+        ("allow_non_finite", lambda: dataclasses.replace(info, allow_non_finite=value)),
+        (
+            "allow_non_finite",
+            lambda: im.InstructionModelInfo.from_dict(dense(), allow_non_finite=value),
+        ),
+        ("allow_non_finite", lambda: im.GpuModel.from_bytes(b"", allow_non_finite=value)),
+        ("trust_pickle", lambda: import_file(tmp_path / "m.pkl", trust_pickle=value)),
+    ):
+        with pytest.raises(im.InstModelError) as caught:
+            call()
+        assert (caught.value.code, caught.value.field) == ("invalid_type", name)
+
+
+def test_booleans_of_numpy_are_booleans(tmp_path):
+    info = dataclasses.replace(info_of(dense()), allow_non_finite=np.True_)
+    assert info.allow_non_finite is True
+    info.save(tmp_path / "m.instmodel")
+    assert im.load(tmp_path / "m.instmodel", mmap=np.True_).info.to_dict() == info.to_dict()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")

@@ -379,6 +379,7 @@ def test_bad_arguments(model, capsys, arguments, says):
         ({"batch_rows": 0}, "invalid_type"),
         ({"batch_rows": -5}, "invalid_type"),
         ({"bad_rows": 5}, "invalid_type"),
+        ({"resume": "no"}, "invalid_type"),
     ],
 )
 def test_bad_numbers(options, code):
