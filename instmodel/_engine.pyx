@@ -1,3 +1,5 @@
+# cython: auto_pickle=False
+# InstructionModel says how a model is pickled; what Cython adds would be in the way of its state.
 """The interpreter: runs a lowered program over tiles of samples, without the GIL.
 
 Design

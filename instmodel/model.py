@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,17 +15,23 @@ from instmodel._engine import Engine
 from instmodel.base import arrays, map_keys, values
 from instmodel.base.features import Feature
 from instmodel.base.limits import DEFAULT_LIMITS, Limits
-from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance, absolute_errors
-from instmodel.compiled import parallel, program
+from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance
+from instmodel.compiled import parallel, program, validation
 from instmodel.compiled.panels import PackedWeights
 from instmodel.compiled.parallel import ParallelPredictOutput, PredictConfig
 from instmodel.document import keys
 from instmodel.document.graph import ExecutionGraph
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.schema import InstructionModelInfo, Unknown
-from instmodel.document.structure import Structure, ValidationData
-from instmodel.document.validate import CheckedModel, check, check_cases
-from instmodel.errors import InputError, InstModelError, ValidationDataError
+from instmodel.document.structure import Structure
+from instmodel.document.validate import check, warn_of_lost_inputs
+from instmodel.errors import InputError, InstModelError
+
+if TYPE_CHECKING:
+    from instmodel.formats.binary_reader import BinaryModel
+
+# What `InstructionModel._build` sets.
+_MADE_ANEW = frozenset({"_checked", "_packed", "_limits", "_packer"})
 
 
 class InstructionModel(Engine):
@@ -79,54 +84,103 @@ class InstructionModel(Engine):
     ) -> None:
         if not isinstance(info, InstructionModelInfo):
             raise values.wrong_type(info, "info", "an InstructionModelInfo")
-        tolerance = _tolerance(atol, rtol, validate)
         # A copy, checked once more: its owner may have changed the original, and may yet.
-        info = dataclasses.replace(info)
-        checked = check(info.structure, limits)
-        self._build(checked, PackedWeights.pack(info.weights, info.bias), limits, tolerance)
-        self._warn_of_lost_inputs()
+        own = dataclasses.replace(info)
+        self._warn(self._build(own, limits, _tolerance(atol, rtol, validate)))
 
     def _build(
         self,
-        checked: CheckedModel,
-        packed: PackedWeights,
+        document: InstructionModelInfo | BinaryModel,
         limits: Limits,
         tolerance: Tolerance | None,
-    ) -> None:
-        """Compile a checked document that nobody else holds, once.
+    ) -> program.Program:
+        """Check and compile a document that nobody else holds, once.
 
         Without `tolerance`, the validation data does not run.
         """
         if hasattr(self, "_checked"):
             raise RuntimeError("a model never changes: make another one")
-        self._checked = checked
-        self._packed = packed
+        self._checked = check(document.structure, limits)
+        self._packed = (
+            PackedWeights.pack(document.weights, document.bias)
+            if isinstance(document, InstructionModelInfo)
+            else document.packed
+        )
         self._limits = limits
-        lowered = program.lower(checked, packed)
+        lowered = program.lower(self._checked, self._packed)
         self._compile(lowered)
         self._packer: Any = None  # of `predict_one`, made on first use
-        data = checked.structure.validation_data
+        data = self.structure.validation_data
         if data is not None and tolerance is not None:
             limits.check_validation_work(lowered.work_of(len(data.inputs)))
             self.validate(data.inputs, data.expected_outputs, tolerance.atol, tolerance.rtol)
-        keys.warn_of_lost_keys([table.keys for table in lowered.maps], stacklevel=3)
+        return lowered
 
-    def _warn_of_lost_inputs(self) -> None:
-        """Tell the caller of the caller."""
-        if not self._checked.lost_inputs:
-            return
-        lost = self._checked.lost_inputs[0]
-        place = self.buffer_offsets[lost.buffer]
-        inputs = range(place + lost.start, place + lost.stop)
-        names = self.columns or range(self.feature_size)
-        shown = ", ".join(repr(names[i]) for i in inputs[:5]) + (", …" if inputs[5:] else "")
-        warnings.warn(
-            f"instruction {lost.instruction} ({self.instructions[lost.instruction].TYPE}) "
-            f"overwrites input values before any instruction has read them, so that they change no "
-            f"score: {shown}",
-            UserWarning,
-            stacklevel=3,
-        )
+    def _warn(self, lowered: program.Program) -> None:
+        """Tell the caller of the caller what the document holds in vain."""
+        keys.warn_of_lost_keys([table.keys for table in lowered.maps], stacklevel=3)
+        warn_of_lost_inputs(self._checked, stacklevel=3)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        mmap: bool = False,
+        unknown: Unknown = "error",
+        limits: Limits = DEFAULT_LIMITS,
+        atol: float = DEFAULT_ATOL,
+        rtol: float = DEFAULT_RTOL,
+        validate: bool = True,
+    ) -> Self:
+        """Load a model file, check it, and make it ready to run.
+
+        The format is recognised by the content, not by the name. A subclass gets a model of its own
+        class, whose ``__init__`` is not called.
+
+        Parameters
+        ----------
+        path : path-like
+        mmap : bool
+            Leave the weights of a binary file in the mapped file: processes that load it share
+            them. Everything else is copied before it is checked. Who changes the file then changes
+            what the model computes, and who truncates it ends the process (SIGBUS): replace such
+            files by renaming, as `InstructionModelInfo.save` does. JSON files are read as ever.
+        unknown : {"error", "ignore"}
+            What to do with a key that the format does not know.
+        limits : Limits, optional
+            How large a model may be.
+        atol, rtol : float
+            How far the model may be from its validation data, see `validate`.
+        validate : bool
+            Whether to run the validation data. Its sizes are checked in any case.
+
+        Raises
+        ------
+        InstModelError
+            What is wrong with the file, and where.
+        OSError
+            The file cannot be read.
+
+        Warns
+        -----
+        UserWarning
+            As the class.
+        """
+        # Not at the top: who only builds models needs neither msgpack nor OpenSSL's hashes.
+        from instmodel import formats
+
+        tolerance = _tolerance(atol, rtol, validate)
+        found = formats.open_model(path, mmap=mmap, unknown=unknown, limits=limits)
+        model = InstructionModel.__new__(cls)
+        try:
+            lowered = model._build(found, limits, tolerance)
+        except InstModelError as error:
+            if error.code == "unsupported_isa":  # no fault of the file
+                raise
+            raise error.in_file(path) from None
+        model._warn(lowered)
+        return model
 
     @property
     def info(self) -> InstructionModelInfo:
@@ -419,34 +473,19 @@ class InstructionModel(Engine):
             like when the cases do not fit the model; ``inexact_key``.
         """
         tolerance = Tolerance(atol, rtol)
-        arrays.check_columns(inputs, self._checked.features)
-        data = ValidationData(
-            _cases(inputs, self.feature_size, "inputs"),
-            _cases(expected_outputs, self.output_size, "expected_outputs"),
+        return validation.largest_error(
+            self, self._checked.features, inputs, expected_outputs, tolerance
         )
-        check_cases(data.inputs, data.expected_outputs, self.feature_size, self.output_size)
-        if not data.inputs:
-            return 0.0
-        expected = np.stack(data.expected_outputs)
-        # As they were given: rounded to float32, keys of maps would no longer tell what they were.
-        given = values.sequence(inputs, "inputs", "vectors")
-        actual = self.predict(np.stack([values.numbers(row, "inputs") for row in given]))
-        errors = absolute_errors(actual, expected)
-        excess = tolerance.excess(actual, expected)
-        row, column = (int(i) for i in np.unravel_index(np.argmax(excess), excess.shape))
-        if excess[row, column] > 1:
-            raise ValidationDataError(
-                "validation_mismatch",
-                f"the model does not reproduce its validation data: off by "
-                f"{errors[row, column]:.3g}, more than {tolerance}",
-                field=f"validation_data.expected_outputs[{row}][{column}]",
-                expected=float(expected[row, column]),
-                actual=float(actual[row, column]),
-            )
-        return float(errors.max())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self.info, self._limits))
+        return (_rebuild, (type(self), self.info, self._limits), self.__getstate__())
+
+    def __getstate__(self) -> Any:
+        """Return what users and subclasses have added; the document makes the rest anew."""
+        state = object.__getstate__(self)
+        added, slots = state if isinstance(state, tuple) else (state, None)
+        added = {name: value for name, value in added.items() if name not in _MADE_ANEW}
+        return (added, slots) if slots else added or None
 
     def _repr_html_(self) -> str:
         """Draw the model in a notebook."""
@@ -456,81 +495,12 @@ class InstructionModel(Engine):
 
     def __repr__(self) -> str:
         return (
-            f"InstructionModel(features={self.feature_size}, outputs={self.output_size}, "
+            f"{type(self).__name__}(features={self.feature_size}, outputs={self.output_size}, "
             f"instructions={len(self.structure.instructions)})"
         )
 
 
-def load(
-    path: str | os.PathLike[str],
-    *,
-    mmap: bool = False,
-    unknown: Unknown = "error",
-    limits: Limits = DEFAULT_LIMITS,
-    atol: float = DEFAULT_ATOL,
-    rtol: float = DEFAULT_RTOL,
-    validate: bool = True,
-) -> InstructionModel:
-    """Load a model file, check it, and make it ready to run.
-
-    The format is recognised by the content, not by the name.
-
-    Parameters
-    ----------
-    path : path-like
-    mmap : bool
-        Leave the weights of a binary file in the mapped file: processes that load it share them.
-        Everything else is copied before it is checked. Who changes the file then changes what the
-        model computes, and who truncates it ends the process (SIGBUS): replace such files by
-        renaming, as `InstructionModelInfo.save` does. JSON files are read as ever.
-    unknown : {"error", "ignore"}
-        What to do with a key that the format does not know.
-    limits : Limits, optional
-        How large a model may be.
-    atol, rtol : float
-        How far the model may be from its validation data, see `InstructionModel.validate`.
-    validate : bool
-        Whether to run the validation data. Its sizes are checked in any case.
-
-    Raises
-    ------
-    InstModelError
-        What is wrong with the file, and where.
-    OSError
-        The file cannot be read.
-
-    Warns
-    -----
-    UserWarning
-        As `InstructionModel`.
-    """
-    # Not at the top: who only builds models needs neither msgpack nor OpenSSL's hashes.
-    from instmodel import formats
-
-    tolerance = _tolerance(atol, rtol, validate)
-    found = formats.open_model(path, mmap=mmap, unknown=unknown, limits=limits)
-    model = InstructionModel.__new__(InstructionModel)
-    try:
-        checked = check(found.structure, limits)
-        if isinstance(found, InstructionModelInfo):
-            packed = PackedWeights.pack(found.weights, found.bias)
-        else:
-            packed = found.packed
-        model._build(checked, packed, limits, tolerance)
-    except InstModelError as error:
-        if error.code == "unsupported_isa":  # no fault of the file
-            raise
-        raise error.in_file(path) from None
-    model._warn_of_lost_inputs()
-    return model
-
-
-def _cases(x: Any, size: int, name: str) -> Any:
-    """Return cases as `ValidationData` takes them: lists as they are, all else as (N, size)."""
-    if isinstance(x, (list, tuple)):
-        return x
-    array = arrays.as_float32(arrays.real_array(x, name))
-    return array[:, np.newaxis] if array.ndim == 1 and size == 1 else array
+load = InstructionModel.load
 
 
 def _tolerance(atol: float, rtol: float, validate: bool) -> Tolerance | None:
@@ -542,4 +512,7 @@ def _tolerance(atol: float, rtol: float, validate: bool) -> Tolerance | None:
 def _rebuild(
     kind: type[InstructionModel], info: InstructionModelInfo, limits: Limits
 ) -> InstructionModel:
-    return kind(info, limits=limits, validate=False)
+    # Not by calling `kind`: a subclass may take other arguments, and its attributes come along.
+    model = InstructionModel.__new__(kind)
+    model._build(info, limits, None)
+    return model

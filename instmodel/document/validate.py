@@ -8,6 +8,7 @@ which a reader would look for a mistake.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -86,6 +87,32 @@ def check(document: Structure, limits: Limits = DEFAULT_LIMITS) -> CheckedModel:
         graph=found.graph,
         gaps=found.gaps,
         lost_inputs=found.lost,
+    )
+
+
+def warn_of_lost_inputs(checked: CheckedModel, stacklevel: int) -> None:
+    """Warn of input values that are overwritten before any instruction has read them.
+
+    Parameters
+    ----------
+    checked : CheckedModel
+    stacklevel : int
+        As of `warnings.warn`, seen from the caller.
+    """
+    if not checked.lost_inputs:
+        return
+    lost = checked.lost_inputs[0]
+    place = checked.offsets[lost.buffer]
+    inputs = range(place + lost.start, place + lost.stop)
+    columns = [name for feature in checked.features for name in feature.columns()]
+    names = columns or range(checked.feature_size)
+    shown = ", ".join(repr(names[i]) for i in inputs[:5]) + (", …" if inputs[5:] else "")
+    warnings.warn(
+        f"instruction {lost.instruction} ({checked.structure.instructions[lost.instruction].TYPE}) "
+        f"overwrites input values before any instruction has read them, so that they change no "
+        f"score: {shown}",
+        UserWarning,
+        stacklevel=stacklevel + 1,
     )
 
 

@@ -22,6 +22,7 @@ from support.paths import TESTS
 from support.strategies import samples
 
 import instmodel as im
+from instmodel._engine import Engine
 
 NETWORK = network([64, 96, 8], ["RELU", "SOFTMAX"])
 THREADS = im.PredictConfig(threads=4)
@@ -73,6 +74,107 @@ def test_a_model_copies(duplicate):
     model = build(everything())
     x = samples(30, model.feature_size, 1)
     np.testing.assert_array_equal(bits(duplicate(model).predict(x)), bits(model.predict(x)))
+
+
+class Named(im.InstructionModel):
+    """A subclass with other arguments, an attribute and a slot."""
+
+    __slots__ = ("kept",)
+
+    def __new__(cls, name, document, **options):
+        return super().__new__(cls)
+
+    def __init__(self, name, document, *, threshold):
+        super().__init__(im.InstructionModelInfo.from_dict(document))
+        self.name, self.threshold = name, threshold
+        self.kept = ["slot"]
+
+    def decide(self, x):
+        return self.predict_single(x) > self.threshold
+
+
+class Forgetful(Named):
+    """One that says what travels."""
+
+    def __getstate__(self):
+        added, slots = super().__getstate__()
+        return ({"name": added["name"]}, slots)
+
+
+DUPLICATES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    **{
+        f"pickle {protocol}": lambda model, protocol=protocol: pickle.loads(
+            pickle.dumps(model, protocol)
+        )
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+    },
+}
+
+
+@pytest.mark.parametrize("duplicate", DUPLICATES.values(), ids=DUPLICATES)
+def test_attributes_travel_with_a_model(duplicate):
+    model = build(dense())
+    model.note = {"trained": [2026]}
+    model.itself = model
+    digest = model.digest  # kept once it was computed
+    model.predict_one({"a": 1.0, "b": 2.0})  # so is what finds names; it does not travel
+    twin = duplicate(model)
+    assert twin is not model
+    assert twin.note == model.note
+    assert (twin.note is model.note) == (duplicate is copy.copy)
+    assert twin.itself is (model if duplicate is copy.copy else twin)
+    assert twin.digest == digest
+    assert twin.predict_one({"a": 1.0, "b": 2.0}) == model.predict_one({"a": 1.0, "b": 2.0})
+    twin.note["trained"].append(2027)
+    assert len(model.note["trained"]) == (2 if duplicate is copy.copy else 1)
+    assert len(build(dense()).__getstate__() or {}) == 0
+
+
+@pytest.mark.parametrize("duplicate", DUPLICATES.values(), ids=DUPLICATES)
+def test_a_subclass_with_arguments_of_its_own_travels(duplicate):
+    model = Named("churn", dense(), threshold=0.25)
+    twin = duplicate(model)
+    assert type(twin) is Named
+    assert (twin.name, twin.threshold, twin.kept) == ("churn", 0.25, ["slot"])
+    assert twin.decide([0.5, -1.0]) == model.decide([0.5, -1.0])
+    assert twin.predict([0.5, -1.0]) == model.predict([0.5, -1.0])
+    with pytest.raises(RuntimeError):
+        twin.__init__("again", dense(), threshold=0)
+
+
+@pytest.mark.parametrize("duplicate", DUPLICATES.values(), ids=DUPLICATES)
+def test_a_subclass_says_what_travels(duplicate):
+    twin = duplicate(Forgetful("churn", dense(), threshold=0.25))
+    assert (twin.name, twin.kept) == ("churn", ["slot"])
+    assert not hasattr(twin, "threshold")
+
+
+def test_a_subclass_loads_a_model_of_its_own(tmp_path):
+    build(dense()).info.save(tmp_path / "model.instmodel")
+    for kind in (im.InstructionModel, Named):
+        for mmap in (False, True):
+            model = kind.load(tmp_path / "model.instmodel", mmap=mmap)
+            assert type(model) is kind
+            assert model.predict([0.5, -1.0]) == build(dense()).predict([0.5, -1.0])
+    assert pickle.loads(pickle.dumps(im.load)) == im.load
+
+
+def test_what_is_odd_about_a_model_is_told_once():
+    document = network([2, 2, 1], [None, None])
+    document["feature_size"] = 4
+    with pytest.warns(UserWarning, match="overwrites input values"):
+        model = build(document)
+    for duplicate in DUPLICATES.values():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            duplicate(model)
+
+
+def test_an_engine_alone_does_not_pickle():
+    with pytest.raises(TypeError, match="pickle"):
+        pickle.dumps(Engine())
 
 
 def test_a_model_pickles_as_its_document_not_as_its_program():
