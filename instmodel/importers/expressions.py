@@ -98,6 +98,11 @@ def opaque(shape: Sequence[int], inputs: Sequence[Value], reason: str, name: str
     return Value(checked(tuple(shape)), "opaque", tuple(map(bare, inputs)), (name, reason))
 
 
+def unknown(shape: Sequence[int], whole: bool = False) -> Value:
+    """Return what stands for a piece that was refused; a model with it is never built."""
+    return Value(checked(tuple(shape)), "unknown", data=whole)
+
+
 def reshape(x: Value, shape: Sequence[int]) -> Value:
     """Return the same numbers in another shape; one of its sizes may be -1."""
     wanted = tuple(int(size) for size in shape)
@@ -348,7 +353,7 @@ def _check_steps(count: int) -> None:
 
 def _is_whole(kind: str, inputs: tuple[Value, ...], data: Any) -> bool:
     match kind:
-        case "input":
+        case "input" | "unknown":
             return bool(data)
         case "constant":
             return _all_whole(data)

@@ -144,6 +144,8 @@ def sqrt(x: Value) -> Value:
 
 def _require_not_negative(x: Value, what: str) -> None:
     inner = bare(x)
+    if inner.kind == "unknown":
+        return
     if inner.kind == "clip" and inner.data[0] is not None and np.all(inner.data[0] >= 0):
         return
     if inner.kind == "activation" and inner.data in ("RELU", "SIGMOID", "SOFTPLUS", "EXP"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,11 @@ _BUDGET = 4 * DEFAULT_LIMITS.max_weight_count
 
 
 def from_onnx(
-    model: Any, *, output: str | None = None, sample: ArrayLike | None = None
+    model: Any,
+    *,
+    features: Sequence[str] | None = None,
+    output: str | None = None,
+    sample: ArrayLike | None = None,
 ) -> InstructionModelInfo:
     """Turn an ONNX model into a model document.
 
@@ -39,6 +44,8 @@ def from_onnx(
     ----------
     model : path-like, bytes or ModelProto
         The first axis of every input is the batch. Data in other files is refused.
+    features : sequence of str, optional
+        Names of the features of all inputs together.
     output : str, optional
         The tensor that the model is to compute; by default the only output, or the scores where a
         classifier has labels and scores.
@@ -49,7 +56,8 @@ def from_onnx(
     Returns
     -------
     InstructionModelInfo
-        Its features are named like the inputs: ``x[4]`` for an input of four numbers.
+        Its features are named like the inputs unless `features` names them: ``x[4]`` for an input
+        of four numbers.
 
     Raises
     ------
@@ -65,7 +73,8 @@ def from_onnx(
     result, inputs = graph.translate(chosen)
     leaves = [leaf for _, leaf in inputs]
     metadata = {"imported_from": "ONNX", "output": chosen}
-    info = common.build(result, leaves, graph.features(inputs), metadata)
+    names = graph.features(inputs) if features is None else features
+    info = common.build(result, leaves, names, metadata)
     run = graph.session(chosen).run
     return common.compared(info, result, leaves, sample, run, graph.whole_inputs())
 
@@ -207,7 +216,9 @@ class OnnxGraph:
             inputs.append(known[name] if name else None)
         version = self._opsets.get(node.domain, self._opsets.get("", 1))
         try:
-            return handler(Node(node.op_type, version, inputs, _attributes(node), normalised))
+            return handler(
+                Node(node.op_type, version, inputs, _attributes(node), normalised, len(node.output))
+            )
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             if isinstance(error, StructureError | DocumentError):
                 raise

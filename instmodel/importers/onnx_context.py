@@ -23,6 +23,8 @@ class Node:
     inputs : list of Value, array or None
         None for an optional input that is absent.
     attributes : dict
+    outputs : int
+        How many outputs the node has.
     """
 
     def __init__(
@@ -32,11 +34,13 @@ class Node:
         inputs: Sequence[Operand | None],
         attributes: dict[str, Any],
         normalised: set[int],
+        outputs: int = 1,
     ) -> None:
         self.kind = kind
         self.version = version
         self.inputs = list(inputs)
         self.attributes = attributes
+        self.outputs = outputs
         self._normalised = normalised  # ids of values whose numbers have the sum 1
 
     def operand(self, index: int) -> Operand:

@@ -40,6 +40,8 @@ def _gemm(node: Node) -> Operand:
 
 def _matmul(node: Node) -> Operand:
     x, weights = node.value(0), node.array(1)
+    if weights.ndim == 1:
+        return ex.reshape(ex.dense(x, weights[None]), x.shape[:-1])
     if weights.ndim != 2:
         raise Unsupported(f"a product with a constant of shape {weights.shape}")
     return ex.dense(x, weights.T)

@@ -136,7 +136,7 @@ def _split(node: Node) -> list[Operand]:
     axis = node.axis(node.attributes.get("axis", 0), len(x.shape))
     sizes = node.setting("split", 1)
     if sizes is None:
-        count = int(node.attributes["num_outputs"])
+        count = int(node.attributes.get("num_outputs", node.outputs))
         each = -(-x.shape[axis] // count)
         sizes = [min(each, x.shape[axis] - i * each) for i in range(count)]
     edges = np.cumsum(sizes)

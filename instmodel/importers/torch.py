@@ -19,6 +19,7 @@ from instmodel.importers.common import Findings
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.operands import BATCH, one_row
 from instmodel.importers.torch_ops import OPERATORS
+from instmodel.importers.torch_outputs import Choice, chosen_outputs, joined, output_nodes
 
 
 def from_torch(
@@ -26,6 +27,7 @@ def from_torch(
     example_inputs: Any = None,
     *,
     features: Sequence[str] | None = None,
+    output: Choice = None,
     sample: ArrayLike | None = None,
 ) -> InstructionModelInfo:
     """Turn a PyTorch module into a model document.
@@ -33,11 +35,15 @@ def from_torch(
     Parameters
     ----------
     module : torch.nn.Module or torch.export.ExportedProgram
-        A module is exported in evaluation mode; it stays as it is.
+        A module is exported in evaluation mode; it stays as it is. Numbers of 16 bits become
+        float32, in which the model then computes.
     example_inputs : tensor or tuple of tensors
         What the module takes, the batch first; not needed for an exported program.
     features : sequence of str, optional
         Names of the features of all inputs together.
+    output : str, int or sequence of them, optional
+        Which outputs the model is to compute, side by side, where the module returns several: keys
+        of its dictionary, or positions in its tuple.
     sample : array_like of shape (N, F), optional
         Rows on which the import is compared with the module, and of which a few become the model's
         validation data. Several inputs stand side by side.
@@ -46,13 +52,15 @@ def from_torch(
     ------
     InstModelError
         ``unsupported_model`` with every operator that has no instructions; ``import_mismatch`` when
-        the module computes something else; ``missing_package``.
+        the module computes something else; ``ambiguous_output`` when it has several outputs and
+        none is chosen; ``missing_package``.
     """
     torch = require_package("torch", "torch")
     program, run = _exported(torch, module, example_inputs)
     findings = Findings("PyTorch")
+    places = chosen_outputs(torch, program, output)
     walker = _Walker(torch, program, findings)
-    result = walker.output()
+    result = walker.output(places)
     findings.check(result)
     if result is None:
         raise AssertionError("no output, and no reason")
@@ -66,7 +74,7 @@ def from_torch(
     def run_rows(rows: NDArray[np.float32]) -> NDArray[np.float64]:
         with torch.no_grad():
             outputs = run(*_tensors(torch, rows, walker.inputs))
-        doubles: NDArray[np.float64] = outputs.reshape(len(rows), -1).double().numpy()
+        doubles: NDArray[np.float64] = joined(torch, outputs, places, len(rows)).numpy()
         return doubles
 
     return common.compared(info, result, leaves, sample, run_rows, whole)
@@ -87,6 +95,10 @@ def _exported(torch: Any, module: Any, example_inputs: Any) -> tuple[Any, Any]:
         )
     inputs = _two_rows(torch, example_inputs)
     still = copy.deepcopy(module).eval().cpu()
+    narrow = (torch.bfloat16, torch.float16)
+    if any(x.dtype in narrow for x in (*still.parameters(), *still.buffers(), *inputs)):
+        still = still.float()
+        inputs = tuple(x.float() if x.dtype.is_floating_point else x for x in inputs)
     shapes = torch.export.ShapesCollection()
     for tensor in inputs:
         shapes[tensor] = {0: torch.export.Dim.AUTO}
@@ -161,7 +173,6 @@ class _Walker:
         self._torch = torch
         self._findings = findings
         self._known: dict[Any, Any] = {}
-        self._failed: set[Any] = set()  # nodes that follow something unsupported
         self._nodes = list(program.graph.nodes)
         self.inputs: list[_Input] = []
         signature = program.graph_signature
@@ -173,10 +184,12 @@ class _Walker:
         }
         for node in self._nodes:
             if node.op == "placeholder" and node.name in fixed:
-                tensor = constants[fixed[node.name]]
-                self._known[node] = tensor.detach().cpu().numpy()
+                tensor = constants[fixed[node.name]].detach().cpu()
+                narrow = tensor.dtype in (torch.bfloat16, torch.float16)
+                self._known[node] = (tensor.float() if narrow else tensor).numpy()
             elif node.op == "placeholder":
                 self._add_input(node)
+        self._results = output_nodes(torch, program)
 
     def _add_input(self, node: Any) -> None:
         with self._findings.at(f"input {node.name!r}"):
@@ -191,56 +204,81 @@ class _Walker:
             self.inputs.append(_Input(node.name, leaf, tuple(shape), example.dtype))
             self._known[node] = ex.reshape(leaf, shape)
             return
-        self._failed.add(node)
+        self._known[node] = self._placeholder(node.meta.get("val"))
 
-    def output(self) -> Value | None:
-        """Return the expression of the output, or None with findings."""
-        result = None
+    def output(self, places: Sequence[int]) -> Value | None:
+        """Return the expression of the chosen outputs, side by side, or None with findings."""
+        needed = self._needed([self._results[place] for place in places])
         for node in self._nodes:
-            if node.op == "call_function":
+            if node.op == "call_function" and node in needed:
                 self._call(node)
-            elif node.op == "output":
-                outputs = node.args[0]
-                if len(outputs) != 1:
-                    raise InputError(
-                        "ambiguous_output", "the module has several outputs", actual=len(outputs)
-                    )
-                result = self._known.get(outputs[0])
-        if isinstance(result, np.ndarray):
-            with self._findings.at("output"):
-                return one_row(result)
-        return result
+        with self._findings.at("output"):
+            results = [self._known[self._results[place]] for place in places]
+            values = [x if isinstance(x, Value) else one_row(np.asarray(x)) for x in results]
+            return ex.concatenate([ex.reshape(x, (x.size,)) for x in values])
+        return None
+
+    def _needed(self, nodes: list[Any]) -> set[Any]:
+        found: set[Any] = set()
+        while nodes:
+            node = nodes.pop()
+            if node not in found:
+                found.add(node)
+                nodes.extend(node.all_input_nodes)
+        return found
 
     def _call(self, node: Any) -> None:
         name = str(node.target)
-        place = _place(node)
-        needed = {part for part in node.all_input_nodes if part in self._failed}
-        with self._findings.at(place):
+        with self._findings.at(_place(node)):
             if "getitem" in name:
-                if not needed:
-                    self._known[node] = self._known[node.args[0]][node.args[1]]
-                    return
+                self._known[node] = self._known[node.args[0]][node.args[1]]
             elif name.startswith("aten.sym_size"):
                 size = node.meta["val"]
                 self._known[node] = size if isinstance(size, int) else BATCH
-                return
-            elif "_assert" in name:
-                return
             else:
-                operator = name.removeprefix("aten.").split(".")[0]
-                operator = operator if operator in OPERATORS else operator.removesuffix("_")
-                if operator not in OPERATORS:
-                    raise Unsupported(f"no instructions for {name}")
-                if not needed:
-                    self._known[node] = self._result(OPERATORS[operator], node)
-                    return
-        self._failed.add(node)
+                self._known[node] = self._result(name, node)
+            return
+        self._known[node] = self._placeholder(node.meta.get("val"))
 
-    def _result(self, handler: Any, node: Any) -> Any:
+    def _placeholder(self, example: Any) -> Any:
+        """Return what stands for a refused result, to find out what else is in the way."""
+        if isinstance(example, list | tuple):
+            return [self._placeholder(part) for part in example]
+        if not isinstance(example, self._torch.Tensor) or not example.ndim:
+            return ex.unknown(())
+        sizes = [size if isinstance(size, int) else 1 for size in example.shape[1:]]
+        return ex.unknown(sizes, not example.dtype.is_floating_point)
+
+    def _result(self, name: str, node: Any) -> Any:
+        arguments, named = self._resolved(node.args), self._resolved(dict(node.kwargs))
+        if name.startswith("aten.") and all(map(self._is_constant, node.all_input_nodes)):
+            return self._computed(node.target, arguments, named)
+        operator = name.removeprefix("aten.").split(".")[0]
+        operator = operator if operator in OPERATORS else operator.removesuffix("_")
+        if operator not in OPERATORS:
+            raise Unsupported(f"no instructions for {name}")
         try:
-            return handler(*self._resolved(node.args), **self._resolved(dict(node.kwargs)))
-        except (TypeError, IndexError) as error:
+            return OPERATORS[operator](*arguments, **named)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise Unsupported(f"not the arguments that are known: {error}") from None
+
+    def _is_constant(self, node: Any) -> bool:
+        known = self._known[node]
+        if isinstance(known, int):
+            return isinstance(node.meta["val"], int)  # else the size of the batch
+        return isinstance(known, np.ndarray)
+
+    def _computed(self, target: Any, arguments: Any, named: Any) -> Any:
+        """Return what an operator makes of constants."""
+        tensors = self._torch.utils._pytree.tree_map(self._as_tensor, (arguments, named))
+        with self._torch.no_grad():
+            result = target(*tensors[0], **tensors[1])
+        if isinstance(result, list | tuple):
+            return [part.numpy() for part in result]
+        return result.numpy() if isinstance(result, self._torch.Tensor) else result
+
+    def _as_tensor(self, item: Any) -> Any:
+        return self._torch.from_numpy(item.copy()) if isinstance(item, np.ndarray) else item
 
     def _resolved(self, item: Any) -> Any:
         if isinstance(item, self._torch.fx.Node):

@@ -52,10 +52,12 @@ def _addmm(bias: Any, x: Any, weight: Any, beta: float = 1, alpha: float = 1) ->
 
 
 def _matmul(x: Any, weight: Any) -> Value:
-    matrix = _array(weight)
+    value, matrix = _value(x), _array(weight)
+    if matrix.ndim == 1:
+        return ex.reshape(ex.dense(value, matrix[None]), value.shape[:-1])
     if matrix.ndim != 2:
         raise Unsupported(f"a product with a constant of shape {matrix.shape}")
-    return ex.dense(_value(x), matrix.T)
+    return ex.dense(value, matrix.T)
 
 
 def _batch_norm(
@@ -178,7 +180,7 @@ def _to(x: Any, *arguments: Any, dtype: Any = None, **unused: Any) -> Operand:
         return fn.positive(ex.reshape(x.inputs[0], x.shape))
     if name in ("int32", "int64"):
         return to_integers(x)
-    if not wanted.is_floating_point:
+    if name not in ("float32", "float64"):
         raise Unsupported(f"a conversion to {wanted}")
     return x
 
@@ -320,6 +322,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "addmm": _addmm,
     "mm": _matmul,
     "matmul": _matmul,
+    "mv": _matmul,
     "batch_norm": _batch_norm,
     "embedding": _embedding,
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout"), _dropout),

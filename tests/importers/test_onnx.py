@@ -50,6 +50,13 @@ def test_layers_become_one_instruction_each():
         assert [item.TYPE for item in info.instructions] == ["COPY", "ACTIVATION"]
 
 
+def test_features_may_be_named():
+    assert from_onnx(made("Relu"), features=list("abcd")).features == list("abcd")
+    with pytest.raises(im.InstModelError) as caught:
+        from_onnx(made("Relu"), features=["a"])
+    assert caught.value.code == "feature_size_mismatch"
+
+
 # ------------------------------------------------------------------------------ other exporters
 
 
@@ -70,6 +77,7 @@ def sklearn_models():
         "logistic": (scaled(linear_model.LogisticRegression()), two),
         "logistic, three classes": (scaled(linear_model.LogisticRegression()), three),
         "linear": (linear_model.Ridge(), x @ [1, 2, 3, 4]),
+        "Poisson": (linear_model.PoissonRegressor(), np.digitize(x.sum(axis=1), [2, 6])),
         "network": (scaled(neural_network.MLPClassifier((6, 5), max_iter=30)), three),
         "network, two classes": (scaled(neural_network.MLPClassifier((6,), max_iter=30)), two),
         "network, regression": (
@@ -89,7 +97,14 @@ def sklearn_models():
 
 
 SKL2ONNX = (
-    *("logistic", "logistic, three classes", "linear", "network", "network, two classes"),
+    *(
+        "logistic",
+        "logistic, three classes",
+        "linear",
+        "Poisson",
+        "network",
+        "network, two classes",
+    ),
     *("network, regression", "scalers"),
 )
 

@@ -90,6 +90,14 @@ SUPPORTED = {
     "chunks": lambda: Formula(
         lambda m, x: torch.cat([part.tanh() for part in x.chunk(2, 1)[::-1]] + [x], dim=-1)
     ),
+    "a product with a vector": lambda: Formula(
+        lambda m, x: torch.stack([x @ m.v, x.mv(m.v)], 1), v=nn.Parameter(torch.randn(6))
+    ),
+    "constants of constants": lambda: Formula(
+        lambda m, x: m.layer(x) * torch.softmax(m.p.sin(), 0) + torch.arange(5).flip(0),
+        layer=nn.utils.parametrizations.weight_norm(nn.Linear(6, 5)),
+        p=nn.Parameter(torch.randn(5)),
+    ),
     "a constant": lambda: Formula(lambda m, x: x + torch.tensor([1.0, 2, 3, 4, 5, 6])),
     "a step": lambda: Formula(lambda m, x: (x > 0.5).float() * x),
 }
@@ -198,6 +206,69 @@ def test_one_error_lists_all_that_has_no_instructions(name):
     assert len(caught.value.pieces) == len(reasons)
     for reason, piece in zip(reasons, caught.value.pieces, strict=True):
         assert reason in piece
+
+
+def test_pieces_behind_a_refused_one_are_listed_too():
+    def function(m, x):
+        return (F.softplus(torch.sin(x), 1.0, 2.0).cumsum(1) + x.to(torch.bfloat16)).relu()
+
+    with pytest.raises(im.UnsupportedModelError) as caught:
+        from_torch(Formula(function), FLOATS)
+    found = ["sin", "threshold=2", "cumsum", "a conversion to torch.bfloat16"]
+    assert len(caught.value.pieces) == len(found)
+    for reason, piece in zip(found, caught.value.pieces, strict=True):
+        assert reason in piece
+
+
+def several_outputs(make):
+    return Formula(lambda m, x: make(m.layer(x), x.relu(), x.sin()), layer=nn.Linear(6, 2))
+
+
+@pytest.mark.parametrize(
+    ("make", "choice", "parts"),
+    [
+        (lambda a, b, c: {"score": a, "other": (b, None, c)}, "score", [0]),
+        (lambda a, b, c: {"score": a, "other": (b, None)}, ["other", "score"], [1, 0]),
+        (lambda a, b, c: (a, None, b, c), 2, [1]),
+        (lambda a, b, c: [a, b, c], [1, 0], [1, 0]),
+        (lambda a, b, c: {"score": a}, None, [0]),
+        (lambda a, b, c: (None, a), None, [0]),
+    ],
+)
+def test_of_several_outputs_some_are_chosen(make, choice, parts):
+    module = several_outputs(make)
+    info = from_torch(module, FLOATS, output=choice)
+    rows = many_rows(0)
+    with torch.no_grad():
+        x = torch.tensor(rows)
+        found = [(module.layer(x), x.relu())[part] for part in parts]
+    assert_same(info, rows, torch.cat(found, 1).numpy())
+
+
+@pytest.mark.parametrize(
+    ("choice", "code", "text"),
+    [
+        (None, "ambiguous_output", r"expected 'score', 'other', got 3 tensors"),
+        ("scores", "invalid_type", r"no such output \(expected 'score', 'other', got 'scores'\)"),
+        (0, "invalid_type", "no such output"),
+        ([], "ambiguous_output", "several outputs"),
+    ],
+)
+def test_a_choice_of_no_output_is_an_error(choice, code, text):
+    module = several_outputs(lambda a, b, c: {"score": a, "other": (b, c)})
+    with pytest.raises(im.InstModelError, match=text) as caught:
+        from_torch(module, FLOATS, output=choice)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_modules_of_16_bits_compute_in_float32(kind):
+    module = SUPPORTED["layers"]().to(kind).eval()
+    info = from_torch(module, FLOATS.to(kind))
+    assert next(module.parameters()).dtype == kind
+    rows = many_rows(0)
+    with torch.no_grad():
+        assert_same(info, rows, module.float()(torch.tensor(rows)).numpy())
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,14 @@ GRAPHS = {
         "y = Gather<axis=1>(c, i)",
         {"p": FOUR[None, :0], "i": ints(3, 0, -1)},
     ),
+    "Split before opset 18": (
+        "a, b = Split<axis=1>(x) s = Sigmoid(b) y = Mul(a, s)",
+        {"opset": 17},
+    ),
+    "a product with a vector": (
+        "a = MatMul(x, v) c = Add(a, one) y = Reshape(c, column)",
+        {"v": FOUR, "one": array(1), "column": ints(-1, 1)},
+    ),
     "Slices": (
         "a = Slice(x, s, e, ax, st) b = Slice(x, m, l, ax) y = Concat<axis=1>(a, b)",
         {"s": ints(3), "e": ints(-(2**40)), "ax": ints(1), "st": ints(-2), "m": ints(-2)}
