@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -31,8 +32,13 @@ CHECKED_ROWS = 256
 VALIDATION_ROWS = 16
 # Values of these rows together: a wide model is compared on fewer, and keeps fewer.
 _CHECKED_VALUES, _VALIDATION_VALUES = 1 << 24, 1 << 18
+# How many rows more have something strange in them.
+STRANGE_ROWS = 128
 # Of the largest expected output of a column, or of 1 where that is less.
 TOLERANCE = 1e-5
+# Larger outputs are not expected of strange rows: EXP ends at e^88 = 1.65e38.
+_HELD = 1e38
+_FLOAT32 = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
 
 
 class Findings:
@@ -202,7 +208,7 @@ def attach_cases(
     info: InstructionModelInfo,
     rows: NDArray[np.float32],
     expected: Any,
-    tolerance: float = TOLERANCE,
+    strange: tuple[NDArray[np.float32], Any] | None = None,
 ) -> InstructionModelInfo:
     """Compare a model with what its source computed, and keep cases of it as validation data.
 
@@ -216,9 +222,12 @@ def attach_cases(
         IN/OUT: gets `validation_data`.
     rows : (N, F) float32
     expected : (N, O)
-        The outputs of the source.
-    tolerance : float
-        Largest error, relative to the largest expected output of its column, at least 1.
+        The outputs of the source; the model may miss them by `TOLERANCE` of the largest in their
+        column, or of 1 where that is less.
+    strange : ((M, F) float32, (M, O)), optional
+        Rows that try what breaks imports (see `strange_rows`), and the outputs of the source, NaN
+        for what it refuses. The model may miss them by more, as they are larger than the other
+        rows: float32 errors grow with the inputs. What float32 cannot hold is not compared.
 
     Raises
     ------
@@ -234,28 +243,80 @@ def attach_cases(
             expected=wanted.shape[1],
             actual=model.output_size,
         )
-    actual = model.predict(rows).astype(np.float64)
-    finite = np.where(np.isfinite(wanted), np.abs(wanted), 0.0)
-    relative = absolute_errors(actual, wanted) / np.maximum(1.0, finite.max(axis=0))
-    if relative.size and relative.max() > tolerance:
-        row, column = (int(i) for i in np.unravel_index(np.argmax(relative), relative.shape))
-        raise ValidationDataError(
-            "import_mismatch",
-            f"output {column} of what was imported is not what its source computes",
-            row=row,
-            expected=wanted[row, column],
-            actual=actual[row, column],
-        )
+    scale = np.maximum(1.0, _largest(wanted, axis=0))
+    actual = _compare(model, rows, wanted, np.broadcast_to(scale, wanted.shape))
+    if strange is not None:
+        odd_rows, odd = strange[0], np.asarray(strange[1], np.float64)
+        usual = _largest(rows, axis=0)
+        farther = _largest(odd_rows / np.where(usual > 0, usual, 1.0), axis=1)[:, None]
+        allowed = np.maximum(scale * np.maximum(1.0, farther), _largest(odd, axis=1)[:, None])
+        allowed = np.where(np.abs(odd) > _HELD, np.inf, allowed)
+        odd_actual = _compare(model, odd_rows, odd, allowed)
+        rows = np.concatenate([rows, odd_rows])
+        wanted, actual = np.concatenate([wanted, odd]), np.concatenate([actual, odd_actual])
+    with np.errstate(over="ignore"):
+        rounded = wanted.astype(np.float32)
     good = np.flatnonzero(
-        (Tolerance().excess(actual, wanted.astype(np.float32)) <= 1).all(axis=1)
+        (Tolerance().excess(actual, rounded) <= 1).all(axis=1)
         & np.isfinite(rows).all(axis=1)
-        & np.isfinite(wanted).all(axis=1)
+        & np.isfinite(rounded).all(axis=1)
     )
     count = min(VALIDATION_ROWS, max(1, _VALIDATION_VALUES // rows.shape[1]), len(good))
     kept = good[np.linspace(0, len(good) - 1, count).astype(int)]
     if len(kept):
         info.validation_data = ValidationData(list(rows[kept]), list(wanted[kept]))
     return info
+
+
+def _compare(
+    model: InstructionModel, rows: NDArray[np.float32], wanted: Floats, allowed: Floats
+) -> Floats:
+    """Return the model's outputs, each within `TOLERANCE` of `allowed`, which may be infinite."""
+    actual = model.predict(rows).astype(np.float64)
+    relative = np.where(np.isinf(allowed), 0.0, absolute_errors(actual, wanted) / allowed)
+    if relative.size and relative.max() > TOLERANCE:
+        row, column = (int(i) for i in np.unravel_index(np.argmax(relative), relative.shape))
+        raise ValidationDataError(
+            "import_mismatch",
+            f"output {column} for the inputs {np.array2string(rows[row], threshold=16)}: what was "
+            "imported does not compute what its source does",
+            expected=wanted[row, column],
+            actual=actual[row, column],
+        )
+    return actual
+
+
+def _largest(table: Any, axis: int) -> Floats:
+    """Return the largest finite magnitudes, 0 where there is none."""
+    sizes: Floats = np.where(np.isfinite(table), np.abs(table), 0.0)
+    return np.asarray(sizes.max(axis=axis, initial=0.0))
+
+
+def strange_rows(rows: NDArray[np.float32], values: Sequence[Sequence[float]]) -> Any:
+    """Return rows that try what breaks imports: each has one strange number, and the last only NaN.
+
+    Parameters
+    ----------
+    rows : (N, F) float32
+        Usual rows, which give the other numbers.
+    values : sequence of sequence of float
+        Numbers to try in each column, the most telling first. Each column also gets NaN, numbers
+        far beyond the usual ones, tiny ones, fractions and negative ones.
+    """
+    middle = np.median(rows, axis=0)
+    reach = np.maximum(np.ptp(rows, axis=0), np.abs(middle) * 1e-3 + 1e-3)
+    tries: list[tuple[int, float]] = []
+    general = [
+        [*given, m + r, m - 3 * r, m + 300 * r, m - 300 * r, np.floor(m) + 0.5, -1 - m, 0.0, 1e-30]
+        for given, m, r in zip(values, middle.tolist(), reach.tolist(), strict=True)
+    ]
+    for nth in itertools.zip_longest(*([np.nan, *some] for some in general)):
+        tries += [(column, value) for column, value in enumerate(nth) if value is not None]
+    tries = tries[:STRANGE_ROWS]
+    odd = rows[np.arange(len(tries)) % len(rows)]
+    for row, (column, value) in zip(odd, tries, strict=True):
+        row[column] = np.clip(value, *_FLOAT32)
+    return np.concatenate([odd, np.full_like(rows[:1], np.nan)])
 
 
 def sample_rows(

@@ -42,6 +42,31 @@ def summand_of(x: Value) -> tuple[Value, float]:
     return flat, 0.0
 
 
+def spreads_nan(output: Value, x: Value) -> bool:
+    """Whether NaN anywhere in x makes every number of `output` NaN."""
+    start = id(bare(x))
+    some = {start}  # nodes in which some number becomes NaN
+    every = {start} if x.size == 1 else set[int]()  # and those in which each does
+    for node in ordered(bare(output)):
+        parts = node.inputs
+        function = node.data if node.kind == "activation" else None
+        if node.kind == "lookup" or function in ("SQRT", "LOG", "LOG10"):
+            continue  # these make numbers of NaN
+        has_some = any(id(part) in some for part in parts)
+        if node.kind == "rearrange" and id(parts[0]) not in every:
+            has_some = has_some and len(np.unique(node.data)) == parts[0].size
+        mixes = node.kind in ("dense", "reduce_sum") or function == "SOFTMAX" or node.size == 1
+        if node.kind == "concatenate":
+            has_every = all(id(part) in every for part in parts)
+        else:
+            has_every = any(id(part) in every for part in parts)
+        if has_every or (has_some and mixes):
+            every.add(id(node))
+        if has_every or has_some:
+            some.add(id(node))
+    return id(bare(output)) in every
+
+
 def looked_up(output: Value, leaf: Value) -> dict[int, NDArray[np.float64]]:
     """Return which numbers of `leaf` lead to keys of all tables that they reach, by position.
 

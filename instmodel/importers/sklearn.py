@@ -18,7 +18,7 @@ from instmodel.errors import InputError, ValidationDataError
 from instmodel.importers import common
 from instmodel.importers.expressions import source
 from instmodel.importers.sklearn_predictors import METHODS, predict
-from instmodel.importers.sklearn_rows import random_rows
+from instmodel.importers.sklearn_rows import random_rows, strange_values
 from instmodel.importers.sklearn_transformers import transform
 from instmodel.importers.sklearn_walk import Walk, features_in
 
@@ -40,6 +40,7 @@ def from_sklearn(
     sample : array_like of shape (N, F), optional
         Rows on which the import is compared with the estimator, and of which a few become the
         model's validation data; by default random ones of the scale that the first step learned.
+        Either way strange ones are made of them: with unknown categories, NaN, large numbers.
 
     Returns
     -------
@@ -87,7 +88,22 @@ def from_sklearn(
             f"{error}",
             field="sample",
         ) from error
-    return common.attach_cases(info, rows, expected)
+    odd = common.strange_rows(rows, strange_values(estimator))
+    strange = (odd, _outputs_or_nan(estimator, method, odd, result.size))
+    return common.attach_cases(info, rows, expected, strange)
+
+
+def _outputs_or_nan(
+    estimator: Any, method: str, rows: NDArray[np.float32], outputs: int
+) -> NDArray[np.float64]:
+    """Return what the estimator computes, NaN for the rows that it refuses."""
+    try:
+        return source_outputs(estimator, method, rows, outputs)
+    except ValueError:
+        if len(rows) == 1:
+            return np.full((1, outputs), np.nan)
+        halves = np.array_split(rows, 2)
+        return np.concatenate([_outputs_or_nan(estimator, method, h, outputs) for h in halves])
 
 
 def _metadata(estimator: Any, method: str) -> dict[str, Any]:

@@ -23,13 +23,15 @@ METHODS = ("predict_proba", "decision_function", "predict", "transform")
 
 def predict(walk: Walk, estimator: Any, x: Value, method: str, place: str) -> Value:
     """Return ``estimator.<method>`` of x: shape (outputs,)."""
-    kind = known_class(estimator, _PREDICTORS)
+    kind = known_class(estimator, _COMPOSITES | _LEAVES)
     if kind is None:
         raise Unsupported("an estimator without instructions")
     require_own_methods(estimator, kind, method)
     if method == "predict" and hasattr(estimator, "classes_"):
         raise Unsupported("the labels of a classifier; import its scores")
-    return _PREDICTORS[kind](walk, estimator, x, method, place)
+    if kind not in _COMPOSITES:
+        walk.refuse_nan(x)
+    return (_COMPOSITES | _LEAVES)[kind](walk, estimator, x, method, place)
 
 
 # ------------------------------------------------------------------------------------- composites
@@ -175,7 +177,9 @@ _LINEAR_REGRESSORS = (
     "SGDOneClassSVM",
 )
 
-_PREDICTORS: dict[str, Callable[[Walk, Any, Value, str, str], Value]] = {
+_Handler = Callable[[Walk, Any, Value, str, str], Value]
+
+_COMPOSITES: dict[str, _Handler] = {
     "Pipeline": _pipeline,
     "BaseSearchCV": _search,
     "RANSACRegressor": _wrapped,
@@ -186,6 +190,10 @@ _PREDICTORS: dict[str, Callable[[Walk, Any, Value, str, str], Value]] = {
     "OneVsRestClassifier": _one_against_rest,
     "StackingRegressor": _stacking,
     "StackingClassifier": _stacking,
+}
+
+# None of these takes NaN.
+_LEAVES: dict[str, _Handler] = {
     "LogisticRegression": _classifier,
     "LinearDiscriminantAnalysis": _classifier,
     "SGDClassifier": _gradient,

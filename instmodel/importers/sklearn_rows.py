@@ -1,4 +1,4 @@
-"""Random rows on which a fitted scikit-learn estimator is likely to do something.
+"""Random rows on which a fitted scikit-learn estimator is likely to do something, and strange ones.
 
 Encoders get their categories, scalers what they map to a few standard deviations, and imputers gaps
 in every other row, but only where no other step would see them.
@@ -53,6 +53,48 @@ def random_rows(estimator: Any, rng: np.random.Generator, count: int) -> NDArray
                 gaps = (rng.random(count) < 0.4) & (np.arange(count) % 2 == 1)
                 rows[gaps, position] = float(imputer.missing_values)
     return rows
+
+
+def strange_values(estimator: Any) -> list[list[float]]:
+    """Return numbers for each column that try what the steps that read it have learned.
+
+    Categories, and what lies between and around them; the least, the largest and the typical
+    values of the training data, as far as the steps keep them.
+    """
+    size = features_in(estimator) or 0
+    values: list[list[float]] = [[] for _ in range(size)]
+    found = _Readers()
+    found.visit(estimator, [(position, False) for position in range(size)])
+    for step, columns in found.leaves:
+        for place, learned in enumerate(zip(*_learned(step, len(columns)), strict=True)):
+            if column := columns[place]:
+                values[column[0]] += [float(value) for value in learned]
+        if known_class(step, _ENCODERS):
+            for column, categories in zip(columns, step.categories_, strict=False):
+                if column and categories.dtype.kind in "fiub":
+                    values[column[0]] += _around(categories[np.isfinite(categories)].astype(float))
+    return values
+
+
+def _learned(step: Any, columns: int) -> list[NDArray[np.float64]]:
+    """Return the statistics of the training data that a step keeps, a row for each."""
+    statistics: list[NDArray[np.float64]] = []
+    for name in ("data_min_", "data_max_", "mean_", "center_", "quantiles_"):
+        kept = getattr(step, name, None)
+        table = np.atleast_2d(np.asarray([] if kept is None else kept, float))
+        if table.shape[1] == columns:
+            some = np.linspace(0, len(table) - 1, min(len(table), 7)).astype(int)
+            statistics += list(table[some])
+    return statistics
+
+
+def _around(categories: NDArray[np.float64]) -> list[float]:
+    """Return numbers between and around the categories, and some of these."""
+    if not len(categories):
+        return []
+    least, middle, most = np.sort(categories)[[0, len(categories) // 2, -1]].tolist()
+    near = [middle + 0.3, middle - 0.5, most + 0.5, least - 0.5, most + 1, least - 1]
+    return [*near, -middle, 2.0**31, -(2.0**31), least, middle, most]
 
 
 class _Readers:

@@ -30,7 +30,19 @@ def transform(walk: Walk, estimator: Any, x: Value, place: str) -> Value:
     if kind is None:
         raise Unsupported("a transformer without instructions")
     require_own_methods(estimator, kind, "transform")
+    if kind not in _DECIDED_INSIDE and not _takes_nan(estimator, x.size):
+        walk.refuse_nan(x)
     return _TRANSFORMERS[kind](walk, estimator, x, place)
+
+
+def _takes_nan(estimator: Any, columns: int) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that columns have no names
+        try:
+            estimator.transform(np.full((1, columns), np.nan))
+        except ValueError:
+            return False
+    return True
 
 
 # ------------------------------------------------------------------------------------- composites
@@ -207,22 +219,9 @@ def _factors(walk: Walk, e: Any, x: Value, place: str) -> Value:
 
 
 def _selector(walk: Walk, e: Any, x: Value, place: str) -> Value:
-    support = np.asarray(e.get_support())
-    chosen, dropped = np.flatnonzero(support), np.flatnonzero(~support)
+    chosen = np.flatnonzero(e.get_support())
     require(len(chosen) > 0, "no columns are left")
-    if len(dropped) and not _takes_nan(e):
-        walk.refuse(ex.multiply(ex.rearrange(x, dropped), ex.constant(0.0)))
     return ex.rearrange(x, chosen)
-
-
-def _takes_nan(e: Any) -> bool:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            e.transform(np.full((1, len(e.get_support())), np.nan))
-    except ValueError:
-        return False
-    return True
 
 
 def _discriminant(walk: Walk, e: Any, x: Value, place: str) -> Value:
@@ -232,6 +231,10 @@ def _discriminant(walk: Walk, e: Any, x: Value, place: str) -> Value:
         x = ex.subtract(x, ex.constant(e.xbar_))
     return ex.dense(x, scalings.T)
 
+
+# Whether these take NaN, their parts decide, or the column.
+_ENCODERS = ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
+_DECIDED_INSIDE = ("Pipeline", "FeatureUnion", "ColumnTransformer", *_ENCODERS)
 
 _TRANSFORMERS: dict[str, Callable[[Walk, Any, Value, str], Value]] = {
     "Pipeline": _pipeline,
@@ -245,7 +248,7 @@ _TRANSFORMERS: dict[str, Callable[[Walk, Any, Value, str], Value]] = {
     "FunctionTransformer": _function,
     "PolynomialFeatures": _polynomial,
     "SimpleImputer": _imputer,
-    **dict.fromkeys(("OneHotEncoder", "OrdinalEncoder", "TargetEncoder"), encode),
+    **dict.fromkeys(_ENCODERS, encode),
     "PCA": _principal,
     "IncrementalPCA": _principal,
     "FactorAnalysis": _factors,

@@ -13,11 +13,15 @@ from instmodel.importers.expressions import (
     Unsupported,
     Value,
     add,
+    bare,
     concatenate,
+    constant,
+    multiply,
     reduce_sum,
     source,
 )
 from instmodel.importers.functions import nan_where
+from instmodel.importers.patterns import spreads_nan
 
 
 def known_class(estimator: Any, known: Container[str]) -> str | None:
@@ -128,17 +132,25 @@ class Walk:
         self._transform = transform
         self._predict = predict
         self._refused: list[Value] = []
+        self._whole: list[Value] = []
 
     def refuse(self, flags: Value) -> None:
         """Note rows that the source raises an error for: those with a flag of 1, or NaN."""
         self._refused.append(flags)
 
+    def refuse_nan(self, x: Value) -> None:
+        """Note that the source raises an error for rows with NaN in x."""
+        self._whole.append(x)
+
     def without_refused(self, output: Value) -> Value:
         """Return the output, NaN for every row that was noted, whatever came after."""
-        if not self._refused:
+        whole = {id(bare(x)): x for x in self._whole}.values()
+        lost = [multiply(x, constant(0.0)) for x in whole if not spreads_nan(output, x)]
+        flags = [*self._refused, *lost]
+        if not flags:
             return output
-        flags = concatenate(self._refused)
-        return add(output, nan_where(reduce_sum(flags) if flags.size > 1 else flags))
+        joined = concatenate(flags)
+        return add(output, nan_where(reduce_sum(joined) if joined.size > 1 else joined))
 
     def transform(self, estimator: Any, x: Value, place: str) -> Value:
         """Return what the transformer makes of x; where it cannot, a value of the right size."""

@@ -1,7 +1,5 @@
 """Categories of scikit-learn's encoders: known, unknown, missing and fractional."""
 
-import contextlib
-
 import numpy as np
 import pytest
 
@@ -12,7 +10,7 @@ pytest.importorskip("sklearn")
 from sklearn import feature_selection, impute, linear_model
 from sklearn import preprocessing as pre
 from sklearn.pipeline import make_pipeline
-from support.sources import assert_same
+from support.sources import assert_same, source_of_each_row
 
 from instmodel.importers import sklearn as importer
 
@@ -77,15 +75,6 @@ def strange_rows(codes: np.ndarray) -> np.ndarray:
     choice = RNG.integers(0, len(around + others), rows.shape)
     strange = np.choose(choice, around + others)
     return np.where(RNG.random(rows.shape) < 0.15, strange, rows).astype(np.float32)
-
-
-def source_of_each_row(estimator, method, rows, outputs):
-    """Return what the estimator computes row by row, NaN for rows that it refuses."""
-    computed = np.full((len(rows), outputs), np.nan)
-    for row, result in zip(rows, computed, strict=True):
-        with contextlib.suppress(ValueError):
-            result[:] = importer.source_outputs(estimator, method, row[None], outputs)[0]
-    return computed
 
 
 @pytest.mark.parametrize("name", ENCODERS)

@@ -1,5 +1,6 @@
 """What the tests of the importers share: how close is the same, and rows to compare on."""
 
+import contextlib
 from importlib.util import find_spec
 
 import numpy as np
@@ -45,3 +46,14 @@ def assert_near(actual: np.ndarray, expected: np.ndarray) -> None:
     scale = np.maximum(1.0, np.nanmax(np.abs(expected), axis=0))
     error = np.nanmax(np.abs(actual - expected) / scale)
     assert error <= TOLERANCE, error
+
+
+def source_of_each_row(estimator, method: str, rows: np.ndarray, outputs: int) -> np.ndarray:
+    """Return what a scikit-learn estimator computes row by row, NaN for rows that it refuses."""
+    from instmodel.importers.sklearn import source_outputs
+
+    computed = np.full((len(rows), outputs), np.nan)
+    for row, result in zip(rows, computed, strict=True):
+        with contextlib.suppress(ValueError):
+            result[:] = source_outputs(estimator, method, row[None], outputs)[0]
+    return computed
