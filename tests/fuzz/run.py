@@ -100,6 +100,9 @@ def run(model: im.InstructionModel, number: int) -> None:
     assert whole.shape == (50, model.output_size)
     for count in (0, 1, 17):
         same_bits(model.predict(x[:count]), whole[:count])
+    if number % 4 == 2:
+        # A type that is looked at for keys of maps.
+        same_bits(model.predict(x.astype(np.float64)), whole)
     if number % 8 == 1:
         # A full tile: what leaves it leaves the memory that was asked for.
         full = np.resize(x, (model.tile_samples, features))
