@@ -18,7 +18,11 @@ from instmodel.errors import InputError, ValidationDataError
 from instmodel.importers import common
 from instmodel.importers.expressions import source
 from instmodel.importers.sklearn_predictors import METHODS, predict
-from instmodel.importers.sklearn_rows import random_rows, strange_values
+from instmodel.importers.sklearn_rows import (
+    random_rows,
+    strange_values,
+    warn_of_coarse_columns,
+)
 from instmodel.importers.sklearn_transformers import transform
 from instmodel.importers.sklearn_walk import Walk, features_in
 
@@ -46,6 +50,11 @@ def from_sklearn(
     -------
     InstructionModelInfo
         With the names of ``feature_names_in_``.
+
+    Warns
+    -----
+    UserWarning
+        Of columns of numbers so large that float32 is too coarse for them, such as seconds.
 
     Raises
     ------
@@ -77,6 +86,7 @@ def from_sklearn(
     result = walk.without_refused(result)
 
     names = common.usable_names(getattr(estimator, "feature_names_in_", None))
+    warn_of_coarse_columns(estimator, names, stacklevel=2)
     info = common.build(result, [leaf], names, _metadata(estimator, method))
     rows = common.sample_rows(sample, info, size, lambda rng, n: random_rows(estimator, rng, n))
     try:

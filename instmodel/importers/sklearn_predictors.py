@@ -9,7 +9,7 @@ import numpy as np
 
 from instmodel.importers import expressions as ex
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.sklearn_transformers import pipeline_steps
+from instmodel.importers.sklearn_transformers import centred_product, pipeline_steps
 from instmodel.importers.sklearn_walk import (
     Walk,
     inside,
@@ -106,7 +106,7 @@ def _generalized(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value
 
 def _partial_least_squares(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
     require(method == "predict", f"{method} of a regressor")
-    return ex.dense(ex.subtract(x, ex.constant(e._x_mean)), e.coef_, e.intercept_)
+    return centred_product(x, e._x_mean, e.coef_, e.intercept_)
 
 
 def _classifier(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:

@@ -7,6 +7,8 @@ in every other row, but only where no other step would see them.
 from __future__ import annotations
 
 import numbers
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,14 @@ Columns = list[tuple[int, bool] | None]
 
 _CONTAINERS = ("Pipeline", "ColumnTransformer", "FeatureUnion", "SimpleImputer")
 _SCALERS = ("StandardScaler", "RobustScaler", "MinMaxScaler", "MaxAbsScaler")
+# Where scalers keep the middle of a column, or its least value, and how far it reaches.
+_SPREADS = {
+    "StandardScaler": ("mean_", "scale_"),
+    "RobustScaler": ("center_", "scale_"),
+    "MinMaxScaler": ("data_min_", "data_range_"),
+}
+# Of the spread: rounding by more is told.
+COARSE = 1e-4
 _ENCODERS = ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
 # Where other estimators keep those that get the same columns.
 _MEMBERS = ("estimators_", "estimator_", "best_estimator_")
@@ -74,6 +84,42 @@ def strange_values(estimator: Any) -> list[list[float]]:
                 if column and categories.dtype.kind in "fiub":
                     values[column[0]] += _around(categories[np.isfinite(categories)].astype(float))
     return values
+
+
+def warn_of_coarse_columns(estimator: Any, names: Sequence[str] | None, stacklevel: int) -> None:
+    """Warn of columns whose numbers are so large that float32 inputs lose some of what they say.
+
+    Parameters
+    ----------
+    estimator : estimator
+    names : sequence of str, optional
+        Of its columns.
+    stacklevel : int
+        As of `warnings.warn`, seen from the caller.
+    """
+    found = _Readers()
+    found.visit(estimator, [(place, False) for place in range(features_in(estimator) or 0)])
+    told: dict[int, str] = {}
+    for step, columns in found.leaves:
+        kind = known_class(step, _SPREADS)
+        if kind is None or getattr(step, _SPREADS[kind][0], None) is None:
+            continue
+        center, spread = (np.asarray(getattr(step, name), float) for name in _SPREADS[kind])
+        spacing = np.spacing(np.abs(center).astype(np.float32)).astype(float)
+        for place in np.flatnonzero(spacing / 2 > COARSE * spread):
+            if spread[place] > 0 and (column := columns[place]):
+                name = repr(names[column[0]]) if names else str(column[0])
+                told[column[0]] = (
+                    f"column {name}: near {center[place]:.6g}, float32 numbers are "
+                    f"{spacing[place]:g} apart, {spacing[place] / spread[place]:.1%} of the spread"
+                )
+    if told:
+        warnings.warn(
+            "the model takes float32, and loses what lies between its numbers; subtract a constant "
+            "from the column before, also in training: " + "; ".join(told.values()),
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def _learned(step: Any, columns: int) -> list[NDArray[np.float64]]:

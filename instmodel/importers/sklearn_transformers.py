@@ -115,23 +115,49 @@ def column_positions(estimator: Any, columns: Any) -> NDArray[np.intp]:
 
 
 def _standard(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    spread = 1.0 if e.scale_ is None else e.scale_
     if e.with_mean and e.mean_ is not None:
-        x = ex.subtract(x, ex.constant(e.mean_))
-    return ex.divide(x, ex.constant(e.scale_)) if e.scale_ is not None else x
+        x = _centred(x, e.mean_, spread)
+    return ex.divide(x, ex.constant(spread))
 
 
 def _robust(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    spread = e.scale_ if e.with_scaling else 1.0
     if e.with_centering:
-        x = ex.subtract(x, ex.constant(e.center_))
-    return ex.divide(x, ex.constant(e.scale_)) if e.with_scaling else x
+        x = _centred(x, e.center_, spread)
+    return ex.divide(x, ex.constant(spread))
 
 
 def _min_max(walk: Walk, e: Any, x: Value, place: str) -> Value:
     # From the least value that was seen: X · scale_ + min_ would cancel far from zero.
     low, high = e.feature_range
-    x = ex.multiply(ex.subtract(x, ex.constant(e.data_min_)), ex.constant(e.scale_))
+    x = ex.multiply(_centred(x, e.data_min_, 1.0 / e.scale_), ex.constant(e.scale_))
     x = ex.add(x, ex.constant(low))
     return ex.clip(x, low, high) if e.clip else x
+
+
+def _centred(x: Value, center: Any, spread: Any) -> Value:
+    """Return x - center: twice where float32 cannot hold the center to a millionth of the spread.
+
+    The first difference is exact near the center.
+    """
+    held, rest = _in_two_parts(center)
+    x = ex.subtract(x, ex.constant(held))
+    needed = np.any(np.abs(rest) > 1e-6 * np.asarray(spread, float))
+    return ex.subtract(x, ex.constant(rest)) if needed else x
+
+
+def _in_two_parts(numbers: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what float32 holds of the numbers, and the rest."""
+    exact = np.asarray(numbers, float)
+    held = exact.astype(np.float32).astype(float)
+    return held, exact - held
+
+
+def centred_product(x: Value, center: Any, weights: Any, bias: Any = 0.0) -> Value:
+    """Return ``weights · (x - center) + bias``; what float32 cannot hold of the center is bias."""
+    held, rest = _in_two_parts(center)
+    return ex.dense(ex.subtract(x, ex.constant(held)), weights, bias - np.asarray(weights) @ rest)
 
 
 def _max_abs(walk: Walk, e: Any, x: Value, place: str) -> Value:
@@ -193,9 +219,8 @@ def _imputer(walk: Walk, e: Any, x: Value, place: str) -> Value:
 
 
 def _principal(walk: Walk, e: Any, x: Value, place: str) -> Value:
-    if e.mean_ is not None:
-        x = ex.subtract(x, ex.constant(e.mean_))
-    x = ex.dense(x, e.components_)
+    center = np.zeros(x.size) if e.mean_ is None else e.mean_
+    x = centred_product(x, center, e.components_)
     if e.whiten:
         deviations = np.sqrt(np.maximum(e.explained_variance_, np.finfo(float).eps))
         x = ex.divide(x, ex.constant(deviations))
@@ -207,15 +232,13 @@ def _projection(walk: Walk, e: Any, x: Value, place: str) -> Value:
 
 
 def _ica(walk: Walk, e: Any, x: Value, place: str) -> Value:
-    if e.whiten:
-        x = ex.subtract(x, ex.constant(e.mean_))
-    return ex.dense(x, e.components_)
+    return centred_product(x, e.mean_ if e.whiten else np.zeros(x.size), e.components_)
 
 
 def _factors(walk: Walk, e: Any, x: Value, place: str) -> Value:
     scaled = e.components_ / e.noise_variance_
     covariance = np.linalg.inv(np.eye(len(scaled)) + scaled @ e.components_.T)
-    return ex.dense(ex.subtract(x, ex.constant(e.mean_)), covariance @ scaled)
+    return centred_product(x, e.mean_, covariance @ scaled)
 
 
 def _selector(walk: Walk, e: Any, x: Value, place: str) -> Value:
@@ -227,9 +250,7 @@ def _selector(walk: Walk, e: Any, x: Value, place: str) -> Value:
 def _discriminant(walk: Walk, e: Any, x: Value, place: str) -> Value:
     require(e.solver != "lsqr", "solver='lsqr' has no transform")
     scalings = e.scalings_[:, : e._max_components]
-    if e.solver == "svd":
-        x = ex.subtract(x, ex.constant(e.xbar_))
-    return ex.dense(x, scalings.T)
+    return centred_product(x, e.xbar_ if e.solver == "svd" else np.zeros(x.size), scalings.T)
 
 
 # Whether these take NaN, their parts decide, or the column.

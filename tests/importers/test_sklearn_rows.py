@@ -130,3 +130,37 @@ def test_nan_that_spreads_by_itself_costs_no_instructions():
         estimator = make_pipeline(decomposition.PCA(2), linear_model.LogisticRegression())
         info = importer.from_sklearn(estimator.fit(X, TWO))
     assert [type(step) for step in info.instructions] == [im.AddElementwise, im.Dot, im.Dot]
+
+
+SECONDS = (1.7e9 + 128 * RNG.integers(-20_000, 20_000, 300)).astype(float)  # exact in float32
+YEARS = RNG.integers(1990, 2026, 300).astype(float)
+CENTRED = {
+    "standard": pre.StandardScaler(),
+    "robust": pre.RobustScaler(),
+    "min-max": make_pipeline(pre.FunctionTransformer(), pre.MinMaxScaler()),
+    "standard, then PCA": make_pipeline(pre.StandardScaler(), decomposition.PCA(2)),
+    "PCA": make_pipeline(decomposition.PCA(2), pre.StandardScaler()),
+}
+
+
+@pytest.mark.parametrize("name", CENTRED)
+def test_a_large_mean_costs_no_digits(name):
+    x = np.column_stack([SECONDS + 50, YEARS])  # + 50: no mean is a float32 number
+    estimator = CENTRED[name].fit(x)
+    info = importer.from_sklearn(estimator, sample=np.column_stack([SECONDS, YEARS])[:50])
+    rows = np.column_stack([SECONDS, YEARS]).astype(np.float32)
+    expected = estimator.transform(rows.astype(float))
+    error = np.abs(im.InstructionModel(info).predict(rows) - expected).max()
+    assert error < 2e-6 * np.abs(expected).max()
+
+
+def test_a_column_too_large_for_float32_is_named():
+    pandas = pytest.importorskip("pandas")
+    seconds = 1.7e9 + RNG.normal(size=200) * 3600
+    frame = pandas.DataFrame({"age": X[:, 0], "time": seconds})
+    estimator = make_pipeline(pre.StandardScaler(), linear_model.LogisticRegression())
+    with pytest.warns(UserWarning, match=r"column 'time': near 1.7e\+09, .* 128 apart, 3\..%"):
+        importer.from_sklearn(estimator.fit(frame, TWO))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        importer.from_sklearn(estimator.fit(frame.assign(time=seconds - 1.7e9), TWO))
