@@ -40,10 +40,12 @@ def describe(value: Any) -> str:
         return (
             f"an int of {value.bit_length()} bits"  # CPython refuses to print thousands of digits
         )
+    kind = type(value).__name__
+    if isinstance(value, (np.float64, np.str_)):
+        value = value.item()  # else NumPy 2 writes np.float64(1.5)
     text = repr(value) if isinstance(value, (str, int, float, bool)) else ""
     if value is None:
         return "null"
-    kind = type(value).__name__
     return f"{kind} {text}".rstrip() if len(text) <= 40 else f"{kind} {text[:37]}..."
 
 

@@ -172,8 +172,10 @@ def lists(cells: list[Any], size: int) -> Part:
 
 
 def shown(cell: Any) -> str:
-    """Return a cell as a message shows it."""
-    text = repr(cell)
+    """Return a cell as a message shows it: numbers and texts of NumPy as those of Python."""
+    # NumPy 2 writes np.str_('1') for what NumPy 1 writes as '1'.
+    plain = isinstance(cell, np.generic) and cell.dtype.kind in "?biufcUS"
+    text = repr(cell.item() if plain else cell)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 from support.paths import TESTS
 
@@ -160,7 +161,14 @@ def every_allocation(what, arming):
     return code.replace("FOREIGN_TEXTS", repr(FOREIGN))
 
 
-@pytest.mark.parametrize("what", MEMORY)
+# NumPy 1 itself ends the process when `any` or `min` of an array gets no memory for its buffer.
+NUMPY_1 = pytest.mark.skipif(np.__version__ < "2", reason="NumPy 1 does not survive this")
+
+
+@pytest.mark.parametrize(
+    "what",
+    [pytest.param(w, marks=[NUMPY_1] if w.startswith("load") else []) for w in MEMORY],
+)
 def test_any_allocation_of_the_c_library_may_fail(what, shim, tmp_path):
     code = every_allocation(what, C_ARMING)
     output = script(code, str(tmp_path / "m.instmodel"), "1", LD_PRELOAD=shim)
@@ -331,5 +339,6 @@ def test_memory_stays_flat(work, tmp_path):
         str(tmp_path / "m.instmodel"),
         timeout=3000,
     )
-    # One lost model, file or array in each round would be kilobytes a round.
-    assert int(output) < 200 * 1500
+    # One lost model, file or array in each round would be kilobytes a round. A table that the C
+    # library or NumPy 1.26 enlarges once is some hundred kilobytes.
+    assert int(output) < 500 * 1500
