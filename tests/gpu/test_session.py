@@ -243,7 +243,7 @@ def test_out_may_overlap_the_rows(monkeypatch, distance):
     [
         (np.zeros((3, 3)), "input_size_mismatch"),
         (np.zeros(3), "input_size_mismatch"),
-        (np.zeros((2, 2, 2)), "input_size_mismatch"),
+        (np.zeros((2, 2, 3)), "input_size_mismatch"),
         (np.zeros(()), "input_size_mismatch"),
         ([[1.0, 2.0], [3.0]], "input_size_mismatch"),
         (np.zeros((3, 2), complex), "invalid_type"),
@@ -255,6 +255,13 @@ def test_wrong_input(sessions, x, code):
     with pytest.raises(im.InstModelError) as caught:
         sessions("small").predict(x)
     assert caught.value.code == code
+
+
+def test_inputs_of_more_dimensions(sessions):
+    made = sessions("small")
+    x = strategies.samples(6, 2, 0)
+    got = made.predict(x.reshape(3, 1, 2, 2))
+    np.testing.assert_array_equal(got, made.predict(x).reshape(3, 1, 2, -1))
 
 
 def test_a_frame_with_other_columns_is_refused(sessions):
