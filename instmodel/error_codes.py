@@ -78,7 +78,8 @@ _STRUCTURE = {
         "field 'features': needs `features` or `feature_size`",
     ),
     "invalid_feature_format": Rule(
-        "The name of a feature is neither a name nor an array such as `emb[16]`.",
+        "The name of a feature is neither a name nor an array such as `emb[16]`, or it has "
+        "brackets where it stands for one value.",
         "field 'features[1]': not a feature name (expected 'name' or 'name[n]' with n ≥ 1, got "
         "'b[0]')",
     ),

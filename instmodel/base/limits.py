@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from instmodel.base import values
-from instmodel.errors import InputError, StructureError
+from instmodel.base import arguments, values
+from instmodel.errors import StructureError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            limit = values.integer_argument(getattr(self, item.name), item.name)
-            if limit < 0:
-                raise InputError(
-                    "invalid_type",
-                    "no limit",
-                    field=item.name,
-                    expected="a whole number of 0 or more",
-                    actual=limit,
-                )
+            limit = arguments.count(getattr(self, item.name), item.name, least=0)
             object.__setattr__(self, item.name, limit)
 
     def check_buffer_sizes(self, buffer_sizes: Sequence[int]) -> None:
