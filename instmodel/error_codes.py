@@ -417,7 +417,7 @@ _IMPORTING = {
     "import_mismatch": Rule(
         "What was imported does not compute what its source does.",
         "output 0 for the inputs [3. 4.]: what was imported does not compute what its source "
-        "(expected 6.0, got 3.0)",
+        "does (expected 6.0, got 3.0)",
     ),
     "source_failed": Rule(
         "The source refuses the rows on which it is compared with what was imported.",
