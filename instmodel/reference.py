@@ -200,13 +200,13 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 # ---------------------------------------------------------------------------------------------
-# Instructions: (info, instruction, buffers IN/OUT). Names of the fields are those of SPEC.md 2.
+# Instructions: (info, instruction, buffers IN/OUT). docs/format.md names the fields.
 
 
 def _affine(info: InstructionModelInfo, weights: int, x: Array) -> Array:
     """W·x + bias for every sample: (N, cols) -> (N, rows).
 
-    Column by column, in the order that SPEC.md 4.2 fixes. In float64 the order hardly matters for
+    Column by column, in the order that docs/numerics.md fixes. In float64 the order hardly matters for
     the digits; it decides whether a sum that overflows float32 on its way ends as ∞ or as NaN.
     """
     w = _constant(info.weights[weights])  # (rows, cols)

@@ -24,7 +24,7 @@ from instmodel.gpu import plan
 WGSL = ROOT / "instmodel" / "gpu" / "wgsl"
 PAGE = ROOT / "docs" / "format.md"
 
-# SPEC.md 2: the fields of each instruction, those in brackets may be left out.
+# The fields of each instruction, which never change; those in brackets may be left out.
 FIELDS = {
     "DOT": "input output weights [activation]",
     "ATTENTION": "input key output weights",

@@ -1,4 +1,4 @@
-"""SPEC.md 4.1: what a row gets depends on the model and the row alone, to the bit."""
+"""What a row gets depends on the model and the row alone, to the bit."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How far from the reference the engine may be: a bound for every single value of a model.
 
 `track` runs the reference and carries, beside every value, a bound of the error that a float32
-engine which keeps the promises of SPEC.md 4 may have made by then. That finds small mistakes that
+engine which keeps the promises of docs/numerics.md may have made by then. That finds small mistakes that
 one tolerance for a whole model would hide, and copes with what such a tolerance cannot: a model
 that amplifies rounding errors, a SIGN or a map key right at a jump.
 
@@ -21,7 +21,7 @@ FLUSHED = 2.0**-126  # what a flushed subnormal result may lose
 FLOAT32_MAX = (2 - 2.0**-23) * 2.0**127
 LARGE = FLOAT32_MAX * (1 - 4 * U)  # from here on a rounding may overflow
 
-# SPEC.md 4.3, in ULP; one ULP of v is at most 2·U·|v|.
+# What docs/numerics.md promises at the least, in ULP; one ULP of v is at most 2·U·|v|.
 ACTIVATION_ULP = 2
 SOFTMAX_ULP = 4
 
