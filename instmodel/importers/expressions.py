@@ -51,7 +51,7 @@ class Value:
 
     shape: Shape
     kind: str
-    inputs: tuple[Value, ...] = ()
+    inputs: tuple[Value, ...] = field(default=(), repr=False)  # a graph: shared parts would repeat
     data: Any = None
     whole: bool = field(init=False)
 
@@ -254,7 +254,7 @@ def reduce_sum(x: Value, axes: Sequence[int] | None = None, keep: bool = False) 
         return reshape(Value((1,), "reduce_sum", (bare(x),)), final)
     rest = [i for i in range(rank) if i not in chosen]
     terms = positions_of(x).transpose([*chosen, *rest]).reshape(-1, math.prod(final))
-    _check_steps(len(terms))
+    check_steps(len(terms))
     parts = tuple(bare(rearrange(x, row)) for row in terms)
     return reshape(Value((len(terms[0]),), "add", parts) if len(parts) > 1 else x, final)
 
@@ -308,7 +308,7 @@ def lookup(x: Value, table: Mapping[int, Array], default: ArrayLike) -> Value:
     """Return the row of `table` for every (rounded) number of x: shape ``(*x.shape, width)``."""
     width = len(np.asarray(default))
     checked((*x.shape, width, len(table) + 1))
-    _check_steps(x.size)
+    check_steps(x.size)
     parts = [
         Value((width,), "lookup", (bare(x),), (index, table, default)) for index in range(x.size)
     ]
@@ -339,13 +339,13 @@ def _by_row(x: Value, function: Any, width: int) -> Value:
     if math.prod(lead) == 1:
         return reshape(function(reshape(x, x.shape[-1:])), (*lead, width))
     checked((*lead, width))
-    _check_steps(math.prod(lead))
+    check_steps(math.prod(lead))
     rows = positions_of(x).reshape(-1, x.shape[-1])
     done = [function(rearrange(x, row)) for row in rows]
     return reshape(concatenate(done), (*lead, width))
 
 
-def _check_steps(count: int) -> None:
+def check_steps(count: int) -> None:
     """Refuse what would become too many instructions: each takes its time, also to check."""
     if count > _MOST_STEPS:
         raise Unsupported(f"{count} instructions for one operation: more than {_MOST_STEPS}")

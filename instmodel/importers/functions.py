@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from instmodel.importers.expressions import (
+    MOVES,
     Unsupported,
     Value,
     activation,
     add,
     bare,
     clip,
+    concatenate,
     constant,
     divide,
     multiply,
+    ordered,
+    positions_of,
+    rearrange,
+    reduce_mean,
+    reshape,
     subtract,
 )
-from instmodel.importers.patterns import factor_of
+from instmodel.importers.patterns import factor_of, summand_of
 
 
 def positive(x: Value) -> Value:
@@ -133,21 +141,95 @@ def log_sigmoid(x: Value) -> Value:
 def log1p(x: Value) -> Value:
     """Return ln(x + 1) of what is never negative: LOG gives 0 there."""
     _require_not_negative(x, "ln(x + 1)")
-    return activation(x, "LOG")
+    return _keeping_nan(activation(x, "LOG"), x)
+
+
+def log(x: Value) -> Value:
+    """Return ln x of what is at least some positive number."""
+    return _keeping_nan(_log(x), x)
+
+
+def _log(x: Value) -> Value:
+    """Return ln x by LOG, which is ln(x + 1) and makes 0 of NaN."""
+    rest, least = summand_of(x)
+    flat = bare(x)
+    if flat.kind == "clip" and flat.data[0] is not None:
+        least = float(np.min(flat.data[0]))
+        rest = add(x, constant(-least))
+    elif least > 0:
+        _require_not_negative(rest, "the logarithm of a sum")
+    if least <= 0:
+        raise Unsupported("a logarithm of what may be 0 or negative; put a clamp before it")
+    scaled = activation(divide(reshape(rest, x.shape), constant(least)), "LOG")
+    return add(scaled, constant(math.log(least)))
+
+
+def log_sum_exp(x: Value, axis: int) -> Value:
+    """Return the logarithm of the sum of e^x over an axis, which stays with the size 1.
+
+    From ln(e^a + e^b) = a + ln(1 + e^(b - a)), half against half.
+    """
+    rest = rearrange(x, np.moveaxis(positions_of(x), axis, 0))
+    while (count := rest.shape[0]) > 1:
+        half, places = count // 2, positions_of(rest)
+        one, other = (rearrange(rest, part) for part in (places[:half], places[half : 2 * half]))
+        both = add(one, activation(subtract(other, one), "SOFTPLUS"))
+        odd = [rearrange(rest, places[2 * half :])] if count % 2 else []
+        rest = concatenate([both, *odd])
+    return rearrange(rest, np.moveaxis(positions_of(rest), 0, axis))
+
+
+def standardized(x: Value, axes: Iterable[int], eps: float) -> Value:
+    """Return x less its mean over some axes, divided by √(variance + eps) over them."""
+    chosen = list(axes)
+    return divided_by_root(subtract(x, reduce_mean(x, chosen, True)), chosen, eps)
+
+
+def divided_by_root(x: Value, axes: Iterable[int], eps: float) -> Value:
+    """Return x divided by √(mean of x² over some axes + eps)."""
+    power = reduce_mean(multiply(x, x), list(axes), True)
+    return multiply(x, inverse_root(add(power, constant(eps))))
+
+
+def inverse_root(x: Value) -> Value:
+    """Return 1/√x of what is at least some positive number.
+
+    e^(-ln(x)/2) has a relative error of some 1e-6; one step of Newton's method, r · (3 - x·r²)/2,
+    brings it to a few ULP.
+    """
+    root = activation(multiply(_log(x), constant(-0.5)), "EXP")
+    correction = multiply(multiply(multiply(root, root), x), constant(-0.5))
+    return multiply(root, add(correction, constant(1.5)))
 
 
 def sqrt(x: Value) -> Value:
     """Return √x of what is never negative: SQRT gives 0 there."""
     _require_not_negative(x, "a square root")
-    return activation(x, "SQRT")
+    return _keeping_nan(activation(x, "SQRT"), x)
+
+
+def _keeping_nan(y: Value, x: Value) -> Value:
+    """Return y, but NaN where x is: LOG and SQRT make 0 of it."""
+    return add(y, multiply(x, constant(0.0)))
 
 
 def _require_not_negative(x: Value, what: str) -> None:
-    inner = bare(x)
-    if inner.kind == "unknown":
-        return
-    if inner.kind == "clip" and inner.data[0] is not None and np.all(inner.data[0] >= 0):
-        return
-    if inner.kind == "activation" and inner.data in ("RELU", "SIGMOID", "SOFTPLUS", "EXP"):
-        return
-    raise Unsupported(f"{what} of what may be negative; put a relu before it")
+    for node in ordered(bare(x), (*MOVES, *_SUMS)):
+        positive = True
+        if node.kind in ("add_constant", "multiply_constant"):
+            positive = bool(np.all(node.data >= 0))
+        elif node.kind == "clip":
+            positive = node.data[0] is not None and bool(np.all(node.data[0] >= 0))
+        elif node.kind == "multiply":
+            positive = len(node.inputs) == 2 and node.inputs[0] is node.inputs[1]
+        elif node.kind == "constant":
+            positive = bool(np.all(node.data >= 0))
+        elif node.kind not in (*MOVES, *_SUMS, "unknown"):
+            positive = node.kind == "activation" and node.data in _NEVER_NEGATIVE
+        if not positive:
+            raise Unsupported(f"{what} of what may be negative; put a relu before it")
+
+
+# Sums and products of what is never negative are not either.
+_SUMS = ("add", "add_heads", "add_constant", "multiply_constant", "reduce_sum")
+_NEVER_NEGATIVE = ("RELU", "SIGMOID", "SOFTMAX", "SOFTPLUS", "EXP", "SQRT", "LOG", "LOG10")

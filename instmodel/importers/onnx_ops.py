@@ -18,6 +18,7 @@ from instmodel.importers.keys import clipped, to_integers
 from instmodel.importers.onnx_context import Node
 from instmodel.importers.operands import Operand, checked_size, together
 from instmodel.importers.patterns import factor_of, is_opaque, same_numbers, summand_of
+from instmodel.importers.products import matmul
 
 Handler = Callable[[Node], Operand]
 
@@ -39,12 +40,12 @@ def _gemm(node: Node) -> Operand:
 
 
 def _matmul(node: Node) -> Operand:
-    x, weights = node.value(0), node.array(1)
-    if weights.ndim == 1:
-        return ex.reshape(ex.dense(x, weights[None]), x.shape[:-1])
-    if weights.ndim != 2:
-        raise Unsupported(f"a product with a constant of shape {weights.shape}")
-    return ex.dense(x, weights.T)
+    a, b = node.operand(0), node.operand(1)
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        checked_size((*lead, *a.shape[-2:-1], *b.shape[-1:]))
+        return np.asarray(np.matmul(a, b))
+    return matmul(a, b)
 
 
 def _batch_normalization(node: Node) -> Operand:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.importers import expressions as ex
@@ -32,6 +33,23 @@ def sample_axis(axis: int, rank: int) -> int:
     if axis == 0:
         raise Unsupported("an operation along the batch")
     return axis - 1
+
+
+def operand(x: Any) -> Operand:
+    """Return an operand of a graph, also of a plain number."""
+    return x if isinstance(x, Value) else np.asarray(x)
+
+
+def value_of(x: Any) -> Value:
+    """Return an operand as what a sample has; a constant must be the same row for each."""
+    return x if isinstance(x, Value) else one_row(np.asarray(x))
+
+
+def array_of(x: Any) -> NDArray[Any]:
+    """Return an operand that must be constant."""
+    if isinstance(x, Value):
+        raise Unsupported("a tensor that is not constant, in the place of weights")
+    return np.asarray(x)
 
 
 def one_row(constant: NDArray[Any]) -> Value:

@@ -15,49 +15,83 @@ from numpy.typing import NDArray
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.keys import clipped, embedding, to_integers
+from instmodel.importers.keys import clipped, to_integers
 from instmodel.importers.operands import (
-    BATCH,
     Operand,
-    aligned,
-    one_row,
+    array_of,
+    operand,
     sample_axis,
     together,
+    value_of,
 )
 from instmodel.importers.patterns import is_opaque
+from instmodel.importers.products import einsum, matmul
 
 Array = NDArray[Any]
-
-
-def _value(x: Any) -> Value:
-    return x if isinstance(x, Value) else one_row(np.asarray(x))
-
-
-def _array(x: Any) -> Array:
-    if isinstance(x, Value):
-        raise Unsupported("a tensor that is not constant, in the place of weights")
-    return np.asarray(x)
 
 
 # ---------------------------------------------------------------------------------------- products
 
 
 def _linear(x: Any, weight: Any, bias: Any = None) -> Value:
-    return ex.dense(_value(x), _array(weight), None if bias is None else _array(bias))
+    return ex.dense(value_of(x), array_of(weight), None if bias is None else array_of(bias))
 
 
 def _addmm(bias: Any, x: Any, weight: Any, beta: float = 1, alpha: float = 1) -> Value:
-    product = ex.dense(_value(x), alpha * _array(weight).T)
-    return ex.add(product, ex.constant(beta * _array(bias)))
+    product = ex.dense(value_of(x), alpha * array_of(weight).T)
+    return ex.add(product, ex.constant(beta * array_of(bias)))
 
 
 def _matmul(x: Any, weight: Any) -> Value:
-    value, matrix = _value(x), _array(weight)
-    if matrix.ndim == 1:
-        return ex.reshape(ex.dense(value, matrix[None]), value.shape[:-1])
-    if matrix.ndim != 2:
-        raise Unsupported(f"a product with a constant of shape {matrix.shape}")
-    return ex.dense(value, matrix.T)
+    return matmul(operand(x), operand(weight))
+
+
+def _baddbmm(bias: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Value:
+    product = ex.multiply(_matmul(a, b), ex.constant(alpha))
+    one, other = together([product, operand(bias)])
+    return ex.add(one, ex.multiply(other, ex.constant(beta)))
+
+
+def _attention(
+    query: Any, key: Any, value: Any, mask: Any = None, dropout: float = 0.0,
+    causal: bool = False, *, scale: float | None = None, **unused: Any,
+) -> Value:  # fmt: skip
+    if mask is not None or causal or dropout:
+        raise Unsupported("an attention with a mask or a dropout")
+    q, k = value_of(query), value_of(key)
+    factor = 1.0 / math.sqrt(q.shape[-1]) if scale is None else scale
+    turned = ex.rearrange(k, np.swapaxes(ex.positions_of(k), -1, -2))
+    scores = ex.multiply(matmul(q, turned), ex.constant(factor))
+    return matmul(ex.softmax(scores), value_of(value))
+
+
+def _layer_norm(
+    x: Any, sizes: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5,
+    cudnn: bool = True,
+) -> Value:  # fmt: skip
+    normed = fn.standardized(value_of(x), range(-len(sizes), 0), eps)
+    return _scaled(normed, weight, bias)
+
+
+def _rms_norm(x: Any, sizes: Sequence[int], weight: Any = None, eps: float | None = None) -> Value:
+    small = float(np.finfo(np.float32).eps) if eps is None else eps
+    return _scaled(fn.divided_by_root(value_of(x), range(-len(sizes), 0), small), weight, None)
+
+
+def _group_norm(
+    x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5,
+    cudnn: bool = True,
+) -> Value:  # fmt: skip
+    value = value_of(x)
+    normed = fn.standardized(ex.reshape(value, (groups, -1)), [1], eps)
+    wide = (value.shape[0],) + (1,) * (len(value.shape) - 1)  # channels come first
+    parts = [None if part is None else array_of(part).reshape(wide) for part in (weight, bias)]
+    return _scaled(ex.reshape(normed, value.shape), *parts)
+
+
+def _scaled(x: Value, weight: Any, bias: Any) -> Value:
+    scaled = x if weight is None else ex.multiply(x, ex.constant(array_of(weight)))
+    return scaled if bias is None else ex.add(scaled, ex.constant(array_of(bias)))
 
 
 def _batch_norm(
@@ -66,17 +100,13 @@ def _batch_norm(
 ) -> Value:  # fmt: skip
     if training or mean is None:
         raise Unsupported("a batch norm that depends on the batch")
-    value = _value(x)
-    factor = 1.0 / np.sqrt(np.asarray(_array(variance), np.float64) + eps)
-    factor = factor if weight is None else factor * _array(weight)
-    shift = -_array(mean) * factor + (0.0 if bias is None else _array(bias))
+    value = value_of(x)
+    factor = 1.0 / np.sqrt(np.asarray(array_of(variance), np.float64) + eps)
+    factor = factor if weight is None else factor * array_of(weight)
+    shift = -array_of(mean) * factor + (0.0 if bias is None else array_of(bias))
     wide = (len(factor),) + (1,) * (len(value.shape) - 1)  # channels come first
     scaled = ex.multiply(value, ex.constant(factor.reshape(wide)))
     return ex.add(scaled, ex.constant(shift.reshape(wide)))
-
-
-def _embedding(table: Any, keys: Any, *unused: Any) -> Value:
-    return embedding(_array(table), _value(keys))
 
 
 def _dropout(x: Any, p: float, train: bool) -> Any:
@@ -94,23 +124,19 @@ def _binary(function: Callable[[Value, Value], Value], on_arrays: Any) -> Callab
             raise Unsupported(f"rounding_mode={rounding_mode!r}")
         if not isinstance(a, Value) and not isinstance(b, Value):
             return np.asarray(on_arrays(np.asarray(a), alpha * np.asarray(b)))
-        one, other = together([_operand(a), _operand(b)])
+        one, other = together([operand(a), operand(b)])
         return function(one, other if alpha == 1 else ex.multiply(other, ex.constant(alpha)))
 
     return handler
 
 
-def _operand(x: Any) -> Operand:
-    return x if isinstance(x, Value) else np.asarray(x)
-
-
 def _reversed_subtract(a: Any, b: Any, alpha: float = 1) -> Value:
-    one, other = together([_operand(a), _operand(b)])
+    one, other = together([operand(a), operand(b)])
     return ex.subtract(other, ex.multiply(one, ex.constant(alpha)))
 
 
 def _power(x: Any, exponent: Any) -> Value:
-    value = _value(x)
+    value = value_of(x)
     if exponent == 0.5:
         return fn.sqrt(value)
     if exponent not in (1, 2, 3, 4):
@@ -121,22 +147,33 @@ def _power(x: Any, exponent: Any) -> Value:
     return result
 
 
+def _addcmul(x: Any, a: Any, b: Any, *, value: float = 1) -> Value:
+    base, one, other = together([operand(x), operand(a), operand(b)])
+    return ex.add(base, ex.multiply(ex.multiply(one, other), ex.constant(value)))
+
+
 def _activation(name: str) -> Callable[..., Value]:
-    return lambda x: ex.activation(_value(x), name)
+    return lambda x: ex.activation(value_of(x), name)
 
 
 def _softmax(x: Any, dim: int, *unused: Any) -> Value:
-    value = _value(x)
+    value = value_of(x)
     return ex.softmax(value, sample_axis(dim, len(value.shape)))
 
 
+def _log_softmax(x: Any, dim: int, *unused: Any) -> Value:
+    value = value_of(x)
+    axis = sample_axis(dim, len(value.shape))
+    return ex.subtract(value, fn.log_sum_exp(value, axis))
+
+
 def _gelu(x: Any, *, approximate: str = "none") -> Value:
-    value = _value(x)
+    value = value_of(x)
     return ex.activation(value, "GELU") if approximate == "none" else fn.gelu_tanh(value)
 
 
 def _elu(x: Any, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Value:
-    value = _value(x)
+    value = value_of(x)
     below = ex.activation(ex.multiply(ex.clip(value, None, 0.0), ex.constant(input_scale)), "EXP")
     below = ex.multiply(ex.add(below, ex.constant(-1.0)), ex.constant(alpha))
     return ex.multiply(ex.add(ex.activation(value, "RELU"), below), ex.constant(scale))
@@ -147,13 +184,13 @@ def _selu(x: Any) -> Value:
 
 
 def _prelu(x: Any, weight: Any) -> Value:
-    value, slope = _value(x), _array(weight)
+    value, slope = value_of(x), array_of(weight)
     wide = (len(slope),) + (1,) * (len(value.shape) - 1)
     return fn.leaky_relu(value, slope.reshape(wide))
 
 
 def _glu(x: Any, dim: int = -1) -> Value:
-    value = _value(x)
+    value = value_of(x)
     axis = sample_axis(dim, len(value.shape))
     first, second = np.split(ex.positions_of(value), 2, axis)
     gate = ex.activation(ex.rearrange(value, second), "SIGMOID")
@@ -161,11 +198,11 @@ def _glu(x: Any, dim: int = -1) -> Value:
 
 
 def _clamp(x: Any, min: Any = None, max: Any = None) -> Value:
-    return clipped(_value(x), min, max)
+    return clipped(value_of(x), min, max)
 
 
 def _greater(a: Any, b: Any) -> Value:
-    one, other = together([_operand(a), _operand(b)])
+    one, other = together([operand(a), operand(b)])
     return ex.opaque(one.shape, [ex.subtract(one, other)], "a comparison", "positive")
 
 
@@ -185,123 +222,12 @@ def _to(x: Any, *arguments: Any, dtype: Any = None, **unused: Any) -> Operand:
     return x
 
 
-# ------------------------------------------------------------------------------- moving numbers
-
-
-def _identity(x: Any, *unused: Any, **ignored: Any) -> Any:
-    return x
-
-
-def _cat(parts: Sequence[Any], dim: int = 0) -> Value:
-    rank = max(len(part.shape) for part in parts if isinstance(part, Value))
-    values = [part if isinstance(part, Value) else aligned(_array(part), rank) for part in parts]
-    return ex.concatenate(values, sample_axis(dim, rank))
-
-
-def _stack(parts: Sequence[Any], dim: int = 0) -> Value:
-    return _cat([_unsqueeze(part, dim) for part in parts], dim)
-
-
-def _slice(x: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Value:
-    value = _value(x)
-    if dim == 0 and start in (None, 0) and (end is None or end == BATCH or end >= 2**31):
-        return value
-    axis = sample_axis(dim, len(value.shape))
-    cuts = [slice(None)] * len(value.shape)
-    cuts[axis] = slice(start, end, step)
-    return ex.rearrange(value, ex.positions_of(value)[tuple(cuts)])
-
-
-def _pick(x: Any, dim: int, index: Any) -> Operand:
-    if not isinstance(x, Value):
-        return np.take(_array(x), _array(index), dim)
-    axis = sample_axis(dim, len(x.shape))
-    return ex.rearrange(x, np.take(ex.positions_of(x), _array(index), axis))
-
-
-def _index(x: Any, indexes: Sequence[Any]) -> Value:
-    chosen = [(axis, index) for axis, index in enumerate(indexes) if index is not None]
-    if len(chosen) != 1:
-        raise Unsupported("an index of several axes")
-    if not isinstance(x, Value) and isinstance(chosen[0][1], Value):
-        return _embedding(x, chosen[0][1])
-    return _value(_pick(x, *chosen[0]))
-
-
-def _flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Value:
-    value = _value(x)
-    rank = len(value.shape)
-    first, last = sample_axis(start_dim, rank), sample_axis(end_dim, rank)
-    joined = math.prod(value.shape[first : last + 1])
-    return ex.reshape(value, (*value.shape[:first], joined, *value.shape[last + 1 :]))
-
-
-def _view(x: Any, shape: Sequence[Any]) -> Operand:
-    if not isinstance(x, Value):
-        return _array(x).reshape(shape)
-    return ex.reshape(x, shape[1:])
-
-
-def _unsqueeze(x: Any, dim: int) -> Operand:
-    if not isinstance(x, Value):
-        return np.expand_dims(_array(x), dim)
-    axis = sample_axis(dim, len(x.shape) + 1)
-    return ex.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
-
-
-def _squeeze(x: Any, dim: Any) -> Value:
-    value = _value(x)
-    axes = {sample_axis(d, len(value.shape)) for d in np.atleast_1d(dim).tolist()}
-    kept = [size for i, size in enumerate(value.shape) if i not in axes or size != 1]
-    return ex.reshape(value, kept)
-
-
-def _permute(x: Any, dims: Sequence[int]) -> Operand:
-    if not isinstance(x, Value):
-        return _array(x).transpose(dims)
-    order = [dim % len(dims) for dim in dims]
-    if order[0] != 0:
-        raise Unsupported("a permutation that moves the batch")
-    return ex.rearrange(x, ex.positions_of(x).transpose([axis - 1 for axis in order[1:]]))
-
-
-def _transpose(x: Any, first: int = 0, second: int = 1) -> Operand:
-    rank = x.ndim if isinstance(x, np.ndarray) else len(x.shape) + 1
-    order = list(range(rank))
-    order[first], order[second] = order[second], order[first]
-    return _permute(x, order)
-
-
-def _expand(x: Any, sizes: Sequence[int], **unused: Any) -> Value:
-    value = _value(x)
-    wanted = sizes[len(sizes) - len(value.shape) :]
-    shape = [old if size == -1 else size for old, size in zip(value.shape, wanted, strict=True)]
-    return ex.broadcast(value, shape)
-
-
-def _split(x: Any, sizes: Any, dim: int = 0) -> list[Value]:
-    value = _value(x)
-    axis = sample_axis(dim, len(value.shape))
-    length = value.shape[axis]
-    edges = range(sizes, length, sizes) if isinstance(sizes, int) else np.cumsum(sizes)[:-1]
-    parts = np.split(ex.positions_of(value), edges, axis)
-    return [ex.rearrange(value, part) for part in parts]
-
-
-def _chunk(x: Any, chunks: int, dim: int = 0) -> list[Value]:
-    value = _value(x)
-    length = value.shape[sample_axis(dim, len(value.shape))]
-    return _split(value, -(-length // chunks), dim)
-
-
-def _unbind(x: Any, dim: int = 0) -> list[Operand]:
-    value = _value(x)
-    return [_pick(value, dim, i) for i in range(value.shape[sample_axis(dim, len(value.shape))])]
+# ---------------------------------------------------------------------------------- over some axes
 
 
 def _reduce(function: Callable[..., Value]) -> Callable[..., Value]:
     def handler(x: Any, dim: Any = None, keepdim: bool = False, **unused: Any) -> Value:
-        value = _value(x)
+        value = value_of(x)
         if dim is None:
             raise Unsupported("a sum over the batch")
         axes = [sample_axis(d, len(value.shape)) for d in np.atleast_1d(dim).tolist()]
@@ -314,7 +240,7 @@ def _softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Value:
     # From the threshold on, PyTorch gives x itself; above 12 that makes no difference.
     if threshold < 12:
         raise Unsupported(f"threshold={threshold:g}")
-    return fn.softplus(_value(x), beta)
+    return fn.softplus(value_of(x), beta)
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {
@@ -322,18 +248,30 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "addmm": _addmm,
     "mm": _matmul,
     "matmul": _matmul,
-    "mv": _matmul,
+    **dict.fromkeys(("mv", "bmm"), _matmul),
+    "baddbmm": _baddbmm,
+    "einsum": lambda equation, parts, **unused: einsum(equation, [operand(x) for x in parts]),
+    "scaled_dot_product_attention": _attention,
+    "layer_norm": _layer_norm,
+    "rms_norm": _rms_norm,
+    "group_norm": _group_norm,
     "batch_norm": _batch_norm,
-    "embedding": _embedding,
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout"), _dropout),
     "add": _binary(ex.add, np.add),
     "sub": _binary(ex.subtract, np.subtract),
     "mul": _binary(ex.multiply, np.multiply),
     "div": _binary(ex.divide, np.divide),
     "rsub": _reversed_subtract,
-    "neg": lambda x: ex.multiply(_value(x), ex.constant(-1.0)),
-    "abs": lambda x: fn.magnitude(_value(x)),
+    "neg": lambda x: ex.multiply(value_of(x), ex.constant(-1.0)),
+    "abs": lambda x: fn.magnitude(value_of(x)),
     "pow": _power,
+    "square": lambda x: ex.multiply(value_of(x), value_of(x)),
+    "addcmul": _addcmul,
+    "expm1": lambda x: ex.add(ex.activation(value_of(x), "EXP"), ex.constant(-1.0)),
+    "log": lambda x: fn.log(value_of(x)),
+    "rsqrt": lambda x: fn.inverse_root(value_of(x)),
+    "log_softmax": _log_softmax,
+    "_log_softmax": _log_softmax,
     "relu": _activation("RELU"),
     "sigmoid": _activation("SIGMOID"),
     "tanh": _activation("TANH"),
@@ -343,21 +281,21 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "_softmax": _softmax,
     "gelu": _gelu,
     "softplus": _softplus,
-    "silu": lambda x: fn.silu(_value(x)),
-    "mish": lambda x: fn.mish(_value(x)),
-    "log_sigmoid": lambda x: fn.log_sigmoid(_value(x)),
-    "log1p": lambda x: fn.log1p(_value(x)),
-    "sqrt": lambda x: fn.sqrt(_value(x)),
+    "silu": lambda x: fn.silu(value_of(x)),
+    "mish": lambda x: fn.mish(value_of(x)),
+    "log_sigmoid": lambda x: fn.log_sigmoid(value_of(x)),
+    "log1p": lambda x: fn.log1p(value_of(x)),
+    "sqrt": lambda x: fn.sqrt(value_of(x)),
     "elu": _elu,
     "celu": lambda x, alpha=1.0: _elu(x, alpha, 1.0, 1.0 / alpha),
     "selu": _selu,
-    "leaky_relu": lambda x, slope=0.01: fn.leaky_relu(_value(x), slope),
+    "leaky_relu": lambda x, slope=0.01: fn.leaky_relu(value_of(x), slope),
     "prelu": _prelu,
     "glu": _glu,
     "hardtanh": lambda x, low=-1.0, high=1.0: _clamp(x, low, high),
     "relu6": lambda x: _clamp(x, 0.0, 6.0),
-    "hardsigmoid": lambda x: fn.hard_sigmoid(_value(x), 1 / 6, 0.5),
-    "hardswish": lambda x: ex.multiply(_value(x), fn.hard_sigmoid(_value(x), 1 / 6, 0.5)),
+    "hardsigmoid": lambda x: fn.hard_sigmoid(value_of(x), 1 / 6, 0.5),
+    "hardswish": lambda x: ex.multiply(value_of(x), fn.hard_sigmoid(value_of(x), 1 / 6, 0.5)),
     "clamp": _clamp,
     "clamp_min": lambda x, low: _clamp(x, low, None),
     "clamp_max": lambda x, high: _clamp(x, None, high),
@@ -365,29 +303,6 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "lt": lambda a, b: _greater(b, a),
     "to": _to,
     "_to_copy": _to,
-    "cat": _cat,
-    "stack": _stack,
-    "slice": _slice,
-    "select": _pick,
-    "index_select": _pick,
-    "index": _index,
-    "flatten": _flatten,
-    "view": _view,
-    "reshape": _view,
-    "unsqueeze": _unsqueeze,
-    "squeeze": _squeeze,
-    "permute": _permute,
-    "transpose": _transpose,
-    "t": _transpose,
-    "numpy_T": _transpose,
-    "expand": _expand,
-    "split": _split,
-    "split_with_sizes": _split,
-    "chunk": _chunk,
-    "unbind": _unbind,
     "sum": _reduce(ex.reduce_sum),
     "mean": _reduce(ex.reduce_mean),
-    **dict.fromkeys(
-        ("contiguous", "clone", "detach", "detach_", "alias", "lift_fresh_copy"), _identity
-    ),
 }

@@ -98,6 +98,68 @@ SUPPORTED = {
         layer=nn.utils.parametrizations.weight_norm(nn.Linear(6, 5)),
         p=nn.Parameter(torch.randn(5)),
     ),
+    "norms": lambda: nn.Sequential(
+        nn.Linear(6, 8), nn.LayerNorm(8), nn.Linear(8, 8), nn.RMSNorm(8), nn.GroupNorm(2, 8)
+    ),
+    "a norm of each row": lambda: Formula(
+        lambda m, x: m.norm(x.view(-1, 2, 3)).flatten(1), norm=nn.LayerNorm(3, eps=0.01)
+    ),
+    "a norm of groups of channels": lambda: Formula(
+        lambda m, x: m.norm(x.view(-1, 2, 3)).flatten(1), norm=nn.GroupNorm(2, 2, eps=0.01)
+    ),
+    "a norm by hand": lambda: Formula(
+        lambda m, x: x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)
+    ),
+    "products of computed values": lambda: Formula(
+        lambda m, x: torch.cat(
+            [
+                (x.view(-1, 3, 2) @ m.a(x).view(-1, 2, 4)).flatten(1),
+                torch.bmm(x.view(-1, 1, 6), m.b(x).view(-1, 6, 1)).flatten(1),
+                torch.einsum("bij,bkj->bik", x.view(-1, 3, 2), x.view(-1, 3, 2)).flatten(1),
+            ],
+            1,
+        ),
+        a=nn.Linear(6, 8),
+        b=nn.Linear(6, 6),
+    ),
+    "products with constants": lambda: Formula(
+        lambda m, x: torch.cat(
+            [
+                (m.left @ x.view(-1, 3, 2)).flatten(1),
+                torch.einsum("bki,kio->bko", x.view(-1, 2, 3), m.heads).flatten(1),
+                torch.einsum("bi,io->bo", x, m.right),
+            ],
+            1,
+        ),
+        left=nn.Parameter(torch.randn(4, 3)),
+        heads=nn.Parameter(torch.randn(2, 3, 4)),
+        right=nn.Parameter(torch.randn(6, 2)),
+    ),
+    "attention": lambda: Formula(
+        lambda m, x: F.scaled_dot_product_attention(
+            *(layer(x.view(-1, 3, 2)) for layer in (m.q, m.k, m.v))
+        ).flatten(1),
+        **{name: nn.Linear(2, 4) for name in "qkv"},
+    ),
+    "moved numbers": lambda: Formula(
+        lambda m, x: torch.cat(
+            [
+                torch.column_stack([x[:, 0], x.flip(1)[:, :2]]),
+                x[:, :2].repeat(1, 3),
+                x.new_zeros(x.shape[0], 2) + torch.ones_like(x[:, :2]),
+            ],
+            1,
+        )
+    ),
+    "functions": lambda: Formula(
+        lambda m, x: (
+            torch.addcmul(x, torch.square(x), torch.expm1(x.clamp(-3, 3)), value=0.5)
+            + torch.log(x.abs() + 0.5)
+            + torch.log(x.clamp(min=1e-6))
+            + torch.log(1 + x**2)
+        )
+    ),
+    "the logarithm of a softmax": lambda: nn.Sequential(nn.Linear(6, 5), nn.LogSoftmax(-1)),
     "a constant": lambda: Formula(lambda m, x: x + torch.tensor([1.0, 2, 3, 4, 5, 6])),
     "a step": lambda: Formula(lambda m, x: (x > 0.5).float() * x),
 }
@@ -186,12 +248,14 @@ def test_integers_are_compared_on_integers():
 
 UNSUPPORTED = {
     "operators": (lambda m, x: torch.sin(x) + torch.atan(x.cos()), ["sin", "cos", "atan"]),
-    "a layer norm": (lambda m, x: F.layer_norm(x, (6,)).relu(), ["layer_norm"]),
+    "a norm without eps": (lambda m, x: F.layer_norm(x, (6,), eps=0.0), ["0 or negative"]),
+    "logarithms": (lambda m, x: torch.log(x.relu()) + (x + 1).log(), ["a clamp", "negative"]),
     "a division": (lambda m, x: x / x.exp(), ["not constant"]),
     "a root of anything": (lambda m, x: torch.sqrt(x) + torch.log1p(x), ["negative"] * 2),
     "a softplus with an edge": (lambda m, x: F.softplus(x, 1.0, 2.0), ["threshold=2"]),
     "a sum over the batch": (lambda m, x: x + x.sum(0, keepdim=True), ["batch"]),
-    "products of inputs": (lambda m, x: x.unsqueeze(1) @ x.unsqueeze(2), ["matmul"]),
+    "products over the batch": (lambda m, x: x.T @ x, ["moves the batch", "over the batch"]),
+    "a product with dots": (lambda m, x: torch.einsum("b...,b...->b...", x, x), ["einsum"]),
     "sorting": (lambda m, x: torch.sort(x, dim=1)[0] + x.max(1, keepdim=True)[0], ["sort", "max"]),
     "what cannot be exported": (lambda m, x: x * (2 if x.sum() > 0 else 3), ["torch.export"]),
 }
