@@ -206,8 +206,8 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 def _affine(info: InstructionModelInfo, weights: int, x: Array) -> Array:
     """W·x + bias for every sample: (N, cols) -> (N, rows).
 
-    Column by column, in the order that docs/numerics.md fixes. In float64 the order hardly matters for
-    the digits; it decides whether a sum that overflows float32 on its way ends as ∞ or as NaN.
+    Column by column, in the order that docs/numerics.md fixes. In float64 the order hardly matters
+    for the digits; it decides whether a sum that overflows float32 on its way ends as ∞ or as NaN.
     """
     w = _constant(info.weights[weights])  # (rows, cols)
     y = np.tile(_constant(info.bias[weights]), (len(x), 1))  # (N, rows)

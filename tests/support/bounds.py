@@ -1,9 +1,9 @@
 """How far from the reference the engine may be: a bound for every single value of a model.
 
 `track` runs the reference and carries, beside every value, a bound of the error that a float32
-engine which keeps the promises of docs/numerics.md may have made by then. That finds small mistakes that
-one tolerance for a whole model would hide, and copes with what such a tolerance cannot: a model
-that amplifies rounding errors, a SIGN or a map key right at a jump.
+engine which keeps the promises of docs/numerics.md may have made by then. That finds small mistakes
+that one tolerance for a whole model would hide, and copes with what such a tolerance cannot: a
+model that amplifies rounding errors, a SIGN or a map key right at a jump.
 
 A bound of infinity means that nothing is promised, as where a sum may or may not overflow float32.
 """
