@@ -6,10 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from instmodel.importers import expressions as ex
+from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.sklearn_transformers import centred_product, pipeline_steps
+from instmodel.importers.sklearn_encoders import dense_array
+from instmodel.importers.sklearn_functions import isotonic
+from instmodel.importers.sklearn_transformers import (
+    centred,
+    centred_product,
+    inverse,
+    pipeline_steps,
+)
 from instmodel.importers.sklearn_walk import (
     Walk,
     inside,
@@ -60,6 +69,36 @@ def _voting(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
         part = walk.predict(member, x, method, inside(place, f"estimators_[{index}]"))
         total = ex.add(total, ex.multiply(part, ex.constant(float(weight))))
     return ex.multiply(total, ex.constant(1.0 / weights.sum()))
+
+
+def _calibrated(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    require(len(e.classes_) == 2, "probabilities divided by their sum")
+    members = e.calibrated_classifiers_
+    total = ex.constant(0.0)
+    for index, member in enumerate(members):
+        require(member.method in ("sigmoid", "isotonic"), f"method={member.method!r}")
+        decides = hasattr(member.estimator, "decision_function")
+        stage = "decision_function" if decides else "predict_proba"
+        where = inside(place, f"calibrated_classifiers_[{index}].estimator")
+        scores = walk.predict(member.estimator, x, stage, where)
+        (calibrator,) = member.calibrators
+        if member.method == "isotonic":
+            part = isotonic(walk, calibrator, scores)
+        else:
+            line = ex.dense(scores, [[-calibrator.a_]], [-calibrator.b_])
+            part = ex.activation(line, "SIGMOID")
+        total = ex.add(total, part)
+    return ex.multiply(total, ex.constant(1.0 / len(members)))
+
+
+def _frozen(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    return walk.predict(e.estimator, x, method, inside(place, "estimator"))
+
+
+def _target(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    return inverse(
+        e.transformer_, walk.predict(e.regressor_, x, method, inside(place, "regressor_"))
+    )
 
 
 def _many(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
@@ -129,16 +168,98 @@ def _gradient(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
 
 
 def _support_vectors(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
-    require(e.kernel == "linear", f"kernel={e.kernel!r}")
+    require(e.kernel in ("linear", "rbf"), f"kernel={e.kernel!r}")
     require(method in ("decision_function", "predict"), f"{method} of a support vector machine")
-    require(len(e.coef_) == 1, "more than two classes")
-    return _scores(e, x)
+    require(len(e.dual_coef_) == 1 == len(e.intercept_), "more than two classes")
+    if e.kernel == "linear":
+        return _scores(e, x)
+    # |x - v|² = |x|² - 2 x·v + |v|², with the origin amid the vectors: it cancels least there.
+    factors = dense_array(e.dual_coef_)[0]
+    order = _balanced(factors)
+    vectors, factors = dense_array(e.support_vectors_)[order], factors[order]
+    origin = vectors.mean(axis=0).astype(np.float32).astype(float)
+    vectors = vectors - origin
+    x = ex.subtract(x, ex.constant(origin))
+    both = ex.concatenate([x, ex.multiply(x, x)])
+    weights = e._gamma * np.concatenate([2 * vectors, -np.ones(vectors.shape)], axis=1)
+    kernel = ex.activation(ex.dense(both, weights, -e._gamma * (vectors**2).sum(axis=1)), "EXP")
+    return ex.dense(kernel, factors[None], e.intercept_)
+
+
+def _balanced(factors: NDArray[np.float64]) -> list[int]:
+    """Return an order in which sums of the factors stay near zero, so that little is rounded."""
+    above, below = (np.flatnonzero(side).tolist() for side in (factors > 0, factors <= 0))
+    order: list[int] = []
+    total = 0.0
+    while above or below:
+        order.append((above if above and (total <= 0 or not below) else below).pop())
+        total += factors[order[-1]]
+    return order
 
 
 def _naive_bayes(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
     require(method == "predict_proba", f"{method} of a naive Bayes classifier")
     probabilities = ex.softmax(ex.dense(x, e.feature_log_prob_, e.class_log_prior_))
     return _positive_class(probabilities)
+
+
+def _bernoulli(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    require(method == "predict_proba", f"{method} of a naive Bayes classifier")
+    if e.binarize is not None:
+        x = fn.positive(ex.subtract(x, ex.constant(float(e.binarize))))
+    absent = np.log1p(-np.exp(e.feature_log_prob_))
+    scores = ex.dense(x, e.feature_log_prob_ - absent, e.class_log_prior_ + absent.sum(axis=1))
+    return _positive_class(ex.softmax(scores))
+
+
+def _gaussian(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    require(method == "predict_proba", f"{method} of a naive Bayes classifier")
+    covariances = np.array([np.diag(variances) for variances in e.var_])
+    bias = np.log(e.class_prior_) - 0.5 * np.log(e.var_).sum(axis=1)
+    return _normal_classes(x, method, e.theta_, covariances, bias)
+
+
+def _quadratic(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    covariances = np.array(
+        [
+            (np.asarray(rotation) * scaling) @ np.asarray(rotation).T
+            for rotation, scaling in zip(e.rotations_, e.scalings_, strict=True)
+        ]
+    )
+    bias = np.log(e.priors_) - 0.5 * np.array([np.log(scaling).sum() for scaling in e.scalings_])
+    return _normal_classes(x, method, e.means_, covariances, bias)
+
+
+def _normal_classes(x: Value, method: str, means: Any, covariances: Any, bias: Any) -> Value:
+    """Return the scores or probabilities of classes with normal densities.
+
+    The logarithm of a density is a sum of products of two numbers, of the numbers, and of a
+    constant. As only differences between the classes count, their mean is left out before anything
+    is rounded.
+    """
+    ex.checked((len(means), x.size, x.size))
+    center = np.mean(means, axis=0)
+    spread = np.sqrt(np.mean([np.diag(covariance) for covariance in covariances], axis=0))
+    x = ex.divide(centred(x, center, spread), ex.constant(spread))
+    means = (np.asarray(means) - center) / spread
+    precisions = np.linalg.inv(np.asarray(covariances) / np.outer(spread, spread))
+    left, right = np.nonzero(np.triu(np.any(precisions != 0, axis=0)))
+    squares = -np.where(left == right, 0.5, 1.0) * precisions[:, left, right]
+    lines = np.einsum("cij,cj->ci", precisions, means)
+    weights = np.concatenate([lines, squares], axis=1)
+    bias = bias - 0.5 * np.einsum("ci,ci->c", lines, means)
+    products = ex.multiply(ex.rearrange(x, left), ex.rearrange(x, right))
+    both = ex.concatenate([x, products])
+    if method == "predict_proba":
+        scores = ex.dense(both, weights - weights.mean(axis=0), bias - bias.mean())
+        return _positive_class(ex.softmax(scores))
+    if len(means) == 2:
+        return ex.dense(both, weights[1:] - weights[:1], bias[1:] - bias[:1])
+    return ex.dense(both, weights, bias)
+
+
+def _isotonic(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    return isotonic(walk, e, x)
 
 
 def _positive_class(probabilities: Value) -> Value:
@@ -190,6 +311,9 @@ _COMPOSITES: dict[str, _Handler] = {
     "OneVsRestClassifier": _one_against_rest,
     "StackingRegressor": _stacking,
     "StackingClassifier": _stacking,
+    "CalibratedClassifierCV": _calibrated,
+    "FrozenEstimator": _frozen,
+    "TransformedTargetRegressor": _target,
 }
 
 # None of these takes NaN.
@@ -207,6 +331,10 @@ _LEAVES: dict[str, _Handler] = {
     "SVR": _support_vectors,
     "NuSVR": _support_vectors,
     "MultinomialNB": _naive_bayes,
+    "BernoulliNB": _bernoulli,
+    "GaussianNB": _gaussian,
+    "QuadraticDiscriminantAnalysis": _quadratic,
+    "IsotonicRegression": _isotonic,
     "_GeneralizedLinearRegressor": _generalized,
     "_PLS": _partial_least_squares,
     "MLPClassifier": _network,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.importers.sklearn_encoders import dense_array
 from instmodel.importers.sklearn_transformers import column_positions
 from instmodel.importers.sklearn_walk import features_in, known_class, skipped
 
@@ -23,6 +24,13 @@ Columns = list[tuple[int, bool] | None]
 
 _CONTAINERS = ("Pipeline", "ColumnTransformer", "FeatureUnion", "SimpleImputer")
 _SCALERS = ("StandardScaler", "RobustScaler", "MinMaxScaler", "MaxAbsScaler")
+_CURVES = (
+    "BaseLibSVM",
+    "GaussianNB",
+    "IsotonicRegression",
+    "KBinsDiscretizer",
+    "QuadraticDiscriminantAnalysis",
+)
 # Where scalers keep the middle of a column, or its least value, and how far it reaches.
 _SPREADS = {
     "StandardScaler": ("mean_", "scale_"),
@@ -33,7 +41,7 @@ _SPREADS = {
 COARSE = 1e-4
 _ENCODERS = ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
 # Where other estimators keep those that get the same columns.
-_MEMBERS = ("estimators_", "estimator_", "best_estimator_")
+_MEMBERS = ("estimators_", "estimator_", "best_estimator_", "regressor_", "calibrated_classifiers_")
 
 
 def random_rows(estimator: Any, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
@@ -42,15 +50,11 @@ def random_rows(estimator: Any, rng: np.random.Generator, count: int) -> NDArray
     rows = rng.normal(size=(count, size))
     found = _Readers()
     found.visit(estimator, [(position, False) for position in range(size)])
-    for scaler, columns in found.leaves:
-        if kind := known_class(scaler, _SCALERS):
-            drawn = rng.normal(size=(count, int(scaler.n_features_in_)))
-            if kind == "MinMaxScaler":
-                drawn = rng.uniform(size=drawn.shape)
-            scaled = scaler.inverse_transform(drawn / 2 if kind == "MaxAbsScaler" else drawn)
-            for column, values in zip(columns, scaled.T, strict=False):
-                if column:
-                    rows[:, column[0]] = values
+    for step, columns in found.leaves:
+        drawn = _usual(step, rng, count)
+        for column, values in zip(columns, [] if drawn is None else drawn.T, strict=False):
+            if column:
+                rows[:, column[0]] = values
     for encoder, columns in found.leaves:
         if known_class(encoder, _ENCODERS):
             for column, values in zip(columns, encoder.categories_, strict=False):
@@ -63,6 +67,42 @@ def random_rows(estimator: Any, rng: np.random.Generator, count: int) -> NDArray
                 gaps = (rng.random(count) < 0.4) & (np.arange(count) % 2 == 1)
                 rows[gaps, position] = float(imputer.missing_values)
     return rows
+
+
+def _usual(step: Any, rng: np.random.Generator, count: int) -> NDArray[np.float64] | None:
+    """Return rows (count, columns) such as a step was fitted with, as far as it keeps how."""
+    kind = known_class(step, (*_SCALERS, *_CURVES))
+    normal = rng.normal(size=(count, features_in(step) or 0))
+    uniform = rng.uniform(size=normal.shape)
+    match kind:
+        case "StandardScaler" | "RobustScaler":
+            rows = step.inverse_transform(normal)
+        case "MinMaxScaler":
+            rows = step.inverse_transform(uniform)
+        case "MaxAbsScaler":
+            rows = step.inverse_transform(normal / 2)
+        case "IsotonicRegression":
+            rows = step.X_min_ + (step.X_max_ - step.X_min_) * uniform
+        case "KBinsDiscretizer":
+            least, most = np.array([(edges[0], edges[-1]) for edges in step.bin_edges_]).T
+            rows = least + (most - least) * uniform
+        case "GaussianNB":
+            nth = rng.integers(0, len(step.theta_), count)
+            rows = step.theta_[nth] + np.sqrt(step.var_[nth]) * normal
+        case "QuadraticDiscriminantAnalysis":
+            nth = rng.integers(0, len(step.means_), count)
+            turns = [r * np.sqrt(s) for r, s in zip(step.rotations_, step.scalings_, strict=True)]
+            drawn = [
+                turns[n] @ row[: turns[n].shape[1]] for n, row in zip(nth, normal, strict=True)
+            ]
+            rows = step.means_[nth] + np.array(drawn)
+        case "BaseLibSVM":
+            vectors = dense_array(step.support_vectors_)
+            rows = vectors[rng.integers(0, len(vectors), count)]
+            rows = rows + 0.1 * np.std(vectors, axis=0) * normal
+        case _:
+            return None
+    return np.asarray(rows, float)
 
 
 def strange_values(estimator: Any) -> list[list[float]]:
@@ -183,6 +223,7 @@ class _Readers:
         self.leaves.append((step, columns))
         for name in _MEMBERS:
             for member in np.ravel(np.asarray(getattr(step, name, ()), object)).tolist():
+                member = getattr(member, "estimator", member) if name == _MEMBERS[-1] else member
                 if features_in(member) == len(columns):
                     self.visit(member, columns)
         return []

@@ -14,6 +14,7 @@ from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.sklearn_encoders import dense_array, encode
+from instmodel.importers.sklearn_functions import apply_function, bins, yeo_johnson
 from instmodel.importers.sklearn_walk import (
     Walk,
     inside,
@@ -117,26 +118,26 @@ def column_positions(estimator: Any, columns: Any) -> NDArray[np.intp]:
 def _standard(walk: Walk, e: Any, x: Value, place: str) -> Value:
     spread = 1.0 if e.scale_ is None else e.scale_
     if e.with_mean and e.mean_ is not None:
-        x = _centred(x, e.mean_, spread)
+        x = centred(x, e.mean_, spread)
     return ex.divide(x, ex.constant(spread))
 
 
 def _robust(walk: Walk, e: Any, x: Value, place: str) -> Value:
     spread = e.scale_ if e.with_scaling else 1.0
     if e.with_centering:
-        x = _centred(x, e.center_, spread)
+        x = centred(x, e.center_, spread)
     return ex.divide(x, ex.constant(spread))
 
 
 def _min_max(walk: Walk, e: Any, x: Value, place: str) -> Value:
     # From the least value that was seen: X · scale_ + min_ would cancel far from zero.
     low, high = e.feature_range
-    x = ex.multiply(_centred(x, e.data_min_, 1.0 / e.scale_), ex.constant(e.scale_))
+    x = ex.multiply(centred(x, e.data_min_, 1.0 / e.scale_), ex.constant(e.scale_))
     x = ex.add(x, ex.constant(low))
     return ex.clip(x, low, high) if e.clip else x
 
 
-def _centred(x: Value, center: Any, spread: Any) -> Value:
+def centred(x: Value, center: Any, spread: Any) -> Value:
     """Return x - center: twice where float32 cannot hold the center to a millionth of the spread.
 
     The first difference is exact near the center.
@@ -170,8 +171,38 @@ def _binarizer(walk: Walk, e: Any, x: Value, place: str) -> Value:
 
 
 def _function(walk: Walk, e: Any, x: Value, place: str) -> Value:
-    require(e.func is None, "a function that nobody can look into")
-    return x
+    require(not e.kw_args or e.func is None, "kw_args of a function")
+    return apply_function(e.func, x)
+
+
+def _power(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    require(e.method == "yeo-johnson", f"method={e.method!r}")
+    x = yeo_johnson(x, e.lambdas_)
+    return _standard(walk, e._scaler, x, place) if e.standardize else x
+
+
+def _bins(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    return bins(e, x)
+
+
+def inverse(estimator: Any, x: Value) -> Value:
+    """Return ``estimator.inverse_transform`` of x."""
+    kinds = ("FunctionTransformer", "StandardScaler", "RobustScaler", "MinMaxScaler")
+    kind = known_class(estimator, kinds)
+    if kind is None:
+        raise Unsupported(f"the inverse of a {type(estimator).__name__}")
+    require_own_methods(estimator, kind, "inverse_transform")
+    if kind == "FunctionTransformer":
+        require(not estimator.inv_kw_args or estimator.inverse_func is None, "inv_kw_args")
+        return apply_function(estimator.inverse_func, x)
+    if kind == "MinMaxScaler":
+        low, _ = estimator.feature_range
+        x = ex.divide(ex.add(x, ex.constant(-low)), ex.constant(estimator.scale_))
+        return ex.add(x, ex.constant(estimator.data_min_))
+    center = estimator.mean_ if kind == "StandardScaler" else estimator.center_
+    spread = estimator.scale_
+    x = x if spread is None else ex.multiply(x, ex.constant(spread))
+    return x if center is None else ex.add(x, ex.constant(center))
 
 
 def _polynomial(walk: Walk, e: Any, x: Value, place: str) -> Value:
@@ -267,6 +298,8 @@ _TRANSFORMERS: dict[str, Callable[[Walk, Any, Value, str], Value]] = {
     "MaxAbsScaler": _max_abs,
     "Binarizer": _binarizer,
     "FunctionTransformer": _function,
+    "PowerTransformer": _power,
+    "KBinsDiscretizer": _bins,
     "PolynomialFeatures": _polynomial,
     "SimpleImputer": _imputer,
     **dict.fromkeys(_ENCODERS, encode),

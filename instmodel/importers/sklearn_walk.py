@@ -71,7 +71,7 @@ def require_own_methods(estimator: Any, kind: str, method: str) -> None:
     classes = _library_classes(estimator)
     recognised = next(found for found in classes if found.__name__ == kind)
     library = next(found for found in classes if issubclass(found, recognised))
-    free = _FREE | _ASKED.get(kind, set()) | ({"predict"} - {method})
+    free = (_FREE | _ASKED.get(kind, set()) | {"predict"}) - {method}
     changed = []
     for name in ["__getattribute__", *dir(library)]:
         if name in free or (name != "__getattribute__" and name.startswith(_FREE_PREFIXES)):
@@ -107,6 +107,8 @@ def features_in(estimator: Any) -> int | None:
         size = getattr(part, "n_features_in_", None)
         if isinstance(size, int | np.integer):
             return int(size)
+        if known_class(part, ("IsotonicRegression",)) and hasattr(part, "X_thresholds_"):
+            return 1  # which it does not say itself
     return None
 
 
