@@ -11,7 +11,6 @@ C. A key that the source refuses makes its row NaN: no number may look like a sc
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from instmodel.importers.expressions import (
     bare,
     ordered,
 )
+from instmodel.importers.patterns import under_moves
 
 # Up to 2²³, float32 has halves, of which `truncated` makes use.
 _HALVES = 1 << 23
@@ -104,20 +104,18 @@ def _is_conversion(x: Value) -> bool:
 
 def _without_conversions(x: Value, largest: int) -> Value:
     """Return x with a lookup's own rounding in the place of the conversions in it."""
-    made: dict[int, Value] = {}
-    for node in ordered(x, MOVES):
-        if node.kind in MOVES:
-            inputs = tuple(bare(made[id(part)]) for part in node.inputs)
-            made[id(node)] = replace(node, inputs=inputs)
-        elif not _is_conversion(node):
-            made[id(node)] = node
-        elif node.data[0] == ROUNDED:
-            made[id(node)] = ex.reshape(node.inputs[0], node.shape)
-        elif largest < _HALVES:
-            made[id(node)] = ex.truncated(ex.reshape(node.inputs[0], node.shape))
-        else:
+
+    def converted(node: Value) -> Value:
+        if not _is_conversion(node):
+            return node
+        inner = ex.reshape(node.inputs[0], node.shape)
+        if node.data[0] == ROUNDED:
+            return inner
+        if largest >= _HALVES:
             raise Unsupported(f"keys of {_HALVES} and more, of numbers that may have fractions")
-    return made[id(x)]
+        return ex.truncated(inner)
+
+    return under_moves(x, converted)
 
 
 def _always_inside(numbers: Value, count: int) -> bool:

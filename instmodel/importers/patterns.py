@@ -5,15 +5,29 @@ Some operations have instructions only in the company of others, such as the Erf
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel.importers.expressions import Value, bare, ordered
+from instmodel.importers.expressions import MOVES, Value, bare, ordered
 
 
 def is_opaque(x: Value, name: str) -> bool:
     """Whether x was made by `opaque` under this name."""
     return x.kind == "opaque" and x.data[0] == name
+
+
+def under_moves(x: Value, change: Callable[[Value], Value]) -> Value:
+    """Return x with other values in the place of those that it only moves."""
+    made: dict[int, Value] = {}
+    for node in ordered(x, MOVES):
+        if node.kind in MOVES:
+            made[id(node)] = replace(node, inputs=tuple(bare(made[id(p)]) for p in node.inputs))
+        else:
+            made[id(node)] = change(node)
+    return made[id(x)]
 
 
 def obstacles(output: Value) -> list[str]:

@@ -18,11 +18,12 @@ from instmodel.importers import expressions as ex
 from instmodel.importers.common import Findings
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.operands import BATCH, one_row
+from instmodel.importers.torch_choices import CHOICES
 from instmodel.importers.torch_ops import OPERATORS as CALCULATIONS
 from instmodel.importers.torch_outputs import Choice, chosen_outputs, joined, output_nodes
 from instmodel.importers.torch_shapes import SHAPE_OPERATORS
 
-OPERATORS = CALCULATIONS | SHAPE_OPERATORS
+OPERATORS = CALCULATIONS | CHOICES | SHAPE_OPERATORS
 
 
 def from_torch(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.keys import clipped, to_integers
+from instmodel.importers.keys import clipped
 from instmodel.importers.operands import (
     Operand,
     array_of,
@@ -24,8 +24,8 @@ from instmodel.importers.operands import (
     together,
     value_of,
 )
-from instmodel.importers.patterns import is_opaque
 from instmodel.importers.products import einsum, matmul
+from instmodel.importers.torch_choices import is_boolean, numbers_of
 
 Array = NDArray[Any]
 
@@ -124,7 +124,10 @@ def _binary(function: Callable[[Value, Value], Value], on_arrays: Any) -> Callab
             raise Unsupported(f"rounding_mode={rounding_mode!r}")
         if not isinstance(a, Value) and not isinstance(b, Value):
             return np.asarray(on_arrays(np.asarray(a), alpha * np.asarray(b)))
-        one, other = together([operand(a), operand(b)])
+        operands = [operand(a), operand(b)]
+        if is_boolean(operands[0]) != is_boolean(operands[1]):  # of two, PyTorch has another sum
+            operands = [numbers_of(item) for item in operands]
+        one, other = together(operands)
         return function(one, other if alpha == 1 else ex.multiply(other, ex.constant(alpha)))
 
     return handler
@@ -199,27 +202,6 @@ def _glu(x: Any, dim: int = -1) -> Value:
 
 def _clamp(x: Any, min: Any = None, max: Any = None) -> Value:
     return clipped(value_of(x), min, max)
-
-
-def _greater(a: Any, b: Any) -> Value:
-    one, other = together([operand(a), operand(b)])
-    return ex.opaque(one.shape, [ex.subtract(one, other)], "a comparison", "positive")
-
-
-def _to(x: Any, *arguments: Any, dtype: Any = None, **unused: Any) -> Operand:
-    wanted = dtype or next((a for a in arguments if hasattr(a, "is_floating_point")), None)
-    if not isinstance(x, Value):
-        return np.asarray(x)
-    if wanted is None:
-        return x
-    name = str(wanted).removeprefix("torch.")
-    if is_opaque(x, "positive") and name != "bool":
-        return fn.positive(ex.reshape(x.inputs[0], x.shape))
-    if name in ("int32", "int64"):
-        return to_integers(x)
-    if name not in ("float32", "float64"):
-        raise Unsupported(f"a conversion to {wanted}")
-    return x
 
 
 # ---------------------------------------------------------------------------------- over some axes
@@ -299,10 +281,6 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "clamp": _clamp,
     "clamp_min": lambda x, low: _clamp(x, low, None),
     "clamp_max": lambda x, high: _clamp(x, None, high),
-    "gt": _greater,
-    "lt": lambda a, b: _greater(b, a),
-    "to": _to,
-    "_to_copy": _to,
     "sum": _reduce(ex.reduce_sum),
     "mean": _reduce(ex.reduce_mean),
 }

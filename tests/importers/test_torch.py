@@ -159,6 +159,28 @@ SUPPORTED = {
             + torch.log(1 + x**2)
         )
     ),
+    "comparisons": lambda: Formula(
+        lambda m, x: torch.cat(
+            [
+                x * (x > 0.3) + (x[:, :1] <= x).float(),
+                (x >= 0).int() * 2.0 - (x < -1).to(torch.float32) + (x.sign() != 1).long(),
+                ((x > 0) & (x < 1) | ~(x.sign() == -1)).unsqueeze(1).float().flatten(1),
+            ],
+            1,
+        )
+    ),
+    "choices": lambda: Formula(
+        lambda m, x: torch.cat(
+            [
+                torch.where(x > 0.5, x**2, -1.0),
+                torch.where(torch.tensor([True, False] * 3), x, x.flip(1)),
+                x.masked_fill(x.abs() < 0.2, 3.0),
+                torch.maximum(x, x.flip(1)) - torch.minimum(x[:, :1], x),
+                torch.maximum(x, torch.zeros(6)),
+            ],
+            1,
+        )
+    ),
     "the logarithm of a softmax": lambda: nn.Sequential(nn.Linear(6, 5), nn.LogSoftmax(-1)),
     "a constant": lambda: Formula(lambda m, x: x + torch.tensor([1.0, 2, 3, 4, 5, 6])),
     "a step": lambda: Formula(lambda m, x: (x > 0.5).float() * x),
@@ -175,6 +197,25 @@ EMBEDDINGS = {
         out=nn.Linear(6, 3),
     ),
 }
+
+
+def test_missing_values_are_replaced():
+    module = Formula(
+        lambda m, x: torch.cat(
+            [
+                torch.nan_to_num(x, nan=-2.0),
+                torch.where(torch.isnan(x), m.fill, x),
+                torch.isnan(x).float(),
+            ],
+            1,
+        ),
+        fill=nn.Parameter(torch.randn(6)),
+    )
+    rows = many_rows(0)
+    rows[np.random.default_rng(1).uniform(size=rows.shape) < 0.3] = np.nan
+    with torch.no_grad():
+        expected = module(torch.tensor(rows)).numpy()
+    assert_same(from_torch(module, FLOATS), rows, expected)
 
 
 def many_rows(keys):
@@ -255,6 +296,7 @@ UNSUPPORTED = {
     "a softplus with an edge": (lambda m, x: F.softplus(x, 1.0, 2.0), ["threshold=2"]),
     "a sum over the batch": (lambda m, x: x + x.sum(0, keepdim=True), ["batch"]),
     "products over the batch": (lambda m, x: x.T @ x, ["moves the batch", "over the batch"]),
+    "a sum of booleans": (lambda m, x: ((x > 0) + (x > 1)).float(), ["booleans"]),
     "a product with dots": (lambda m, x: torch.einsum("b...,b...->b...", x, x), ["einsum"]),
     "sorting": (lambda m, x: torch.sort(x, dim=1)[0] + x.max(1, keepdim=True)[0], ["sort", "max"]),
     "what cannot be exported": (lambda m, x: x * (2 if x.sum() > 0 else 3), ["torch.export"]),
