@@ -17,6 +17,7 @@ from instmodel.tables.cells import (
     Mask,
     NumpyColumn,
     Part,
+    empty_text,
     not_a_number,
     too_large,
     wrong_length,
@@ -221,7 +222,7 @@ class _TextColumn(Column):
         for row, cell in enumerate(cells):
             if cell is not None:
                 if not is_number(cell):
-                    wrong[row] = not_a_number(cell)
+                    wrong[row] = not_a_number(cell) if cell else empty_text()
                     continue
                 values[row] = float(cell)
                 if np.isinf(values[row]) and not is_infinity(cell):

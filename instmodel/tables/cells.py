@@ -184,6 +184,12 @@ def not_a_number(cell: Any) -> BadCell:
     return BadCell("invalid_cell", "the cell is not a number", "a number", shown(cell))
 
 
+def empty_text() -> BadCell:
+    """Return the problem of a cell of a CSV file that is not even a null; see `CsvStream`."""
+    message = "the line is blank, or the cell an empty text in quotes"
+    return BadCell("invalid_cell", message, "a number", "''")
+
+
 def too_large(cell: Any) -> BadCell:
     """Return the problem of a finite number that float32 cannot hold."""
     return BadCell("invalid_cell", "too large for float32", "at most 3.4028235e38", shown(cell))

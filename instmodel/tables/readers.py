@@ -22,6 +22,7 @@ from instmodel.tables.arrow import arrow_column, text_column
 from instmodel.tables.binding import Slot
 from instmodel.tables.cells import Column, ObjectColumn
 from instmodel.tables.columns import holds_numbers
+from instmodel.tables.csv_stream import CsvStream, odd_lines
 from instmodel.tables.inputs import Source
 from instmodel.tables.scoring import Chunk
 
@@ -197,21 +198,10 @@ class _Text(Reader):
         self._file.close()
 
 
-class _QuoteCounter(io.FileIO):
-    """A file that counts the double quotes that were read."""
-
-    quotes = 0
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        self.quotes += data.count(b'"')
-        return data
-
-
 class _Csv(_Text, _Batched):
     """CSV: UTF-8, commas, a header; cells are text until a column of numbers is wanted."""
 
-    _file: _QuoteCounter
+    _file: CsvStream
 
     def _open(self, path: str) -> Any:
         import pyarrow as pa
@@ -219,7 +209,7 @@ class _Csv(_Text, _Batched):
         self._path = path
         header = _csv_header(path)
         self._size = os.path.getsize(path)
-        self._file = _QuoteCounter(path)
+        self._file = CsvStream(path, len(header))
         return pa.schema([(name, pa.string()) for name in header])
 
     def _batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:
@@ -242,7 +232,7 @@ class _Csv(_Text, _Batched):
             yield from reader
         if self._file.quotes % 2:
             # Arrow takes all that follows such a quote for its cell: the rows would be lost.
-            first, others = _odd_lines(self._path)
+            first, others = odd_lines(self._path)
             raise InputError(
                 "invalid_table",
                 "an odd number of quotes: one is not closed, or not doubled inside a cell",
@@ -268,22 +258,6 @@ def _csv_header(path: str) -> list[str]:
     if any("\ud800" <= c <= "\udfff" for name in header for c in name):
         raise InputError("invalid_table", "the column names are not UTF-8", line=1)
     return header
-
-
-def _odd_lines(path: str) -> tuple[int, str]:
-    """Find the first line with an odd number of quotes, and name more: cells of two lines have two.
-
-    Returns
-    -------
-    int
-    str
-        What a message adds.
-    """
-    with open(path, "rb") as file:
-        odd = (number for number, line in enumerate(file, 1) if line.count(b'"') % 2)
-        first, *others = islice(odd, 4)
-    named = ", ".join(map(str, others[:2])) + (", …" if others[2:] else "")
-    return first, f", also in line {named}" if named else ""
 
 
 class _JsonLines(_Text):

@@ -17,6 +17,7 @@ from support.table_models import identity, network
 import instmodel as im
 from instmodel import jobs
 from instmodel.cli import main
+from instmodel.tables.csv_stream import CsvStream
 
 pa = pytest.importorskip("pyarrow")
 arrow_csv = pytest.importorskip("pyarrow.csv")
@@ -196,6 +197,62 @@ def test_csv_of_other_programs(model):
     assert read("out.parquet")["output_0"].to_pylist() == [1, None, -np.inf]
 
 
+ENDS = ["\n", "\r\n", "\r"]
+
+
+def scores_of(text, *options):
+    Path("in.csv").write_bytes(text.encode())
+    assert score("model.json", "in.csv", "-o", "out.jsonl", *options) == 0
+    rows = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    return [row["score" if "score" in row else "output_0"] for row in rows]
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("blank", ["", " ", "\t"])
+@pytest.mark.parametrize("options", [(), ("--nulls", 0), ("--on-bad-row", "null")])
+def test_blank_lines_at_the_end_are_no_rows(model, end, blank, options):
+    text = end.join(["a,b", "1,2", "3,4", blank, blank])
+    for given in (text, text + end):
+        assert scores_of(given, *options) == [1, 3]
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("blank", ["", " ", "\t"])
+def test_a_blank_line_between_rows_is_a_bad_row_whatever_nulls_says(model, capsys, end, blank):
+    text = end.join(["a,b", blank, "1,2", blank, blank, "3,4"])
+    options = ["--nulls", 0, "--on-bad-row", "null"]
+    assert scores_of(text, *options) == [None, 1, None, None, 3]
+    assert scores_of(text, "--on-bad-row", "skip") == [1, 3]
+    assert "row 1: the line is blank" in fails(capsys, model, "in.csv", "-o", "out.arrow")
+
+
+def test_a_blank_line_is_no_null_in_a_file_of_one_column(capsys):
+    identity(["a"]).info.save("model.json")
+    assert scores_of("a\n1\n\n", "--nulls", 0) == [1]
+    assert scores_of('a\n1\n\n""\n2', "--nulls", 0, "--on-bad-row", "null") == [1, None, None, 2]
+    assert "row 2: the line is blank" in fails(capsys, "model.json", "in.csv", "-o", "out.arrow")
+
+
+def test_a_blank_line_in_a_quoted_cell_is_part_of_it(model):
+    text = 'a,note,b\n1,"x\n\ny",2\n\n3,"\n\n ""\n\n",4\n'
+    assert scores_of(text, "--keep", "note", "--on-bad-row", "skip") == [1, 3]
+    notes = [json.loads(line)["note"] for line in Path("out.jsonl").read_text().splitlines()]
+    assert notes == ["x\n\ny", '\n\n "\n\n']
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_blank_lines_are_found_wherever_a_read_ends(tmp_path, size):
+    path = tmp_path / "in.csv"
+    path.write_bytes(b'a,b\r\n1,2\r\n\r\n \n3,"\n\n"\r\r5,6\n\n\r\n')
+    with CsvStream(str(path), 2) as stream:
+        parts = list(iter(lambda: stream.read(size), b""))
+    blank = b'"",""'
+    lines = [b"a,b", b"1,2", blank, blank, b'3,"', b"", b'"', blank, b"5,6"]
+    assert b"".join(parts).splitlines() == lines
+    assert stream.quotes == 2 + 3 * blank.count(b'"')
+    assert max(map(len, parts)) <= size
+
+
 HEADERLESS = {
     "1,2\n3,4\n5,6\n": "numbers where the column names should be",
     "nan,2\n3,4\n": "numbers where the column names should be",
@@ -251,7 +308,7 @@ def test_what_csv_keeps_stays_as_it_was_written(model):
     ("name", "text", "says"),
     [
         ("in.csv", "a,b\n1,2\n3\n", "Expected 2 columns, got 1"),
-        ("in.csv", "a,b\n1,2\n\n3,4\n", "row 2: the value is null"),
+        ("in.csv", "a,b\n1,2\n\n3,4\n", "column 'a', row 2: the line is blank"),
         ("in.csv", "", "the file has no header"),
         ("in.csv", 'a,b,c\n1,2,"x\n3,4,y\n', "in.csv, line 2: an odd number of quotes"),
         ("in.csv", "a;b\n1;2\n", "cells must be separated by commas"),
@@ -268,7 +325,7 @@ def test_broken_files(model, capsys, name, text, says):
     Path(name).write_text(text)
     said = fails(capsys, model, name, "-o", "out.arrow", "--keep", "a")
     assert says in said
-    assert any(f"[{code}]" in said for code in ("missing_column", "invalid_table", "null_value"))
+    assert any(f"[{code}]" in said for code in ("missing_column", "invalid_table", "invalid_cell"))
     assert name in said
     assert not Path("out.arrow").exists()
 
