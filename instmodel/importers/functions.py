@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from instmodel.importers.expressions import (
     MOVES,
@@ -33,6 +33,24 @@ from instmodel.importers.patterns import factor_of, summand_of
 def positive(x: Value) -> Value:
     """Return 1 where x > 0, else 0: also for NaN it is no number that looks valid."""
     return activation(activation(x, "SIGN"), "RELU")
+
+
+def exceeds(x: Value, limits: ArrayLike) -> Value:
+    """Return 1 where x > limit, else 0, NaN for NaN: exactly, also if float32 lacks the limit."""
+    return positive(subtract(x, constant(-at_least(-np.asarray(limits, float)))))
+
+
+def falls_below(x: Value, limits: ArrayLike) -> Value:
+    """Return 1 where x < limit, else 0, NaN for NaN: exactly, also if float32 lacks the limit."""
+    return positive(subtract(constant(at_least(limits)), x))
+
+
+def at_least(numbers: ArrayLike) -> NDArray[np.float64]:
+    """Return the least float32 numbers that are not below: for float32 x, x < both or neither."""
+    exact = np.asarray(numbers, float)
+    near = exact.astype(np.float32)
+    above = np.nextafter(near, np.float32(np.inf))
+    return np.where(near < exact, above, near).astype(float)
 
 
 def replace_nan(x: Value, fill: ArrayLike) -> Value:

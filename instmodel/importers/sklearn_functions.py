@@ -91,6 +91,9 @@ _UFUNCS: list[tuple[Any, Callable[[Value], Value]]] = [
     (np.sign, lambda x: ex.activation(x, "SIGN")),
 ]
 
+# Where these are infinite.
+POLES = [(np.log, 0.0), (np.log2, 0.0), (np.log10, 0.0), (np.log1p, -1.0)]
+
 
 # ------------------------------------------------------------------------------------------ powers
 
@@ -139,16 +142,8 @@ def bins(e: Any, x: Value) -> Value:
             bias += [0.0] * len(edges) + [1.0]
     if not len(owner):
         return ex.dense(x, np.zeros((len(bias), x.size)), bias)
-    limits = ex.constant(_not_below(np.concatenate(inner)))
-    below = fn.positive(ex.subtract(limits, ex.rearrange(x, owner)))
+    below = fn.falls_below(ex.rearrange(x, owner), np.concatenate(inner))
     return ex.dense(below, np.array(weights), bias)
-
-
-def _not_below(numbers: Floats) -> Floats:
-    """Return the least float32 numbers that are not below: x < n is x < these, for float32 x."""
-    near = numbers.astype(np.float32)
-    above = np.nextafter(near, np.float32(np.inf))
-    return np.where(near < numbers, above, near).astype(float)
 
 
 # ------------------------------------------------------------------------------------------ curves
@@ -169,12 +164,7 @@ def isotonic(walk: Walk, e: Any, x: Value) -> Value:
     curve = ex.dense(share, np.diff(heights)[None], heights[:1])
     if e.out_of_bounds == "clip":
         return curve
-    least = float(_not_below(np.array([places[0]]))[0])
-    most = -float(_not_below(np.array([-places[-1]]))[0])
-    outside = ex.add(
-        fn.positive(ex.subtract(ex.constant([least]), x)),
-        fn.positive(ex.subtract(x, ex.constant([most]))),
-    )
+    outside = ex.add(fn.falls_below(x, places[:1]), fn.exceeds(x, places[-1:]))
     if e.out_of_bounds == "raise":
         walk.refuse(outside)
         return curve

@@ -40,6 +40,7 @@ def predict(walk: Walk, estimator: Any, x: Value, method: str, place: str) -> Va
         raise Unsupported("the labels of a classifier; import its scores")
     if kind not in _COMPOSITES:
         walk.refuse_nan(x)
+        walk.refuse_infinite()
     return (_COMPOSITES | _LEAVES)[kind](walk, estimator, x, method, place)
 
 
@@ -199,17 +200,25 @@ def _balanced(factors: NDArray[np.float64]) -> list[int]:
 
 def _naive_bayes(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
     require(method == "predict_proba", f"{method} of a naive Bayes classifier")
-    probabilities = ex.softmax(ex.dense(x, e.feature_log_prob_, e.class_log_prior_))
-    return _positive_class(probabilities)
+    return _class_probabilities(x, e.feature_log_prob_, e.class_log_prior_)
+
+
+def _class_probabilities(x: Value, weights: Any, bias: Any) -> Value:
+    """Return the softmax of ``weights · x + bias``.
+
+    Only differences between the classes count: their mean is left out before anything is rounded.
+    """
+    scores = ex.dense(x, weights - weights.mean(axis=0), bias - bias.mean())
+    return _positive_class(ex.softmax(scores))
 
 
 def _bernoulli(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
     require(method == "predict_proba", f"{method} of a naive Bayes classifier")
     if e.binarize is not None:
-        x = fn.positive(ex.subtract(x, ex.constant(float(e.binarize))))
+        x = fn.exceeds(x, float(e.binarize))
     absent = np.log1p(-np.exp(e.feature_log_prob_))
-    scores = ex.dense(x, e.feature_log_prob_ - absent, e.class_log_prior_ + absent.sum(axis=1))
-    return _positive_class(ex.softmax(scores))
+    weights, bias = e.feature_log_prob_ - absent, e.class_log_prior_ + absent.sum(axis=1)
+    return _class_probabilities(x, weights, bias)
 
 
 def _gaussian(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
@@ -234,8 +243,7 @@ def _normal_classes(x: Value, method: str, means: Any, covariances: Any, bias: A
     """Return the scores or probabilities of classes with normal densities.
 
     The logarithm of a density is a sum of products of two numbers, of the numbers, and of a
-    constant. As only differences between the classes count, their mean is left out before anything
-    is rounded.
+    constant.
     """
     ex.checked((len(means), x.size, x.size))
     center = np.mean(means, axis=0)
@@ -251,8 +259,7 @@ def _normal_classes(x: Value, method: str, means: Any, covariances: Any, bias: A
     products = ex.multiply(ex.rearrange(x, left), ex.rearrange(x, right))
     both = ex.concatenate([x, products])
     if method == "predict_proba":
-        scores = ex.dense(both, weights - weights.mean(axis=0), bias - bias.mean())
-        return _positive_class(ex.softmax(scores))
+        return _class_probabilities(both, weights, bias)
     if len(means) == 2:
         return ex.dense(both, weights[1:] - weights[:1], bias[1:] - bias[:1])
     return ex.dense(both, weights, bias)

@@ -26,9 +26,11 @@ _CONTAINERS = ("Pipeline", "ColumnTransformer", "FeatureUnion", "SimpleImputer")
 _SCALERS = ("StandardScaler", "RobustScaler", "MinMaxScaler", "MaxAbsScaler")
 _CURVES = (
     "BaseLibSVM",
+    "FunctionTransformer",
     "GaussianNB",
     "IsotonicRegression",
     "KBinsDiscretizer",
+    "PowerTransformer",
     "QuadraticDiscriminantAnalysis",
 )
 # Where scalers keep the middle of a column, or its least value, and how far it reaches.
@@ -96,6 +98,11 @@ def _usual(step: Any, rng: np.random.Generator, count: int) -> NDArray[np.float6
                 turns[n] @ row[: turns[n].shape[1]] for n, row in zip(nth, normal, strict=True)
             ]
             rows = step.means_[nth] + np.array(drawn)
+        case "PowerTransformer":
+            rows = step.inverse_transform(normal if step.standardize else step.transform(uniform))
+            rows = np.where(np.isfinite(rows), rows, uniform)
+        case "FunctionTransformer":
+            rows = np.exp(normal)  # logarithms and roots take nothing else
         case "BaseLibSVM":
             vectors = dense_array(step.support_vectors_)
             rows = vectors[rng.integers(0, len(vectors), count)]

@@ -14,7 +14,7 @@ from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.sklearn_encoders import dense_array, encode
-from instmodel.importers.sklearn_functions import apply_function, bins, yeo_johnson
+from instmodel.importers.sklearn_functions import POLES, apply_function, bins, yeo_johnson
 from instmodel.importers.sklearn_walk import (
     Walk,
     inside,
@@ -33,6 +33,8 @@ def transform(walk: Walk, estimator: Any, x: Value, place: str) -> Value:
     require_own_methods(estimator, kind, "transform")
     if kind not in _DECIDED_INSIDE and not _takes_nan(estimator, x.size):
         walk.refuse_nan(x)
+    if kind not in (*_DECIDED_INSIDE, "FunctionTransformer"):
+        walk.refuse_infinite()
     return _TRANSFORMERS[kind](walk, estimator, x, place)
 
 
@@ -167,11 +169,14 @@ def _max_abs(walk: Walk, e: Any, x: Value, place: str) -> Value:
 
 
 def _binarizer(walk: Walk, e: Any, x: Value, place: str) -> Value:
-    return fn.positive(ex.subtract(x, ex.constant(float(e.threshold))))
+    return fn.exceeds(x, float(e.threshold))
 
 
 def _function(walk: Walk, e: Any, x: Value, place: str) -> Value:
     require(not e.kw_args or e.func is None, "kw_args of a function")
+    for function, pole in POLES:
+        if e.func is function:
+            walk.note_infinite(fn.equal(x, ex.constant(pole)))
     return apply_function(e.func, x)
 
 

@@ -135,6 +135,7 @@ class Walk:
         self._predict = predict
         self._refused: list[Value] = []
         self._whole: list[Value] = []
+        self._infinite: list[Value] = []
 
     def refuse(self, flags: Value) -> None:
         """Note rows that the source raises an error for: those with a flag of 1, or NaN."""
@@ -143,6 +144,15 @@ class Walk:
     def refuse_nan(self, x: Value) -> None:
         """Note that the source raises an error for rows with NaN in x."""
         self._whole.append(x)
+
+    def note_infinite(self, flags: Value) -> None:
+        """Note rows where a step gives infinities; see `refuse_infinite`."""
+        self._infinite.append(flags)
+
+    def refuse_infinite(self) -> None:
+        """Note that the source raises an error for infinities from the steps before."""
+        self._refused += self._infinite
+        self._infinite.clear()
 
     def without_refused(self, output: Value) -> Value:
         """Return the output, NaN for every row that was noted, whatever came after."""

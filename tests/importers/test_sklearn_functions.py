@@ -101,6 +101,12 @@ SUPPORTED = {
     "isotonic, raise": (isotonic.IsotonicRegression(out_of_bounds="raise"), X[:, :1], SCORE, {}),
     "Gaussian naive Bayes": (scaled(naive_bayes.GaussianNB()), X, TWO, {}),
     "Gaussian naive Bayes, three classes": (scaled(naive_bayes.GaussianNB()), X, THREE, {}),
+    "multinomial naive Bayes of large counts": (
+        naive_bayes.MultinomialNB(),
+        np.floor(AMOUNTS),
+        TWO,
+        {},
+    ),
     "Bernoulli naive Bayes": (scaled(naive_bayes.BernoulliNB(binarize=0.2)), X, THREE, {}),
     "quadratic discriminant": (
         discriminant_analysis.QuadraticDiscriminantAnalysis(),
@@ -160,6 +166,22 @@ def test_bins_begin_exactly_where_the_source_begins_them():
     rows = np.concatenate([edges, np.nextafter(edges, -1), np.nextafter(edges, 2), [-0.0]])[:, None]
     model = im.InstructionModel(importer.from_sklearn(binned))
     assert np.array_equal(model.predict(rows), binned.transform(rows.astype(float)))
+
+
+def test_thresholds_that_float32_does_not_hold_are_compared_exactly():
+    tenths = np.arange(1, 10) / 10
+    rows = np.float32(tenths)[:, None]
+    rows = np.concatenate([rows, np.nextafter(rows, np.float32(0)), [[0.0]]])
+    for threshold in tenths:
+        binarizer = pre.Binarizer(threshold=threshold).fit(rows)
+        model = im.InstructionModel(importer.from_sklearn(binarizer))
+        assert np.array_equal(model.predict(rows), binarizer.transform(rows.astype(float)))
+
+
+def test_logarithms_stand_first_without_a_sample():
+    step = make_pipeline(applied(np.log), pre.StandardScaler(), linear_model.Ridge())
+    info = importer.from_sklearn(step.fit(AMOUNTS, SCORE))
+    assert info.validation_data is not None
 
 
 REFUSED = {
