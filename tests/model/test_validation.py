@@ -238,3 +238,24 @@ def test_arrays_that_are_no_cases(model, wrong):
         "invalid_type",
         "validation_output_size_mismatch",
     )
+
+
+class Doubled(im.InstructionModel):
+    """A subclass whose own `predict` needs what its constructor has yet to make."""
+
+    def __init__(self, info):
+        super().__init__(info)
+        self.factor = 2
+
+    def predict(self, x, out=None):
+        return super().predict(x, out) * self.factor
+
+
+def test_validation_runs_the_engine_whatever_a_subclass_makes_of_its_scores(model):
+    x = samples(3, 6, 0)
+    y = model.predict(x)
+    data = {"inputs": x.tolist(), "expected_outputs": y.tolist()}
+    info = im.InstructionModelInfo.from_dict(everything() | {"validation_data": data})
+    doubled = Doubled(info)
+    assert doubled.validate(x, y) == 0.0
+    np.testing.assert_array_equal(doubled.predict(x), 2 * y)
