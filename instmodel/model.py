@@ -356,10 +356,10 @@ class InstructionModel(Engine):
 
         Parameters
         ----------
-        row : mapping of str to number
+        row : mapping of str to number, or pandas Series
             Others than the model's features do not matter. A list for an array feature.
         nulls : {"error", "nan"}, number, or mapping of column to one of them
-            What None becomes. NaN is a number.
+            What None becomes. NaN is a number, but in a Series a null, as elsewhere in pandas.
 
         Returns
         -------

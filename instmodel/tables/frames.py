@@ -29,6 +29,28 @@ def is_pandas(table: Any) -> bool:
     return pandas is not None and isinstance(table, pandas.DataFrame)
 
 
+def is_series(values: Any) -> bool:
+    """Return whether `values` is a pandas Series."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(values, pandas.Series)
+
+
+def series_row(series: Any) -> tuple[list[str], list[Any], bool]:
+    """Return what a Series that is a row of a frame holds.
+
+    Returns
+    -------
+    list of str
+        The names of the columns, its index.
+    list
+        The cells.
+    bool
+        Whether NaN is a null: in all of pandas but in what Arrow holds.
+    """
+    nan_is_null = not hasattr(series.dtype, "pyarrow_dtype")
+    return list(map(str, series.index)), series.tolist(), nan_is_null
+
+
 def numpy_column(slot: Slot, values: Any, nan_is_null: bool = False) -> Column:
     """Return the column of anything that NumPy makes an array of.
 
@@ -112,8 +134,7 @@ def _from_python(slot: Slot, values: Any) -> Column:
         )
     if isinstance(values, list | tuple):
         return ObjectColumn(slot, values)
-    pandas = sys.modules.get("pandas")
-    if pandas is not None and isinstance(values, pandas.Series):
+    if is_series(values):
         return _pandas_column(slot, values)
     if arrow.is_arrow(values):
         return arrow.arrow_column(slot, arrow.one_array(values))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from instmodel.base import map_keys
 from instmodel.errors import InputError
+from instmodel.tables import frames
 from instmodel.tables.binding import Nulls, null_value
 from instmodel.tables.cells import ObjectColumn
 from instmodel.tables.scorer import RowScorer
@@ -48,6 +49,8 @@ def packer_of(model: RowScorer) -> Packer:
     def packer(row: Mapping[str, Any], nulls: Nulls) -> Floats | None:
         try:
             if nulls != "error" and not _are_rules(nulls, known):
+                return None
+            if type(row) is not dict and frames.is_series(row):  # where NaN is a null
                 return None
             cells = get(row)
             if not _PACKED.issuperset(map(type, cells)):
@@ -88,19 +91,23 @@ def _are_rules(nulls: Nulls, names: set[str]) -> bool:
 
 def predict_one(model: RowScorer, row: Mapping[str, Any], nulls: Nulls) -> Floats:
     """Score a row that is not only plain numbers; see `InstructionModel.predict_one`."""
-    if not isinstance(row, Mapping):
+    nan_is_null = False
+    if frames.is_series(row):
+        header, cells, nan_is_null = frames.series_row(row)
+    elif isinstance(row, Mapping):
+        header, cells = list(map(str, row)), list(row.values())
+    else:
         raise InputError(
             "invalid_table",
             "not a row",
-            expected="a mapping from names to values",
+            expected="a mapping from names to values, or a pandas Series",
             actual=type(row).__name__,
         )
-    header = list(map(str, row))
     slots = binding_of(model, nulls).slots(header)
     say_positions(model, header)
-    cells = list(row.values())
     block = np.empty((1, model.feature_size), np.float32)
-    bad = fill([ObjectColumn(slot, [cells[slot.position]]) for slot in slots], 0, 1, block)
+    columns = [ObjectColumn(slot, [cells[slot.position]], nan_is_null) for slot in slots]
+    bad = fill(columns, 0, 1, block)
     if bad:
         raise BadRow(None, *bad[0]).error()
     return model.predict(block[0])

@@ -98,3 +98,56 @@ def test_bad_rows(row, code, column):
     with pytest.raises(im.InstModelError) as caught:
         identity(["a", "b"]).predict_one(row)
     assert (caught.value.code, caught.value.column, caught.value.row) == (code, column, None)
+
+
+# --------------------------------------------------------------------------- a row of a data frame
+
+
+def series(*cells, index="ab", **options):
+    pandas = pytest.importorskip("pandas")
+    return pandas.Series(cells, index=list(index), **options)
+
+
+def test_a_series_is_a_row():
+    model = identity(["a", "b"])
+    row = series(2, "text", 1, index="bca")
+    assert model.predict_one(row).tolist() == [1, 2]
+    assert model.predict_one(row, nulls=0).tolist() == [1, 2]
+    arrays = identity(["a", "emb[2]"])
+    assert arrays.predict_one(series([1, 2], 0, index=["emb", "a"])).tolist() == [0, 1, 2]
+
+
+def test_nan_and_none_are_nulls_in_a_series():
+    model = identity(["a", "b"])
+    for row in (
+        series(np.nan, 2.0),
+        series(np.nan, 2, dtype=object),
+        series(None, 2, dtype=object),
+        series(None, 2, dtype="Int64"),
+    ):
+        with pytest.raises(im.InstModelError) as caught:
+            model.predict_one(row)
+        assert (caught.value.code, caught.value.column) == ("null_value", "a")
+        assert model.predict_one(row, nulls=5).tolist() == [5, 2]
+        assert np.isnan(model.predict_one(row, nulls={"a": "nan"})[0])
+
+
+def test_nan_is_a_number_in_a_series_that_arrow_holds():
+    pandas, pa = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    row = pandas.Series(pandas.arrays.ArrowExtensionArray(pa.array([np.nan, 2.0])), list("ab"))
+    assert np.isnan(identity(["a", "b"]).predict_one(row, nulls=5)[0])
+
+
+@pytest.mark.parametrize(
+    ("cells", "index", "code", "column"),
+    [
+        ([1, 2], "ac", "missing_column", "b"),
+        ([1, 2, 3], "aab", "repeated_column", "a"),
+        (["1", 2], "ab", "invalid_cell", "a"),
+        ([1e39, 2], "ab", "invalid_cell", "a"),
+    ],
+)
+def test_bad_rows_of_a_frame(cells, index, code, column):
+    with pytest.raises(im.InstModelError) as caught:
+        identity(["a", "b"]).predict_one(series(*cells, index=index))
+    assert (caught.value.code, caught.value.column, caught.value.row) == (code, column, None)
