@@ -60,12 +60,17 @@ def _pick(x: Any, dim: int, index: Any) -> Operand:
 
 
 def _index(x: Any, indexes: Sequence[Any]) -> Value:
-    chosen = [(axis, index) for axis, index in enumerate(indexes) if index is not None]
-    if len(chosen) != 1:
-        raise Unsupported("an index of several axes")
-    if not isinstance(x, Value) and isinstance(chosen[0][1], Value):
-        return _embedding(x, chosen[0][1])
-    return value_of(_pick(x, *chosen[0]))
+    axes = [axis for axis, index in enumerate(indexes) if index is not None]
+    if not isinstance(x, Value):
+        if axes != [0]:
+            raise Unsupported("a lookup along another axis than the first of a table")
+        return _embedding(x, indexes[0])
+    if axes[0] == 0:
+        raise Unsupported("an operation along the batch")
+    if axes != list(range(axes[0], axes[-1] + 1)):
+        raise Unsupported("an index of several axes that are not side by side")
+    cuts = [slice(None) if index is None else array_of(index) for index in indexes[1:]]
+    return ex.rearrange(x, ex.positions_of(x)[tuple(cuts)])
 
 
 def _column_stack(parts: Sequence[Any]) -> Value:

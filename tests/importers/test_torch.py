@@ -87,6 +87,11 @@ SUPPORTED = {
         lambda m, x: m.layer(x.reshape(x.shape[0], 3, 2)).transpose(1, 2).flatten(1),
         layer=nn.Linear(2, 4),
     ),
+    "pairs of two axes": lambda: Formula(
+        lambda m, x: x.view(-1, 2, 3)[:, m.first, m.second],
+        first=torch.tensor([1, 0, 1]),
+        second=torch.tensor([2, 2, 0]),
+    ),
     "chunks": lambda: Formula(
         lambda m, x: torch.cat([part.tanh() for part in x.chunk(2, 1)[::-1]] + [x], dim=-1)
     ),
@@ -216,6 +221,50 @@ def test_missing_values_are_replaced():
     with torch.no_grad():
         expected = module(torch.tensor(rows)).numpy()
     assert_same(from_torch(module, FLOATS), rows, expected)
+
+
+class FactorizationMachine(nn.Module):
+    """The part of a DeepFM that its published code shares with Wide & Deep."""
+
+    def __init__(self, sizes):
+        super().__init__()
+        self.offsets = np.array((0, *np.cumsum(sizes)[:-1]), dtype=np.int64)
+        self.embedding, self.linear = nn.Embedding(sum(sizes), 4), nn.Embedding(sum(sizes), 1)
+
+    def forward(self, x):
+        x = x + x.new_tensor(self.offsets).unsqueeze(0)
+        rows = self.embedding(x)
+        pairs = (rows.sum(1) ** 2 - (rows**2).sum(1)).sum(1, keepdim=True)
+        return torch.sigmoid((self.linear(x).sum(1) + 0.5 * pairs).squeeze(1))
+
+
+class Interaction(nn.Module):
+    """A small DLRM: the products of all pairs of embeddings."""
+
+    def __init__(self):
+        super().__init__()
+        self.bottom, self.top = nn.Linear(6, 4), nn.Linear(7, 1)
+        self.tables = nn.ModuleList([nn.Embedding(7, 4), nn.Embedding(9, 4)])
+        self.pairs = torch.tril_indices(3, 3, offset=-1)
+
+    def forward(self, x, ids):
+        dense = self.bottom(x).relu()
+        rows = torch.stack([dense, *(t(ids[:, i]) for i, t in enumerate(self.tables))], 1)
+        products = torch.bmm(rows, rows.transpose(1, 2))[:, self.pairs[0], self.pairs[1]]
+        return self.top(torch.cat([dense, products], 1))
+
+
+def test_recommenders_are_imported_without_a_sample():
+    rng = np.random.default_rng(2)
+    ids = np.stack([rng.integers(0, size, ROWS) for size in (5, 40, 7)], 1)
+    module = FactorizationMachine((5, 40, 7))
+    with torch.no_grad():
+        expected = module(torch.tensor(ids)).numpy()
+    assert_same(from_torch(module, torch.zeros(2, 3).long()), ids.astype(np.float32), expected)
+    module, rows = Interaction(), many_rows(2)
+    with torch.no_grad():
+        expected = module(torch.tensor(rows[:, :6]), torch.tensor(rows[:, 6:]).long()).numpy()
+    assert_same(from_torch(module, (FLOATS, IDS)), rows, expected)
 
 
 def many_rows(keys):
