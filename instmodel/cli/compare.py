@@ -6,7 +6,14 @@ import argparse
 
 import instmodel as im
 from instmodel.base import places
-from instmodel.cli.arguments import OK, Commands, add_command, at_least_one
+from instmodel.cli.arguments import (
+    OK,
+    Commands,
+    add_command,
+    add_validation_arguments,
+    at_least_one,
+    validation,
+)
 from instmodel.cli.console import progress
 from instmodel.cli.reporting import VALUES, add_report_arguments, tell
 from instmodel.comparison.comparing import compare
@@ -45,16 +52,18 @@ def add(commands: Commands) -> None:
         help="how many of the rows that move most to show (default: 10)",
     )
     add_report_arguments(command)
+    add_validation_arguments(command)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
     read = {"old model": args.old, "new model": args.new, "data": args.data}
     places.check({"report": args.report}, read)
+    old, new = (im.load(path, **validation(args)) for path in (args.old, args.new))
     with progress(f"comparing {args.old} and {args.new}") as advance:
         found = compare(
-            args.old,
-            args.new,
+            old,
+            new,
             args.data,
             labels=args.labels,
             by=args.by,
@@ -70,7 +79,6 @@ def run(args: argparse.Namespace) -> int:
     if args.report:
         from instmodel.reports.pages import write_comparison
 
-        info = im.InstructionModelInfo.load(args.new)
-        write_comparison(args.report, found, info, args.old, args.new)
+        write_comparison(args.report, found, new.info, args.old, args.new)
     tell(args, comparison_summary(found, args.old, args.new, VALUES), found.to_dict())
     return OK

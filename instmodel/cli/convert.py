@@ -41,9 +41,11 @@ def run(args: argparse.Namespace) -> int:
             file=args.target,
         )
     info = import_file(args.source, trust_pickle=args.trust_pickle)
+    # What breaks a rule is not passed on.
     if info is None:
-        info = im.InstructionModelInfo.load(args.source)
-    im.InstructionModel(info, **validation(args))  # what breaks a rule is not passed on
+        info = im.load(args.source, **validation(args)).info
+    else:
+        im.InstructionModel(info, **validation(args))
     if ending == ".onnx":
         info.to_onnx(args.target)
     else:

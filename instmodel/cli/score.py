@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 import instmodel as im
 from instmodel.base.atomic import replacing
-from instmodel.base.features import parse_feature_names
 from instmodel.cli.arguments import (
     OK,
     Commands,
@@ -206,11 +205,10 @@ def _null(value: str) -> str | float:
 def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
     ending = ".csv" if to_stdout else suffix(args.output)
     from_csv = suffix(args.input) == ".csv"
-    info = im.InstructionModelInfo.load(args.model)
-    model = im.InstructionModel(info, **validation(args))
+    model = im.load(args.model, **validation(args))
     columns = None
-    if from_csv and info.features:
-        columns = column_names(parse_feature_names(info.features))
+    if from_csv and model.features:
+        columns = column_names(model.named_features)
 
     with contextlib.ExitStack() as stack:
         reader = open_reader(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.commands import GOOD, fails, identity, read, with_validation, write
+from support.commands import GOOD, fails, identity, read, write
 from support.paths import SHIPPED
 
 import instmodel as im
@@ -237,13 +237,6 @@ def test_bad_npy_files(unnamed, capsys):
     buffer = io.BytesIO()
     np.save(buffer, np.zeros((4, 3)))
     assert "cut short (expected 96 bytes of values, got 95)" in said(raw=buffer.getvalue()[:-1])
-
-
-def test_a_model_that_fails_its_validation_scores_nothing(capsys):
-    model = with_validation(identity(size=2), [[1, 2]], [[1, 3]])
-    write("t.csv", "1,2\n")
-    assert "[validation_mismatch]" in fails(capsys, "score", model, "t.csv", "-o", "o.csv")
-    assert not Path("o.csv").exists()
 
 
 @pytest.mark.parametrize("output", ["out.csv", "out.npy"])
