@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import sys
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -37,12 +37,8 @@ class Tolerance:
 
     def __post_init__(self) -> None:
         for field, value in (("atol", self.atol), ("rtol", self.rtol)):
-            if isinstance(value, Real) and not isinstance(value, bool):
-                # Not up to infinity: there are integers in between, which are no floats.
-                fits = 0 <= value <= sys.float_info.max or (field == "atol" and value == math.inf)
-            else:
-                fits = False
-            if not fits:
+            number = _float(value)
+            if not (0 <= number < math.inf or (field == "atol" and number == math.inf)):
                 raise InputError(
                     "invalid_type",
                     "no tolerance",
@@ -50,6 +46,7 @@ class Tolerance:
                     expected="a number of 0 or more",
                     actual=describe(value),
                 )
+            object.__setattr__(self, field, number)
 
     def __str__(self) -> str:
         return f"{self.atol:g} + {self.rtol:g}·|expected|"
@@ -63,6 +60,14 @@ class Tolerance:
             excess = np.where(error > 0, error / allowed, 0.0)
         excess = np.where(np.isfinite(a) & np.isfinite(b), excess, np.inf)
         return np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, excess)
+
+
+def _float(value: Any) -> float:
+    """Return a number as Python's own, with which no sum overflows at float32; NaN for others."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            return float(value)
+    return math.nan
 
 
 def absolute_errors(a: Any, b: Any) -> NDArray[np.float64]:

@@ -54,9 +54,14 @@ def seconds(text: str) -> float:
     return _number(text, float, lambda number: 0 < number <= 3600, "a number of seconds")
 
 
-def tolerance(text: str) -> float:
-    """Read a number of 0 or more."""
-    return _number(text, float, lambda number: 0 <= number < math.inf, "a number of 0 or more")
+def atol(text: str) -> float:
+    """Read an absolute tolerance; see `Tolerance`."""
+    return _number(text, float, lambda number: number >= 0, "a number of 0 or more")
+
+
+def rtol(text: str) -> float:
+    """Read a relative tolerance."""
+    return _number(text, float, lambda number: 0 <= number < math.inf, "a finite number ≥ 0")
 
 
 def _number(text: str, read: Callable[[str], _N], good: Callable[[_N], bool], what: str) -> _N:
@@ -85,13 +90,13 @@ def add_validation_arguments(command: argparse.ArgumentParser) -> None:
     """Add how the validation data of a model is run when it is loaded."""
     command.add_argument(
         "--atol",
-        type=tolerance,
+        type=atol,
         default=DEFAULT_ATOL,
         help=f"how far the model may be from its validation data (default: {DEFAULT_ATOL:g})",
     )
     command.add_argument(
         "--rtol",
-        type=tolerance,
+        type=rtol,
         default=DEFAULT_RTOL,
         help=f"the same, as a part of the expected value (default: {DEFAULT_RTOL:g})",
     )

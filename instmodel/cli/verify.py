@@ -15,7 +15,8 @@ from instmodel.cli.arguments import (
     Commands,
     add_command,
     at_least_one,
-    tolerance,
+    atol,
+    rtol,
 )
 from instmodel.cli.console import progress
 from instmodel.cli.reporting import VALUES, add_report_arguments, tell
@@ -46,10 +47,10 @@ def add(commands: Commands) -> None:
         help="another model file, an .onnx file, 'gpu', or 'reference', the default with --data",
     )
     command.add_argument(
-        "--atol", type=tolerance, help=f"absolute tolerance (default: {DEFAULT_ATOL:g})"
+        "--atol", type=atol, help=f"absolute tolerance (default: {DEFAULT_ATOL:g})"
     )
     command.add_argument(
-        "--rtol", type=tolerance, help=f"relative tolerance (default: {DEFAULT_RTOL:g})"
+        "--rtol", type=rtol, help=f"relative tolerance (default: {DEFAULT_RTOL:g})"
     )
     command.add_argument(
         "--worst", type=at_least_one, default=5, metavar="N", help="rows to show (default: 5)"

@@ -28,5 +28,12 @@ def test_a_model_that_fails_its_validation_does_not_run(capsys, name):
     assert said.startswith("instmodel: error: v.json, field 'validation_data.expected_outputs[0]")
     assert "[validation_mismatch]" in said
     assert not any(Path().glob("out.*"))
-    for options in (["--no-validation"], ["--atol", "0.5"], ["--rtol", "0.2"]):
+    assert "[validation_mismatch]" in fails(capsys, *line, "--atol", "0.4")
+    for options in (["--no-validation"], ["--atol", "0.5"], ["--rtol", "0.2"], ["--atol", "inf"]):
         assert main([*line, *options]) == 0
+
+
+@pytest.mark.parametrize("options", [["--atol", "-1"], ["--atol", "nan"], ["--rtol", "inf"]])
+@pytest.mark.parametrize("name", ["score", "verify"])
+def test_what_is_no_tolerance_is_refused(capsys, name, options):
+    assert f"{options[1]!r} is not a " in fails(capsys, name, "v.json", *options)

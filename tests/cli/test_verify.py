@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.commands import GOOD, fails, identity, with_validation, write
+from support.commands import fails, identity, with_validation, write
 from support.documents import one
 
 from instmodel.cli import main
@@ -50,24 +50,6 @@ def test_verify_holds_large_outputs_to_their_last_digits(capsys):
     assert "largest error 0.005, tolerance 1e-05 + 1e-05·|expected|: same" in (
         capsys.readouterr().out
     )
-
-
-@pytest.mark.parametrize(
-    ("command", "rest"),
-    [
-        ("score", ["x.csv", "-o", "y.csv"]),
-        ("bench", ["--seconds", "0.01", "--rows", "10"]),
-        ("profile", ["--seconds", "0.01"]),
-        ("convert", ["y.json"]),
-    ],
-)
-def test_commands_that_load_a_model_take_its_tolerance(capsys, command, rest):
-    write("x.csv", GOOD)
-    model = with_validation(identity(size=3), [[1, 2, 3]], [[1, 2, 3.25]])
-    assert "[validation_mismatch]" in fails(capsys, command, model, *rest)
-    assert "[validation_mismatch]" in fails(capsys, command, model, *rest, "--atol", "0.2")
-    for enough in (["--atol", "0.25"], ["--rtol", "0.1"], ["--no-validation"]):
-        assert main([command, model, *rest, *enough]) == 0
 
 
 def test_a_warning_about_a_model_is_printed_once(capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fractions
 import json
 import math
 import pickle
@@ -120,6 +121,14 @@ def test_what_is_no_tolerance_is_an_error(way, tmp_path, monkeypatch):
     ):
         error = error_of(way, doubtful(), **wrong)
         assert (error.code, error.field) == ("invalid_type", next(iter(wrong)))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.int8, fractions.Fraction])
+@pytest.mark.filterwarnings("error")
+def test_a_tolerance_may_be_any_number(kind):
+    model = build(identity(1))
+    assert model.validate([[1.0]], [[1.5]], rtol=kind(1)) == 0.5
+    assert model.validate([[3e38]], [[2e38]], atol=0, rtol=kind(1)) > 0
 
 
 def test_validation_data_that_does_not_run_must_fit_nevertheless():
