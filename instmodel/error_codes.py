@@ -225,7 +225,7 @@ _STRUCTURE = {
         "field 'maps[0]': no instruction uses it",
     ),
     "unused_computation": Rule(
-        "An instruction whose result nothing reads.",
+        "An instruction overwrites the whole result of another, which nothing has read.",
         "instruction 2 (DOT), field 'output': overwrites the result of instruction 1, which "
         "nothing has read (got buffer 1)",
     ),
@@ -399,7 +399,7 @@ _IMPORTING = {
     "unsupported_model": Rule(
         "No instructions express some pieces of the model; the message and `pieces` list all of "
         "them.",
-        "unsupported pieces of the ONNX model: 1 node 1 (Cos): no instructions for Cos",
+        "1 unsupported piece of the ONNX model: node 1 (Cos): no instructions for Cos",
     ),
     "ambiguous_output": Rule(
         "The model has several outputs, and none was chosen.",

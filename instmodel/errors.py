@@ -91,7 +91,10 @@ class InstModelError(Exception):
             facts.append(f"got {printable(self.actual, _LONGEST)}")
         where = f"{place}: " if place else ""
         values = f" ({', '.join(facts)})" if facts else ""
-        return f"{where}{printable(self.message, 2 * _LONGEST)}{values} [{self.code}]"
+        return f"{where}{self._words()}{values} [{self.code}]"
+
+    def _words(self) -> str:
+        return printable(self.message, 2 * _LONGEST)
 
     def _place(self) -> list[str]:
         place = [] if self.file is None else [printable(self.file, _LONGEST)]
@@ -194,7 +197,7 @@ class UnsupportedModelError(InstModelError, ValueError):
         self.pieces = list(pieces)
         super().__init__(code, message, **places)
 
-    def _sentence(self) -> str:
+    def _words(self) -> str:
         # All of them, however many: who mends a model wants the whole list.
         listed = "; ".join(printable(piece, 2 * _LONGEST) for piece in self.pieces)
-        return f"{super()._sentence()} {listed}"
+        return f"{super()._words()}: {listed}" if listed else super()._words()

@@ -71,9 +71,10 @@ class Findings:
         for reason in obstacles(output) if output is not None else ():
             self.add("", reason)
         if self._pieces:
+            count = len(self._pieces)
             raise UnsupportedModelError(
                 "unsupported_model",
-                f"unsupported pieces of the {self._kind} model: {len(self._pieces)}",
+                f"{count} unsupported piece{'s' if count > 1 else ''} of the {self._kind} model",
                 pieces=list(self._pieces),
             )
 
