@@ -10,7 +10,6 @@ from instmodel.base.features import Feature
 from instmodel.base.values import hint
 from instmodel.errors import InputError
 
-NO_HEADER = "the first line holds numbers where the column names should be"
 # Cells of a first line that are a bad row rather than the names of columns: what stands for a
 # missing number, or begins like one.
 _NO_NAME = re.compile(r"|[-+]?\.?[0-9].*|na|n/a|null|none", re.IGNORECASE | re.DOTALL)
@@ -88,7 +87,7 @@ def _advice(name: str, header: Sequence[str]) -> str:
     if not header:
         return "; there are no columns"
     if all(is_number(cell) for cell in header):
-        return f"; {NO_HEADER}"
+        return "; there are numbers where the column names should be"
     shown = ", ".join(map(repr, header[:5])) + (", …" if len(header) > 5 else "")
     return hint(name, header) or f"; the columns are {shown}"
 

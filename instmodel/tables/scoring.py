@@ -102,6 +102,8 @@ def open_table(table: Any, binding: Binding) -> tuple[list[str], Iterable[Chunk]
         header = list(map(str, table.columns))
         columns = frames.pandas_columns(binding.slots(header), table)
         return header, [Chunk(len(table), columns)]
+    if frames.is_series(table):  # of pandas 3, one hands out Arrow data, too
+        raise _no_table(table, "not a table; predict_one takes a single row")
     if arrow.is_arrow(table):
         header, batches = arrow.open_stream(table)
         slots = binding.slots(header)
@@ -113,18 +115,18 @@ def open_table(table: Any, binding: Binding) -> tuple[list[str], Iterable[Chunk]
         return header, [Chunk(*frames.numpy_columns(binding.slots(header), table))]
     if isinstance(table, list | tuple) and all(isinstance(row, Mapping) for row in table):
         return _open_rows(table, binding)
-    raise InputError(
-        "invalid_table",
-        "not a table; predict takes matrices",
-        expected="an Arrow, pandas, Polars or DuckDB table, a dict of arrays, or a list of dicts",
-        actual=_what(table),
-    )
+    raise _no_table(table, "not a table; predict takes matrices")
 
 
-def _what(table: Any) -> str:
+def _no_table(table: Any, message: str) -> InputError:
     kind = type(table)
     hint = " (collect() it first)" if kind.__name__ == "LazyFrame" else ""
-    return f"{kind.__module__}.{kind.__qualname__}{hint}".removeprefix("builtins.")
+    return InputError(
+        "invalid_table",
+        message,
+        expected="an Arrow, pandas, Polars or DuckDB table, a dict of arrays, or a list of dicts",
+        actual=f"{kind.__module__}.{kind.__qualname__}{hint}".removeprefix("builtins."),
+    )
 
 
 def _arrow_chunks(batches: Iterable[Any], slots: Sequence[Slot]) -> Iterator[Chunk]:

@@ -41,7 +41,7 @@ def test_a_missing_column_is_named_with_the_closest_one(named, capsys):
     [
         ("x1,y1", "the columns are 'x1', 'y1'"),
         ("a;b;emb[0]", "separated by commas"),
-        ("1.5,2.5", "the first line holds numbers"),
+        ("1.5,2.5", "numbers where the column names should be"),
     ],
 )
 def test_a_missing_column_says_what_may_be_wrong(named, capsys, header, hint):

@@ -246,6 +246,14 @@ CASES = [
         *("invalid_table", "age", None, "predict_one takes a single row"),
     ),
     (
+        *("a row of pandas", PLAIN, lambda: pandas(age=[1.0], income=[2.0]).iloc[0], "error"),
+        *("invalid_table", None, None, "predict_one takes a single row"),
+    ),
+    (
+        *("a frame without names", PLAIN, lambda: pandas_unnamed(), "error"),
+        *("missing_column", "age", None, "; there are numbers where the column names should be"),
+    ),
+    (
         *("a matrix", PLAIN, lambda: np.ones((2, 2)), "error"),
         *("invalid_table", None, None, "predict takes matrices"),
     ),
@@ -286,6 +294,10 @@ CASES = [
         *("invalid_nulls", None, None, "nulls['age']"),
     ),
 ]
+
+
+def pandas_unnamed():
+    return pytest.importorskip("pandas").DataFrame([[1.0, 2.0]])
 
 
 def pandas_repeated():
