@@ -1,6 +1,5 @@
 """What an engine holds."""
 
-cimport cython
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
@@ -48,24 +47,18 @@ cdef class Engine:
     cdef readonly Py_ssize_t output_index_start
     cdef readonly Py_ssize_t work
     cdef readonly Py_ssize_t tile_samples  # T of a full tile
+    cdef readonly Py_ssize_t few_samples   # so many at the most run side by side, T = 1
     cdef object _alive               # the arrays behind the pointers
     cdef Workspace _idle             # the first of the idle ones
 
     cdef int64_t _full_tile(self) noexcept
+    cdef int64_t _too_few(self) noexcept
     cdef int _set_maps(self, list tables) except -1
     cdef int _check_compiled(self) except -1
     cdef Workspace take(self)
     cdef void give(self, Workspace workspace)
-    # Parts of the loop are final: it calls them directly, not through a table of methods.
-    @cython.final
-    cdef void zero_gaps(self, float *tile, int64_t T) noexcept nogil
-    @cython.final
-    cdef void run_tile(self, float *tile, int64_t T, int64_t first, im_soon rows,
-                       im_soon results, Clock *clock) noexcept nogil
-    @cython.final
-    cdef int64_t tile_for(self, int64_t n, int64_t *T) noexcept nogil
     cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *y,
-                       Py_ssize_t start, Py_ssize_t size, float *tile,
+                       Py_ssize_t start, Py_ssize_t size, float *values,
                        Clock *clock) noexcept nogil
     cdef int run_array(self, const float *x, Py_ssize_t stride, Py_ssize_t n,
                        float *y) except -1

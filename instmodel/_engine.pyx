@@ -4,15 +4,17 @@
 
 Design
 ------
-A. `run_op` runs an instruction by calling its C kernels; `Engine.run_tile` loops over them all.
+A. `run_op` runs an instruction by calling its C kernels; `run_tile` loops over them all.
 B. `Engine.run_rows` cuts rows into tiles: transposes them in, runs, transposes the results out.
    Where a narrow layer is all that the input is needed for, `run_first` computes it from the rows.
    There is no other loop: threads share out its rows, and a profile is the same run with a clock.
-C. `Engine.predict` … are what Python sees. They have one short path for what arrives as float32,
+C. Samples that are too few for a tile run side by side, each in a unified buffer of its own: a tile
+   of several buffers with T = 1. Only the matrix products see more than one of them at a time.
+D. `Engine.predict` … are what Python sees. They have one short path for what arrives as float32,
    and leave everything else to plain Python (`instmodel.base.arrays`).
 
-Nothing here checks an index: `instmodel.document.validate` did, and an `Engine` is only ever made of a
-program that came through it.
+Nothing here checks an index: `instmodel.document.validate` did, and an `Engine` is only ever made
+of a program that came through it.
 """
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -48,6 +50,16 @@ cdef int64_t WIDE_TILE_BYTES = 8 * 1024 * 1024
 cdef int64_t LARGE_TILE = 256 * 1024
 # Rows converted to float32 at a time when the input has another type.
 cdef Py_ssize_t ROWS_CONVERTED = 65_536
+
+# What `Engine._too_few` counts, in multiply-adds of vectors, as measured on a Sapphire Rapids:
+# a multiply-add of a tile as narrow as a vector (every other operation there is a load),
+cdef double NARROW_TILE = 1.25
+# a value that is transposed into or out of such a tile,
+cdef int64_t TRANSPOSED_VALUE = 5
+# a call for one sample,
+cdef int64_t CALL = 64
+# and a value of one sample that is summed up: each addition waits for the last.
+cdef int64_t SUMMED_VALUE = 12
 
 cdef im_soon NOTHING
 NOTHING.at, NOTHING.bytes = NULL, 0
@@ -120,6 +132,7 @@ cdef class Engine:
         self.first_reads_rows = program.first_alone_reads_input and reads_rows_faster(
             self.ops[0].input_size, self.ops[0].output_size, self.kernels.lanes
         )
+        self.few_samples = self._too_few()
 
     cdef int64_t _full_tile(self) noexcept:
         """Choose T: whole register blocks that fit the cache, but one at least.
@@ -131,6 +144,42 @@ cdef class Engine:
         if block * bytes_per_sample > WIDE_TILE_BYTES:
             return self.kernels.lanes
         return block * max(1, TILE_BYTES // (block * bytes_per_sample))
+
+    cdef int64_t _too_few(self) noexcept:
+        """Return how many samples are too few for a tile: side by side they take less time.
+
+        Both are counted in multiply-adds of vectors. In a tile, a lane is a sample, and takes its
+        time without one, too. Side by side, a lane is an output of a dense layer, and `dense_few`
+        computes four samples at a time; all that is no product is done for one after the other.
+        """
+        cdef int64_t lanes = self.kernels.lanes
+        cdef double tile = 0       # as narrow as a vector
+        cdef int64_t products = 0  # of a sample side by side with others
+        cdef int64_t others = 2 * CALL
+        cdef int64_t samples, i, panels
+        cdef const im_op *op
+        for i in range(self.op_count):
+            op = &self.ops[i]
+            if op.opcode in (IM_DOT, IM_ATTENTION):
+                tile += NARROW_TILE * op.input_size * op.output_size
+                panels = (op.output_size + IM_PANEL - 1) // IM_PANEL
+                # A vector alone would wait for its own sums.
+                products += op.input_size * max(2, panels * IM_PANEL // lanes)
+            if op.opcode != IM_DOT or op.activation > IM_RELU:
+                others += CALL
+            if op.opcode == IM_ATTENTION or op.activation == IM_SOFTMAX:
+                others += SUMMED_VALUE * op.output_size
+            elif op.opcode == IM_REDUCE_SUM:
+                others += SUMMED_VALUE * op.input_size
+        tile += TRANSPOSED_VALUE * self.output_size
+        if not self.first_reads_rows:
+            tile += TRANSPOSED_VALUE * self.feature_size
+        if not self.weights_in_l2:
+            products += products // 3  # the first four wait for the weights; a tile asks ahead
+        samples = lanes - 1
+        while samples > 1 and by_fours(samples) * products + samples * others > tile:
+            samples -= 1
+        return max(samples, 1)
 
     cdef int _set_maps(self, list tables) except -1:
         cdef const int32_t[::1] keys
@@ -169,87 +218,48 @@ cdef class Engine:
             self._alive.extend((table.rows, array))
         return 0
 
-    # ---------------------------------------------------------------------------- the interpreter
-
-    cdef void zero_gaps(self, float *tile, int64_t T) noexcept nogil:
-        cdef int64_t i, rows
-        for i in range(self.gap_count):
-            rows = self.gaps[2 * i + 1] - self.gaps[2 * i]
-            memset(tile + self.gaps[2 * i] * T, 0, rows * T * sizeof(float))
-
-    cdef void run_tile(self, float *tile, int64_t T, int64_t first, im_soon rows,
-                       im_soon results, Clock *clock) noexcept nogil:
-        """Run the program from its instruction `first` on over one tile, its gaps zeroed.
-
-        tile : INOUT (required_memory, T)
-        rows, results : what the next tile is read from, and what this one's results go to
-        clock : NULL if nobody measures
-        """
-        cdef int64_t i
-        cdef im_soon soon
-        for i in range(first, self.op_count):
-            soon = NOTHING
-            if i == self.first_dense:
-                soon = rows
-            elif i == self.last_dense:
-                soon = results
-            run_op(self, &self.ops[i], tile, T, soon)
-            end_of_part(clock, FIRST_INSTRUCTION + i)
-
-    cdef int64_t tile_for(self, int64_t n, int64_t *T) noexcept nogil:
-        """Return how many of n samples make the next tile, and how wide it is.
-
-        T : OUT
-        """
-        cdef int64_t lanes = self.kernels.lanes
-        # A vector is worth its transposes from about half its lanes on; fewer run one by one.
-        if 2 * n < lanes:
-            T[0] = 1
-            return 1
-        n = min(n, self.tile_samples)
-        T[0] = (n + lanes - 1) // lanes * lanes
-        return n
+    # ----------------------------------------------------------------------------------- the loop
 
     cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *y,
-                       Py_ssize_t start, Py_ssize_t size, float *tile,
+                       Py_ssize_t start, Py_ssize_t size, float *values,
                        Clock *clock) noexcept nogil:
         """Run n samples and return a slice of each one's unified buffer.
 
         x : IN (n, F), `stride` floats from row to row
         y : OUT (n, size), values start … start + size of the unified buffer
-        tile : scratch (required_memory, tile_samples)
+        values : scratch (required_memory, tile_samples)
         clock : NULL if nobody measures
         """
-        cdef const im_kernels *k = self.kernels
         cdef uint64_t mode = im_fp_enter()
-        cdef int64_t count, T
+        cdef Tile tile
         # The input is part of the result where the slice begins in it.
         cdef bint from_rows = self.first_reads_rows and start >= self.feature_size
         cdef im_soon rows = NOTHING
         cdef im_soon results = NOTHING
+        tile.values = values
         if n == 1:
             stride = 0  # NumPy has any number there: a pointer must not move by it
         while n > 0:
-            count = self.tile_for(n, &T)
-            n -= count
+            shape_tile(self, &tile, n)
+            n -= tile.samples
             if self.weights_in_l2:  # else dense layers ask for their next weights
-                rows.at = x + count * stride if n else NULL
-                rows.bytes = min(n, count) * max(stride, 0) * sizeof(float)
+                rows.at = x + tile.samples * stride if n else NULL
+                rows.bytes = min(n, tile.samples) * max(stride, 0) * sizeof(float)
                 results.at = y
-                results.bytes = count * size * sizeof(float)
-            self.zero_gaps(tile, T)
-            if from_rows and T > 1:
-                run_first(self, x, stride, count, tile, T)
+                results.bytes = tile.samples * size * sizeof(float)
+            zero_gaps(self, &tile)
+            if from_rows and tile.T > 1:
+                run_first(self, &tile, x, stride)
                 end_of_part(clock, FIRST_INSTRUCTION)
-                self.run_tile(tile, T, 1, rows, results, clock)
+                run_tile(self, &tile, 1, rows, results, clock)
             else:
-                k.load_tile(x, stride, count, self.feature_size, tile, T)
+                load_rows(self, &tile, x, stride)
                 end_of_part(clock, READ_ROWS)
-                self.run_tile(tile, T, 0, rows, results, clock)
-            k.store_tile(tile + start * T, T, count, size, y)
+                run_tile(self, &tile, 0, rows, results, clock)
+            store_rows(self, &tile, y, start, size)
             end_of_part(clock, WRITE_RESULTS)
-            x += count * stride
-            y += count * size
+            x += tile.samples * stride
+            y += tile.samples * size
         im_fp_leave(mode)
 
     cdef Workspace take(self):
@@ -442,15 +452,22 @@ cdef class Engine:
                 im_fp_leave(mode)
 
     cdef void _run_in_place(self, float *values) noexcept nogil:
+        cdef Tile tile
+        tile.values, tile.samples, tile.buffers, tile.T = values, 1, 1, 1
         self.kernels.flush(values, self.feature_size)
-        self.zero_gaps(values, 1)
-        self.run_tile(values, 1, 0, NOTHING, NOTHING, NULL)
+        zero_gaps(self, &tile)
+        run_tile(self, &tile, 0, NOTHING, NOTHING, NULL)
         self.kernels.canonical(values, self.required_memory)
 
     cdef int _check_compiled(self) except -1:
         if not self.op_count:
             raise RuntimeError("the model was not initialised")
         return 0
+
+
+cdef int64_t by_fours(int64_t samples) noexcept:
+    """Return for how many samples `dense_few` computes when it gets so many."""
+    return samples if samples <= 2 else (samples + 3) // 4 * 4
 
 
 cdef bint reads_rows_faster(int64_t features, int64_t outputs, int64_t lanes) noexcept:
@@ -469,24 +486,126 @@ cdef bint reads_rows_faster(int64_t features, int64_t outputs, int64_t lanes) no
     return lanes >= 8 and outputs % lanes == 0 and lanes * square * saved > features * outputs
 
 
+# ------------------------------------------------------------------------------- parts of the loop
+
+
+cdef struct Tile:
+    float *values    # (buffers, required_memory, T)
+    int64_t samples
+    int64_t buffers  # 1, or with T = 1 one for each sample: they run side by side
+    int64_t T
+
+
+cdef void shape_tile(Engine engine, Tile *tile, int64_t n) noexcept nogil:
+    """Choose how many of n samples make the next tile, and its shape."""
+    cdef int64_t lanes = engine.kernels.lanes
+    cdef int64_t rest
+    if n <= engine.few_samples:
+        tile.samples = tile.buffers = n
+        tile.T = 1
+        return
+    tile.samples = min(n, engine.tile_samples)
+    rest = tile.samples % lanes
+    # What fills no vector; one more vector of a tile takes less time than the first.
+    if rest < tile.samples and 2 * rest <= engine.few_samples:
+        tile.samples -= rest
+    tile.buffers = 1
+    tile.T = (tile.samples + lanes - 1) // lanes * lanes
+
+
+cdef void zero_gaps(Engine engine, const Tile *tile) noexcept nogil:
+    cdef const int64_t *gap = engine.gaps
+    cdef int64_t i, k
+    for k in range(engine.gap_count):
+        for i in range(tile.buffers):
+            memset(tile.values + (i * engine.required_memory + gap[0]) * tile.T, 0,
+                   (gap[1] - gap[0]) * tile.T * sizeof(float))
+        gap += 2
+
+
+cdef void load_rows(Engine engine, const Tile *tile, const float *x,
+                    Py_ssize_t stride) noexcept nogil:
+    """Read the input from rows, IN (samples, F), `stride` floats from row to row."""
+    cdef int64_t samples = tile.samples if tile.T > 1 else 1  # of a buffer
+    cdef int64_t i
+    for i in range(tile.buffers):
+        engine.kernels.load_tile(x + i * stride, stride, samples, engine.feature_size,
+                                 tile.values + i * engine.required_memory, tile.T)
+
+
+cdef void store_rows(Engine engine, const Tile *tile, float *y, Py_ssize_t start,
+                     Py_ssize_t size) noexcept nogil:
+    """Write values start … start + size of each sample into y, OUT (samples, size)."""
+    cdef int64_t samples = tile.samples if tile.T > 1 else 1
+    cdef int64_t i
+    for i in range(tile.buffers):
+        engine.kernels.store_tile(tile.values + i * engine.required_memory + start * tile.T,
+                                  tile.T, samples, size, y + i * size)
+
+
+cdef void run_first(Engine engine, const Tile *tile, const float *x,
+                    Py_ssize_t stride) noexcept nogil:
+    """Run the first instruction, a narrow dense layer, on rows that are in no tile.
+
+    x : IN (samples, F), `stride` floats from row to row
+    """
+    cdef const im_op *op = engine.ops
+    cdef float *out = tile.values + op.output * tile.T
+    engine.kernels.dense_rows(x, stride, tile.samples, op.input_size,
+                              engine.weights + op.constants, out, op.output_size, tile.T,
+                              op.activation == IM_RELU)
+    activate_dense(engine.kernels, op, out, tile.T)
+
+
+cdef void run_tile(Engine engine, const Tile *tile, int64_t first, im_soon rows,
+                   im_soon results, Clock *clock) noexcept nogil:
+    """Run the program from its instruction `first` on over one tile, its gaps zeroed.
+
+    rows, results : what the next tile is read from, and what this one's results go to
+    clock : NULL if nobody measures
+    """
+    cdef int64_t i
+    cdef im_soon soon
+    for i in range(first, engine.op_count):
+        soon = NOTHING
+        if i == engine.first_dense:
+            soon = rows
+        elif i == engine.last_dense:
+            soon = results
+        run_op(engine, &engine.ops[i], tile, soon)
+        end_of_part(clock, FIRST_INSTRUCTION + i)
+
+
 cdef inline void end_of_part(Clock *clock, int64_t part) noexcept nogil:
     """Tell the clock, if there is one, what the time since the last call went into."""
     if clock != NULL:
         clock.lap(clock, part)
 
 
-cdef void run_first(Engine engine, const float *x, Py_ssize_t stride, int64_t n, float *tile,
-                    int64_t T) noexcept nogil:
-    """Run the first instruction, a narrow dense layer, on n rows that are in no tile.
+# ------------------------------------------------------------------------------------ instructions
 
-    x : IN (n, F), `stride` floats from row to row
-    tile : OUT (required_memory, T): the output of the instruction alone
-    """
-    cdef const im_op *op = engine.ops
-    cdef float *out = tile + op.output * T
-    engine.kernels.dense_rows(x, stride, n, op.input_size, engine.weights + op.constants, out,
-                              op.output_size, T, op.activation == IM_RELU)
-    activate_dense(engine.kernels, op, out, T)
+
+cdef void run_op(Engine engine, const im_op *op, const Tile *tile, im_soon soon) noexcept nogil:
+    """Run one instruction over one tile; a dense layer asks the memory for `soon`."""
+    cdef int64_t i
+    if op.opcode == IM_DOT or op.opcode == IM_ATTENTION:
+        multiply(engine, op, tile, soon)
+    for i in range(tile.buffers):
+        run_values(engine, op, tile.values + i * engine.required_memory, tile.T)
+
+
+cdef void multiply(Engine engine, const im_op *op, const Tile *tile,
+                   im_soon soon) noexcept nogil:
+    """Run the matrix product of an instruction, with ReLU if that comes next."""
+    cdef const float *x = tile.values + op.input * tile.T
+    cdef const float *panels = engine.weights + op.constants
+    cdef float *out = tile.values + op.output * tile.T
+    cdef bint relu = op.activation == IM_RELU
+    if tile.T > 1:
+        engine.kernels.dense(x, panels, out, op.input_size, op.output_size, tile.T, relu, soon)
+    else:
+        engine.kernels.dense_few(x, engine.required_memory, tile.buffers, panels, out,
+                                 op.input_size, op.output_size, relu)
 
 
 cdef void activate_dense(const im_kernels *k, const im_op *op, float *out,
@@ -498,25 +617,18 @@ cdef void activate_dense(const im_kernels *k, const im_op *op, float *out,
         k.activate(out, op.output_size * T, <int> op.activation)
 
 
-cdef void run_op(Engine engine, const im_op *op, float *tile, int64_t T,
-                 im_soon soon) noexcept nogil:
-    """Run one instruction over one tile.
+cdef void run_values(Engine engine, const im_op *op, float *tile, int64_t T) noexcept nogil:
+    """Run what an instruction does besides a matrix product.
 
     tile : INOUT (required_memory, T)
-    soon : what a dense layer asks the memory for
     """
     cdef const im_kernels *k = engine.kernels
     cdef const float *x = tile + op.input * T
-    cdef const float *c
     cdef float *out = tile + op.output * T
     cdef int64_t rows = op.output_size
     if op.opcode == IM_DOT:
-        c = engine.weights + op.constants
-        k.dense(x, c, out, op.input_size, rows, T, op.activation == IM_RELU, soon)
         activate_dense(k, op, out, T)
     elif op.opcode == IM_ATTENTION:
-        c = engine.weights + op.constants
-        k.dense(x, c, out, op.input_size, rows, T, False, soon)
         k.softmax(out, tile + op.more * T, rows, T)
     elif op.opcode == IM_COPY:
         memmove(out, x, rows * T * sizeof(float))

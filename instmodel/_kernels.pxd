@@ -46,6 +46,7 @@ cdef extern from "kernels.h" nogil:
         void (*load_tile)(const float *x, Py_ssize_t stride, int64_t n, int64_t features, float *tile, int64_t T) noexcept nogil
         void (*store_tile)(const float *tile, int64_t T, int64_t n, int64_t size, float *y) noexcept nogil
         void (*dense)(const float *x, const float *panels, float *out, int64_t cols, int64_t rows, int64_t T, bint relu, im_soon soon) noexcept nogil
+        void (*dense_few)(const float *x, Py_ssize_t apart, int64_t n, const float *panels, float *out, int64_t cols, int64_t rows, bint relu) noexcept nogil
         void (*dense_rows)(const float *x, Py_ssize_t stride, int64_t n, int64_t features, const float *panels, float *out, int64_t rows, int64_t T, bint relu) noexcept nogil
         void (*activate)(float *x, size_t n, int activation) noexcept nogil
         void (*softmax)(float *x, const float *gate, int64_t size, int64_t T) noexcept nogil

@@ -3,8 +3,8 @@
 A layer of ``rows`` outputs and ``cols`` inputs is a sequence of panels, one for each 16 outputs;
 the last one is as narrow as it needs to be. A panel of width p is ``[1 + cols][p]``: the bias
 first, then the weights of one input after the other. So a layer takes ``rows · (1 + cols)`` floats,
-no more; the tile kernel broadcasts single weights of a panel, the one-sample kernel loads its rows
-as vectors.
+no more; the tile kernel broadcasts single weights of a panel, the one for a few samples loads its
+rows as vectors.
 
 Binary files hold the same layout (docs/format.md), so a mapped file runs in place.
 """

@@ -1,4 +1,4 @@
-/* dense.h: the dense layer, for a tile of samples and for one.
+/* dense.h: the dense layer, for a tile of samples and for a few.
  *
  * Every output value starts at its bias and adds fma(w[k], x[k], acc) for k = 0, 1, 2 …, in both
  * kernels and in every block shape: that order is the bit promise, and no tuning may change it.
@@ -11,7 +11,7 @@
  * block would store them more often, and on Zen 5 a store takes the place of two multiply-adds. */
 enum { IM_DENSE_DEPTH = 512 };
 
-/* Inputs whose weights are asked for ahead when there is one sample: 2 KiB of each panel. Layers of
+/* Inputs whose weights are asked for ahead when there are few samples: 2 KiB of each panel. Layers of
  * few inputs are sooner done without. */
 enum { IM_ROW_AHEAD = 32, IM_FEW_INPUTS = 128 };
 
@@ -118,8 +118,8 @@ IM_INLINE void dense_samples(const int outputs, const int vectors, const float *
     }
 }
 
-static void dense_tile(const float *x, const float *panels, float *out, int64_t cols, int64_t rows,
-                       int64_t T, int relu, im_soon soon)
+static void dense(const float *x, const float *panels, float *out, int64_t cols, int64_t rows,
+                  int64_t T, int relu, im_soon soon)
 {
     /* The steps of all register blocks, about; a little beyond the end does not matter. */
     const int64_t steps = 1 + cols * rows * T / (IM_DENSE_OUTPUTS * IM_DENSE_VECTORS * IM_W);
@@ -141,35 +141,48 @@ static void dense_tile(const float *x, const float *panels, float *out, int64_t 
 /* Lanes of a vector that `left` values fill. */
 IM_INLINE int im_lanes(int left) { return left < 0 ? 0 : left < IM_W ? left : IM_W; }
 
-/* Weights or biases of panel p of dense_row_panels, vector v. */
-#define IM_ROW_LOAD(p, v)                                                                         \
+/* Weights or biases of panel p of few_panels, vector v. */
+#define IM_FEW_LOAD(p, v)                                                                         \
     ((p) < full ? vf_load(w + (p) * panel + (v) * IM_W)                                           \
                 : vf_load_n(narrow + (v) * IM_W, im_lanes(width - (v) * IM_W)))
 
-/* One sample: `panels` panels side by side, the vectors across outputs. With `rest`, the last one is
- * only `width` < 16 wide, and not one float past its end is read: the weights may be a mapped file.
- * HOT for single rows. */
-IM_INLINE void dense_row_panels(const int panels, const int rest, /* compile-time constants */
-                                const float *x,                   /* IN (cols,) */
-                                const float *w,                   /* IN (panels, 1 + cols, 16) */
-                                float *out,                       /* OUT (panels * 16,) */
-                                int64_t cols, int width, int relu)
+/* A register block of dense_few: `samples` x `panels`, vectors across outputs, each weight loaded
+ * once for all samples. Where there are only n samples, the last one counts for those that are
+ * missing. With `rest`, the last panel is only `width` < 16 wide, and not one float past its end is
+ * read: the weights may be a mapped file. HOT for a few rows. */
+IM_INLINE void few_panels(const int samples, const int panels, const int rest, /* compile-time */
+                          const float *x, /* IN (n, cols), `apart` floats from sample to sample */
+                          ptrdiff_t apart, int n, const float *w, /* IN (panels, 1 + cols, 16) */
+                          float *out, /* OUT (n, panels * 16), `apart` floats, too */
+                          int64_t cols, int width, int relu)
 {
     enum { vectors = IM_PANEL / IM_W };
     const int64_t panel = (1 + cols) * IM_PANEL;
     const int full = panels - rest;
     const float *narrow = w + full * panel; /* IN (1 + cols, width) */
     const int ahead = cols > IM_FEW_INPUTS;
-    vf acc[IM_ROW_PANELS][vectors];
+    const float *row[IM_FEW_SAMPLES];
+    float *to[IM_FEW_SAMPLES];
+    vf acc[IM_FEW_SAMPLES][IM_FEW_PANELS][vectors];
     IM_UNROLL
-    for (int p = 0; p < panels; p++) {
+    for (int s = 0; s < samples; s++) {
+        const ptrdiff_t place = samples == 1 ? 0 : (s < n ? s : n - 1) * apart;
+        row[s] = x + place;
+        to[s] = out + place;
         IM_UNROLL
-        for (int v = 0; v < vectors; v++) {
-            acc[p][v] = IM_ROW_LOAD(p, v);
+        for (int p = 0; p < panels; p++) {
+            IM_UNROLL
+            for (int v = 0; v < vectors; v++) {
+                acc[s][p][v] = IM_FEW_LOAD(p, v);
+            }
         }
     }
     for (int64_t k = 0; k < cols; k++) {
-        const vf xk = vf_set1(x[k]);
+        vf xk[IM_FEW_SAMPLES];
+        IM_UNROLL
+        for (int s = 0; s < samples; s++) {
+            xk[s] = vf_set1(row[s][k]);
+        }
         w += IM_PANEL;
         narrow += width;
         IM_UNROLL
@@ -179,68 +192,103 @@ IM_INLINE void dense_row_panels(const int panels, const int rest, /* compile-tim
             }
             IM_UNROLL
             for (int v = 0; v < vectors; v++) {
-                acc[p][v] = vf_fma(IM_ROW_LOAD(p, v), xk, acc[p][v]);
+                const vf weights = IM_FEW_LOAD(p, v);
+                IM_UNROLL
+                for (int s = 0; s < samples; s++) {
+                    acc[s][p][v] = vf_fma(weights, xk[s], acc[s][p][v]);
+                }
             }
         }
     }
     IM_UNROLL
-    for (int p = 0; p < panels; p++) {
+    for (int s = 0; s < samples; s++) {
         IM_UNROLL
-        for (int v = 0; v < vectors; v++) {
-            const vf sum = relu ? vf_max_keep(acc[p][v], vf_zero()) : acc[p][v];
-            if (p < full) {
-                vf_store(out + p * IM_PANEL + v * IM_W, sum);
-            } else {
-                vf_store_n(out + p * IM_PANEL + v * IM_W, sum, im_lanes(width - v * IM_W));
+        for (int p = 0; p < panels; p++) {
+            IM_UNROLL
+            for (int v = 0; v < vectors; v++) {
+                const vf sum = relu ? vf_max_keep(acc[s][p][v], vf_zero()) : acc[s][p][v];
+                if (p < full) {
+                    vf_store(to[s] + p * IM_PANEL + v * IM_W, sum);
+                } else {
+                    vf_store_n(to[s] + p * IM_PANEL + v * IM_W, sum, im_lanes(width - v * IM_W));
+                }
             }
         }
     }
 }
-#undef IM_ROW_LOAD
+#undef IM_FEW_LOAD
 
-/* Groups of panels of about the same size: one panel alone would wait for its own sums. */
-static void dense_row(const float *x, const float *panels, float *out, int64_t cols, int64_t rows,
-                      int relu)
+/* Groups of panels of about the same size: one panel alone would wait for its own sums. All samples
+ * go through a group before the next, so that its weights come from beyond L2 only once. */
+IM_INLINE void few_samples(const int samples, const int most, /* compile-time: of the blocks */
+                           const float *x, ptrdiff_t apart, int64_t n, const float *panels,
+                           float *out, int64_t cols, int64_t rows, int relu)
 {
     const int width = (int)(rows % IM_PANEL);
     int64_t left = (rows + IM_PANEL - 1) / IM_PANEL;
-    int64_t groups = (left + IM_ROW_PANELS - 1) / IM_ROW_PANELS;
+    int64_t groups = (left + most - 1) / most;
     for (; groups > 0; groups--) {
         const int64_t count = (left + groups - 1) / groups;
         left -= count;
         const int rest = width && !left;
-        switch (2 * count + rest) {
-#define IM_ROWS(n)                                                                                \
-    case 2 * (n): dense_row_panels(n, 0, x, panels, out, cols, 0, relu); break;                   \
-    case 2 * (n) + 1: dense_row_panels(n, 1, x, panels, out, cols, width, relu); break;
-#if IM_ROW_PANELS >= 8
-            IM_ROWS(8)
-            IM_ROWS(7)
-            IM_ROWS(6)
-            IM_ROWS(5)
-#endif
-#if IM_ROW_PANELS >= 4
-            IM_ROWS(4)
-            IM_ROWS(3)
-#endif
-#if IM_ROW_PANELS >= 2
-            IM_ROWS(2)
-#endif
-            IM_ROWS(1)
-#undef IM_ROWS
+        for (int64_t s = 0; s < n; s += samples) {
+            const float *from = x + s * apart;
+            float *to = out + s * apart;
+            const int here = n - s < samples ? (int)(n - s) : samples;
+            switch (2 * count + rest) {
+#define IM_FEW(p, rest)                                                                           \
+    case 2 * (p) + (rest):                                                                        \
+        if ((p) <= most) {                                                                        \
+            few_panels(samples, p, rest, from, apart, here, panels, to, cols, width, relu);       \
+        }                                                                                         \
+        break;
+                IM_FEW(1, 0)
+                IM_FEW(1, 1)
+                IM_FEW(2, 0)
+                IM_FEW(2, 1)
+                IM_FEW(3, 0)
+                IM_FEW(3, 1)
+                IM_FEW(4, 0)
+                IM_FEW(4, 1)
+                IM_FEW(5, 0)
+                IM_FEW(5, 1)
+                IM_FEW(6, 0)
+                IM_FEW(6, 1)
+                IM_FEW(7, 0)
+                IM_FEW(7, 1)
+                IM_FEW(8, 0)
+                IM_FEW(8, 1)
+#undef IM_FEW
+            }
         }
         panels += count * (1 + cols) * IM_PANEL;
         out += count * IM_PANEL;
     }
 }
 
-static void dense(const float *x, const float *panels, float *out, int64_t cols, int64_t rows,
-                  int64_t T, int relu, im_soon soon)
+/* A function for each number of samples: together they would run out of registers for pointers. */
+#define IM_FEW(samples)                                                                           \
+    IM_NOINLINE static void few_##samples(const float *x, ptrdiff_t apart, int64_t n,             \
+                                          const float *panels, float *out, int64_t cols,          \
+                                          int64_t rows, int relu)                                 \
+    {                                                                                             \
+        few_samples(samples, IM_FEW_PANELS_##samples, x, apart, n, panels, out, cols, rows,       \
+                    relu);                                                                        \
+    }
+IM_FEW(1)
+IM_FEW(2)
+IM_FEW(4)
+#undef IM_FEW
+
+static void dense_few(const float *x, ptrdiff_t apart, int64_t n, const float *panels, float *out,
+                      int64_t cols, int64_t rows, int relu)
 {
-    if (T == 1) {
-        dense_row(x, panels, out, cols, rows, relu);
+    if (n == 1) {
+        few_1(x, apart, n, panels, out, cols, rows, relu);
+    } else if (n == 2) {
+        few_2(x, apart, n, panels, out, cols, rows, relu);
     } else {
-        dense_tile(x, panels, out, cols, rows, T, relu, soon);
+        few_4(x, apart, n, panels, out, cols, rows, relu);
     }
 }
 

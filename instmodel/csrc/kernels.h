@@ -6,7 +6,8 @@
  *    samples 0 … T-1, lies at tile[f*T … f*T + T-1]. T is 1 or a multiple of the vector width, so
  *    every instruction is "for each value, one vector operation across samples", and a lane runs
  *    exactly the scalar program: same bits for any batch, thread count and vector width.
- * B. T = 1 is the layout of the unified buffer itself, which predict_with_buffer runs in place.
+ * B. T = 1 is the layout of the unified buffer itself, which predict_with_buffer runs in place. Fewer
+ *    samples than fill a vector run side by side, each in such a buffer.
  * C. The kernels are written once over the primitives of simd_<isa>.h and compiled once for each
  *    instruction set; everything but one table of function pointers is static.
  * D. Kernels cannot fail: instmodel/document/validate.py ran, and every index and size is inside its buffer.
@@ -103,11 +104,16 @@ typedef struct {
     void (*store_tile)(const float *tile /* IN */, int64_t T, int64_t n, int64_t size,
                        float *y /* OUT */);
 
-    /* out (rows, T) = W x + bias; panels as above; relu: clip at 0 at once. Meanwhile `soon` moves
-     * into L2, or the next weights where there is nothing else. */
+    /* out (rows, T) = W x + bias, T > 1; panels as above; relu: clip at 0 at once. Meanwhile `soon`
+     * moves into L2, or the next weights where there is nothing else. */
     void (*dense)(const float *x /* IN (cols, T) */, const float *panels /* IN */,
                   float *out /* OUT */, int64_t cols, int64_t rows, int64_t T, int relu,
                   im_soon soon);
+    /* The same for n samples that are in no tile, but `apart` floats from one to the next. Takes less
+     * time than a tile of which they fill too few lanes, and reads the weights only once. */
+    void (*dense_few)(const float *x /* IN (n, cols) */, ptrdiff_t apart, int64_t n,
+                      const float *panels /* IN */, float *out /* OUT (n, rows) */, int64_t cols,
+                      int64_t rows, int relu);
     /* load_tile and dense at once, for one output or a multiple of `lanes`: out (rows, T) from the
      * caller's matrix, T > 1. Lanes n … T-1 may hold anything. */
     void (*dense_rows)(const float *x /* IN */, ptrdiff_t stride, int64_t n, int64_t features,

@@ -5,6 +5,8 @@
 #define IM_DENSE_OUTPUTS 8
 #define IM_DENSE_OUTPUTS_1 16
 #define IM_DENSE_OUTPUTS_2 8
-#define IM_ROW_PANELS 8
+#define IM_FEW_PANELS_1 8
+#define IM_FEW_PANELS_2 8
+#define IM_FEW_PANELS_4 4
 #define IM_TABLE im_kernels_avx512
 #include "kernels_template.h"

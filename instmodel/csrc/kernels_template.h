@@ -3,7 +3,7 @@
  * Included once by each kernels_<isa>.c, after simd_<isa>.h and the block shapes of that set:
  *   IM_DENSE_VECTORS, IM_DENSE_OUTPUTS      the dense register block, in vectors x outputs
  *   IM_DENSE_OUTPUTS_1, IM_DENSE_OUTPUTS_2  outputs of the block with one and two vectors
- *   IM_ROW_PANELS                           panels side by side in the one-sample kernel
+ *   IM_FEW_PANELS_1, … _2, … _4             panels of the block with one, two and four samples
  *   IM_TABLE                                name of the exported table
  */
 #include <math.h>
@@ -16,6 +16,8 @@
 
 #define IM_DENSE_OUTPUTS_MAX 16
 #define IM_DENSE_VECTORS_MAX (2 * IM_DENSE_VECTORS)
+#define IM_FEW_SAMPLES 4 /* the most, in a block */
+#define IM_FEW_PANELS 8
 
 #if defined(__clang__)
 #define IM_UNROLL _Pragma("unroll")
@@ -54,6 +56,7 @@ const im_kernels IM_TABLE = {
     .load_tile = load_tile,
     .store_tile = store_tile,
     .dense = dense,
+    .dense_few = dense_few,
     .dense_rows = dense_rows,
     .activate = activate,
     .softmax = softmax,

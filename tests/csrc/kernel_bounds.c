@@ -13,7 +13,8 @@
 #include "fpmode.h"
 #include "kernels.h"
 
-enum { PAGE = 65536, ARRAYS = 16 }; /* a multiple of every page size */
+enum { PAGE = 65536, ARRAYS = 32 }; /* a multiple of every page size */
+enum { FEW = 6 };
 
 static struct {
     unsigned char *block;
@@ -58,10 +59,16 @@ static void run(const im_kernels *k, int64_t n, int64_t size, int64_t T)
     k->load_tile(rows, stride, n, size, tile, T);
     k->load_tile(rows + (n - 1) * stride, back, n, size, tile, T);
     k->store_tile(tile, T, n, size, y);
-    k->dense(tile, panels, x, size, size, T, 0, (im_soon){NULL, 0});
-    k->dense(tile, panels, x, size, size, T, 1, (im_soon){rows, n * size});
-    k->dense(tile, panel, column, size, 1, T, 0, (im_soon){y, n * size});
-    if (T > 1) {
+    if (T == 1) {
+        for (int64_t few = 1; few <= FEW; few++) {
+            float *in = floats((few - 1) * stride + size), *out = floats((few - 1) * stride + size);
+            k->dense_few(in, stride, few, panels, out, size, size, 0);
+            k->dense_few(in, stride, few, panel, out, size, 1, 1);
+        }
+    } else {
+        k->dense(tile, panels, x, size, size, T, 0, (im_soon){NULL, 0});
+        k->dense(tile, panels, x, size, size, T, 1, (im_soon){rows, n * size});
+        k->dense(tile, panel, column, size, 1, T, 0, (im_soon){y, n * size});
         k->dense_rows(rows, stride, n, size, panel, column, 1, T, 0);
         k->dense_rows(rows + (n - 1) * stride, back, n, size, panel, column, 1, T, 1);
         if (size % k->lanes == 0) {

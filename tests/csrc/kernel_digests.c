@@ -56,6 +56,19 @@ static void show(const char *kernel, int64_t T, float *x, int64_t n, const im_ke
     printf("%s T=%d %08x\n", kernel, (int)T, hash);
 }
 
+/* A few samples side by side, each with its input and its output in a buffer of its own. */
+static void run_few(const im_kernels *k, const float *panels)
+{
+    enum { MOST = 7, APART = COLS + SIZE };
+    float *buffers = numbers(MOST * APART);
+    k->flush(buffers, MOST * APART);
+    for (int64_t n = 1; n <= MOST; n++) {
+        k->dense_few(buffers, APART, n, panels, buffers + COLS, COLS, SIZE, n % 2);
+        show("dense_few", n, buffers, MOST * APART, k);
+    }
+    free(buffers);
+}
+
 /* Everything for one tile width; the numbers are the same for every instruction set. */
 static void run(const im_kernels *k, int64_t T)
 {
@@ -71,11 +84,13 @@ static void run(const im_kernels *k, int64_t T)
     k->load_tile(rows, COLS, T, COLS, tile, T);
     show("load_tile", T, tile, COLS * T, k);
     k->load_tile(rows, COLS, T, COLS, tile, T);
-    k->dense(tile, panels, out, COLS, SIZE, T, 0, (im_soon){NULL, 0});
-    show("dense", T, out, n, k);
-    k->dense(tile, panels, out, COLS, SIZE, T, 1, (im_soon){rows, T * COLS});
-    show("dense relu", T, out, n, k);
-    if (T > 1) {
+    if (T == 1) {
+        run_few(k, panels);
+    } else {
+        k->dense(tile, panels, out, COLS, SIZE, T, 0, (im_soon){NULL, 0});
+        show("dense", T, out, n, k);
+        k->dense(tile, panels, out, COLS, SIZE, T, 1, (im_soon){rows, T * COLS});
+        show("dense relu", T, out, n, k);
         memset(out, 0, (size_t)T * sizeof *out);
         k->dense_rows(rows, COLS, T - 5, COLS, panels, out, 1, T, 0);
         show("row_dot", T, out, T - 5, k);
