@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import Any, NoReturn
 
 from instmodel.errors import DocumentError, InstModelError
@@ -16,6 +17,7 @@ MAX_DEPTH = 32
 
 # Possessive: the engine keeps no way back, which would take a hundred bytes for each character.
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_CONSTANT = re.compile("NaN|-?Infinity")
 _NOT_BRACKETS = re.compile(r"[^\[\]{}]+")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
@@ -41,7 +43,9 @@ def parse(text: str | bytes) -> Any:
             "invalid_type", "not a JSON text", expected="str or bytes", actual=type(text).__name__
         )
     try:
-        value = json.loads(text, object_pairs_hook=unique_keys, parse_constant=_constant)
+        value = json.loads(
+            text, object_pairs_hook=unique_keys, parse_constant=partial(_refuse, text)
+        )
     except json.JSONDecodeError as error:
         start = text[:1000].lstrip()[:1]
         reason = error.msg if start else "it is empty"
@@ -152,7 +156,16 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _constant(literal: str) -> NoReturn:
+def _refuse(text: str, literal: str) -> NoReturn:
+    # The parser gives no place. All before was JSON, so it is the first one outside of strings.
+    found = _CONSTANT.search(_STRING.sub(lambda string: " " * len(string.group()), text))
+    assert found is not None  # by the parser, in this text
+    start = found.start()
     raise DocumentError(
-        "non_finite_value", "JSON has no such number", expected="a finite number", actual=literal
+        "non_finite_value",
+        "JSON has no such number",
+        line=text.count("\n", 0, start) + 1,
+        column=start - text.rfind("\n", 0, start),
+        expected="a finite number",
+        actual=literal,
     )

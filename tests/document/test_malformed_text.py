@@ -114,6 +114,14 @@ def test_a_syntax_error_names_line_and_column():
     assert "column 3" in str(error)
 
 
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_json_has_not_names_line_and_column(literal):
+    error = refused('{\n"Infinity \\" NaN": "é -Infinity",\n  "weights": [1, ' + literal + ", NaN]")
+    assert (error.code, error.actual) == ("non_finite_value", literal)
+    assert (error.line, error.column) == (3, 18)
+    assert refused(literal).column == 1
+
+
 @pytest.mark.parametrize("text", [None, 1, [], {}, TEXT.split()], ids=repr)
 def test_a_text_that_is_no_text(text):
     with pytest.raises(im.InstModelError) as caught:
