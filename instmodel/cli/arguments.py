@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from dataclasses import fields, replace
 from typing import Any, NoReturn, TypeVar
 
+from instmodel.base.limits import DEFAULT_LIMITS, Limits
 from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL
 from instmodel.errors import printable
 
@@ -15,6 +17,7 @@ OK, DIFFERENT, FAILED, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 # What `add_subparsers` returns; argparse has no public name for it.
 Commands = Any
 
+_LIMITS = tuple(field.name for field in fields(Limits))
 _N = TypeVar("_N", int, float)
 
 
@@ -86,8 +89,35 @@ def file_in(*suffixes: str) -> Callable[[str], str]:
     return read
 
 
-def add_validation_arguments(command: argparse.ArgumentParser) -> None:
-    """Add how the validation data of a model is run when it is loaded."""
+def add_limit_argument(command: argparse.ArgumentParser) -> None:
+    """Add how to raise the limits on the size of a model."""
+    command.add_argument(
+        "--limit",
+        type=_limit,
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="raise a limit on the size of a model, by the name that its error has: "
+        + ", ".join(_LIMITS),
+    )
+
+
+def limits(args: argparse.Namespace) -> Limits:
+    """Return the limits of `add_limit_argument`."""
+    return replace(DEFAULT_LIMITS, **dict(args.limit))
+
+
+def _limit(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if name not in _LIMITS or not number:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAME=N with one of the names {', '.join(_LIMITS)}"
+        )
+    return name, at_least_one(number)
+
+
+def add_loading_arguments(command: argparse.ArgumentParser) -> None:
+    """Add how a model is loaded: how its validation data is run, and how large it may be."""
     command.add_argument(
         "--atol",
         type=atol,
@@ -103,8 +133,14 @@ def add_validation_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--no-validation", action="store_true", help="do not run the model's validation data"
     )
+    add_limit_argument(command)
 
 
-def validation(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments of `add_validation_arguments` as those of `InstructionModel`."""
-    return {"atol": args.atol, "rtol": args.rtol, "validate": not args.no_validation}
+def loading(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of `add_loading_arguments` as those of `instmodel.load`."""
+    return {
+        "atol": args.atol,
+        "rtol": args.rtol,
+        "validate": not args.no_validation,
+        "limits": limits(args),
+    }

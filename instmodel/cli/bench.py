@@ -17,10 +17,10 @@ from instmodel.cli.arguments import (
     OK,
     Commands,
     add_command,
-    add_validation_arguments,
+    add_loading_arguments,
     at_least_one,
+    loading,
     seconds,
-    validation,
 )
 from instmodel.cli.console import table
 from instmodel.errors import InputError, printable
@@ -63,12 +63,12 @@ def add(commands: Commands) -> None:
         "--seconds", type=seconds, default=1.0, help="how long each line takes (default: 1)"
     )
     command.add_argument("--json", action="store_true", help="as JSON, for programs")
-    add_validation_arguments(command)
+    add_loading_arguments(command)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
-    model = im.load(args.model, **validation(args))
+    model = im.load(args.model, **loading(args))
     rows = _rows(args, model)
     most = args.threads or im.runtime_info()["threads"]
     found = [

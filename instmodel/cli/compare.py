@@ -10,9 +10,9 @@ from instmodel.cli.arguments import (
     OK,
     Commands,
     add_command,
-    add_validation_arguments,
+    add_loading_arguments,
     at_least_one,
-    validation,
+    loading,
 )
 from instmodel.cli.console import progress
 from instmodel.cli.reporting import VALUES, add_report_arguments, tell
@@ -52,14 +52,14 @@ def add(commands: Commands) -> None:
         help="how many of the rows that move most to show (default: 10)",
     )
     add_report_arguments(command)
-    add_validation_arguments(command)
+    add_loading_arguments(command)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
     read = {"old model": args.old, "new model": args.new, "data": args.data}
     places.check({"report": args.report}, read)
-    old, new = (im.load(path, **validation(args)) for path in (args.old, args.new))
+    old, new = (im.load(path, **loading(args)) for path in (args.old, args.new))
     with progress(f"comparing {args.old} and {args.new}") as advance:
         found = compare(
             old,
@@ -79,6 +79,6 @@ def run(args: argparse.Namespace) -> int:
     if args.report:
         from instmodel.reports.pages import write_comparison
 
-        write_comparison(args.report, found, new.info, args.old, args.new)
+        write_comparison(args.report, found, new, args.old, args.new)
     tell(args, comparison_summary(found, args.old, args.new, VALUES), found.to_dict())
     return OK

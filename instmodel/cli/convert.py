@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 
 import instmodel as im
-from instmodel.cli.arguments import OK, Commands, add_command, add_validation_arguments, validation
+from instmodel.cli.arguments import (
+    OK,
+    Commands,
+    add_command,
+    add_loading_arguments,
+    limits,
+    loading,
+)
 from instmodel.errors import InputError, printable
 from instmodel.importers.files import import_file
 
@@ -26,7 +33,7 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="load .joblib, .pkl, .pickle or .pt2: that runs whatever code is in the file",
     )
-    add_validation_arguments(command)
+    add_loading_arguments(command)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,11 +50,11 @@ def run(args: argparse.Namespace) -> int:
     info = import_file(args.source, trust_pickle=args.trust_pickle)
     # What breaks a rule is not passed on.
     if info is None:
-        info = im.load(args.source, **validation(args)).info
+        info = im.load(args.source, **loading(args)).info
     else:
-        im.InstructionModel(info, **validation(args))
+        im.InstructionModel(info, **loading(args))
     if ending == ".onnx":
-        info.to_onnx(args.target)
+        info.to_onnx(args.target, limits=limits(args))
     else:
         info.save(args.target)
     print(f"{printable(args.target)}: {info.digest()}")

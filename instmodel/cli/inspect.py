@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import instmodel as im
-from instmodel.cli.arguments import OK, Commands, add_command
+from instmodel.cli.arguments import OK, Commands, add_command, add_limit_argument, limits
 from instmodel.cli.console import table
 from instmodel.errors import printable
 from instmodel.reports.facts import model_facts
@@ -23,17 +23,18 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--graph", metavar="FILE", help="draw the execution graph: .svg, .html or .mmd (Mermaid)"
     )
+    add_limit_argument(command)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
-    info = im.InstructionModelInfo.load(args.model)
-    facts = model_facts(info)
+    model = im.load(args.model, limits=limits(args), validate=False)
+    facts = model_facts(model)
     if args.graph:
         from instmodel.reports.graph import write_graph
 
-        write_graph(info, args.graph, args.model)
-        print(f"{printable(args.graph)}: the graph of {len(info.instructions)} instructions")
+        write_graph(model, args.graph, args.model)
+        print(f"{printable(args.graph)}: the graph of {len(model.instructions)} instructions")
         return OK
     if args.json:
         print(json.dumps(facts, indent=2))

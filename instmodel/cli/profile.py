@@ -12,10 +12,10 @@ from instmodel.cli.arguments import (
     OK,
     Commands,
     add_command,
-    add_validation_arguments,
+    add_loading_arguments,
     file_in,
+    loading,
     seconds,
-    validation,
 )
 from instmodel.cli.console import table
 from instmodel.errors import InputError, printable
@@ -46,12 +46,12 @@ def add(commands: Commands) -> None:
         help="draw it, too: .svg, .png or .pdf (extra 'report')",
     )
     command.add_argument("--json", action="store_true", help="as JSON, for programs")
-    add_validation_arguments(command)
+    add_loading_arguments(command)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
-    model = im.load(args.model, **validation(args))
+    model = im.load(args.model, **loading(args))
     rows = None
     if args.data is not None:
         batch = next(iter(read_rows(args.data, model)), None)

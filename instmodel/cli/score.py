@@ -21,9 +21,9 @@ from instmodel.cli.arguments import (
     OK,
     Commands,
     add_command,
-    add_validation_arguments,
+    add_loading_arguments,
     at_least_one,
-    validation,
+    loading,
 )
 from instmodel.cli.console import progress
 from instmodel.errors import InputError, printable
@@ -103,7 +103,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--metrics", metavar="FILE", help="write counts and times, in Prometheus text format"
     )
-    add_validation_arguments(command)
+    add_loading_arguments(command)
 
 
 def _names(text: str) -> list[str]:
@@ -145,7 +145,7 @@ def _run_job(args: argparse.Namespace) -> int:
     from instmodel.base.extras import require
 
     job = jobs.Job(
-        im.load(args.model, **validation(args)),
+        im.load(args.model, **loading(args)),
         args.input,
         sys.stdout.buffer if args.output == "-" else args.output,
         keep=args.keep or (),
@@ -205,10 +205,8 @@ def _null(value: str) -> str | float:
 def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
     ending = ".csv" if to_stdout else suffix(args.output)
     from_csv = suffix(args.input) == ".csv"
-    model = im.load(args.model, **validation(args))
-    columns = None
-    if from_csv and model.features:
-        columns = column_names(model.named_features)
+    model = im.load(args.model, **loading(args))
+    columns = column_names(model.named_features) if from_csv and model.features else None
 
     with contextlib.ExitStack() as stack:
         reader = open_reader(

@@ -14,8 +14,10 @@ from instmodel.cli.arguments import (
     OK,
     Commands,
     add_command,
+    add_limit_argument,
     at_least_one,
     atol,
+    limits,
     rtol,
 )
 from instmodel.cli.console import progress
@@ -55,6 +57,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--worst", type=at_least_one, default=5, metavar="N", help="rows to show (default: 5)"
     )
+    add_limit_argument(command)
     add_report_arguments(command)
 
 
@@ -66,8 +69,9 @@ def run(args: argparse.Namespace) -> int:
     read = {"model": args.model, "data": args.data, "other side": args.against}
     places.check({"report": args.report}, read)
     with progress(f"verifying {args.model}") as advance:
+        model = im.load(args.model, limits=limits(args), validate=False)
         found = verify(
-            args.model,
+            model,
             args.data,
             against=args.against,
             expected=None if args.expected is None else args.expected.split(","),
@@ -81,18 +85,16 @@ def run(args: argparse.Namespace) -> int:
     if args.report:
         from instmodel.reports.pages import write_verification
 
-        info = im.InstructionModelInfo.load(args.model)
-        write_verification(args.report, found, info, args.model)
+        write_verification(args.report, found, model, args.model)
     tell(args, verification_summary(found, args.model, VALUES), found.to_dict())
     return OK if found.same else DIFFERENT
 
 
 def _run_validation_data(args: argparse.Namespace) -> int:
-    info = im.InstructionModelInfo.load(args.model)
-    data = info.validation_data
+    model = im.load(args.model, limits=limits(args), validate=False)
+    data = model.structure.validation_data
     if data is None or not data.inputs:
         raise InputError("missing_field", "the model has no validation data", file=args.model)
-    model = im.InstructionModel(info, validate=False)
     expected = np.stack(data.expected_outputs)
     actual = model.predict(np.stack(data.inputs))
     accepted = Tolerance()

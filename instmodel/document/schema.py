@@ -283,7 +283,7 @@ class InstructionModelInfo(DocumentParts):
         except InstModelError:
             return None
 
-    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+    def to_onnx(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> None:
         """Write the model as an ONNX file, "input" (N, F) to "output" (N, O), both float32.
 
         Raises
@@ -295,7 +295,7 @@ class InstructionModelInfo(DocumentParts):
         """
         from instmodel.exporters import onnx
 
-        onnx.save(self, path)
+        onnx.save(self, path, limits)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a model file, completely or not at all.

@@ -23,6 +23,7 @@ from instmodel.base.activations import Activation
 from instmodel.base.atomic import replacing
 from instmodel.base.extras import require as require_package
 from instmodel.base.features import FEATURES_KEY
+from instmodel.base.limits import DEFAULT_LIMITS, Limits
 from instmodel.document.instructions import (
     Activate,
     AddBufferHeads,
@@ -47,7 +48,7 @@ INPUT, OUTPUT = "input", "output"
 OPSET, ML_OPSET, IR_VERSION = 20, 3, 9
 
 
-def to_onnx(info: InstructionModelInfo) -> Any:
+def to_onnx(info: InstructionModelInfo, limits: Limits = DEFAULT_LIMITS) -> Any:
     """Return a model as an ONNX ``ModelProto``: "input" (N, F) to "output" (N, O), both float32.
 
     Raises
@@ -56,7 +57,7 @@ def to_onnx(info: InstructionModelInfo) -> Any:
         The document breaks a rule; ``missing_package``.
     """
     onnx = require_package("onnx", "onnx")
-    checked = check(info.structure)
+    checked = check(info.structure, limits)
     graph = _Graph(info, checked.feature_size)
     for instruction in info.instructions:
         graph.add(instruction)
@@ -83,9 +84,11 @@ def to_onnx(info: InstructionModelInfo) -> Any:
     return model
 
 
-def save(info: InstructionModelInfo, path: str | os.PathLike[str]) -> None:
+def save(
+    info: InstructionModelInfo, path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS
+) -> None:
     """Write a model as an ONNX file, completely or not at all; see `to_onnx`."""
-    data = to_onnx(info).SerializeToString()
+    data = to_onnx(info, limits).SerializeToString()
     with replacing(path) as file:
         file.write(data)
 

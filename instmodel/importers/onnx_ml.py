@@ -128,9 +128,8 @@ def _label_encoder(node: Node) -> Operand:
             table[int(key)] = np.array([value])
         elif value != default:
             raise Unsupported("keys that no int32 holds")
-    if not table:
-        raise Unsupported("no keys")
-    x = rounded_keys(node.value(0), min(table), max(table))
+    # No key may be left: then every number takes the default.
+    x = rounded_keys(node.value(0), min(table, default=0), max(table, default=0))
     x = exact_keys(x, list(table)) if "keys_floats" in given else x
     return ex.reshape(ex.lookup(x, table, [default]), x.shape)
 

@@ -52,9 +52,9 @@ class Box:
     depth: int
 
 
-def boxes(info: InstructionModelInfo) -> list[Box]:
+def boxes(model: InstructionModel) -> list[Box]:
     """Return the input and every instruction, each after what it reads."""
-    model = InstructionModel(info, validate=False)
+    sizes = model.buffer_sizes
     graph = model.execution_graph
     if graph.edge_count > MOST_EDGES:
         raise InputError(
@@ -66,8 +66,8 @@ def boxes(info: InstructionModelInfo) -> list[Box]:
     found = [Box("input", _count(model.feature_size, "value"), [], 0)]
     # Buffers in which inputs still are.
     inputs = {i for i, start in enumerate(model.buffer_offsets) if start < model.feature_size}
-    for index, item in enumerate(info.instructions):
-        write = item.write(info.buffer_sizes)
+    for index, item in enumerate(model.instructions):
+        write = item.write(sizes)
         buffer = write.buffer
         activation = getattr(item, "activation", None)
         title = f"{index} {item.TYPE}" + (f" {activation}" if activation else "")
@@ -77,7 +77,7 @@ def boxes(info: InstructionModelInfo) -> list[Box]:
         if not write.partial:
             inputs.discard(buffer)
         depth = 1 + max(found[parent].depth for parent in above)
-        subtitle = f"buffer {buffer}: {_count(info.buffer_sizes[buffer], 'value')}"
+        subtitle = f"buffer {buffer}: {_count(sizes[buffer], 'value')}"
         found.append(Box(title, subtitle, above, depth))
     return found
 
@@ -86,9 +86,9 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def graph_svg(info: InstructionModelInfo) -> str:
+def graph_svg(model: InstructionModel) -> str:
     """Return the graph as one SVG element: rows from the input down, each instruction a box."""
-    found = boxes(info)
+    found = boxes(model)
     places, width, height = _places(found)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:g}" '
@@ -133,18 +133,17 @@ def _places(found: list[Box]) -> tuple[list[tuple[float, float]], int, int]:
     return places, width, height
 
 
-def graph_mermaid(info: InstructionModelInfo) -> str:
+def graph_mermaid(model: InstructionModel) -> str:
     """Return the graph as the text of a Mermaid flowchart."""
     lines = ["flowchart TD"]
-    for index, box in enumerate(boxes(info)):
+    for index, box in enumerate(boxes(model)):
         lines.append(f'    n{index}["{box.title}<br/>{box.subtitle}"]')
         lines += [f"    n{parent} --> n{index}" for parent in box.parents]
     return "\n".join(lines) + "\n"
 
 
-def memory_svg(info: InstructionModelInfo) -> str:
+def memory_svg(model: InstructionModel) -> str:
     """Return the buffers side by side, as wide as they are long; a narrow one stays visible."""
-    model = InstructionModel(info, validate=False)
     sizes, offsets = model.buffer_sizes, model.buffer_offsets
     least = sum(sizes) / 60
     widths = [max(size, least) for size in sizes]
@@ -173,12 +172,12 @@ def memory_svg(info: InstructionModelInfo) -> str:
     return "".join(parts) + "</svg>"
 
 
-def write_graph(info: InstructionModelInfo, path: str | os.PathLike[str], name: str = "") -> None:
+def write_graph(model: InstructionModel, path: str | os.PathLike[str], name: str = "") -> None:
     """Write the graph as a file, completely or not at all.
 
     Parameters
     ----------
-    info : InstructionModelInfo
+    model : InstructionModel
     path : path-like
         Ends in ``.svg``, ``.html`` or ``.mmd``.
     name : str
@@ -190,16 +189,16 @@ def write_graph(info: InstructionModelInfo, path: str | os.PathLike[str], name: 
             "invalid_document", f"the name must end in {', '.join(SUFFIXES)}", file=path
         )
     if ending == ".mmd":
-        text = graph_mermaid(info)
+        text = graph_mermaid(model)
     elif ending == ".svg":
-        text = graph_svg(info)
+        text = graph_svg(model)
     else:
         title = escape(printable(name))
         text = (
             f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
             f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
-            f"<body><h1>{title}</h1><figure>{graph_svg(info)}</figure>"
-            f"<figure><h2>Memory</h2>{memory_svg(info)}</figure></body></html>"
+            f"<body><h1>{title}</h1><figure>{graph_svg(model)}</figure>"
+            f"<figure><h2>Memory</h2>{memory_svg(model)}</figure></body></html>"
         )
     with replacing(path) as file:
         file.write(text.encode())
@@ -207,10 +206,10 @@ def write_graph(info: InstructionModelInfo, path: str | os.PathLike[str], name: 
 
 def html_of(model: Any) -> str:
     """Return what a notebook shows of a document or a model."""
-    info = model if isinstance(model, InstructionModelInfo) else model.info
-    inputs = InstructionModel(info, validate=False).feature_size
+    if isinstance(model, InstructionModelInfo):
+        model = InstructionModel(model, validate=False)
     summary = (
-        f"{_count(inputs, 'input')}, {_count(info.buffer_sizes[-1], 'output')}, "
-        f"{_count(len(info.instructions), 'instruction')}"
+        f"{_count(model.feature_size, 'input')}, {_count(model.output_size, 'output')}, "
+        f"{_count(len(model.instructions), 'instruction')}"
     )
-    return f"<div><p>Instruction model: {summary}</p>{graph_svg(info)}{memory_svg(info)}</div>"
+    return f"<div><p>Instruction model: {summary}</p>{graph_svg(model)}{memory_svg(model)}</div>"

@@ -10,8 +10,8 @@ from instmodel.base.atomic import replacing
 from instmodel.base.extras import require
 from instmodel.comparison.comparing import Comparison
 from instmodel.comparison.summary import comparison_summary
-from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import printable
+from instmodel.model import InstructionModel
 from instmodel.reports.charts import bars, lines
 from instmodel.reports.graph import graph_svg, memory_svg
 from instmodel.verification.differences import DECADES
@@ -33,11 +33,11 @@ class Picture:
 
 
 def write_verification(
-    path: str | os.PathLike[str], found: Verification, info: InstructionModelInfo, name: str
+    path: str | os.PathLike[str], found: Verification, model: InstructionModel, name: str
 ) -> None:
     """Write the page of a verification: what is told of it, errors, scores, the model."""
     charts = [*_error_charts(found), *_score_charts(found)]
-    graphs = _graphs(info, "The model")
+    graphs = _graphs(model, "The model")
     _write(path, verification_summary(found, name, _VALUES), charts, graphs)
 
 
@@ -63,14 +63,14 @@ def _score_charts(found: Verification) -> list[Picture]:
 def write_comparison(
     path: str | os.PathLike[str],
     found: Comparison,
-    new_info: InstructionModelInfo,
+    new: InstructionModel,
     old_name: str,
     new_name: str,
 ) -> None:
     """Write the page of a comparison: what is told of it, scores, curves, the new model."""
     summary = comparison_summary(found, old_name, new_name, _VALUES)
     charts = [_moved_scores(found), *_curves(found)]
-    _write(path, summary, charts, _graphs(new_info, "The new model"))
+    _write(path, summary, charts, _graphs(new, "The new model"))
 
 
 def _moved_scores(found: Comparison) -> Picture:
@@ -98,10 +98,10 @@ def _ends(low: float, high: float, bins: int) -> list[tuple[float, str]]:
     return [(bins * 0.06, f"{low:.4g}"), (bins * 0.94, f"{high:.4g}")]
 
 
-def _graphs(info: InstructionModelInfo, caption: str) -> list[Picture]:
+def _graphs(model: InstructionModel, caption: str) -> list[Picture]:
     return [
-        Picture(graph_svg(info), caption),
-        Picture(memory_svg(info), "Its memory: inputs yellow, output green"),
+        Picture(graph_svg(model), caption),
+        Picture(memory_svg(model), "Its memory: inputs yellow, output green"),
     ]
 
 

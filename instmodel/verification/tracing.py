@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel import reference
+from instmodel.base.limits import Limits
 from instmodel.base.tolerance import Tolerance
 from instmodel.compiled.parallel import PredictConfig
 from instmodel.document.constants import first_instructions
@@ -79,14 +80,15 @@ def _shown(numbers: list[float]) -> str:
 
 
 def against_reference(
-    info: InstructionModelInfo, row: NDArray[np.float32], tolerance: Tolerance
+    model: InstructionModel, row: NDArray[np.float32], tolerance: Tolerance
 ) -> Divergence | None:
     """Return where the engine and the float64 reference part for a row (F,), or None."""
+    info = model.info
     buffers = _reference_buffers(info, row)
     for index, instruction in enumerate(info.instructions):
         reference.run_instruction(info, instruction, buffers)
         written = instruction.write(info.buffer_sizes).buffer
-        actual = _engine_buffer(info, index, row, written).astype(np.float64)
+        actual = _engine_buffer(info, model.limits, index, row, written).astype(np.float64)
         expected = buffers[written][0]
         different = tolerance.excess(actual, expected) > 1
         if different.any():
@@ -95,20 +97,21 @@ def against_reference(
 
 
 def against_model(
-    info: InstructionModelInfo,
-    other: InstructionModelInfo,
+    model: InstructionModel,
+    other_model: InstructionModel,
     row: NDArray[np.float32],
     other_row: NDArray[np.float32],
 ) -> Divergence | None:
     """Return where two models part for a row, which each gets in its own order (F,); or None."""
+    info, other = model.info, other_model.info
     for index, instruction in enumerate(info.instructions):
         twin = other.instructions[index] if index < len(other.instructions) else None
         written = instruction.write(info.buffer_sizes).buffer
         if twin is None or not _comparable(info, other, instruction, twin):
             kind = None if twin is None else twin.TYPE
             return Divergence(index, instruction.TYPE, kind, "structure", written, 0, [], [])
-        actual = _engine_buffer(info, index, row, written)
-        expected = _engine_buffer(other, index, other_row, written)
+        actual = _engine_buffer(info, model.limits, index, row, written)
+        expected = _engine_buffer(other, other_model.limits, index, other_row, written)
         different = actual.view(np.uint32) != expected.view(np.uint32)
         if different.any():
             return _divergence(index, instruction, twin, written, actual, expected, different)
@@ -159,10 +162,10 @@ def _reference_buffers(info: InstructionModelInfo, row: NDArray[np.float32]) -> 
 
 
 def _engine_buffer(
-    info: InstructionModelInfo, last: int, row: NDArray[np.float32], buffer: int
+    info: InstructionModelInfo, limits: Limits, last: int, row: NDArray[np.float32], buffer: int
 ) -> NDArray[np.float32]:
     """Return a buffer of the engine after instruction `last`."""
-    model = InstructionModel(first_instructions(info, last + 1, len(row)))
+    model = InstructionModel(first_instructions(info, last + 1, len(row)), limits=limits)
     start = model.buffer_offsets[buffer]
     part = (start, start + model.buffer_sizes[buffer])
     result = model.predict_parallel(row[None], PredictConfig(threads=1, buffer_slice=part))

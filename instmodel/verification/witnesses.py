@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from instmodel import reference
 from instmodel.base import arrays
+from instmodel.base.limits import DEFAULT_LIMITS, Limits
 from instmodel.base.tolerance import Tolerance
 from instmodel.compiled.parallel import PredictConfig
 from instmodel.document.schema import InstructionModelInfo
@@ -67,7 +68,7 @@ class Witness(ABC):
         A witness shows no buffers of its own, unless it is another model. So this compares the
         model with its definition, the reference.
         """
-        return against_reference(self._model.info, row, tolerance)
+        return against_reference(self._model, row, tolerance)
 
 
 class Recorded(Witness):
@@ -145,7 +146,7 @@ class OtherModel(Witness):
 
     def divergence(self, row: Floats, tolerance: Tolerance) -> Divergence | None:
         """Return the first instruction that differs."""
-        return against_model(self._model.info, self._other.info, row, row[self._order])
+        return against_model(self._model, self._other, row, row[self._order])
 
 
 def make_witness(
@@ -153,7 +154,7 @@ def make_witness(
 ) -> Witness:
     """Return what `against` means, see `instmodel.verify`; `opened` closes what it holds."""
     if isinstance(against, InstructionModel | InstructionModelInfo):
-        return OtherModel(model, engine_of(against), "other model", threads)
+        return OtherModel(model, engine_of(against, model.limits), "other model", threads)
     if against is None or (isinstance(against, str) and against == "reference"):
         return Reference(model)
     if isinstance(against, str) and against == "gpu":
@@ -169,7 +170,7 @@ def make_witness(
             graph = OnnxGraph(against)
             session = graph.session(graph.choose_output())
             return Function(model, name, session.run)
-        return OtherModel(model, engine_of(against), name, threads)
+        return OtherModel(model, engine_of(against, model.limits), name, threads)
     if callable(against):
         return Function(model, getattr(against, "__name__", "function"), against)
     raise InputError(
@@ -181,12 +182,13 @@ def make_witness(
     )
 
 
-def engine_of(model: Any) -> InstructionModel:
+def engine_of(model: Any, limits: Limits = DEFAULT_LIMITS) -> InstructionModel:
     """Return a model, its document or the file of one as a model; validation data is not run."""
     if isinstance(model, InstructionModel):
         return model
-    info = model if isinstance(model, InstructionModelInfo) else InstructionModelInfo.load(model)
-    return InstructionModel(info, validate=False)
+    if isinstance(model, InstructionModelInfo):
+        return InstructionModel(model, limits=limits, validate=False)
+    return InstructionModel.load(model, limits=limits, validate=False)
 
 
 def predict(model: InstructionModel, rows: Floats, threads: int | None) -> Floats:

@@ -60,9 +60,9 @@ def test_pages_count_as_the_data_does(files, data, first):
     pytest.importorskip("jinja2")
     pytest.importorskip("sklearn")
     old, new = files
-    info = im.InstructionModelInfo.load(new)
-    write_verification("verified.html", im.verify(old, data, against=new), info, old)
-    write_comparison("compared.html", im.compare(old, new, data), info, old, new)
+    model = im.load(new)
+    write_verification("verified.html", im.verify(old, data, against=new), model, old)
+    write_comparison("compared.html", im.compare(old, new, data), model, old, new)
     for page, table in (("verified.html", "worst"), ("compared.html", "movers")):
         with open(page, encoding="utf-8") as file:
             text = file.read()

@@ -1,12 +1,13 @@
 """What all commands share: errors in one line, exit codes, closed streams, help."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support.commands import GOOD, command, fails, write
+from support.commands import GOOD, command, fails, identity, write
 from support.paths import SHIPPED
 
 import instmodel as im
@@ -137,3 +138,36 @@ def test_the_package_runs_as_a_module():
         [sys.executable, "-m", "instmodel", "--version"], capture_output=True, text=True, check=True
     )
     assert result.stdout == f"instmodel {im.__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify", "score", "bench", "profile", "compare"])
+def test_the_command_line_raises_limits(command, capsys):
+    """A model beyond a limit is refused by the name of the limit, which raises it."""
+    document = identity(["a", "b", "c"], 3)
+    document["buffer_sizes"] = [3, 1_000_001, 3]
+    document["instructions"] = [
+        {"type": "COPY", "input": 0, "output": 1, "internal_index": 0},
+        {"type": "COPY_MASKED", "input": 1, "output": 2, "indexes": [0, 1, 2]},
+    ]
+    document |= {"weights": [], "bias": []}
+    document["validation_data"] = {"inputs": [[1, 2, 3]], "expected_outputs": [[1, 2, 3]]}
+    model = write("large.json", json.dumps(document))
+    write("in.csv", GOOD)
+    arguments = {
+        "score": ["in.csv", "-o", "out.csv"],
+        "compare": [model, "--data", "in.csv"],
+        "verify": ["--data", "in.csv"],
+        "bench": ["--seconds", "0.01", "--rows", "2"],
+        "profile": ["--seconds", "0.01", "--data", "in.csv"],
+    }.get(command, [])
+    if command == "compare":
+        pytest.importorskip("sklearn")
+    assert main([command, model, *arguments]) == 2
+    assert "Limits.max_buffer_size" in capsys.readouterr().err
+    raised = ["--limit", "max_buffer_size=1000009"]
+    assert main([command, model, *arguments, *raised]) == 0
+
+
+@pytest.mark.parametrize("text", ["max_rows=3", "max_buffer_size", "max_buffer_size=0", "=4"])
+def test_a_limit_is_a_name_and_a_number(text, capsys):
+    assert "--limit" in fails(capsys, "inspect", "m.json", "--limit", text)

@@ -185,10 +185,10 @@ def test_a_hostile_document_of_copies_and_readers_is_no_burden():
     assert model.is_parallelizable is True
     assert model.execution_graph.roots == list(range(count))
     assert model.execution_graph.edge_count == count**2
-    graph = model_facts(model.info)["execution_graph"]
+    graph = model_facts(model)["execution_graph"]
     assert (graph["edges"], graph["children"]) == (count**2, None)
     with pytest.raises(im.InstModelError) as caught:
-        graph_svg(model.info)
+        graph_svg(model)
     assert (caught.value.code, caught.value.actual) == ("too_many_edges", count**2)
 
 

@@ -184,7 +184,7 @@ def test_facts():
     facts = im.GpuModel.from_info(info).facts()
     from instmodel.reports.facts import model_facts
 
-    known = model_facts(info)
+    known = model_facts(im.InstructionModel(info))
     for name in ("feature_size", "output_size", "output_index_start", "required_memory"):
         assert facts[name] == known[name]
     assert facts["counts"] == {name: known["counts"][name] for name in facts["counts"]}

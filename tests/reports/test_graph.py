@@ -19,37 +19,42 @@ SVG = "{http://www.w3.org/2000/svg}"
 @given(documents())
 def test_pictures_hold_every_instruction_and_edge(document):
     info = im.InstructionModelInfo.from_dict(document)
-    nodes = im.InstructionModel(info).execution_graph.nodes
-    found = boxes(info)
+    model = im.InstructionModel(info)
+    nodes = model.execution_graph.nodes
+    found = boxes(model)
     assert len(found) == len(info.instructions) + 1
     edges = {(i + 1, child + 1) for i, node in enumerate(nodes) for child in node.children}
     drawn = {(parent, i) for i, box in enumerate(found) for parent in box.parents}
     assert edges == {edge for edge in drawn if edge[0] != 0}
     assert all(box.depth > found[parent].depth for box in found for parent in box.parents)
 
-    picture = ElementTree.fromstring(graph_svg(info))
+    picture = ElementTree.fromstring(graph_svg(model))
     assert len(picture.findall(f"{SVG}g")) == len(found)
     assert len(picture.findall(f"{SVG}line")) == len(drawn)
     places = {
         (r.get("x"), r.get("y")) for r in picture.iter(f"{SVG}rect")
     }  # no box lies on another
     assert len(places) == len(found)
-    assert graph_mermaid(info).count("-->") == len(drawn)
-    assert len(ElementTree.fromstring(memory_svg(info))) == len(info.buffer_sizes)
+    assert graph_mermaid(model).count("-->") == len(drawn)
+    assert len(ElementTree.fromstring(memory_svg(model))) == len(info.buffer_sizes)
 
 
 def test_an_edge_leads_from_the_input_past_the_first_layer():
     b = im.ModelBuilder()
     x = b.input(4)
     hidden = b.dense(x, np.eye(4, dtype=np.float32), None, "RELU")
-    found = boxes(b.build(output=b.add_buffers(hidden, x)))
+    found = boxes(im.InstructionModel(b.build(output=b.add_buffers(hidden, x))))
     assert [box.parents for box in found] == [[], [0], [0, 1]]
 
 
 def test_one_value_is_no_plural():
     b = im.ModelBuilder()
     info = b.build(output=b.dense(b.input(1), np.ones((2, 1)), None))
-    assert [box.subtitle for box in boxes(info)] == ["1 value", "buffer 1: 2 values"]
+    found = boxes(im.InstructionModel(info))
+    assert [box.subtitle for box in found] == [
+        "1 value",
+        "buffer 1: 2 values",
+    ]
 
 
 @pytest.mark.parametrize("ending", ["svg", "html", "mmd"])

@@ -33,7 +33,9 @@ def classifier(seed, outputs, width=8, depth=16):
     for _ in range(depth):
         h = b.dense(h, rng.normal(size=(6, 6)), None, "TANH")
     last = "SIGMOID" if outputs == 1 else "SOFTMAX"
-    return b.build(output=b.dense(h, rng.normal(size=(outputs, 6)), None, last))
+    return im.InstructionModel(
+        b.build(output=b.dense(h, rng.normal(size=(outputs, 6)), None, last))
+    )
 
 
 def verification(path):

@@ -27,6 +27,9 @@ def network(change=0.0):
     return b.build(output=b.dense(h, w, None, "SIGMOID"))
 
 
+MODEL = im.InstructionModel(network())
+
+
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -113,7 +116,7 @@ def test_the_page_of_a_comparison_shows_groups_of_any_text(files, browser):
     regions = [values[i % 5] for i in range(800)]
     columns = {name: ROWS[:, i] for i, name in enumerate(["a", "b", "c", UGLY])}
     found = im.compare("old.json", "new.json", columns | {"region": regions}, by="region")
-    write_comparison("page.html", found, network(), "old", "new")
+    write_comparison("page.html", found, MODEL, "old", "new")
     shown = {row[0]: row[1:] for row in cells(opened(browser, files / "page.html"), "groups")}
     assert set(shown) == {UGLY, "süd, west", "(null)", "\\x1b[2J", '""'}
     for group in found.groups:
@@ -173,8 +176,8 @@ def test_the_page_of_a_graph_has_no_errors(files, browser):
 
 def test_names_cannot_put_markup_into_a_page(files):
     found = im.verify(network(), ROWS)
-    write_verification("one.html", found, network(), UGLY)
+    write_verification("one.html", found, MODEL, UGLY)
     moved = im.compare(network(), network(0.1), ROWS)
-    write_comparison("two.html", moved, network(), UGLY, UGLY)
+    write_comparison("two.html", moved, MODEL, UGLY, UGLY)
     for page in ("one.html", "two.html"):
         assert "<img" not in (files / page).read_text()

@@ -23,7 +23,7 @@ from instmodel.importers.common import attach_cases
 from instmodel.importers.files import import_file
 from instmodel.reports.graph import graph_svg
 from instmodel.tables.numpy_files import open_reader
-from support.documents import dense
+from support.documents import build, dense
 from support.error_cases import Case
 from support.table_models import identity, lookups, network
 
@@ -96,7 +96,7 @@ def many_edges():
     copy = {"type": "COPY", "input": 0, "output": 1, "internal_index": 0}
     copies = [copy] * 400 + [copy | {"input": 1, "output": 2}] * 400
     document = {"feature_size": 1, "buffer_sizes": [1, 1, 1], "instructions": copies}
-    graph_svg(im.InstructionModelInfo.from_dict(document | {"weights": [], "bias": []}))
+    graph_svg(build(document | {"weights": [], "bias": []}))
 
 
 # --------------------------------------------------------------------------------------- importers
