@@ -19,14 +19,16 @@ def count(value: Any, name: str, least: int = 1, code: str = "invalid_type") -> 
     return number
 
 
-def real(value: Any, name: str) -> float:
-    """Return a number."""
+def real(value: Any, name: str, least: float | None = None) -> float:
+    """Return a number, of `least` or more if that is given."""
     try:
         if isinstance(value, Real) and not isinstance(value, bool):
-            return float(value)
+            number = float(value)
+            if least is None or number >= least:
+                return number
     except OverflowError:
         pass
-    raise _wrong(value, name, "a number")
+    raise _wrong(value, name, "a number" if least is None else f"a number of {least:g} or more")
 
 
 def choice(value: Any, name: str, allowed: Collection[str], code: str = "invalid_type") -> str:

@@ -148,7 +148,7 @@ def compare(
     require("sklearn", "report")
     pair = _Pair(old, new, threads)
     _check_question(pair.outputs, output, threshold, task)
-    tolerance = arguments.real(tolerance, "tolerance")
+    tolerance = arguments.real(tolerance, "tolerance", least=0)
     movers = arguments.count(movers, "movers", least=0)
     most_rows = arguments.count(most_rows, "most_rows")
     column = output % pair.outputs

@@ -74,7 +74,7 @@ class InstructionModelInfo(DocumentParts):
         self.bias = vectors(self.bias, "bias", finite=finite)
 
     def __repr__(self) -> str:
-        count = sum(item.size for item in self.weights)
+        count = sum(map(np.size, self.weights))
         return (
             f"InstructionModelInfo(buffers={len(self.buffer_sizes)}, "
             f"instructions={len(self.instructions)}, weights={count})"

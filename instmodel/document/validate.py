@@ -135,7 +135,14 @@ def _check_buffers(sizes: Sequence[int], limits: Limits) -> None:
     limits.check_buffer_sizes(sizes)
 
 
-def _check_weights(document: Structure) -> None:
+def check_bias(document: Structure) -> None:
+    """Check that each matrix of weights has its bias, a value for each row.
+
+    Raises
+    ------
+    StructureError
+        ``bias_weights_mismatch``, ``bias_weights_size_mismatch``.
+    """
     shapes, sizes = document.weight_shapes, document.bias_sizes
     if len(shapes) != len(sizes):
         raise StructureError(
@@ -154,13 +161,18 @@ def _check_weights(document: Structure) -> None:
                 expected=rows,
                 actual=size,
             )
-    if len(shapes) > len(document.instructions):
+
+
+def _check_weights(document: Structure) -> None:
+    check_bias(document)
+    count = len(document.weight_shapes)
+    if count > len(document.instructions):
         raise StructureError(
             "too_many_weights",
             "more weights than instructions",
             field="weights",
             expected=f"at most {len(document.instructions)}",
-            actual=len(shapes),
+            actual=count,
         )
 
 

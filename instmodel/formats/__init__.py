@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Any
 
@@ -11,6 +12,7 @@ from instmodel.base.limits import Limits, checked_limits
 from instmodel.compiled.panels import PackedWeights
 from instmodel.document.schema import InstructionModelInfo, Unknown
 from instmodel.document.structure import Structure
+from instmodel.document.validate import check_bias
 from instmodel.errors import InstModelError
 from instmodel.formats import binary, binary_reader
 from instmodel.formats.binary_reader import BinaryModel
@@ -81,7 +83,10 @@ def digest(info: InstructionModelInfo) -> str:
 
 
 def _halves(info: InstructionModelInfo) -> tuple[Structure, PackedWeights]:
-    return info.structure, PackedWeights.pack(info.weights, info.bias)
+    # A copy, checked once more: whoever holds the document may have changed it.
+    own = dataclasses.replace(info)
+    check_bias(own.structure)
+    return own.structure, PackedWeights.pack(own.weights, own.bias)
 
 
 def _document(found: InstructionModelInfo | BinaryModel) -> InstructionModelInfo:

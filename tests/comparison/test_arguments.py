@@ -64,6 +64,8 @@ def test_compare(name, odd):
         (im.compare, {"output": 0.0}),
         (im.compare, {"threshold": "x"}),
         (im.compare, {"tolerance": None}),
+        (im.compare, {"tolerance": -1}),
+        (im.compare, {"tolerance": float("nan")}),
         (im.compare, {"task": ["binary"]}),
         (im.compare, {"movers": -1}),
         (im.compare, {"most_rows": 0}),

@@ -391,3 +391,31 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path, monkeypatch):
     with pytest.raises(im.InstModelError) as caught:
         im.load(path)
     assert caught.value.code == "invalid_document"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda info: info.bias.pop(), "bias_weights_mismatch"),
+        (lambda info: info.bias.__setitem__(0, [1.0]), "bias_weights_size_mismatch"),
+        (lambda info: info.weights.append("no matrix"), "invalid_type"),
+        (lambda info: info.weights[0].__setitem__((0, 0), np.nan), "non_finite_value"),
+    ],
+)
+def test_a_document_that_was_changed_is_checked_before_it_is_written(tmp_path, change, code):
+    info = info_of(dense())
+    change(info)
+    path = tmp_path / "m.instmodel"
+    for write in (info.digest, info.to_bytes, lambda: info.save(path)):
+        with pytest.raises(im.InstModelError) as caught:
+            write()
+        assert caught.value.code == code
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_arrays_of_other_types_are_converted_before_they_are_written():
+    info, changed = info_of(dense()), info_of(dense())
+    changed.weights[0] = np.asfortranarray(changed.weights[0].astype(">f8"))
+    changed.bias[0] = changed.bias[0].tolist()
+    assert changed.digest() == info.digest()
+    assert "weights=9" in repr(changed)
