@@ -38,33 +38,33 @@ class CsvStream(io.FileIO):
         self.quotes = 0
         # Empty text, which is neither a number nor a null, as an empty cell would be.
         self._blank_row = b",".join([b'""'] * width)
-        self._held = b""  # line ends and spaces that may be the end of the file
+        self._held = b""  # what may be blank lines at the end of the file
+        self._before = b""  # the line end in front of them, which was given already
         self._ready = b""
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return up to `size` bytes; none at the end of the file."""
-        while not self._ready:
-            data = super().read(size)
-            if data:
-                self._ready = self._take(self._held + data)
-            else:
-                # Blank lines at the end; within quotes, they are part of a cell that never ends.
-                self._ready, self._held = (b"\n" if self._held else b""), b""
-                break
+        while not self._ready and (data := super().read(size)):
+            self._ready = self._take(data)
         size = len(self._ready) if size is None or size < 0 else size
         data, self._ready = self._ready[:size], self._ready[size:]
         return data
 
     def _take(self, data: bytes) -> bytes:
         """Hold back what may be the end of the file, and fill the blank lines before it."""
+        given = len(self._before)
+        data = self._before + self._held + data
         end = _LINE_ENDS.search(data, len(data.rstrip(_SPACE)))
-        stop = end.start() if end else len(data)
+        stop = end.end() if end else len(data)
+        if end and stop == len(data) and data.endswith(b"\r"):  # a line feed may follow
+            stop, end = end.start(), None
+        self._before = b"\n" if end else b""
         data, self._held = data[:stop], data[stop:]
         bare_returns = data.count(b"\r") > data.count(b"\r\n")
         if bare_returns or _MAYBE_BLANK.search(data):
             data = self._filled(data)
         self.quotes += data.count(b'"')
-        return data
+        return data[given:]
 
     def _filled(self, data: bytes) -> bytes:
         """Put a row in each blank line that is not inside a quoted cell."""

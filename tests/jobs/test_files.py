@@ -253,6 +253,15 @@ def test_blank_lines_are_found_wherever_a_read_ends(tmp_path, size):
     assert max(map(len, parts)) <= size
 
 
+def test_a_file_that_fits_is_read_at_once(tmp_path):
+    path = tmp_path / "in.csv"
+    for text in (b"a,b\n1,2\n", b"a,b\r\n1,2\r\n", b"a,b\n1,2\n\n \n", b"a,b\n1,2"):
+        path.write_bytes(text)
+        with CsvStream(str(path), 2) as stream:
+            assert stream.read(100).split() == [b"a,b", b"1,2"]
+            assert stream.read(100) == b""
+
+
 HEADERLESS = {
     "1,2\n3,4\n5,6\n": "numbers where the column names should be",
     "nan,2\n3,4\n": "numbers where the column names should be",
