@@ -43,23 +43,36 @@ cdef extern from "kernels.h" nogil:
     ctypedef struct im_kernels:
         const char *name
         int64_t lanes, block
-        void (*load_tile)(const float *x, Py_ssize_t stride, int64_t n, int64_t features, float *tile, int64_t T) noexcept nogil
-        void (*store_tile)(const float *tile, int64_t T, int64_t n, int64_t size, float *y) noexcept nogil
-        void (*dense)(const float *x, const float *panels, float *out, int64_t cols, int64_t rows, int64_t T, bint relu, im_soon soon) noexcept nogil
-        void (*dense_few)(const float *x, Py_ssize_t apart, int64_t n, const float *panels, float *out, int64_t cols, int64_t rows, bint relu) noexcept nogil
-        void (*dense_rows)(const float *x, Py_ssize_t stride, int64_t n, int64_t features, const float *panels, float *out, int64_t rows, int64_t T, bint relu) noexcept nogil
+        void (*load_tile)(const float *x, Py_ssize_t stride, int64_t n, int64_t features,
+                          float *tile, int64_t T) noexcept nogil
+        void (*store_tile)(const float *tile, int64_t T, int64_t n, int64_t size,
+                           float *y) noexcept nogil
+        void (*dense)(const float *x, const float *panels, float *out, int64_t cols, int64_t rows,
+                      int64_t T, bint relu, im_soon soon) noexcept nogil
+        void (*dense_few)(const float *x, Py_ssize_t apart, int64_t n, const float *panels,
+                          float *out, int64_t cols, int64_t rows, bint relu) noexcept nogil
+        void (*dense_rows)(const float *x, Py_ssize_t stride, int64_t n, int64_t features,
+                           const float *panels, float *out, int64_t rows, int64_t T,
+                           bint relu) noexcept nogil
         void (*activate)(float *x, size_t n, int activation) noexcept nogil
         void (*softmax)(float *x, const float *gate, int64_t size, int64_t T) noexcept nogil
         void (*add_parameters)(float *x, const float *p, int64_t size, int64_t T) noexcept nogil
         void (*mul_parameters)(float *x, const float *p, int64_t size, int64_t T) noexcept nogil
-        void (*clip)(float *x, const float *low, const float *high, int64_t size, int64_t T) noexcept nogil
-        void (*add_buffers)(const float *base, const int64_t *offsets, int64_t count, float *out, int64_t size, int64_t T) noexcept nogil
-        void (*mul_buffers)(const float *base, const int64_t *offsets, int64_t count, float *out, int64_t size, int64_t T) noexcept nogil
-        void (*add_heads)(const float *data, const float *heads, float *out, int64_t size, int64_t count, int64_t T) noexcept nogil
-        void (*mul_heads)(const float *data, const float *heads, float *out, int64_t size, int64_t count, int64_t T) noexcept nogil
-        void (*copy_masked)(const float *x, const int64_t *indexes, int64_t count, float *out, int64_t T) noexcept nogil
+        void (*clip)(float *x, const float *low, const float *high, int64_t size,
+                     int64_t T) noexcept nogil
+        void (*add_buffers)(const float *base, const int64_t *offsets, int64_t count, float *out,
+                            int64_t size, int64_t T) noexcept nogil
+        void (*mul_buffers)(const float *base, const int64_t *offsets, int64_t count, float *out,
+                            int64_t size, int64_t T) noexcept nogil
+        void (*add_heads)(const float *data, const float *heads, float *out, int64_t size,
+                          int64_t count, int64_t T) noexcept nogil
+        void (*mul_heads)(const float *data, const float *heads, float *out, int64_t size,
+                          int64_t count, int64_t T) noexcept nogil
+        void (*copy_masked)(const float *x, const int64_t *indexes, int64_t count, float *out,
+                            int64_t T) noexcept nogil
         void (*reduce_sum)(const float *x, float *out, int64_t size, int64_t T) noexcept nogil
-        void (*map_transform)(const im_map *map, const float *missing, const float *keys, float *out, int64_t size, int64_t T) noexcept nogil
+        void (*map_transform)(const im_map *map, const float *missing, const float *keys,
+                              float *out, int64_t size, int64_t T) noexcept nogil
         void (*flush)(float *x, int64_t n) noexcept nogil
         void (*canonical)(float *x, int64_t n) noexcept nogil
         bint (*all_finite)(const float *x, int64_t n) noexcept nogil

@@ -1,53 +1,53 @@
-/* activations.h: an element-wise activation over contiguous floats. Include
- * after kernels.h, simd_<isa>.h and vmath.h. SOFTMAX is not here: it looks at a
- * whole buffer. */
+/* activations.h: an element-wise activation over contiguous floats. Include after kernels.h,
+ * simd_<isa>.h and vmath.h. SOFTMAX is not here: it looks at a whole buffer. */
 #ifndef INSTMODEL_ACTIVATIONS_H
 #define INSTMODEL_ACTIVATIONS_H
 
 #include <stddef.h>
 
-/* One loop per activation, in a function of its own, so that each gets all the
- * registers for its constants. The tail goes through the same vector code: a
- * value's result does not depend on its place. */
-#define IM_ACTIVATION_LOOP(name, function)                                       \
-    static void name(float *x /* INOUT (n,) */, size_t n)                        \
-    {                                                                            \
-        size_t i = 0;                                                            \
-        for (; i + IM_W <= n; i += IM_W) vf_store(x + i, function(vf_load(x + i))); \
-        if (i < n) {                                                             \
-            const int rest = (int)(n - i);                                       \
-            vf_store_n(x + i, function(vf_load_n(x + i, rest)), rest);           \
-        }                                                                        \
+/* One loop per activation, in a function of its own, so that each gets all the registers for its
+ * constants. The tail goes through the same vector code: a value's result does not depend on its
+ * place. */
+#define IM_ACTIVATION_LOOP(name, function)                                                         \
+    static void name(float *x /* INOUT (n,) */, size_t n)                                          \
+    {                                                                                              \
+        size_t i = 0;                                                                              \
+        for (; i + IM_W <= n; i += IM_W) {                                                         \
+            vf_store(x + i, function(vf_load(x + i)));                                             \
+        }                                                                                          \
+        if (i < n) {                                                                               \
+            const int rest = (int)(n - i);                                                         \
+            vf_store_n(x + i, function(vf_load_n(x + i, rest)), rest);                             \
+        }                                                                                          \
     }
 
-IM_ACTIVATION_LOOP(im_activate_relu, v_relu)
-IM_ACTIVATION_LOOP(im_activate_sigmoid, v_sigmoid)
-IM_ACTIVATION_LOOP(im_activate_tanh, v_tanh)
-IM_ACTIVATION_LOOP(im_activate_sqrt, v_sqrt0)
-IM_ACTIVATION_LOOP(im_activate_log, v_log1p0)
-IM_ACTIVATION_LOOP(im_activate_log10, v_log10p0)
-IM_ACTIVATION_LOOP(im_activate_inverse, v_inverse)
-IM_ACTIVATION_LOOP(im_activate_gelu, v_gelu)
-IM_ACTIVATION_LOOP(im_activate_softplus, v_softplus)
-IM_ACTIVATION_LOOP(im_activate_exp, v_exp)
-IM_ACTIVATION_LOOP(im_activate_sign, v_sign)
+IM_ACTIVATION_LOOP(activate_relu, v_relu)
+IM_ACTIVATION_LOOP(activate_sigmoid, v_sigmoid)
+IM_ACTIVATION_LOOP(activate_tanh, v_tanh)
+IM_ACTIVATION_LOOP(activate_sqrt, v_sqrt0)
+IM_ACTIVATION_LOOP(activate_log, v_log1p0)
+IM_ACTIVATION_LOOP(activate_log10, v_log10p0)
+IM_ACTIVATION_LOOP(activate_inverse, v_inverse)
+IM_ACTIVATION_LOOP(activate_gelu, v_gelu)
+IM_ACTIVATION_LOOP(activate_softplus, v_softplus)
+IM_ACTIVATION_LOOP(activate_exp, v_exp)
+IM_ACTIVATION_LOOP(activate_sign, v_sign)
 
-/* Apply an element-wise activation in place; 0 and IM_SOFTMAX change
- * nothing. */
+/* Apply an element-wise activation in place; 0 and IM_SOFTMAX change nothing. */
 static void activate(float *x /* INOUT (n,) */, size_t n, int activation)
 {
     switch (activation) {
-    case IM_RELU: im_activate_relu(x, n); break;
-    case IM_SIGMOID: im_activate_sigmoid(x, n); break;
-    case IM_TANH: im_activate_tanh(x, n); break;
-    case IM_SQRT: im_activate_sqrt(x, n); break;
-    case IM_LOG: im_activate_log(x, n); break;
-    case IM_LOG10: im_activate_log10(x, n); break;
-    case IM_INVERSE: im_activate_inverse(x, n); break;
-    case IM_GELU: im_activate_gelu(x, n); break;
-    case IM_SOFTPLUS: im_activate_softplus(x, n); break;
-    case IM_EXP: im_activate_exp(x, n); break;
-    case IM_SIGN: im_activate_sign(x, n); break;
+    case IM_RELU: activate_relu(x, n); break;
+    case IM_SIGMOID: activate_sigmoid(x, n); break;
+    case IM_TANH: activate_tanh(x, n); break;
+    case IM_SQRT: activate_sqrt(x, n); break;
+    case IM_LOG: activate_log(x, n); break;
+    case IM_LOG10: activate_log10(x, n); break;
+    case IM_INVERSE: activate_inverse(x, n); break;
+    case IM_GELU: activate_gelu(x, n); break;
+    case IM_SOFTPLUS: activate_softplus(x, n); break;
+    case IM_EXP: activate_exp(x, n); break;
+    case IM_SIGN: activate_sign(x, n); break;
     default: break;
     }
 }

@@ -1,18 +1,19 @@
 /* dense.h: the dense layer, for a tile of samples and for a few.
  *
- * Every output value starts at its bias and adds fma(w[k], x[k], acc) for k = 0, 1, 2 …, in both
- * kernels and in every block shape: that order is the bit promise, and no tuning may change it.
+ * Every output value starts at its bias and adds fma(w[k], x[k], acc) for k = 0, 1, 2 …, in every
+ * kernel and in every block shape: that order is the bit promise, and no tuning may change it.
  */
 #ifndef INSTMODEL_DENSE_H
 #define INSTMODEL_DENSE_H
 
 /* Inputs in a block. Its slice of x, IM_DENSE_DEPTH x the register block's samples, streams from L2
- * beside the weights, 16 bytes a cycle. Partial sums wait in `out` as the float32 they are; a shorter
- * block would store them more often, and on Zen 5 a store takes the place of two multiply-adds. */
+ * beside the weights, 16 bytes a cycle. Partial sums wait in `out` as the float32 they are; a
+ * shorter block would store them more often, and on Zen 5 a store takes the place of two
+ * multiply-adds. */
 enum { IM_DENSE_DEPTH = 512 };
 
-/* Inputs whose weights are asked for ahead when there are few samples: 2 KiB of each panel. Layers of
- * few inputs are sooner done without. */
+/* Inputs whose weights are asked for ahead when there are few samples: 2 KiB of each panel. Layers
+ * of few inputs are sooner done without. */
 enum { IM_ROW_AHEAD = 32, IM_FEW_INPUTS = 128 };
 
 /* What a register block asks the memory for while it computes, a step with every input. */
@@ -21,8 +22,8 @@ typedef struct {
     ptrdiff_t step; /* bytes */
 } dense_request;
 
-/* A register block: `outputs` x `vectors` accumulators over `depth` inputs, all constants but depth.
- * HOT: this loop is where dense models spend their time. */
+/* A register block: `outputs` x `vectors` accumulators over `depth` inputs, all constants but
+ * depth. HOT: this loop is where dense models spend their time. */
 IM_INLINE void dense_block(const int outputs, const int vectors, /* compile-time constants */
                            const float *x,                       /* IN (depth, T) */
                            const float *w, /* IN (depth, width), the first of `outputs` columns */
@@ -74,14 +75,14 @@ IM_INLINE void dense_panel(const int outputs, const int vectors, const float *x,
                            dense_request *request /* INOUT */, int relu)
 {
     int64_t i = 0;
-#define IM_BLOCKS(n)                                                                              \
-    for (; i + (n) <= width; i += (n)) {                                                          \
-        const dense_request panel = {(const char *)(w + i + next), width * (ptrdiff_t)sizeof *w}; \
-        dense_block(n, vectors, x, w + i, bias ? bias + i : NULL, out + i * T, depth, width, T,   \
-                    request->at ? *request : panel, relu);                                        \
-        if (request->at) {                                                                        \
-            request->at += depth * request->step;                                                 \
-        }                                                                                         \
+#define IM_BLOCKS(n)                                                                               \
+    for (; i + (n) <= width; i += (n)) {                                                           \
+        const dense_request panel = {(const char *)(w + i + next), width * (ptrdiff_t)sizeof *w};  \
+        dense_block(n, vectors, x, w + i, bias ? bias + i : NULL, out + i * T, depth, width, T,    \
+                    request->at ? *request : panel, relu);                                         \
+        if (request->at) {                                                                         \
+            request->at += depth * request->step;                                                  \
+        }                                                                                          \
     }
     if (outputs >= 16) {
         IM_BLOCKS(16)
@@ -125,9 +126,9 @@ static void dense(const float *x, const float *panels, float *out, int64_t cols,
     const int64_t steps = 1 + cols * rows * T / (IM_DENSE_OUTPUTS * IM_DENSE_VECTORS * IM_W);
     dense_request request = {soon.at, 1 + soon.bytes / steps};
     int64_t s = 0;
-#define IM_SAMPLES(outputs, vectors)                                                              \
-    for (; s + (vectors) * IM_W <= T; s += (vectors) * IM_W) {                                    \
-        dense_samples(outputs, vectors, x + s, panels, out + s, cols, rows, T, &request, relu);   \
+#define IM_SAMPLES(outputs, vectors)                                                               \
+    for (; s + (vectors) * IM_W <= T; s += (vectors) * IM_W) {                                     \
+        dense_samples(outputs, vectors, x + s, panels, out + s, cols, rows, T, &request, relu);    \
     }
     if (rows == 1) {
         IM_SAMPLES(1, IM_DENSE_VECTORS_MAX) /* fewer sums would wait for each other */
@@ -139,12 +140,12 @@ static void dense(const float *x, const float *panels, float *out, int64_t cols,
 }
 
 /* Lanes of a vector that `left` values fill. */
-IM_INLINE int im_lanes(int left) { return left < 0 ? 0 : left < IM_W ? left : IM_W; }
+IM_INLINE int lanes_of(int left) { return left < 0 ? 0 : left < IM_W ? left : IM_W; }
 
 /* Weights or biases of panel p of few_panels, vector v. */
-#define IM_FEW_LOAD(p, v)                                                                         \
-    ((p) < full ? vf_load(w + (p) * panel + (v) * IM_W)                                           \
-                : vf_load_n(narrow + (v) * IM_W, im_lanes(width - (v) * IM_W)))
+#define IM_FEW_LOAD(p, v)                                                                          \
+    ((p) < full ? vf_load(w + (p) * panel + (v) * IM_W)                                            \
+                : vf_load_n(narrow + (v) * IM_W, lanes_of(width - (v) * IM_W)))
 
 /* A register block of dense_few: `samples` x `panels`, vectors across outputs, each weight loaded
  * once for all samples. Where there are only n samples, the last one counts for those that are
@@ -210,7 +211,7 @@ IM_INLINE void few_panels(const int samples, const int panels, const int rest, /
                 if (p < full) {
                     vf_store(to[s] + p * IM_PANEL + v * IM_W, sum);
                 } else {
-                    vf_store_n(to[s] + p * IM_PANEL + v * IM_W, sum, im_lanes(width - v * IM_W));
+                    vf_store_n(to[s] + p * IM_PANEL + v * IM_W, sum, lanes_of(width - v * IM_W));
                 }
             }
         }
@@ -236,11 +237,11 @@ IM_INLINE void few_samples(const int samples, const int most, /* compile-time: o
             float *to = out + s * apart;
             const int here = n - s < samples ? (int)(n - s) : samples;
             switch (2 * count + rest) {
-#define IM_FEW(p, rest)                                                                           \
-    case 2 * (p) + (rest):                                                                        \
-        if ((p) <= most) {                                                                        \
-            few_panels(samples, p, rest, from, apart, here, panels, to, cols, width, relu);       \
-        }                                                                                         \
+#define IM_FEW(p, rest)                                                                            \
+    case 2 * (p) + (rest):                                                                         \
+        if ((p) <= most) {                                                                         \
+            few_panels(samples, p, rest, from, apart, here, panels, to, cols, width, relu);        \
+        }                                                                                          \
         break;
                 IM_FEW(1, 0)
                 IM_FEW(1, 1)
@@ -267,13 +268,12 @@ IM_INLINE void few_samples(const int samples, const int most, /* compile-time: o
 }
 
 /* A function for each number of samples: together they would run out of registers for pointers. */
-#define IM_FEW(samples)                                                                           \
-    IM_NOINLINE static void few_##samples(const float *x, ptrdiff_t apart, int64_t n,             \
-                                          const float *panels, float *out, int64_t cols,          \
-                                          int64_t rows, int relu)                                 \
-    {                                                                                             \
-        few_samples(samples, IM_FEW_PANELS_##samples, x, apart, n, panels, out, cols, rows,       \
-                    relu);                                                                        \
+#define IM_FEW(samples)                                                                            \
+    IM_NOINLINE static void few_##samples(const float *x, ptrdiff_t apart, int64_t n,              \
+                                          const float *panels, float *out, int64_t cols,           \
+                                          int64_t rows, int relu)                                  \
+    {                                                                                              \
+        few_samples(samples, IM_FEW_PANELS_##samples, x, apart, n, panels, out, cols, rows, relu); \
     }
 IM_FEW(1)
 IM_FEW(2)

@@ -49,8 +49,11 @@ const im_sha256 *im_available_sha256(const im_kernels *chosen)
 {
 #ifdef IM_HAVE_SHANI
     static const im_sha256 functions[] = {
-        {IM_SHA256_STREAMS, im_sha256_avx512}, {4, im_sha256_shani_4}, {3, im_sha256_shani_3},
-        {2, im_sha256_shani_2},                {1, im_sha256_shani_1},
+        {IM_SHA256_STREAMS, im_sha256_avx512},
+        {4, im_sha256_shani_4},
+        {3, im_sha256_shani_3},
+        {2, im_sha256_shani_2},
+        {1, im_sha256_shani_1},
     };
     /* Not every compiler's __builtin_cpu_supports knows of "sha". It needs no more of the system
      * than SSE2 does. */

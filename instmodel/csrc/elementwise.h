@@ -1,19 +1,20 @@
-/* elementwise.h: arithmetic value by value. With T > 1 a vector holds samples, with T = 1 values. */
+/* elementwise.h: arithmetic value by value. With T > 1 a vector holds samples, else values. */
 #ifndef INSTMODEL_ELEMENTWISE_H
 #define INSTMODEL_ELEMENTWISE_H
 
 /* Run `body` for every vector of n contiguous floats: i is its place, count its lanes. */
-#define IM_FOR_VECTORS(i, count, n, body)                                                         \
-    for (int64_t i = 0; i < (n); i += IM_W) {                                                     \
-        const int count = (n) - i < IM_W ? (int)((n) - i) : IM_W;                                 \
-        body                                                                                      \
+#define IM_FOR_VECTORS(i, count, n, body)                                                          \
+    for (int64_t i = 0; i < (n); i += IM_W) {                                                      \
+        const int count = (n) - i < IM_W ? (int)((n) - i) : IM_W;                                  \
+        body                                                                                       \
     }
 
 IM_INLINE vf op_add(vf a, vf b) { return vf_add(a, b); }
 IM_INLINE vf op_mul(vf a, vf b) { return vf_mul(a, b); }
 typedef vf (*binary_op)(vf, vf); /* always a constant, so always inlined */
 
-IM_INLINE void with_parameters(const binary_op op, float *x, const float *p, int64_t size, int64_t T)
+IM_INLINE void with_parameters(const binary_op op, float *x, const float *p, int64_t size,
+                               int64_t T)
 {
     if (T == 1) {
         IM_FOR_VECTORS(i, count, size, {
@@ -92,9 +93,8 @@ IM_INLINE void with_heads(const binary_op op, const float *data, const float *he
         float *to = out + h * d * T;
         if (T == 1) {
             const vf head = vf_set1(heads[h]);
-            IM_FOR_VECTORS(j, lanes, d, {
-                vf_store_n(to + j, op(vf_load_n(in + j, lanes), head), lanes);
-            })
+            IM_FOR_VECTORS(j, lanes, d,
+                           { vf_store_n(to + j, op(vf_load_n(in + j, lanes), head), lanes); })
             continue;
         }
         for (int64_t j = 0; j < d; j++) {
@@ -117,7 +117,8 @@ static void mul_heads(const float *data, const float *heads, float *out, int64_t
     with_heads(op_mul, data, heads, out, size, count, T);
 }
 
-static void copy_masked(const float *x, const int64_t *indexes, int64_t count, float *out, int64_t T)
+static void copy_masked(const float *x, const int64_t *indexes, int64_t count, float *out,
+                        int64_t T)
 {
     if (T == 1) {
         for (int64_t i = 0; i < count; i++) {

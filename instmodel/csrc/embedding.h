@@ -21,7 +21,8 @@ IM_NOINLINE static void embed_square(const float *const *rows /* IN (IM_W,) of (
     }
 }
 
-static void embed_part(const float *const *rows, int count, float *out /* OUT (count, T) */, int64_t T)
+static void embed_part(const float *const *rows, int count, float *out /* OUT (count, T) */,
+                       int64_t T)
 {
     vf block[IM_W];
     for (int i = 0; i < IM_W; i++) {

@@ -6,13 +6,15 @@
  *    samples 0 … T-1, lies at tile[f*T … f*T + T-1]. T is 1 or a multiple of the vector width, so
  *    every instruction is "for each value, one vector operation across samples", and a lane runs
  *    exactly the scalar program: same bits for any batch, thread count and vector width.
- * B. T = 1 is the layout of the unified buffer itself, which predict_with_buffer runs in place. Fewer
- *    samples than fill a vector run side by side, each in such a buffer.
+ * B. T = 1 is the layout of the unified buffer itself, which predict_with_buffer runs in place.
+ *    Fewer samples than fill a vector run side by side, each in such a buffer.
  * C. The kernels are written once over the primitives of simd_<isa>.h and compiled once for each
  *    instruction set; everything but one table of function pointers is static.
- * D. Kernels cannot fail: instmodel/document/validate.py ran, and every index and size is inside its buffer.
- *    They expect the floating-point mode of fpmode.h, and no denormals in the tile (load_tile
- *    flushes them; arithmetic does not make new ones).
+ * D. Kernels cannot fail: instmodel/document/validate.py ran, and every index and size is inside
+ *    its buffer. They expect the floating-point mode of fpmode.h, and no denormals in the tile
+ *    (load_tile flushes them; arithmetic does not make new ones).
+ * E. What other files see begins with im_ or IM_, and so do all macros. Functions of vectors begin
+ *    with their type, vf_ or vd_, activations with v_. All else is static and has no prefix.
  */
 #ifndef INSTMODEL_KERNELS_H
 #define INSTMODEL_KERNELS_H
@@ -54,8 +56,8 @@ enum {
     IM_SIGN = 12
 };
 
-/* Dense weights lie in panels of 16 outputs; the last panel is as wide as it needs to be. A panel of
- * width p is [1 + inputs][p]: first the bias, then one row for each input. */
+/* Dense weights lie in panels of 16 outputs; the last panel is as wide as it needs to be. A panel
+ * of width p is [1 + inputs][p]: first the bias, then one row for each input. */
 enum { IM_PANEL = 16 };
 
 /* One instruction: the words of Op in instmodel/document/instruction_base.py. */
@@ -76,8 +78,8 @@ typedef struct {
  * first one. Other keys have a table over their range, or a hash with linear probing, at most half
  * full, each slot a (key, row) pair; row -1 is empty. */
 typedef struct {
-    int64_t first_key;   /* of row 0, or of index[0] */
-    int64_t span;        /* keys from the first to the last; 0 when hashed or empty */
+    int64_t first_key;    /* of row 0, or of index[0] */
+    int64_t span;         /* keys from the first to the last; 0 when hashed or empty */
     const int32_t *index; /* (span,) row or -1; NULL when contiguous or hashed */
     const int32_t *slots; /* hashed: (1 << bits, 2), else NULL */
     int64_t bits;
@@ -109,8 +111,8 @@ typedef struct {
     void (*dense)(const float *x /* IN (cols, T) */, const float *panels /* IN */,
                   float *out /* OUT */, int64_t cols, int64_t rows, int64_t T, int relu,
                   im_soon soon);
-    /* The same for n samples that are in no tile, but `apart` floats from one to the next. Takes less
-     * time than a tile of which they fill too few lanes, and reads the weights only once. */
+    /* The same for n samples that are in no tile, but `apart` floats from one to the next. Takes
+     * less time than a tile of which they fill too few lanes, and reads the weights only once. */
     void (*dense_few)(const float *x /* IN (n, cols) */, ptrdiff_t apart, int64_t n,
                       const float *panels /* IN */, float *out /* OUT (n, rows) */, int64_t cols,
                       int64_t rows, int relu);
@@ -145,8 +147,8 @@ typedef struct {
 
     void (*copy_masked)(const float *x /* IN */, const int64_t *indexes, int64_t count,
                         float *out /* OUT (count, T) */, int64_t T);
-    void (*reduce_sum)(const float *x /* IN (size, T) */, float *out /* OUT (1, T) */,
-                       int64_t size, int64_t T);
+    void (*reduce_sum)(const float *x /* IN (size, T) */, float *out /* OUT (1, T) */, int64_t size,
+                       int64_t T);
     void (*map_transform)(const im_map *map, const float *missing /* IN (size,) */,
                           const float *keys /* IN (1, T) */, float *out /* OUT (size, T) */,
                           int64_t size, int64_t T);
@@ -161,7 +163,7 @@ typedef struct {
     double (*peak)(int64_t steps, int64_t *flops /* OUT: operations, an FMA being two */);
 } im_kernels;
 
-/* dispatch.c: the tables that were compiled and that this CPU can run, best first, NULL at the end. */
+/* dispatch.c: the tables that were compiled and that this CPU can run, best first, then NULL. */
 const im_kernels *const *im_available_kernels(void);
 
 #endif

@@ -19,24 +19,6 @@
 #define IM_FEW_SAMPLES 4 /* the most, in a block */
 #define IM_FEW_PANELS 8
 
-#if defined(__clang__)
-#define IM_UNROLL _Pragma("unroll")
-#elif defined(__GNUC__)
-#define IM_UNROLL _Pragma("GCC unroll 16")
-#else
-#define IM_UNROLL
-#endif
-
-#if defined(__GNUC__)
-#define IM_PREFETCH(p) __builtin_prefetch(p)
-#define IM_PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
-#define IM_NOINLINE __attribute__((noinline))
-#else
-#define IM_PREFETCH(p) ((void)(p))
-#define IM_PREFETCH_L2(p) ((void)(p))
-#define IM_NOINLINE
-#endif
-
 #include "vmath.h"
 
 #include "activations.h"

@@ -25,9 +25,9 @@ static void reduce_sum(const float *x, float *out, int64_t size, int64_t T)
  * faster. */
 IM_INLINE vf softmax_factor(vd sum) { return vf_from_vd(vd_div(vd_set1(0x1p64), sum)); }
 
-/* A share of the sum, times the gate if there is one. It is rounded as 2^64 times itself, where it is
- * no denormal: Arm decides what to flush before rounding, x86 after, and would differ where a product
- * rounds up to 2^-126. The last multiplication is exact, or flushed. */
+/* A share of the sum, times the gate if there is one. It is rounded as 2^64 times itself, where it
+ * is no denormal: Arm decides what to flush before rounding, x86 after, and would differ where a
+ * product rounds up to 2^-126. The last multiplication is exact, or flushed. */
 IM_INLINE vf softmax_share(vf power, vf factor, const float *gate, int count)
 {
     const vf share = vf_mul(vf_mul(power, factor), vf_set1(0x1p-64f));

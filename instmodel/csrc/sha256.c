@@ -14,8 +14,8 @@ const uint32_t im_sha256_k[64] = {
     0x748F82EE, 0x78A5636F, 0x84C87814, 0x8CC70208, 0x90BEFFFA, 0xA4506CEB, 0xBEF9A3F7, 0xC67178F2,
 };
 
-static const uint32_t START[8] = {0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A,
-                                  0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19};
+static const uint32_t initial[8] = {0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A,
+                                    0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19};
 
 static void store_big_endian(unsigned char *p, uint64_t value, int bytes)
 {
@@ -28,20 +28,20 @@ static void store_big_endian(unsigned char *p, uint64_t value, int bytes)
 static void hash(const im_sha256 *f, const unsigned char *data /* IN */, size_t stride,
                  size_t length, unsigned char *digests /* OUT (streams, 32) */)
 {
-    enum { BLOCK = IM_SHA256_BLOCK };
-    const size_t rest = length % BLOCK;
-    const size_t padded = rest + 9 <= BLOCK ? BLOCK : 2 * BLOCK; /* 0x80, zeros, bits as uint64 */
+    enum { block = IM_SHA256_BLOCK };
+    const size_t rest = length % block;
+    const size_t padded = rest + 9 <= block ? block : 2 * block; /* 0x80, zeros, bits as uint64 */
     uint32_t states[IM_SHA256_STREAMS][8];
-    unsigned char tails[IM_SHA256_STREAMS][2 * BLOCK];
+    unsigned char tails[IM_SHA256_STREAMS][2 * block];
     for (int s = 0; s < f->streams; s++) {
-        memcpy(states[s], START, sizeof START);
+        memcpy(states[s], initial, sizeof initial);
         memset(tails[s], 0, sizeof tails[s]);
         memcpy(tails[s], data + (size_t)s * stride + length - rest, rest);
         tails[s][rest] = 0x80;
         store_big_endian(tails[s] + padded - 8, (uint64_t)length * 8, 8);
     }
-    f->compress(states[0], data, stride, length / BLOCK);
-    f->compress(states[0], tails[0], sizeof tails[0], padded / BLOCK);
+    f->compress(states[0], data, stride, length / block);
+    f->compress(states[0], tails[0], sizeof tails[0], padded / block);
     for (int s = 0; s < f->streams; s++) {
         for (int i = 0; i < 8; i++) {
             store_big_endian(digests + 32 * s + 4 * i, states[s][i], 4);

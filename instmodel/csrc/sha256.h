@@ -2,13 +2,14 @@
  *
  * Design
  * ------
- * A. The algorithm and its names are those of FIPS 180-4: state a … h, message schedule w, constants
- *    k. A stream waits for each round before it can go on, so one core does best when it works on
- *    several, side by side. Streams are chunks of the same length, hence in step: same blocks, same
- *    padding.
+ * A. The algorithm and its names are those of FIPS 180-4: state a … h, message schedule w,
+ *    constants k. A stream waits for each round before it can go on, so one core does best when it
+ *    works on several, side by side. Streams are chunks of the same length, hence in step: same
+ *    blocks, same padding.
  * B. sha256.c cuts chunks into groups of streams, pads them, and writes the digests. What adds
  *    blocks to states is a function of sha256_<isa>.c, for a fixed number of streams each.
- * C. Where a CPU has no instructions for it, there is no function, and Python's hashlib does it all.
+ * C. Where a CPU has no instructions for it, there is no function, and Python's hashlib does it
+ *    all.
  */
 #ifndef INSTMODEL_SHA256_H
 #define INSTMODEL_SHA256_H
@@ -16,13 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
 #include "kernels.h"
-
-#if defined(__clang__)
-#define IM_UNROLL _Pragma("unroll")
-#else
-#define IM_UNROLL _Pragma("GCC unroll 16")
-#endif
 
 enum { IM_SHA256_BLOCK = 64, IM_SHA256_STREAMS = 16 }; /* bytes of a block; streams at the most */
 

@@ -9,8 +9,8 @@ IM_INLINE vu add(vu a, vu b) { return _mm512_add_epi32(a, b); }
 IM_INLINE vu xor3(vu a, vu b, vu c) { return _mm512_ternarylogic_epi32(a, b, c, 0x96); }
 IM_INLINE vu choose(vu a, vu b, vu c) { return _mm512_ternarylogic_epi32(a, b, c, 0xCA); }
 IM_INLINE vu majority(vu a, vu b, vu c) { return _mm512_ternarylogic_epi32(a, b, c, 0xE8); }
-#define ROTATE(x, n) _mm512_ror_epi32(x, n)
-#define SHIFT(x, n) _mm512_srli_epi32(x, n)
+#define IM_ROTATE(x, n) _mm512_ror_epi32(x, n)
+#define IM_SHIFT(x, n) _mm512_srli_epi32(x, n)
 
 /* Sixteen rounds; with `more`, the next 16 words of the schedule take the place of those used.
  * After round i, the old a … g are b … h: their places turn, the values stay. */
@@ -23,15 +23,17 @@ IM_INLINE void rounds(vu state[8] /* INOUT */, vu w[16] /* INOUT */, const uint3
         const vu a = state[-i & 7], b = state[(1 - i) & 7], c = state[(2 - i) & 7];
         const vu e = state[(4 - i) & 7], f = state[(5 - i) & 7], g = state[(6 - i) & 7];
         const vu early = add(add(w[i], _mm512_set1_epi32((int)k[i])), *h);
-        const vu late = add(xor3(ROTATE(e, 6), ROTATE(e, 11), ROTATE(e, 25)), choose(e, f, g));
-        const vu t2 = add(xor3(ROTATE(a, 2), ROTATE(a, 13), ROTATE(a, 22)), majority(a, b, c));
+        const vu late =
+            add(xor3(IM_ROTATE(e, 6), IM_ROTATE(e, 11), IM_ROTATE(e, 25)), choose(e, f, g));
+        const vu t2 =
+            add(xor3(IM_ROTATE(a, 2), IM_ROTATE(a, 13), IM_ROTATE(a, 22)), majority(a, b, c));
         /* T1 is early + late; what is there early is added first, as the next round waits. */
         *d = add(add(*d, early), late);
         *h = add(add(early, t2), late);
         if (more) {
             const vu w2 = w[(i + 14) % 16], w15 = w[(i + 1) % 16];
-            const vu sigma1 = xor3(ROTATE(w2, 17), ROTATE(w2, 19), SHIFT(w2, 10));
-            const vu sigma0 = xor3(ROTATE(w15, 7), ROTATE(w15, 18), SHIFT(w15, 3));
+            const vu sigma1 = xor3(IM_ROTATE(w2, 17), IM_ROTATE(w2, 19), IM_SHIFT(w2, 10));
+            const vu sigma0 = xor3(IM_ROTATE(w15, 7), IM_ROTATE(w15, 18), IM_SHIFT(w15, 3));
             w[i] = add(add(w[i], w[(i + 9) % 16]), add(sigma0, sigma1));
         }
     }
@@ -39,8 +41,8 @@ IM_INLINE void rounds(vu state[8] /* INOUT */, vu w[16] /* INOUT */, const uint3
 
 void im_sha256_avx512(uint32_t *states, const unsigned char *data, size_t stride, size_t blocks)
 {
-    const vu big_endian = _mm512_broadcast_i32x4(
-        _mm_set_epi64x(0x0C0D0E0F08090A0B, 0x0405060700010203));
+    const vu big_endian =
+        _mm512_broadcast_i32x4(_mm_set_epi64x(0x0C0D0E0F08090A0B, 0x0405060700010203));
     const vu streams = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     const vu places = _mm512_slli_epi32(streams, 3);
     vu before[8], state[8];

@@ -3,16 +3,15 @@
 
 #include "sha256.h"
 
-enum { STREAMS = 4 };
+enum { IM_SHANI_STREAMS = 4 }; /* the most */
 
 /* The number of streams is a constant in each copy: every loop over streams and rounds is unrolled,
  * and the arrays are registers. */
-static inline __attribute__((always_inline)) void
-compress(uint32_t *states, const unsigned char *data, size_t stride, size_t blocks,
-         const int streams)
+IM_INLINE void compress(uint32_t *states, const unsigned char *data, size_t stride, size_t blocks,
+                        const int streams)
 {
     const __m128i big_endian = _mm_set_epi64x(0x0C0D0E0F08090A0B, 0x0405060700010203);
-    __m128i abef[STREAMS], cdgh[STREAMS]; /* named from the highest word down */
+    __m128i abef[IM_SHANI_STREAMS], cdgh[IM_SHANI_STREAMS]; /* named from the highest word down */
     IM_UNROLL
     for (int s = 0; s < streams; s++) {
         const int *const a = (const int *)(states + 8 * s);
@@ -20,8 +19,9 @@ compress(uint32_t *states, const unsigned char *data, size_t stride, size_t bloc
         cdgh[s] = _mm_set_epi32(a[2], a[3], a[6], a[7]);
     }
     for (; blocks > 0; blocks--, data += IM_SHA256_BLOCK) {
-        __m128i abef_before[STREAMS], cdgh_before[STREAMS];
-        __m128i w[STREAMS][4]; /* the last 16 words of the schedule, in a circle of fours */
+        __m128i abef_before[IM_SHANI_STREAMS], cdgh_before[IM_SHANI_STREAMS];
+        /* The last 16 words of the schedule, in a circle of fours. */
+        __m128i w[IM_SHANI_STREAMS][4];
         IM_UNROLL
         for (int s = 0; s < streams; s++) {
             abef_before[s] = abef[s];
@@ -56,17 +56,18 @@ compress(uint32_t *states, const unsigned char *data, size_t stride, size_t bloc
     IM_UNROLL
     for (int s = 0; s < streams; s++) {
         __m128i *const a = (__m128i *)(states + 8 * s);
-        const __m128i feba = _mm_shuffle_epi32(abef[s], 0x1B), hgdc = _mm_shuffle_epi32(cdgh[s], 0x1B);
+        const __m128i feba = _mm_shuffle_epi32(abef[s], 0x1B);
+        const __m128i hgdc = _mm_shuffle_epi32(cdgh[s], 0x1B);
         _mm_storeu_si128(a, _mm_unpacklo_epi64(feba, hgdc));
         _mm_storeu_si128(a + 1, _mm_unpackhi_epi64(feba, hgdc));
     }
 }
 
-#define IM_COMPRESS(streams)                                                                     \
-    void im_sha256_shani_##streams(uint32_t *states, const unsigned char *data, size_t stride,   \
-                                   size_t blocks)                                                \
-    {                                                                                            \
-        compress(states, data, stride, blocks, streams);                                         \
+#define IM_COMPRESS(streams)                                                                       \
+    void im_sha256_shani_##streams(uint32_t *states, const unsigned char *data, size_t stride,     \
+                                   size_t blocks)                                                  \
+    {                                                                                              \
+        compress(states, data, stride, blocks, streams);                                           \
     }
 IM_COMPRESS(1)
 IM_COMPRESS(2)

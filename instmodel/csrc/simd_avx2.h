@@ -1,5 +1,5 @@
-/* simd_avx2.h: the vector primitives for AVX2 with FMA, 8 lanes. What each one
- * means is said in simd_generic.h. */
+/* simd_avx2.h: the vector primitives for AVX2 with FMA, 8 lanes. What each one means is said in
+ * simd_generic.h. */
 #ifndef INSTMODEL_SIMD_AVX2_H
 #define INSTMODEL_SIMD_AVX2_H
 
@@ -7,26 +7,31 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 #define IM_W 8
 #define IM_ISA_NAME "avx2"
-#define IM_INLINE static inline __attribute__((always_inline, unused))
 
 typedef __m256 vf;
 typedef __m256 vm; /* all ones or zero in each lane */
-typedef struct { __m256d lo, hi; } vd;
-typedef struct { __m256d lo, hi; } vdm;
+typedef struct {
+    __m256d lo, hi;
+} vd;
+typedef struct {
+    __m256d lo, hi;
+} vdm;
 
 /* ---- float32: memory ---- */
-static const int32_t im_lane_mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+static const int32_t lane_mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 
 IM_INLINE vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
 IM_INLINE void vf_store(float *p, vf a) { _mm256_storeu_ps(p, a); }
-IM_INLINE __m256i im_first_lanes(int n)
+IM_INLINE __m256i first_lanes(int n)
 {
-    return _mm256_loadu_si256((const __m256i *)(im_lane_mask + 8 - n));
+    return _mm256_loadu_si256((const __m256i *)(lane_mask + 8 - n));
 }
-IM_INLINE vf vf_load_n(const float *p, int n) { return _mm256_maskload_ps(p, im_first_lanes(n)); }
-IM_INLINE void vf_store_n(float *p, vf a, int n) { _mm256_maskstore_ps(p, im_first_lanes(n), a); }
+IM_INLINE vf vf_load_n(const float *p, int n) { return _mm256_maskload_ps(p, first_lanes(n)); }
+IM_INLINE void vf_store_n(float *p, vf a, int n) { _mm256_maskstore_ps(p, first_lanes(n), a); }
 IM_INLINE vf vf_set1(float a) { return _mm256_set1_ps(a); }
 IM_INLINE vf vf_zero(void) { return _mm256_setzero_ps(); }
 
@@ -42,8 +47,8 @@ IM_INLINE vf vf_sqrt(vf a) { return _mm256_sqrt_ps(a); }
 IM_INLINE vm vf_lt(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 IM_INLINE vm vf_gt(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
 IM_INLINE vf vf_select(vm m, vf a, vf b) { return _mm256_blendv_ps(b, a, m); }
-/* maxps and minps give their second operand for a NaN in either operand and
- * for two zeros: x comes second. */
+/* maxps and minps give their second operand for a NaN in either operand and for two zeros: x comes
+ * second. */
 IM_INLINE vf vf_max_keep(vf x, vf b) { return _mm256_max_ps(b, x); }
 IM_INLINE vf vf_min_keep(vf x, vf b) { return _mm256_min_ps(b, x); }
 
@@ -124,13 +129,13 @@ IM_INLINE vd vd_select(vdm m, vd a, vd b)
 }
 
 /* ---- float64: powers of two ---- */
-IM_INLINE __m256d im_scale_pow2(__m256d a, __m256d k)
+IM_INLINE __m256d scale_pow2(__m256d a, __m256d k)
 {
-    return _mm256_castsi256_pd(_mm256_add_epi64(
-        _mm256_castpd_si256(a), _mm256_slli_epi64(_mm256_castpd_si256(k), 52)));
+    return _mm256_castsi256_pd(
+        _mm256_add_epi64(_mm256_castpd_si256(a), _mm256_slli_epi64(_mm256_castpd_si256(k), 52)));
 }
-IM_INLINE vd vd_scale_pow2(vd a, vd k) { return IM_VD2(im_scale_pow2, a, k); }
-IM_INLINE __m256d im_split_pow2(__m256d a, __m256d *m /* OUT */)
+IM_INLINE vd vd_scale_pow2(vd a, vd k) { return IM_VD2(scale_pow2, a, k); }
+IM_INLINE __m256d split_pow2(__m256d a, __m256d *m /* OUT */)
 {
     const __m256i u = _mm256_castpd_si256(a);
     const __m256i t = _mm256_sub_epi64(u, _mm256_set1_epi64x(0x3FE6A09E667F3BCD));
@@ -143,8 +148,8 @@ IM_INLINE __m256d im_split_pow2(__m256d a, __m256d *m /* OUT */)
 IM_INLINE vd vd_split_pow2(vd a, vd *m /* OUT */)
 {
     vd n;
-    n.lo = im_split_pow2(a.lo, &m->lo);
-    n.hi = im_split_pow2(a.hi, &m->hi);
+    n.lo = split_pow2(a.lo, &m->lo);
+    n.hi = split_pow2(a.hi, &m->hi);
     return n;
 }
 

@@ -1,5 +1,5 @@
-/* simd_avx512.h: the vector primitives for AVX-512 (F, DQ, BW, VL), 16 lanes.
- * What each one means is said in simd_generic.h. */
+/* simd_avx512.h: the vector primitives for AVX-512 (F, DQ, BW, VL), 16 lanes. What each one means
+ * is said in simd_generic.h. */
 #ifndef INSTMODEL_SIMD_AVX512_H
 #define INSTMODEL_SIMD_AVX512_H
 
@@ -7,21 +7,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 #define IM_W 16
 #define IM_ISA_NAME "avx512"
-#define IM_INLINE static inline __attribute__((always_inline, unused))
 
 typedef __m512 vf;
 typedef __mmask16 vm;
-typedef struct { __m512d lo, hi; } vd;
-typedef struct { __mmask8 lo, hi; } vdm;
+typedef struct {
+    __m512d lo, hi;
+} vd;
+typedef struct {
+    __mmask8 lo, hi;
+} vdm;
 
 /* ---- float32: memory ---- */
 IM_INLINE vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
 IM_INLINE void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
-IM_INLINE __mmask16 im_first_lanes(int n) { return (__mmask16)((1u << n) - 1u); }
-IM_INLINE vf vf_load_n(const float *p, int n) { return _mm512_maskz_loadu_ps(im_first_lanes(n), p); }
-IM_INLINE void vf_store_n(float *p, vf a, int n) { _mm512_mask_storeu_ps(p, im_first_lanes(n), a); }
+IM_INLINE __mmask16 first_lanes(int n) { return (__mmask16)((1u << n) - 1u); }
+IM_INLINE vf vf_load_n(const float *p, int n) { return _mm512_maskz_loadu_ps(first_lanes(n), p); }
+IM_INLINE void vf_store_n(float *p, vf a, int n) { _mm512_mask_storeu_ps(p, first_lanes(n), a); }
 IM_INLINE vf vf_set1(float a) { return _mm512_set1_ps(a); }
 IM_INLINE vf vf_zero(void) { return _mm512_setzero_ps(); }
 
@@ -37,8 +42,8 @@ IM_INLINE vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
 IM_INLINE vm vf_lt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 IM_INLINE vm vf_gt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 IM_INLINE vf vf_select(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
-/* maxps and minps give their second operand for a NaN in either operand and
- * for two zeros: x comes second. */
+/* maxps and minps give their second operand for a NaN in either operand and for two zeros: x comes
+ * second. */
 IM_INLINE vf vf_max_keep(vf x, vf b) { return _mm512_max_ps(b, x); }
 IM_INLINE vf vf_min_keep(vf x, vf b) { return _mm512_min_ps(b, x); }
 
@@ -67,13 +72,12 @@ IM_INLINE vf vf_canonical_nan(vf a)
     return vf_select(unordered, _mm512_castsi512_ps(_mm512_set1_epi32(0x7FC00000)), a);
 }
 
-/* 64 two-operand shuffles in four rounds of 16 that do not depend on each
- * other within a round. */
-IM_INLINE __m512 im_unpacklo_pd(__m512 a, __m512 b)
+/* 64 two-operand shuffles in four rounds of 16 that do not depend on each other within a round. */
+IM_INLINE __m512 unpacklo_pd(__m512 a, __m512 b)
 {
     return _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
 }
-IM_INLINE __m512 im_unpackhi_pd(__m512 a, __m512 b)
+IM_INLINE __m512 unpackhi_pd(__m512 a, __m512 b)
 {
     return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
 }
@@ -81,29 +85,29 @@ IM_INLINE void vf_transpose(vf rows[IM_W])
 {
     /* Within each 128-bit quarter: pairs of rows, then fours of rows. After
      * this f<i><j> holds column 4q+j of rows 4i … 4i+3 in its quarter q. */
-#define IM_FOUR_ROWS(i)                                                         \
-    const vf p##i##0 = _mm512_unpacklo_ps(rows[4 * i + 0], rows[4 * i + 1]);    \
-    const vf p##i##1 = _mm512_unpackhi_ps(rows[4 * i + 0], rows[4 * i + 1]);    \
-    const vf p##i##2 = _mm512_unpacklo_ps(rows[4 * i + 2], rows[4 * i + 3]);    \
-    const vf p##i##3 = _mm512_unpackhi_ps(rows[4 * i + 2], rows[4 * i + 3]);    \
-    const vf f##i##0 = im_unpacklo_pd(p##i##0, p##i##2);                        \
-    const vf f##i##1 = im_unpackhi_pd(p##i##0, p##i##2);                        \
-    const vf f##i##2 = im_unpacklo_pd(p##i##1, p##i##3);                        \
-    const vf f##i##3 = im_unpackhi_pd(p##i##1, p##i##3);
+#define IM_FOUR_ROWS(i)                                                                            \
+    const vf p##i##0 = _mm512_unpacklo_ps(rows[4 * i + 0], rows[4 * i + 1]);                       \
+    const vf p##i##1 = _mm512_unpackhi_ps(rows[4 * i + 0], rows[4 * i + 1]);                       \
+    const vf p##i##2 = _mm512_unpacklo_ps(rows[4 * i + 2], rows[4 * i + 3]);                       \
+    const vf p##i##3 = _mm512_unpackhi_ps(rows[4 * i + 2], rows[4 * i + 3]);                       \
+    const vf f##i##0 = unpacklo_pd(p##i##0, p##i##2);                                              \
+    const vf f##i##1 = unpackhi_pd(p##i##0, p##i##2);                                              \
+    const vf f##i##2 = unpacklo_pd(p##i##1, p##i##3);                                              \
+    const vf f##i##3 = unpackhi_pd(p##i##1, p##i##3);
     IM_FOUR_ROWS(0)
     IM_FOUR_ROWS(1)
     IM_FOUR_ROWS(2)
     IM_FOUR_ROWS(3)
 #undef IM_FOUR_ROWS
     /* Then a 4 x 4 transpose of whole quarters, once for each j. */
-#define IM_FOUR_QUARTERS(j)                                                     \
-    const vf e##j = _mm512_shuffle_f32x4(f0##j, f1##j, 0x88); /* q 0 2, 0 2 */  \
-    const vf o##j = _mm512_shuffle_f32x4(f0##j, f1##j, 0xDD); /* q 1 3, 1 3 */  \
-    const vf g##j = _mm512_shuffle_f32x4(f2##j, f3##j, 0x88);                   \
-    const vf h##j = _mm512_shuffle_f32x4(f2##j, f3##j, 0xDD);                   \
-    rows[j] = _mm512_shuffle_f32x4(e##j, g##j, 0x88);                           \
-    rows[4 + j] = _mm512_shuffle_f32x4(o##j, h##j, 0x88);                       \
-    rows[8 + j] = _mm512_shuffle_f32x4(e##j, g##j, 0xDD);                       \
+#define IM_FOUR_QUARTERS(j)                                                                        \
+    const vf e##j = _mm512_shuffle_f32x4(f0##j, f1##j, 0x88); /* q 0 2, 0 2 */                     \
+    const vf o##j = _mm512_shuffle_f32x4(f0##j, f1##j, 0xDD); /* q 1 3, 1 3 */                     \
+    const vf g##j = _mm512_shuffle_f32x4(f2##j, f3##j, 0x88);                                      \
+    const vf h##j = _mm512_shuffle_f32x4(f2##j, f3##j, 0xDD);                                      \
+    rows[j] = _mm512_shuffle_f32x4(e##j, g##j, 0x88);                                              \
+    rows[4 + j] = _mm512_shuffle_f32x4(o##j, h##j, 0x88);                                          \
+    rows[8 + j] = _mm512_shuffle_f32x4(e##j, g##j, 0xDD);                                          \
     rows[12 + j] = _mm512_shuffle_f32x4(o##j, h##j, 0xDD);
     IM_FOUR_QUARTERS(0)
     IM_FOUR_QUARTERS(1)
@@ -122,8 +126,8 @@ IM_INLINE vd vd_from_vf(vf a)
 }
 IM_INLINE vf vf_from_vd(vd a)
 {
-    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a.lo)),
-                              _mm512_cvtpd_ps(a.hi), 1);
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a.lo)), _mm512_cvtpd_ps(a.hi),
+                              1);
 }
 IM_INLINE vd vd_set1(double a) { return (vd){_mm512_set1_pd(a), _mm512_set1_pd(a)}; }
 IM_INLINE vd vd_zero(void) { return (vd){_mm512_setzero_pd(), _mm512_setzero_pd()}; }
@@ -146,13 +150,13 @@ IM_INLINE vd vd_select(vdm m, vd a, vd b)
 }
 
 /* ---- float64: powers of two ---- */
-IM_INLINE __m512d im_scale_pow2(__m512d a, __m512d k)
+IM_INLINE __m512d scale_pow2(__m512d a, __m512d k)
 {
-    return _mm512_castsi512_pd(_mm512_add_epi64(
-        _mm512_castpd_si512(a), _mm512_slli_epi64(_mm512_castpd_si512(k), 52)));
+    return _mm512_castsi512_pd(
+        _mm512_add_epi64(_mm512_castpd_si512(a), _mm512_slli_epi64(_mm512_castpd_si512(k), 52)));
 }
-IM_INLINE vd vd_scale_pow2(vd a, vd k) { return IM_VD2(im_scale_pow2, a, k); }
-IM_INLINE __m512d im_split_pow2(__m512d a, __m512d *m /* OUT */)
+IM_INLINE vd vd_scale_pow2(vd a, vd k) { return IM_VD2(scale_pow2, a, k); }
+IM_INLINE __m512d split_pow2(__m512d a, __m512d *m /* OUT */)
 {
     const __m512i u = _mm512_castpd_si512(a);
     const __m512i t = _mm512_sub_epi64(u, _mm512_set1_epi64(0x3FE6A09E667F3BCD));
@@ -165,8 +169,8 @@ IM_INLINE __m512d im_split_pow2(__m512d a, __m512d *m /* OUT */)
 IM_INLINE vd vd_split_pow2(vd a, vd *m /* OUT */)
 {
     vd n;
-    n.lo = im_split_pow2(a.lo, &m->lo);
-    n.hi = im_split_pow2(a.hi, &m->hi);
+    n.lo = split_pow2(a.lo, &m->lo);
+    n.hi = split_pow2(a.hi, &m->hi);
     return n;
 }
 

@@ -1,11 +1,10 @@
-/* simd_neon.h: the vector primitives for AArch64 NEON, 4 lanes. What each one
- * means is said in simd_generic.h.
+/* simd_neon.h: the vector primitives for AArch64 NEON, 4 lanes. What each one means is said in
+ * simd_generic.h.
  *
- * One thing is not the same as on x86: with flush-to-zero, Arm decides before
- * rounding whether a result is a denormal, x86 after. A product, quotient or
- * FMA whose exact value is just below 2^-126 and would round up to it is
- * 2^-126 on x86 and 0 here. vf_from_vd corrects that (so the activations agree
- * bit for bit); plain float32 arithmetic does not. docs/numerics.md says so. */
+ * One thing is not the same as on x86: with flush-to-zero, Arm decides before rounding whether a
+ * result is a denormal, x86 after. A product, quotient or FMA whose exact value is just below
+ * 2^-126 and would round up to it is 2^-126 on x86 and 0 here. vf_from_vd corrects that (so the
+ * activations agree bit for bit); plain float32 arithmetic does not. docs/numerics.md says so. */
 #ifndef INSTMODEL_SIMD_NEON_H
 #define INSTMODEL_SIMD_NEON_H
 
@@ -13,14 +12,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 #define IM_W 4
 #define IM_ISA_NAME "neon"
-#define IM_INLINE static inline __attribute__((always_inline, unused))
 
 typedef float32x4_t vf;
 typedef uint32x4_t vm; /* all ones or zero in each lane */
-typedef struct { float64x2_t lo, hi; } vd;
-typedef struct { uint64x2_t lo, hi; } vdm;
+typedef struct {
+    float64x2_t lo, hi;
+} vd;
+typedef struct {
+    uint64x2_t lo, hi;
+} vdm;
 
 /* ---- float32: memory ---- */
 IM_INLINE vf vf_load(const float *p) { return vld1q_f32(p); }
@@ -28,14 +32,18 @@ IM_INLINE void vf_store(float *p, vf a) { vst1q_f32(p, a); }
 IM_INLINE vf vf_load_n(const float *p, int n)
 {
     float t[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-    for (int i = 0; i < n; i++) t[i] = p[i];
+    for (int i = 0; i < n; i++) {
+        t[i] = p[i];
+    }
     return vld1q_f32(t);
 }
 IM_INLINE void vf_store_n(float *p, vf a, int n)
 {
     float t[4];
     vst1q_f32(t, a);
-    for (int i = 0; i < n; i++) p[i] = t[i];
+    for (int i = 0; i < n; i++) {
+        p[i] = t[i];
+    }
 }
 IM_INLINE vf vf_set1(float a) { return vdupq_n_f32(a); }
 IM_INLINE vf vf_zero(void) { return vdupq_n_f32(0.0f); }
@@ -52,16 +60,15 @@ IM_INLINE vf vf_sqrt(vf a) { return vsqrtq_f32(a); }
 IM_INLINE vm vf_lt(vf a, vf b) { return vcltq_f32(a, b); }
 IM_INLINE vm vf_gt(vf a, vf b) { return vcgtq_f32(a, b); }
 IM_INLINE vf vf_select(vm m, vf a, vf b) { return vbslq_f32(m, a, b); }
-/* Not vmaxq: it orders -0 below +0. clang 14 makes just that of a comparison
- * and a selection, so the mask passes through an empty asm, which hides where
- * it came from. */
-IM_INLINE vf im_take_where(uint32x4_t m, vf b, vf x)
+/* Not vmaxq: it orders -0 below +0. clang 14 makes just that of a comparison and a selection, so
+ * the mask passes through an empty asm, which hides where it came from. */
+IM_INLINE vf take_where(uint32x4_t m, vf b, vf x)
 {
     __asm__("" : "+w"(m));
     return vbslq_f32(m, b, x);
 }
-IM_INLINE vf vf_max_keep(vf x, vf b) { return im_take_where(vcltq_f32(x, b), b, x); }
-IM_INLINE vf vf_min_keep(vf x, vf b) { return im_take_where(vcgtq_f32(x, b), b, x); }
+IM_INLINE vf vf_max_keep(vf x, vf b) { return take_where(vcltq_f32(x, b), b, x); }
+IM_INLINE vf vf_min_keep(vf x, vf b) { return take_where(vcgtq_f32(x, b), b, x); }
 
 /* ---- float32: bits ---- */
 IM_INLINE vf vf_abs(vf a)
@@ -77,8 +84,7 @@ IM_INLINE vf vf_flush(vf a)
 {
     const uint32x4_t u = vreinterpretq_u32_f32(a);
     const uint32x4_t normal = vtstq_u32(u, vdupq_n_u32(0x7F800000u));
-    return vreinterpretq_f32_u32(
-        vandq_u32(u, vorrq_u32(normal, vdupq_n_u32(0x80000000u))));
+    return vreinterpretq_f32_u32(vandq_u32(u, vorrq_u32(normal, vdupq_n_u32(0x80000000u))));
 }
 IM_INLINE vf vf_canonical_nan(vf a)
 {
@@ -100,12 +106,9 @@ IM_INLINE void vf_transpose(vf rows[IM_W])
 /* ---- float64 ---- */
 #define IM_VD2(f, a, b) ((vd){f((a).lo, (b).lo), f((a).hi, (b).hi)})
 
-IM_INLINE vd vd_from_vf(vf a)
-{
-    return (vd){vcvt_f64_f32(vget_low_f32(a)), vcvt_high_f64_f32(a)};
-}
+IM_INLINE vd vd_from_vf(vf a) { return (vd){vcvt_f64_f32(vget_low_f32(a)), vcvt_high_f64_f32(a)}; }
 /* A value that rounds up to 2^-126 is made 2^-126 before Arm can flush it. */
-IM_INLINE float64x2_t im_round_up_to_normal(float64x2_t a)
+IM_INLINE float64x2_t round_up_to_normal(float64x2_t a)
 {
     const float64x2_t least = vdupq_n_f64(0x1p-126);
     const float64x2_t half = vdupq_n_f64(0x1.ffffffp-127); /* ties go to 2^-126 */
@@ -115,8 +118,7 @@ IM_INLINE float64x2_t im_round_up_to_normal(float64x2_t a)
 }
 IM_INLINE vf vf_from_vd(vd a)
 {
-    return vcvt_high_f32_f64(vcvt_f32_f64(im_round_up_to_normal(a.lo)),
-                             im_round_up_to_normal(a.hi));
+    return vcvt_high_f32_f64(vcvt_f32_f64(round_up_to_normal(a.lo)), round_up_to_normal(a.hi));
 }
 IM_INLINE vd vd_set1(double a) { return (vd){vdupq_n_f64(a), vdupq_n_f64(a)}; }
 IM_INLINE vd vd_zero(void) { return vd_set1(0.0); }
@@ -135,27 +137,26 @@ IM_INLINE vd vd_select(vdm m, vd a, vd b)
 }
 
 /* ---- float64: powers of two ---- */
-IM_INLINE float64x2_t im_scale_pow2(float64x2_t a, float64x2_t k)
+IM_INLINE float64x2_t scale_pow2(float64x2_t a, float64x2_t k)
 {
-    return vreinterpretq_f64_u64(vaddq_u64(
-        vreinterpretq_u64_f64(a), vshlq_n_u64(vreinterpretq_u64_f64(k), 52)));
+    return vreinterpretq_f64_u64(
+        vaddq_u64(vreinterpretq_u64_f64(a), vshlq_n_u64(vreinterpretq_u64_f64(k), 52)));
 }
-IM_INLINE vd vd_scale_pow2(vd a, vd k) { return IM_VD2(im_scale_pow2, a, k); }
-IM_INLINE float64x2_t im_split_pow2(float64x2_t a, float64x2_t *m /* OUT */)
+IM_INLINE vd vd_scale_pow2(vd a, vd k) { return IM_VD2(scale_pow2, a, k); }
+IM_INLINE float64x2_t split_pow2(float64x2_t a, float64x2_t *m /* OUT */)
 {
     const uint64x2_t u = vreinterpretq_u64_f64(a);
     const uint64x2_t t = vsubq_u64(u, vdupq_n_u64(0x3FE6A09E667F3BCDu));
     const uint64x2_t n = vshrq_n_u64(t, 52);
     *m = vreinterpretq_f64_u64(vsubq_u64(u, vshlq_n_u64(n, 52)));
-    return vsubq_f64(
-        vreinterpretq_f64_u64(vorrq_u64(n, vdupq_n_u64(0x4330000000000000u))),
-        vdupq_n_f64(0x1p52));
+    return vsubq_f64(vreinterpretq_f64_u64(vorrq_u64(n, vdupq_n_u64(0x4330000000000000u))),
+                     vdupq_n_f64(0x1p52));
 }
 IM_INLINE vd vd_split_pow2(vd a, vd *m /* OUT */)
 {
     vd n;
-    n.lo = im_split_pow2(a.lo, &m->lo);
-    n.hi = im_split_pow2(a.hi, &m->hi);
+    n.lo = split_pow2(a.lo, &m->lo);
+    n.hi = split_pow2(a.hi, &m->hi);
     return n;
 }
 

@@ -3,7 +3,7 @@
 #define INSTMODEL_TILE_H
 
 /* Bytes of the caller's matrix that are asked for ahead of their use: the transpose reads many rows
- * at once, and no hardware prefetcher follows that. Without it, reading and computing take turns. */
+ * at once, and no hardware prefetcher follows that. Else reading and computing would take turns. */
 enum { IM_BYTES_AHEAD = 8192 };
 
 /* How many rows those are; at least the IM_W that are read next. */
@@ -13,8 +13,8 @@ IM_INLINE int64_t rows_ahead(int64_t features)
     return rows > IM_W ? rows : IM_W;
 }
 
-/* A square of the matrix, IM_W samples x IM_W features, into its rows of the tile. Not inlined: in the
- * loops of load_tile the compiler keeps a pointer for every row in memory and moves them all. */
+/* A square of the matrix, IM_W samples x IM_W features, into its rows of the tile. Not inlined: in
+ * the loops of load_tile a compiler keeps a pointer for every row in memory and moves them all. */
 IM_NOINLINE static void load_square(const float *corner /* IN (IM_W, IM_W) */, ptrdiff_t stride,
                                     ptrdiff_t ahead, float *tile /* OUT (IM_W, IM_W) */, int64_t T)
 {
@@ -141,7 +141,8 @@ static void store_tile(const float *tile, int64_t T, int64_t n, int64_t size, fl
             const int count = size - f < IM_W ? (int)(size - f) : IM_W;
             vf block[IM_W];
             for (int i = 0; i < IM_W; i++) {
-                block[i] = i < count ? vf_canonical_nan(vf_load(tile + (f + i) * T + s)) : vf_zero();
+                block[i] =
+                    i < count ? vf_canonical_nan(vf_load(tile + (f + i) * T + s)) : vf_zero();
             }
             vf_transpose(block);
             for (int i = 0; i < samples; i++) {

@@ -1,5 +1,5 @@
-/* activation_digests.c: one digest of each element-wise activation over every STEP-th float32 number,
- * for the instruction sets that are named, or all that this build and this CPU have.
+/* activation_digests.c: one digest of each element-wise activation over every STEP-th float32
+ * number, for the instruction sets that are named, or all that this build and this CPU have.
  *
  *     activation_digests STEP [SET ...]
  *
@@ -63,7 +63,8 @@ int main(int argc, char **argv)
         printf("# %s\n", (*tables)->name);
         for (int activation = IM_RELU; activation <= IM_SIGN; activation++) {
             if (activation != IM_SOFTMAX) {
-                printf("activation %d %016" PRIx64 "\n", activation, digest(*tables, activation, step));
+                printf("activation %d %016" PRIx64 "\n", activation,
+                       digest(*tables, activation, step));
                 fflush(stdout);
             }
         }

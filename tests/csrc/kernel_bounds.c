@@ -1,8 +1,8 @@
 /* kernel_bounds.c: run every kernel on arrays that end, or begin, at memory that cannot be read or
  * written: whoever leaves an array, by a single float, dies. (Asking for memory ahead is allowed.)
  *
- * tests/machine/test_cross.py compiles it for this machine and for 64-bit Arm. With an argument it leaves an
- * array itself, to show that this is seen.
+ * tests/machine/test_cross.py compiles it for this machine and for 64-bit Arm. With an argument it
+ * leaves an array itself, to show that this is seen.
  */
 #define _DEFAULT_SOURCE
 #include <stdio.h>
@@ -26,7 +26,8 @@ static int used, at_end;
 static void *array(size_t n, size_t size)
 {
     const size_t inside = (n * size + PAGE - 1) / PAGE * PAGE;
-    unsigned char *block = mmap(NULL, inside + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char *block =
+        mmap(NULL, inside + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (used == ARRAYS || block == MAP_FAILED ||
         mprotect(block + PAGE, inside, PROT_READ | PROT_WRITE)) {
         exit(2);

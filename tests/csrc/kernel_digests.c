@@ -1,7 +1,8 @@
 /* kernel_digests.c: run every kernel of every instruction set that this build and this CPU have, on
  * the same pseudo-random numbers, and print one digest for each kernel and tile width.
  *
- * tests/machine/test_cross.py compiles it for this machine and for 64-bit Arm, and compares the lines.
+ * tests/machine/test_cross.py compiles it for this machine and for 64-bit Arm, and compares the
+ * lines.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,8 @@ static uint32_t next(void)
     return state;
 }
 
-/* Mostly numbers between -8 and 8; every 32nd is whatever float32 can hold, NaN and infinity too. */
+/* Mostly numbers between -8 and 8; every 32nd is whatever a float32 can hold: NaN and infinity,
+ * too. */
 static float number(void)
 {
     uint32_t bits = next();

@@ -30,7 +30,7 @@ static int fails(long *left, long *calls)
            __atomic_fetch_sub(left, 1, __ATOMIC_RELAXED) == 1;
 }
 
-/* ----------------------------------------------------------------------------------- allocations */
+/* --------------------------------------------------------------------------------- allocations */
 
 void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
 void *__libc_memalign(size_t, size_t);
@@ -57,7 +57,7 @@ int posix_memalign(void **p, size_t a, size_t n)
     return *p ? 0 : ENOMEM;
 }
 
-/* ---------------------------------------------------------------------------------- system calls */
+/* -------------------------------------------------------------------------------- system calls */
 
 static int no_io(int error)
 {
@@ -71,7 +71,10 @@ static int no_io(int error)
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 ssize_t read(int fd, void *p, size_t n) { return no_io(EIO) ? -1 : NEXT(read)(fd, p, n); }
-ssize_t write(int fd, const void *p, size_t n) { return no_io(ENOSPC) ? -1 : NEXT(write)(fd, p, n); }
+ssize_t write(int fd, const void *p, size_t n)
+{
+    return no_io(ENOSPC) ? -1 : NEXT(write)(fd, p, n);
+}
 ssize_t preadv64(int fd, const struct iovec *v, int n, off64_t at)
 {
     return no_io(EIO) ? -1 : NEXT(preadv64)(fd, v, n, at);
