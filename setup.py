@@ -8,7 +8,9 @@ So a wheel built here runs on every CPU of the architecture.
 
 import os
 import platform
+import re
 import sys
+import sysconfig
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +36,23 @@ ISA_FLAGS = {
 }
 
 
+def targets() -> set[str]:
+    """Return the architectures to build for: several at once for a universal binary of macOS."""
+    if "INSTMODEL_BUILD_MACHINE" in os.environ:
+        return {os.environ["INSTMODEL_BUILD_MACHINE"].lower()}
+    flags = os.environ.get("ARCHFLAGS") or sysconfig.get_config_var("CFLAGS") or ""
+    named = re.findall(r"-arch\s+(\S+)", flags) if sys.platform == "darwin" else []
+    return set(named) or {platform.machine().lower()}
+
+
 def isa_sources(compiler_type: str) -> list[str]:
-    """Return what to build: generic everywhere, instruction sets where GNU extensions exist."""
-    target = os.environ.get("INSTMODEL_BUILD_MACHINE", platform.machine()).lower()
-    if compiler_type != "unix":
+    """Return what to build: generic everywhere, instruction sets where GNU extensions exist.
+
+    A universal binary compiles each file for every architecture: it gets plain C alone.
+    ``ARCHFLAGS='-arch arm64'`` builds for one.
+    """
+    target, *others = targets()
+    if compiler_type != "unix" or others:
         return ["kernels_generic"]
     if target in ("x86_64", "amd64"):
         return [name for name in ISA_FLAGS if name != "kernels_neon"]
