@@ -41,6 +41,7 @@ class Cells:
         self.items[place] = values
 
 
+@np.errstate(all="ignore")  # infinities and NaN are results here, too
 def run(words, x):
     """Return the compute buffer, float64, after a run on the input `x` (F,)."""
     words = np.asarray(words, np.uint32)
