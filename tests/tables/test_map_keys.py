@@ -53,12 +53,17 @@ def record_array(shop):
     return table
 
 
+CONNECTIONS = []
+
+
 def duckdb_relation(shop):
     duckdb = pytest.importorskip("duckdb")
     pa()
     values = ", ".join(f"({key}, 0.5, [1, 5, 1])" for key in shop)
-    # Of its own connection: a query that an error cuts short blocks those after it.
-    return duckdb.connect().sql(f"select * from (values {values}) t(shop, amount, history)")
+    # Of its own connection: a query that an error cuts short blocks those after it. Older releases
+    # of DuckDB close a connection that nobody else holds.
+    CONNECTIONS.append(duckdb.connect())
+    return CONNECTIONS[-1].sql(f"select * from (values {values}) t(shop, amount, history)")
 
 
 def polars(shop):
