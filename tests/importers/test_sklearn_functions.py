@@ -158,10 +158,7 @@ def test_what_bends_numbers_is_imported_as_what_it_is(name):
 
 def test_bins_begin_exactly_where_the_source_begins_them():
     x = np.linspace(0, 1, 1001)[:, None]  # edges that float32 does not hold
-    binned = pre.KBinsDiscretizer(
-        10, encode="ordinal", strategy="uniform", quantile_method="averaged_inverted_cdf"
-    )
-    binned.fit(x)
+    binned = pre.KBinsDiscretizer(10, encode="ordinal", strategy="uniform").fit(x)
     edges = binned.bin_edges_[0].astype(np.float32)
     rows = np.concatenate([edges, np.nextafter(edges, -1), np.nextafter(edges, 2), [-0.0]])[:, None]
     model = im.InstructionModel(importer.from_sklearn(binned))
