@@ -1,6 +1,6 @@
 """A feature store's batch job: join features as they were known, score, write partitions.
 
-    pip install '.[duckdb]' && python examples/feature_store_batch.py FOLDER
+    pip install '.[duckdb]' 'duckdb>=1.5' && python examples/feature_store_batch.py FOLDER
 
 Two feature tables on Parquet change over time. For every event the job takes the values that were
 known at its time, and no later ones (a point-in-time join), scores them, and writes one Parquet
