@@ -178,5 +178,9 @@ def test_a_broken_file_is_one_of_our_errors_for_verify_too(name):
 def test_rows_in_memory_count_from_0():
     columns = {"a": [1.0, 2.0], "b": [3.0, None]}
     assert place(refused(AB.predict_table, columns)) == (None, 1, "b", None)
+
+
+def test_rows_of_arrays_that_compare_gets_count_from_0():
+    pytest.importorskip("sklearn")
     error = refused(im.compare, AB, AB, np.array([[1.0, 2.0], [3.0, np.inf]]))
     assert place(error) == (None, 1, None, None)
