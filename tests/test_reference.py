@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from support.documents import one
+from support.documents import build, one
 
 import instmodel as im
 from instmodel import reference
@@ -259,6 +259,17 @@ INSTRUCTIONS = {
 def test_instruction(name):
     document, x, expected = INSTRUCTIONS[name]
     np.testing.assert_allclose(run(document, x)[0], expected, rtol=1e-7, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore:maps")  # that nothing finds one of the keys
+@pytest.mark.parametrize("rows", [1, 40])
+@pytest.mark.parametrize("name", INSTRUCTIONS)
+def test_the_engine_has_the_same_numbers(name, rows):
+    document, x, expected = INSTRUCTIONS[name]
+    model = build(document)
+    whole = im.PredictConfig(buffer_slice=(0, model.required_memory))
+    got = np.asarray(model.predict_parallel([x] * rows, whole))
+    np.testing.assert_allclose(got, [expected] * rows, rtol=1e-6, atol=0)
 
 
 def test_every_instruction_is_tried_here():
