@@ -75,7 +75,10 @@ class ParallelPredictOutput(np.ndarray[Any, np.dtype[np.float32]]):
     def __array_wrap__(
         self, array: NDArray[Any], context: Any = None, return_scalar: bool = False
     ) -> Any:
-        return array if array.ndim else array[()]
+        if array is self:  # changed in place
+            return self
+        plain = array.view(np.ndarray)  # NumPy 1 hands over one of this class
+        return plain if plain.ndim else plain[()]
 
     def __getitem__(self, key: Any) -> Any:
         return self.view(np.ndarray)[key]

@@ -161,14 +161,12 @@ def every_allocation(what, arming):
     return code.replace("FOREIGN_TEXTS", repr(FOREIGN))
 
 
-# NumPy 1 itself ends the process when `any` or `min` of an array gets no memory for its buffer.
+# NumPy 1 itself ends the process when it finds no memory for the buffers of `any`, `min` or a cast.
 NUMPY_1 = pytest.mark.skipif(np.__version__ < "2", reason="NumPy 1 does not survive this")
 
 
-@pytest.mark.parametrize(
-    "what",
-    [pytest.param(w, marks=[NUMPY_1] if w.startswith("load") else []) for w in MEMORY],
-)
+@NUMPY_1
+@pytest.mark.parametrize("what", MEMORY)
 def test_any_allocation_of_the_c_library_may_fail(what, shim, tmp_path):
     code = every_allocation(what, C_ARMING)
     output = script(code, str(tmp_path / "m.instmodel"), "1", LD_PRELOAD=shim)
@@ -177,6 +175,7 @@ def test_any_allocation_of_the_c_library_may_fail(what, shim, tmp_path):
     assert foreign <= tried // 2
 
 
+@NUMPY_1
 @pytest.mark.parametrize("what", [name for name in MEMORY if name != "predict_parallel"])
 def test_any_allocation_of_python_may_fail(what, tmp_path):
     # Without predict_parallel: a worker of concurrent.futures that cannot allocate is lost, and
