@@ -14,6 +14,7 @@ import urllib.request
 
 import numpy as np
 import pytest
+from support.processes import threads_here
 from support.table_models import network
 
 import instmodel as im
@@ -32,10 +33,6 @@ def test_cloudpickle_takes_models_and_what_holds_them():
     assert pickle.loads(cloudpickle.dumps(model.predict_one))({f"f{i}": 0 for i in range(30)})
 
 
-def info_of(_):
-    return im.runtime_info()["threads"], im.runtime_info()["threads_decided_by"], os.getpid()
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # joblib's, of forks
 def test_joblib_with_loky(monkeypatch):
     joblib = pytest.importorskip("joblib")
@@ -51,7 +48,7 @@ def test_joblib_with_loky(monkeypatch):
     ):
         parts = run(joblib.delayed(model.predict)(ROWS[i::5]) for i in range(5))
         wide = run(joblib.delayed(model.predict_parallel)(ROWS[i::5], config) for i in range(5))
-        told = run(joblib.delayed(info_of)(i) for i in range(8))
+        told = run(joblib.delayed(threads_here)() for _ in range(8))
     for i in range(5):
         assert np.array_equal(parts[i], expected[i::5])
         assert np.array_equal(np.asarray(wide[i]), expected[i::5])

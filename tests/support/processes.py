@@ -1,4 +1,4 @@
-"""Finding and killing the processes that an engine started."""
+"""Asking, finding and killing the processes that an engine started."""
 
 from __future__ import annotations
 
@@ -7,6 +7,17 @@ import signal
 import threading
 import time
 from pathlib import Path
+
+import instmodel as im
+
+
+def threads_here():
+    """How many threads this process may use, what decided that, and which process it is.
+
+    Here, as a worker can import this module, but no file of tests.
+    """
+    info = im.runtime_info()
+    return info["threads"], info["threads_decided_by"], os.getpid()
 
 
 def descendants(root):
