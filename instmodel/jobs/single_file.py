@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, BinaryIO
 
-from instmodel.errors import InstModelError
+from instmodel.errors import InputError, InstModelError
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.metrics import Metrics
 from instmodel.jobs.pipeline import overlap, timed
 from instmodel.tables.batches import BatchScorer, Scored
 from instmodel.tables.inputs import Source
-from instmodel.tables.readers import Reader, Rows, open_reader, reading
+from instmodel.tables.reader import Reader, Rows
+from instmodel.tables.readers import open_reader, reading
 from instmodel.tables.writers import open_writer
 
 
@@ -88,7 +89,14 @@ def _scorer(job: Job, reader: Reader) -> tuple[list[str], BatchScorer]:
         nulls=job.nulls,
         on_bad_row=job.on_bad_row,
     )
-    whole = make(reader.schema)
+    if job.keep:
+        reader.learn()
+    try:
+        whole = make(reader.schema)
+    except InputError:
+        if not reader.learn():
+            raise
+        whole = make(reader.schema)
     needed = sorted({slot.position for slot in whole.slots} | set(whole.kept))
     schema = pa.schema([reader.schema.field(position) for position in needed])
     return schema.names, make(schema)

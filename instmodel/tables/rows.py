@@ -318,6 +318,7 @@ def _dataset_rows(
     by_position = not model.features and not extra and by is None
     for index, source in enumerate(sources):
         with reading(source), contextlib.closing(open_dataset(source, by_position)) as reader:
+            reader.learn()
             names = reader.schema.names
             features, places = _with_extra(_features(model, names, extra, by), extra)
             width = len(column_names(features))

@@ -1,0 +1,133 @@
+"""What reads a file in batches of rows, and what it hands out.
+
+A reader knows the names and types of all columns before the first row, and holds one batch.
+"""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO
+
+from instmodel.tables.arrow import arrow_column
+from instmodel.tables.binding import Slot
+from instmodel.tables.cells import Column
+from instmodel.tables.inputs import Source
+from instmodel.tables.scoring import Chunk
+
+# A batch holds about this many values, unless the caller says how many rows.
+_BATCH_VALUES = 1 << 21
+_MOST_ROWS = 1 << 16
+
+ColumnMaker = Callable[[Slot, Any, int], Column]
+
+
+class Rows:
+    """Some rows of a file: an Arrow batch, and how its columns are read."""
+
+    def __init__(self, batch: Any, make: ColumnMaker = arrow_column) -> None:
+        self.batch = batch
+        self.count: int = batch.num_rows
+        self._make = make
+
+    def chunk(self, slots: Sequence[Slot], first_row: int) -> Chunk:
+        """Return the model's columns."""
+        columns = [self._make(s, self.batch.column(s.position), first_row) for s in slots]
+        return Chunk(self.count, columns)
+
+    def cells(self, position: int) -> Any:
+        """Return a column as the file has it: an Arrow array, or a list of what JSON holds."""
+        return self.batch.column(position)
+
+    def kept(self, positions: Sequence[int]) -> list[Any]:
+        """Return Arrow arrays of other columns."""
+        return [self.batch.column(position) for position in positions]
+
+
+class Reader(ABC):
+    """A file that is read once, from the first row to the last.
+
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+        Of all columns, those of the partition at the end.
+    """
+
+    schema: Any
+
+    def __init__(self, source: Source) -> None:
+        import pyarrow as pa
+
+        own = self._open(source.path)
+        names = [name for name in source.partition if name not in own.names]
+        self._added = {name: source.partition[name] for name in names}
+        fields = [pa.field(name, value.type) for name, value in self._added.items()]
+        self.schema = pa.schema([*own, *fields])
+
+    @abstractmethod
+    def _open(self, path: str) -> Any:
+        """Open the file, and return its schema."""
+
+    @abstractmethod
+    def batches(self, names: Sequence[str], batch_rows: int | None) -> Iterator[Rows]:
+        """Yield the rows, with the columns of these names in the order of `schema`."""
+
+    def learn(self) -> bool:
+        """Read the file to its end for the names and types of all columns.
+
+        Returns
+        -------
+        bool
+            Whether more may be known now than before.
+        """
+        return False
+
+    @abstractmethod
+    def fraction(self) -> float:
+        """Return how much of the file was read, 0 to 1."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the file."""
+
+
+class BatchedReader(Reader):
+    """A file that pyarrow reads in batches of its own size."""
+
+    def batches(self, names: Sequence[str], batch_rows: int | None) -> Iterator[Rows]:
+        """Yield the rows, with the columns of these names in the order of `schema`."""
+        import pyarrow as pa
+
+        added = [self._added[name] for name in self._added if name in names]
+        own = [name for name in names if name not in self._added]
+        most = batch_rows or max(1024, min(_MOST_ROWS, _BATCH_VALUES // (len(names) or 1)))
+        schema = pa.schema([field for field in self.schema if field.name in names])
+        for batch in self._batches(own, most):
+            for start in range(0, batch.num_rows, most):
+                part = batch.slice(start, most)
+                constant = [pa.repeat(value, part.num_rows) for value in added]
+                arrays = [*part.columns, *constant]
+                yield self._rows(pa.RecordBatch.from_arrays(arrays, schema=schema))
+
+    def _rows(self, batch: Any) -> Rows:
+        return Rows(batch)
+
+    @abstractmethod
+    def _batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:
+        """Yield record batches of the columns of these names, in the file's order."""
+
+
+class TextReader(Reader):
+    """A format that is read from an open file."""
+
+    _file: BinaryIO | io.FileIO
+    _size: int
+
+    def fraction(self) -> float:
+        """Return how much of the file was read, 0 to 1."""
+        return min(1.0, self._file.tell() / self._size) if self._size else 1.0
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
