@@ -7,14 +7,16 @@ calls them: choosing the output, names of features, and the comparison with the 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from instmodel.base.extras import require as require_package
+from instmodel.base.features import features_of_columns, parse_feature_names
 from instmodel.document.schema import InstructionModelInfo
-from instmodel.errors import InputError, ValidationDataError
+from instmodel.errors import InputError, StructureError, ValidationDataError
 from instmodel.importers import common
 from instmodel.importers.expressions import source
 from instmodel.importers.sklearn_predictors import METHODS, predict
@@ -28,7 +30,11 @@ from instmodel.importers.sklearn_walk import Walk, features_in
 
 
 def from_sklearn(
-    estimator: Any, *, output: str | None = None, sample: ArrayLike | None = None
+    estimator: Any,
+    *,
+    output: str | None = None,
+    sample: ArrayLike | None = None,
+    features: Sequence[str] | None = None,
 ) -> InstructionModelInfo:
     """Turn a fitted scikit-learn estimator into a model document.
 
@@ -45,11 +51,13 @@ def from_sklearn(
         Rows on which the import is compared with the estimator, and of which a few become the
         model's validation data; by default random ones of the scale that the first step learned.
         Either way strange ones are made of them: with unknown categories, NaN, large numbers.
+    features : sequence of str, optional
+        Names of the features, by default those of ``feature_names_in_``.
 
     Returns
     -------
     InstructionModelInfo
-        With the names of ``feature_names_in_``.
+        Columns ``emb[0]``, ``emb[1]`` … that follow each other are the feature ``emb[n]``.
 
     Warns
     -----
@@ -61,7 +69,8 @@ def from_sklearn(
     InstModelError
         ``unsupported_model`` with every piece that has no instructions; ``import_mismatch`` when
         the result is not what the estimator computes; ``source_failed`` when the estimator refuses
-        the rows; ``missing_package``.
+        the rows; ``invalid_feature_format`` for columns that no features can be named after, until
+        `features` does; ``missing_package``.
     """
     require_package("sklearn", "sklearn")
     size = features_in(estimator)
@@ -85,9 +94,15 @@ def from_sklearn(
     findings.check()
     result = walk.without_refused(result)
 
-    names = common.usable_names(getattr(estimator, "feature_names_in_", None))
-    warn_of_coarse_columns(estimator, names, stacklevel=2)
+    columns = getattr(estimator, "feature_names_in_", None)
+    columns = None if columns is None else list(columns)
+    names = features
+    if features is None and columns is not None:
+        names = _named_after(columns)
+    warn_of_coarse_columns(estimator, columns, stacklevel=2)
     info = common.build(result, [leaf], names, _metadata(estimator, method))
+    if features is not None and list(getattr(sample, "columns", [])) == columns:
+        sample = np.asarray(sample)  # its names are not those of the features, but in order
     rows = common.sample_rows(sample, info, size, lambda rng, n: random_rows(estimator, rng, n))
     try:
         expected = source_outputs(estimator, method, rows, result.size)
@@ -101,6 +116,26 @@ def from_sklearn(
     odd = common.strange_rows(rows, strange_values(estimator))
     strange = (odd, _outputs_or_nan(estimator, method, odd, result.size))
     return common.attach_cases(info, rows, expected, strange)
+
+
+def _named_after(columns: list[str]) -> list[str]:
+    """Return the features that the columns of a table become."""
+    try:
+        names = features_of_columns(columns)
+        known = [feature.name for feature in parse_feature_names(names)]
+    except StructureError as error:
+        expected, actual = error.expected, error.actual
+    else:
+        if len(set(known)) == len(known):
+            return names
+        expected, actual = "different names", f"{max(known, key=known.count)!r} for two features"
+    raise InputError(
+        "invalid_feature_format",
+        "features cannot be named after the columns; say with features= how they are called",
+        field="feature_names_in_",
+        expected=expected,
+        actual=actual,
+    )
 
 
 def _outputs_or_nan(

@@ -538,6 +538,51 @@ def test_the_names_of_a_frame_become_features():
     assert_same(info, X[:100].astype(np.float32), pipeline.predict_proba(frame[:100])[:, 1])
 
 
+def frame_of(columns):
+    pandas = pytest.importorskip("pandas")
+    return pandas.DataFrame(X, columns=columns)
+
+
+def test_columns_of_an_array_feature_become_one():
+    frame = frame_of(["emb[0]", "emb[1]", "emb[2]", "age", "one[0]"])
+    estimator = linear.Ridge().fit(frame, REAL)
+    info = importer.from_sklearn(estimator, sample=frame[:20])
+    assert info.features == ["emb[3]", "age", "one[1]"]
+    turned = frame[frame.columns[::-1]]  # found by name, not by position
+    found = im.InstructionModel(info).predict_table(turned)[:, 0]
+    np.testing.assert_allclose(found, estimator.predict(frame), atol=1e-4)
+
+
+BRACKETS = {
+    "a unit": (["x[usd]", "b", "c", "d", "e"], r"x\[usd\]"),
+    "not from 0 on": (["emb[1]", "emb[2]", "c", "d", "e"], r"expected emb\[0\] before it"),
+    "with a gap": (["emb[0]", "emb[2]", "c", "d", "e"], r"expected emb\[1\] before it"),
+    "not together": (["emb[0]", "b", "emb[1]", "d", "e"], r"expected emb\[0\] before it"),
+    "beside its name": (["emb", "emb[0]", "emb[1]", "d", "e"], "'emb' for two features"),
+}
+
+
+@pytest.mark.parametrize("name", BRACKETS)
+def test_columns_that_cannot_name_features_are_never_counted_by_position(name):
+    columns, reason = BRACKETS[name]
+    frame = frame_of(columns)
+    estimator = linear.Ridge().fit(frame, REAL)
+    with pytest.raises(im.InstModelError, match=f"say with features=.*{reason}") as caught:
+        importer.from_sklearn(estimator)
+    assert caught.value.code == "invalid_feature_format"
+    for sample in (None, frame[:20]):
+        info = importer.from_sklearn(estimator, features=list("pqrst"), sample=sample)
+        assert info.features == list("pqrst")
+
+
+def test_names_for_another_number_of_columns_are_refused():
+    estimator = linear.Ridge().fit(X, REAL)
+    assert importer.from_sklearn(estimator, features=["emb[5]"]).features == ["emb[5]"]
+    with pytest.raises(im.InstModelError) as caught:
+        importer.from_sklearn(estimator, features=["a", "b"])
+    assert caught.value.code == "feature_size_mismatch"
+
+
 def test_a_sample_in_another_order_is_refused():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=list("abcde"))
