@@ -1,14 +1,19 @@
 """Output files that appear whole or not at all.
 
-`replacing` hands out a temporary sibling of the target, and moves it over the target only when
-everything was written and reached the disk. Whatever ends the program before that leaves the
-target as it was; everything but SIGKILL and a power cut also removes the temporary file.
+`replacing` hands out a file beside the target, and moves it over the target only when everything
+was written and reached the disk. Whatever ends the program before that leaves the target as it was.
+
+The file has no name until it is complete, where the system knows such files (Linux, most file
+systems): then nothing is left of it, whatever happens. Elsewhere, and in the moment between its
+name and the target's, a killed program leaves a hidden temporary file; the next one that writes
+into the folder removes it, unless a living one has it locked.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import secrets
 import stat
@@ -17,6 +22,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from instmodel.base import values
+
+try:
+    import fcntl
+except ImportError:  # not POSIX
+    fcntl = None  # type: ignore[assignment]
 
 # Short, so that the temporary name fits wherever the target's fits; hidden, so that `*` skips it.
 _TEMPORARY = ".instmodel-{}.tmp"
@@ -49,20 +59,27 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(values.path(path, "path")))
     temporary = target.with_name(_TEMPORARY.format(secrets.token_hex(8)))
+    _sweep(target.parent)
     try:
         mode = _replaceable_mode(target)
-        # O_EXCL: never write into a file or through a link that is already there.
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
             # Inside: a signal may arrive as soon as the file is there.
-            descriptor = os.open(temporary, flags, 0o666)
-            with os.fdopen(descriptor, "w+b") as file:
+            descriptor = _open_nameless(target.parent)
+            nameless = descriptor is not None
+            with os.fdopen(
+                _open_named(temporary) if descriptor is None else descriptor, "w+b"
+            ) as file:
                 if mode is not None:
-                    os.chmod(temporary, mode)
+                    os.chmod(file.fileno() if os.chmod in os.supports_fd else temporary, mode)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, target)
+                if nameless:
+                    _give_name(file.fileno(), temporary)
+                if fcntl:  # while it is locked, so that nobody sweeps it away
+                    os.replace(temporary, target)
+            if not fcntl:  # Windows renames no open file
+                os.replace(temporary, target)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
@@ -73,6 +90,59 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         if error.errno is not None and error.filename in (None, temporary, str(temporary)):
             error.filename = os.fspath(path)
         raise
+
+
+def _open_nameless(folder: Path) -> int | None:
+    """Return a new file without a name, locked; None where there is no such thing."""
+    try:
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666)
+    except (OSError, AttributeError):  # not this system, or not this file system
+        return None
+    if not os.path.exists(_descriptor_path(descriptor)):  # without /proc it can get no name
+        os.close(descriptor)
+        return None
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def _open_named(temporary: Path) -> int:
+    """Return a new file, locked where files can be."""
+    # O_EXCL: never write into a file or through a link that is already there.
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    while True:
+        descriptor = os.open(temporary, flags, 0o666)
+        if fcntl is None:
+            return descriptor
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # swept away before it was locked
+
+
+def _give_name(descriptor: int, name: Path) -> None:
+    # With folders given, Python calls linkat, which follows the link that /proc shows.
+    folder = os.open(name.parent, os.O_RDONLY)
+    try:
+        os.link(_descriptor_path(descriptor), name.name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _descriptor_path(descriptor: int) -> str:
+    return f"/proc/self/fd/{descriptor}"
+
+
+@functools.cache  # once for each folder is enough
+def _sweep(folder: Path) -> None:
+    """Remove the temporary files that killed programs have left in a folder."""
+    if fcntl is None:
+        return
+    with contextlib.suppress(OSError):
+        for path in folder.glob(_TEMPORARY.format("*")):
+            with contextlib.suppress(OSError), open(path, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
 
 def _replaceable_mode(target: Path) -> int | None:
