@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from instmodel.base.activations import Activation
+from instmodel.base.categories import Categories
 from instmodel.base.features import Feature, parse_feature_names
 from instmodel.base.limits import Limits
 from instmodel.compiled.parallel import ParallelPredictOutput, PredictConfig
@@ -59,6 +60,7 @@ __all__ = [
     "AddElementwiseBuffers",
     "Attention",
     "BufferHandle",
+    "Categories",
     "ClipElementwise",
     "Copy",
     "CopyMasked",

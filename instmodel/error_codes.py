@@ -32,7 +32,7 @@ _VALUES = {
     ),
     "unsupported_version": Rule(
         "A binary file or GPU words of a version that this package does not read.",
-        "field 'version': another version of the format (expected 1, got 0)",
+        "field 'version': another version of the format (expected 1 or 2, got 0)",
     ),
     "digest_mismatch": Rule(
         "The bytes of a binary file are not those that were written.",
@@ -91,6 +91,22 @@ _STRUCTURE = {
         "`feature_size`, `features` and the first buffers do not agree.",
         "field 'feature_size': `features` and `feature_size` disagree (expected 2, as in "
         "`features`, got 3)",
+    ),
+    "unknown_feature": Rule(
+        "`categories` names a feature that the model does not name; the closest one is named.",
+        "field 'categories': categories of a feature that the model does not name; did you mean "
+        "'a'? (expected a name of `features`, without brackets, got 'A')",
+    ),
+    "duplicate_category": Rule(
+        "A feature has the same category twice.",
+        "field 'categories['a'].values[2]': the same category twice (expected another text than "
+        "in values[0], got 'red')",
+    ),
+    "category_limit_exceeded": Rule(
+        "More categories, or characters of them, than `Limits` allows; or more of a feature than "
+        "float32 can number.",
+        "field 'categories': too many categories (expected at most 1 (Limits.max_category_count), "
+        "got 2)",
     ),
     "no_buffers": Rule(
         "A model needs at least one buffer.",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from instmodel.base import values
+from instmodel.base.categories import Categories
 from instmodel.errors import StructureError
 
 # Where an ONNX file that this package wrote keeps the names, among the properties of the model.
@@ -28,11 +29,14 @@ class Feature:
         Number of input values it stands for, ≥ 1.
     is_array : bool
         Whether the document wrote it as ``name[size]``.
+    categories : Categories or None
+        What text its values may be given as.
     """
 
     name: str
     size: int = 1
     is_array: bool = False
+    categories: Categories | None = None
 
     def columns(self) -> list[str]:
         """Return the column of each value: ``age``, or ``emb[0]``, ``emb[1]`` … for an array."""
@@ -51,6 +55,30 @@ def parse_feature_names(names: Sequence[str]) -> list[Feature]:
         ``invalid_type`` for what is no list of strings.
     """
     return [_parse(name, index) for index, name in enumerate(values.names(names, "features"))]
+
+
+def with_categories(
+    features: Sequence[Feature], categories: Mapping[str, Categories]
+) -> list[Feature]:
+    """Give features their categories.
+
+    Raises
+    ------
+    StructureError
+        ``unknown_feature``: there are categories of something else.
+    """
+    names = {feature.name for feature in features}
+    for name in categories:
+        if name not in names:
+            near = values.hint(name, sorted(names))
+            raise StructureError(
+                "unknown_feature",
+                f"categories of a feature that the model does not name{near}",
+                field="categories",
+                expected="a name of `features`, without brackets",
+                actual=repr(name if len(name) <= 60 else name[:57] + "..."),
+            )
+    return [replace(item, categories=categories.get(item.name)) for item in features]
 
 
 def features_of_columns(columns: Sequence[str]) -> list[str]:

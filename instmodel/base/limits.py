@@ -22,6 +22,8 @@ class Limits:
         Weight and bias values, all matrices together.
     max_header_size : int
         Bytes of the header of a binary file: everything but its tensors.
+    max_category_count, max_category_characters : int
+        Text categories of all features together, and the characters of their texts.
     max_validation_work : int
         Cases of the validation data times `Program.work`, which counts multiply-adds of a dense
         layer: a core with AVX-512 does 10 to 100 a nanosecond.
@@ -35,6 +37,8 @@ class Limits:
     max_buffer_size: int = 1_000_000
     max_weight_count: int = 10_000_000
     max_header_size: int = 16 * 1024 * 1024
+    max_category_count: int = 1_000_000
+    max_category_characters: int = 10_000_000
     max_validation_work: int = 100_000_000_000
 
     def __post_init__(self) -> None:
@@ -64,6 +68,21 @@ class Limits:
                 expected=f"at most {self.max_weight_count} (Limits.max_weight_count)",
                 actual=count,
             )
+
+    def check_categories(self, count: int, characters: int) -> None:
+        """Raise ``category_limit_exceeded`` when there are too many categories, or too long."""
+        for what, actual, most in (
+            ("categories", count, "max_category_count"),
+            ("characters of categories", characters, "max_category_characters"),
+        ):
+            if actual > getattr(self, most):
+                raise StructureError(
+                    "category_limit_exceeded",
+                    f"too many {what}",
+                    field="categories",
+                    expected=f"at most {getattr(self, most)} (Limits.{most})",
+                    actual=actual,
+                )
 
     def check_validation_work(self, work: int) -> None:
         """Raise ``validation_limit_exceeded`` when the model's own cases take too long to run."""

@@ -60,8 +60,12 @@ def _show(name: str, facts: dict[str, Any]) -> None:
     if children is None:
         print(f"  edges             {graph['edges']}, too many to list")
 
+    columns = ["#", "name", "values"]
     named = [[i, f["name"], f["size"]] for i, f in enumerate(facts["features"])]
-    _print_table("Features", ["#", "name", "values"], named)
+    if any("categories" in feature for feature in facts["features"]):
+        columns += ["categories", "unknown text"]
+        named = [row + _categories(f) for row, f in zip(named, facts["features"], strict=True)]
+    _print_table("Features", columns, named)
     buffers = [[b["index"], b["size"], b["offset"], b["role"]] for b in facts["buffers"]]
     _print_table("Buffers", ["#", "size", "offset", "role"], buffers)
     steps = [
@@ -75,6 +79,16 @@ def _show(name: str, facts: dict[str, Any]) -> None:
         for i, item in enumerate(facts["instructions"])
     ]
     _print_table("Instructions", ["#", "type", "fields", "root", "then"], steps)
+
+
+def _categories(feature: dict[str, Any]) -> list[object]:
+    if "categories" not in feature:
+        return ["", ""]
+    texts = feature["categories"]
+    shown = ", ".join(printable(repr(text), 30) for text in texts[:4])
+    more = f", … ({len(texts)})" if len(texts) > 4 else ""
+    unknown = feature["unknown"]
+    return [shown + more, unknown if isinstance(unknown, str) else f"{unknown:g}"]
 
 
 def _one_line(fields: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 
 from instmodel.base import layout, values
 from instmodel.base.activations import Activation
+from instmodel.base.categories import Categories
 from instmodel.base.features import features_of_columns, parse_feature_names
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.instructions import (
@@ -127,6 +128,7 @@ class ModelBuilder:
         self._sizes: list[int] = []
         self._inputs: list[int] = []
         self._names: list[str] = []
+        self._categories: dict[str, Any] = {}
         self._steps: list[_Step] = []
         self._weights: list[values.Matrix] = []
         self._bias: list[values.Vector] = []
@@ -135,7 +137,9 @@ class ModelBuilder:
 
     # ------------------------------------------------------------------------------------- inputs
 
-    def input(self, features: Any) -> BufferHandle:
+    def input(
+        self, features: Any, categories: Mapping[str, Categories | Sequence[str]] | None = None
+    ) -> BufferHandle:
         """Add an input.
 
         Several inputs follow each other in the order in which they were added; either all or none
@@ -146,6 +150,8 @@ class ModelBuilder:
         features : int, str, sequence of str, or data frame
             How many values it has, or the names of its features; a frame stands for its columns, of
             which ``emb[0]``, ``emb[1]`` … are those of an array feature.
+        categories : mapping of str to Categories or sequence of str, optional
+            What text the values of a feature may be given as, by its name.
         """
         if hasattr(features, "columns"):
             # Arrow calls the names `column_names`; its `columns` are the data.
@@ -163,6 +169,7 @@ class ModelBuilder:
                 "missing_features", "either all inputs have names or none", field="features"
             )
         self._names += names
+        self._categories |= categories or {}
         handle = self._value(size)
         self._inputs.append(handle.number)
         return handle
@@ -357,6 +364,7 @@ class ModelBuilder:
         return InstructionModelInfo(
             features=self._names or None,
             feature_size=sum(self._sizes[number] for number in self._inputs),
+            categories=self._categories,
             buffer_sizes=[sizes[buffer] for buffer in order],
             instructions=[
                 item

@@ -50,6 +50,7 @@ def first_instructions(
     part = replace(
         info,
         features=None,
+        categories={},
         feature_size=feature_size,
         instructions=instructions,
         validation_data=None,

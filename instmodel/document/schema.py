@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from instmodel.base import values
+from instmodel.base.categories import by_feature, size_of
 from instmodel.base.limits import DEFAULT_LIMITS, Limits, checked_limits
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.instructions import INSTRUCTIONS
@@ -24,7 +25,15 @@ from instmodel.errors import DocumentError, InstModelError, StructureError
 Unknown = Literal["error", "ignore"]
 
 _REQUIRED_KEYS = ("buffer_sizes", "instructions", "weights", "bias")
-_OPTIONAL_KEYS = ("features", "feature_size", "parameters", "maps", "validation_data", "metadata")
+_OPTIONAL_KEYS = (
+    "features",
+    "feature_size",
+    "categories",
+    "parameters",
+    "maps",
+    "validation_data",
+    "metadata",
+)
 _KEYS = (*_REQUIRED_KEYS, *_OPTIONAL_KEYS)
 
 
@@ -41,6 +50,8 @@ class InstructionModelInfo(DocumentParts):
         "not named".
     feature_size : int, optional
         Number of input values F; must agree with `features` if both are given.
+    categories : dict of str to Categories
+        By feature, what text its values may be given as; a list of texts stands for `Categories`.
     buffer_sizes : list of int
         Sizes of the buffers; the first ones take the input, the last one is the output.
     instructions : list of Instruction
@@ -169,6 +180,9 @@ class InstructionModelInfo(DocumentParts):
         checked_limits(limits).check_weight_count(
             _count(present["weights"], 2) + _count(present["bias"], 1)
         )
+        if "categories" in present:
+            limits.check_categories(*size_of(present["categories"]))
+            present["categories"] = by_feature(present["categories"], unknown)
         items = values.sequence(present["instructions"], "instructions", "objects")
         present["instructions"] = [
             _instruction(item, index, unknown) for index, item in enumerate(items)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from instmodel.base import values
+from instmodel.base.categories import Categories, by_feature
 from instmodel.document.instruction_base import Instruction, Shapes
 from instmodel.document.instructions import INSTRUCTIONS
 from instmodel.errors import StructureError
@@ -51,6 +52,7 @@ class DocumentParts:
 
     features: list[str] | None = None
     feature_size: int | None = None
+    categories: dict[str, Categories] = field(default_factory=dict)
     buffer_sizes: list[int]
     instructions: list[Instruction]
     parameters: list[values.Vector] = field(default_factory=list)
@@ -64,6 +66,7 @@ class DocumentParts:
             self.features = values.names(self.features, "features")
         if self.feature_size is not None:
             self.feature_size = values.integer(self.feature_size, "feature_size")
+        self.categories = by_feature(self.categories)
         self.buffer_sizes = list(values.integers(self.buffer_sizes, "buffer_sizes"))
         self.instructions = list(values.sequence(self.instructions, "instructions", "instructions"))
         for index, item in enumerate(self.instructions):
@@ -85,12 +88,16 @@ class DocumentParts:
             self.metadata = _metadata(self.metadata)
 
     def outline(self) -> dict[str, Any]:
-        """Return the JSON form of features, buffers and instructions alone."""
+        """Return the JSON form of features, their categories, buffers and instructions alone."""
         document: dict[str, Any] = {}
         if self.features is not None:
             document["features"] = list(self.features)
         if self.feature_size is not None:
             document["feature_size"] = self.feature_size
+        if self.categories:
+            document["categories"] = {
+                name: item.to_json() for name, item in self.categories.items()
+            }
         document["buffer_sizes"] = list(self.buffer_sizes)
         document["instructions"] = [item.to_dict() for item in self.instructions]
         return document

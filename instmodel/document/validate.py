@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from instmodel.base import layout
-from instmodel.base.features import Feature, parse_feature_names
+from instmodel.base.categories import size_of
+from instmodel.base.features import Feature, parse_feature_names, with_categories
 from instmodel.base.limits import DEFAULT_LIMITS, Limits, checked_limits
 from instmodel.document.graph import ExecutionGraph, Gap, LostInput, Ranges, trace
 from instmodel.document.structure import Structure
@@ -61,6 +62,7 @@ def check(document: Structure, limits: Limits = DEFAULT_LIMITS) -> CheckedModel:
         The first rule that is broken, with its code and place.
     """
     checked_limits(limits).check_weight_count(_weight_count(document))
+    limits.check_categories(*size_of(document.categories))
     sizes = document.buffer_sizes
     _check_buffers(sizes, limits)
     if not document.instructions:
@@ -194,6 +196,7 @@ def _check_features(document: Structure) -> tuple[list[Feature], int | None]:
             actual=document.feature_size,
         )
     features = parse_feature_names(document.features or [])
+    features = with_categories(features, document.categories)
     named = sum(feature.size for feature in features)
     if features and document.feature_size not in (None, named):
         raise StructureError(

@@ -21,6 +21,7 @@ import numpy as np
 
 from instmodel.base.activations import Activation
 from instmodel.base.atomic import replacing
+from instmodel.base.categories import CATEGORIES_KEY
 from instmodel.base.extras import require as require_package
 from instmodel.base.features import FEATURES_KEY
 from instmodel.base.limits import DEFAULT_LIMITS, Limits
@@ -79,7 +80,11 @@ def to_onnx(info: InstructionModelInfo, limits: Limits = DEFAULT_LIMITS) -> Any:
         ir_version=IR_VERSION,
         producer_name="instmodel",
     )
-    helper.set_model_props(model, {FEATURES_KEY: json.dumps(info.features or [])})
+    properties = {FEATURES_KEY: json.dumps(info.features or [])}
+    if info.categories:
+        kept = {name: item.to_json() for name, item in info.categories.items()}
+        properties[CATEGORIES_KEY] = json.dumps(kept)
+    helper.set_model_props(model, properties)
     onnx.checker.check_model(model)
     return model
 

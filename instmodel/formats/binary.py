@@ -30,7 +30,8 @@ from instmodel.document.structure import Structure
 from instmodel.errors import DocumentError
 
 MAGIC = b"\x93INSTMDL"
-VERSION = 1
+# Readers of version 1 know no categories, and must not lose them.
+VERSION, VERSION_OF_CATEGORIES = 1, 2
 # The data is hashed in chunks, each on its own, so that several threads can share the work, and a
 # core can do several at once.
 CHUNK = 1 << 20
@@ -69,8 +70,13 @@ def _encode(structure: Structure, packed: PackedWeights) -> tuple[bytes, list[By
     text = encode_header(structure, section.add)
     padding = -(PREFIX.size + len(text)) % layout.ALIGNMENT if section.size else 0
     total = PREFIX.size + len(text) + padding + section.size
-    prefix = PREFIX.pack(MAGIC, VERSION, len(text), total, 0, bytes(32))
+    prefix = PREFIX.pack(MAGIC, version_of(structure), len(text), total, 0, bytes(32))
     return prefix + text + bytes(padding), section.pieces
+
+
+def version_of(structure: Structure) -> int:
+    """Return the version of the format that a document needs: the first one that can hold it."""
+    return VERSION_OF_CATEGORIES if structure.categories else VERSION
 
 
 def encode_header(structure: Structure, add: Callable[[NDArray[Any]], list[Any]]) -> bytes:

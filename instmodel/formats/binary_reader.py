@@ -34,6 +34,7 @@ from instmodel.formats.binary import (
     MAGIC,
     PREFIX,
     VERSION,
+    VERSION_OF_CATEGORIES,
     Bytes,
     check_shape,
     chunk_digests,
@@ -41,11 +42,13 @@ from instmodel.formats.binary import (
     encode_header,
     head_digest,
     stored_digest,
+    version_of,
 )
 
 _KEYS = (
     "features",
     "feature_size",
+    "categories",
     "buffer_sizes",
     "instructions",
     "dense",
@@ -138,12 +141,12 @@ def _read_head(take: Callable[[int], bytes], size: int, limits: Limits) -> tuple
     if len(prefix) < PREFIX.size or not prefix.startswith(MAGIC):
         raise _broken("not a binary model file", "byte 0")
     _, version, header_size, file_size, reserved, _ = PREFIX.unpack(prefix)
-    if version != VERSION:
+    if version not in (VERSION, VERSION_OF_CATEGORIES):
         raise DocumentError(
             "unsupported_version",
             "another version of the format",
             field="version",
-            expected=VERSION,
+            expected=f"{VERSION} or {VERSION_OF_CATEGORIES}",
             actual=version,
         )
     if file_size != size:
@@ -227,7 +230,16 @@ def _decode(
         )
     reader.data = data
     reader.check_padding()
-    structure = _structure(given, tensors, reader, unknown)
+    structure = _structure(given, tensors, reader, unknown, limits)
+    version = PREFIX.unpack_from(head)[1]
+    if version != version_of(structure):
+        raise DocumentError(
+            "unsupported_version",
+            "the first version that can hold the document is the one to write it in",
+            field="version",
+            expected=version_of(structure),
+            actual=version,
+        )
     if not structure.allow_non_finite and not all(finite for _, finite in parts):
         raise reader.not_finite()
     text = head[PREFIX.size : PREFIX.size + header_size]
@@ -238,13 +250,17 @@ def _decode(
 
 
 def _structure(
-    given: dict[str, Any], tensors: dict[str, Any], reader: _Tensors, unknown: Unknown
+    given: dict[str, Any],
+    tensors: dict[str, Any],
+    reader: _Tensors,
+    unknown: Unknown,
+    limits: Limits,
 ) -> Structure:
     """Make all of the document but its dense layers, of which the reader has the shapes."""
     allow_non_finite = values.boolean(given.get("allow_non_finite", False), "allow_non_finite")
     document: dict[str, Any] = {
         key: given[key]
-        for key in ("features", "feature_size", "buffer_sizes", "instructions")
+        for key in ("features", "feature_size", "categories", "buffer_sizes", "instructions")
         if key in given
     }
     document["weights"] = document["bias"] = []
@@ -259,7 +275,7 @@ def _structure(
             raise values.wrong_type(given["metadata"], "metadata", "a JSON text")
         document["metadata"] = json_text.parse(given["metadata"])
     info = InstructionModelInfo.from_dict(
-        document, unknown=unknown, allow_non_finite=allow_non_finite
+        document, unknown=unknown, limits=limits, allow_non_finite=allow_non_finite
     )
     shapes = reader.packed.shapes
     return Structure.of(info, shapes, [rows for rows, _ in shapes])

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from instmodel.base.features import FEATURES_KEY
+from instmodel.base.categories import CATEGORIES_KEY, Categories, by_feature, size_of
+from instmodel.base.features import FEATURES_KEY, parse_feature_names
 from instmodel.base.limits import DEFAULT_LIMITS
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import DocumentError, InputError, StructureError
@@ -73,8 +74,10 @@ def from_onnx(
     result, inputs = graph.translate(chosen)
     leaves = [leaf for _, leaf in inputs]
     metadata = {"imported_from": "ONNX", "output": chosen}
-    names = graph.features(inputs) if features is None else features
+    written = graph.features(inputs)
+    names = written if features is None else features
     info = common.build(result, leaves, names, metadata)
+    info.categories = graph.categories(written or [], names or [])
     run = graph.session(chosen).run
     return common.compared(info, result, leaves, sample, run, graph.whole_inputs())
 
@@ -226,15 +229,32 @@ class OnnxGraph:
 
     def features(self, leaves: list[tuple[str, Value]]) -> list[str] | None:
         """Return the features: as this package's exporter wrote them, or of the inputs' names."""
-        written = {item.key: item.value for item in self._model.metadata_props}.get(FEATURES_KEY)
-        if written is not None:
-            try:
-                names = json.loads(written)
-            except (ValueError, RecursionError):
-                names = None
-            if isinstance(names, list) and all(isinstance(name, str) for name in names):
-                return names or None
+        names = self._property(FEATURES_KEY)
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return names or None
         return common.feature_names(leaves)
+
+    def categories(self, written: Sequence[str], names: Sequence[str]) -> dict[str, Categories]:
+        """Return the text categories that this package's exporter wrote, by the new names.
+
+        Parameters
+        ----------
+        written, names : sequence of str
+            The features as the file names them, and as the document does.
+        """
+        found = self._property(CATEGORIES_KEY) or {}
+        DEFAULT_LIMITS.check_categories(*size_of(found))
+        old, new = parse_feature_names(written), parse_feature_names(names)
+        renamed = {a.name: b.name for a, b in zip(old, new, strict=False)}
+        return {renamed.get(name, name): item for name, item in by_feature(found).items()}
+
+    def _property(self, key: str) -> Any:
+        """Return what the model keeps as JSON under a key, None if that is nothing."""
+        written = {item.key: item.value for item in self._model.metadata_props}.get(key)
+        try:
+            return None if written is None else json.loads(written)
+        except (ValueError, RecursionError):
+            return None
 
 
 _CLASSIFIERS = ("LinearClassifier", "TreeEnsembleClassifier", "SVMClassifier", "ArgMax")

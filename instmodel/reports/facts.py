@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
+from instmodel.base.features import Feature
 from instmodel.document.graph import MOST_EDGES
 from instmodel.model import InstructionModel
 
@@ -22,7 +22,7 @@ def model_facts(model: InstructionModel) -> dict[str, Any]:
     roles[-1].append("output")
     return {
         "digest": model.digest,
-        "features": [dataclasses.asdict(feature) for feature in model.named_features],
+        "features": [_feature(feature) for feature in model.named_features],
         "feature_size": model.feature_size,
         "output_size": model.output_size,
         "output_index_start": model.output_index_start,
@@ -50,3 +50,15 @@ def model_facts(model: InstructionModel) -> dict[str, Any]:
         },
         "metadata": document.metadata,
     }
+
+
+def _feature(feature: Feature) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "name": feature.name,
+        "size": feature.size,
+        "is_array": feature.is_array,
+    }
+    if feature.categories is not None:
+        facts["categories"] = list(feature.categories.values)
+        facts["unknown"] = feature.categories.unknown
+    return facts

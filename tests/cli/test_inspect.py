@@ -88,3 +88,16 @@ def test_what_is_odd_about_a_model_is_told_in_one_line(capsys):
     said = capsys.readouterr().err
     assert said.startswith("instmodel: warning: instruction 0 (DOT) overwrites input values")
     assert said.count("\n") == 1
+
+
+def test_inspect_shows_text_categories(capsys):
+    texts = {"a": ["red", "a\nb", "c", "d", "e"], "b": {"values": [], "unknown": -1}}
+    model = write("m.json", json.dumps({**documents.dense(), "categories": texts}))
+    assert main(["inspect", model]) == 0
+    shown = capsys.readouterr().out
+    assert "'red', 'a\\nb', 'c', 'd', … (5)  error" in shown
+    assert "-1" in shown
+    assert main(["inspect", model, "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)["features"]
+    assert (first["categories"], first["unknown"]) == (texts["a"], "error")
+    assert (second["categories"], second["unknown"]) == ([], -1.0)

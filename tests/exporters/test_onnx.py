@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from support.bounds import track
-from support.documents import build, trainer_exports
+from support.documents import build, dense, trainer_exports
 
 import instmodel as im
 from instmodel.document.instructions import INSTRUCTIONS
@@ -117,3 +117,13 @@ def test_the_file_appears_whole_and_names_its_features(tmp_path):
         [i.TYPE for i in info.instructions]
     )
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_text_categories_go_along_and_come_back(tmp_path):
+    texts = {"a": ["red", ""], "b": {"values": ["é"], "unknown": -1.0}}
+    info = im.InstructionModelInfo.from_dict({**dense(), "categories": texts})
+    info.to_onnx(tmp_path / "m.onnx")
+    again = from_onnx(tmp_path / "m.onnx")
+    assert again.to_dict()["categories"] == texts
+    renamed = from_onnx(tmp_path / "m.onnx", features=["colour", "size"])
+    assert renamed.to_dict()["categories"] == {"colour": texts["a"], "size": texts["b"]}

@@ -70,6 +70,58 @@ def test_the_bytes_of_a_small_model():
     assert info.to_bytes() == assemble(HEADER, DATA)
 
 
+def test_the_bytes_of_a_model_with_categories():
+    info = info_of(
+        {
+            "features": ["size", "colour"],
+            "categories": {
+                "size": {"unknown": -1, "values": ["S", "é"]},
+                "colour": {"values": ["red", ""], "unknown": "error"},
+            },
+            "buffer_sizes": [2, 1],
+            "instructions": [{"type": "DOT", "input": 0, "output": 1, "weights": 0}],
+            "weights": [[[1.0, -2.0]]],
+            "bias": [[0.5]],
+        }
+    )
+    header = {
+        "features": ["size", "colour"],
+        "categories": {
+            "colour": ["red", ""],
+            "size": {"values": ["S", "é"], "unknown": -1.0},
+        },
+        **{key: value for key, value in HEADER.items() if key != "feature_size"},
+    }
+    assert info.to_bytes() == assemble(header, DATA, version=2)
+    again = im.InstructionModelInfo.from_bytes(info.to_bytes())
+    assert again.to_dict() == info.to_dict()
+    # A reader of version 1 that skips unknown keys would lose them.
+    for unknown in ("error", "ignore"):
+        with pytest.raises(im.InstModelError) as caught:
+            im.InstructionModelInfo.from_bytes(assemble(header, DATA), unknown=unknown)
+        assert caught.value.code == "unsupported_version"
+
+
+@pytest.mark.parametrize(
+    "categories",
+    [
+        {"b": ["x"], "a": ["x"]},
+        {"a": {"unknown": "nan", "values": ["x"]}},
+        {"a": {"values": ["x"], "unknown": -1}},
+        {"a": {"values": ["x"], "unknown": "error"}},
+        {"a": {"values": ["x"]}},
+    ],
+    ids=str,
+)
+def test_categories_are_written_in_one_way(categories):
+    header = {"features": ["a", "b"], "categories": categories, **HEADER}
+    del header["feature_size"]
+    with pytest.raises(im.InstModelError) as caught:
+        im.InstructionModelInfo.from_bytes(assemble(header, DATA, version=2))
+    assert caught.value.code == "invalid_document"
+    assert "one way" in caught.value.message
+
+
 def test_a_file_written_from_the_page_alone_loads():
     info = im.InstructionModelInfo.from_bytes(assemble(HEADER, DATA))
     assert info.weights[0].tolist() == [[1.0, -2.0]]

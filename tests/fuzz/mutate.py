@@ -55,6 +55,7 @@ WORDS = [
     *("DOT", "ATTENTION", "COPY", "COPY_MASKED", "MAP_TRANSFORM", "ACTIVATION", "REDUCE_SUM"),
     *("CLIP_ELEMENTWISE", "ADD_BUFFER_HEADS", "ADD_ELEMENTWISE_BUFFERS", "dot", "RELU", "SOFTMAX"),
     *("EXP", "LOG", "GELU", "relu", "type", "input", "output", "weights", "bias", "key", "size"),
+    *("categories", "values", "unknown", "error", "nan", "a", "b"),
     *("", "0", "-0", "1", "01", "+1", " 1", "1 ", "1.0", "1e3", "٣", "2147483648", "-2147483648"),
     *("f[2]", "f[0]", "f[]", "f[999999999]", "f[9999999999]", "é", "\0", "a\nb", "x" * 300),
 ]
@@ -108,7 +109,9 @@ def documents() -> list[dict]:
     named = {**dense(), "metadata": {"made by": "é", "n": [1, 2.5, None]}}
     checked = {**identity(2, 3), "validation_data": {"inputs": [], "expected_outputs": []}}
     checked["instructions"].append({"type": "COPY", "input": 0, "output": 1, "internal_index": 1})
-    found = [dense(), everything(), identity(), sparse, wide, named, checked]
+    texts = {"a": ["red", "green", ""], "b": {"values": ["é"], "unknown": -1.0}}
+    labelled = {**dense(), "categories": texts}
+    found = [dense(), everything(), identity(), sparse, wide, named, checked, labelled]
     golden = [case["model"] for case in (*engine_cases(), *trainer_exports())]
     return found + [document for document in golden if len(json.dumps(document)) < LONGEST]
 
@@ -324,7 +327,8 @@ def _edit_bytes(rng, data):
 def assemble(text: bytes, data: bytes, rng: random.Random | None = None) -> bytes:
     """Write a binary file around a header and a data section; with `rng`, damage the prefix."""
     padding = bytes(-(64 + len(text)) % 64) if data else b""
-    fields = [b"\x93INSTMDL", 1, len(text), 64 + len(text) + len(padding) + len(data), 0]
+    version = 2 if b"categories" in text else 1
+    fields = [b"\x93INSTMDL", version, len(text), 64 + len(text) + len(padding) + len(data), 0]
     if rng:
         at = rng.randrange(1, 5)
         bits = 32 if at < 3 else 64

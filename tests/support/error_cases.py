@@ -52,6 +52,11 @@ def bias_output():
     im.Dot(input=0, output=1, weights=0).check(shapes)
 
 
+def too_many_categories():
+    limits = im.Limits(max_category_count=1)
+    im.InstructionModelInfo.from_dict({**D, "categories": {"a": ["x", "y"]}}, limits=limits)
+
+
 D, E = dense(), everything()
 ONE_CASE = {"inputs": [[1.0, 2.0]], "expected_outputs": [[0.5]]}  # not what D computes
 HEADS = {"type": "ADD_BUFFER_HEADS", "input": [0, 1], "output": 2}
@@ -70,6 +75,13 @@ CASES = [
     document(
         "invalid_feature_size", edited(identity(), "feature_size", to=0), field="feature_size"
     ),
+    document("unknown_feature", {**D, "categories": {"A": ["red"]}}, field="categories"),
+    document(
+        "duplicate_category",
+        {**D, "categories": {"a": ["red", "green", "red"]}},
+        field="categories['a'].values[2]",
+    ),
+    Case("category_limit_exceeded", too_many_categories, field="categories"),
     # ------------------------------------------------------------------ buffers, weights
     document("no_buffers", edited(D, "buffer_sizes", to=[]), field="buffer_sizes"),
     document("invalid_buffer_size", edited(D, "buffer_sizes", 1, to=0), field="buffer_sizes[1]"),

@@ -223,6 +223,12 @@ INSTRUCTIONS = {
 }
 
 
+_TEXTS = st.lists(st.text(max_size=3), max_size=4, unique=True)
+_CATEGORIES = _TEXTS | st.fixed_dictionaries(
+    {"values": _TEXTS}, optional={"unknown": st.sampled_from(["error", "nan", -1, 2.5, 1e30])}
+)
+
+
 @st.composite
 def documents(
     draw,
@@ -265,6 +271,9 @@ def documents(
         document["features"] = [f"f{i}" for i in range(features)]
     if naming == "array":
         document["features"] = [f"f[{features}]"]
+    if "features" in document and draw(st.booleans()):
+        names = [name.partition("[")[0] for name in document["features"]]
+        document["categories"] = draw(st.dictionaries(st.sampled_from(names), _CATEGORIES))
     if naming in ("size", "both"):
         document["feature_size"] = features
     document |= {"weights": writer.weights, "bias": writer.bias}
