@@ -21,7 +21,7 @@ cdef extern from "kernels.h" nogil:
         IM_REDUCE_SUM
         IM_RELU
         IM_SOFTMAX
-        IM_SIGN
+        IM_RECIPROCAL
         IM_PANEL
 
     ctypedef struct im_op:

@@ -93,7 +93,7 @@ def activate(int activation, float[::1] x not None) -> None:
         `Activation.gpu_id`; any but SOFTMAX.
     x : float32 (n,), changed in place
     """
-    if not IM_RELU <= activation <= IM_SIGN or activation == IM_SOFTMAX:
+    if not IM_RELU <= activation <= IM_RECIPROCAL or activation == IM_SOFTMAX:
         raise ValueError(f"not a lane-wise activation: {activation}")
     if x.shape[0] == 0:
         return

@@ -178,6 +178,11 @@ def _sign(x: Array) -> Array:
     return np.sign(x)
 
 
+def _reciprocal(x: Array) -> Array:
+    """1 / x; ±∞ for ±0."""
+    return 1.0 / x
+
+
 def _erfc(x: Array) -> Array:
     return np.array([math.erfc(v) for v in x.flat], dtype=np.float64).reshape(x.shape)
 
@@ -196,6 +201,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "SOFTPLUS": _softplus,
     "EXP": _exp,
     "SIGN": _sign,
+    "RECIPROCAL": _reciprocal,
 }
 
 

@@ -73,6 +73,15 @@ ACTIVATIONS = {
         NAN: NAN,
     },
     "SIGN": {-3.0: -1.0, 0.0: 0.0, 1e-30: 1.0, INF: 1.0, -INF: -1.0, NAN: NAN},
+    "RECIPROCAL": {
+        3.0: 1 / 3,
+        -0.125: -8.0,
+        0.0: INF,
+        2.0**126: 2.0**-126,
+        -(2.0**127): 0.0,  # 2^-127 is subnormal in float32
+        INF: 0.0,
+        NAN: NAN,
+    },
 }
 
 

@@ -31,6 +31,7 @@ class Activation(StrEnum):
     SOFTPLUS = "SOFTPLUS", 10
     EXP = "EXP", 11
     SIGN = "SIGN", 12
+    RECIPROCAL = "RECIPROCAL", 13
 
     def __new__(cls, name: str, gpu_id: int) -> Activation:
         """Make a member whose value is its name."""

@@ -32,6 +32,7 @@ IM_ACTIVATION_LOOP(activate_gelu, v_gelu)
 IM_ACTIVATION_LOOP(activate_softplus, v_softplus)
 IM_ACTIVATION_LOOP(activate_exp, v_exp)
 IM_ACTIVATION_LOOP(activate_sign, v_sign)
+IM_ACTIVATION_LOOP(activate_reciprocal, v_reciprocal)
 
 /* Apply an element-wise activation in place; 0 and IM_SOFTMAX change nothing. */
 static void activate(float *x /* INOUT (n,) */, size_t n, int activation)
@@ -48,6 +49,7 @@ static void activate(float *x /* INOUT (n,) */, size_t n, int activation)
     case IM_SOFTPLUS: activate_softplus(x, n); break;
     case IM_EXP: activate_exp(x, n); break;
     case IM_SIGN: activate_sign(x, n); break;
+    case IM_RECIPROCAL: activate_reciprocal(x, n); break;
     default: break;
     }
 }

@@ -53,7 +53,8 @@ enum {
     IM_GELU = 9,
     IM_SOFTPLUS = 10,
     IM_EXP = 11,
-    IM_SIGN = 12
+    IM_SIGN = 12,
+    IM_RECIPROCAL = 13
 };
 
 /* Dense weights lie in panels of 16 outputs; the last panel is as wide as it needs to be. A panel

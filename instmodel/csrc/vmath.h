@@ -23,8 +23,8 @@
 #define INSTMODEL_VMATH_H
 
 /* Largest distance to the exact value over all float32 inputs, in ULP of the exact value; results
- * below 2^-126 (flushed to zero) are not counted. SQRT and INVERSE are single correctly rounded
- * operations; RELU and SIGN are exact. tests/machine/test_activations.py reads these lines. */
+ * below 2^-126 (flushed to zero) are not counted. SQRT, INVERSE and RECIPROCAL are single correctly
+ * rounded operations; RELU and SIGN are exact. tests/machine/test_activations.py reads these lines. */
 #define IM_ULP_RELU 0.0
 #define IM_ULP_SIGN 0.0
 #define IM_ULP_SIGMOID 0.97
@@ -36,6 +36,7 @@
 #define IM_ULP_GELU 0.51
 #define IM_ULP_SOFTPLUS 0.52
 #define IM_ULP_EXP 0.51
+#define IM_ULP_RECIPROCAL 0.5
 
 #define IM_LOG2_E 0x1.71547652b82fep+0
 #define IM_LN_2 0x1.62e42fefa39efp-1
@@ -279,5 +280,9 @@ IM_INLINE vf v_sign(vf x)
     return vf_select(vf_lt(x, vf_zero()), vf_set1(-1.0f),
                      vf_select(vf_gt(x, vf_zero()), vf_set1(1.0f), rest));
 }
+
+/* RECIPROCAL: 1 / x. No quotient rounds up to 2^-126, so Arm and x86 flush the same ones: the
+ * largest below it, of 2^126 + 2^103, is closer to 2^-126 - 2^-149. */
+IM_INLINE vf v_reciprocal(vf x) { return vf_div(vf_set1(1.0f), x); }
 
 #endif

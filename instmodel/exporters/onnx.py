@@ -340,6 +340,7 @@ ACTIVATIONS: dict[str, Callable[[_Graph, str], str]] = {
     "SOFTPLUS": _operator("Softplus"),
     "EXP": _Graph.exp,
     "SIGN": _operator("Sign"),
+    "RECIPROCAL": _operator("Reciprocal"),
 }
 
 # The nodes of each instruction, by its ``type``; a test demands one for every instruction.

@@ -329,6 +329,7 @@ OPERATORS: dict[str, Handler] = {
     "Tanh": _activation("TANH"),
     "Softplus": _activation("SOFTPLUS"),
     "Sign": _activation("SIGN"),
+    "Reciprocal": _activation("RECIPROCAL"),
     "Exp": _activation("EXP"),
     "Softmax": _softmax,
     "Gelu": _gelu,

@@ -61,7 +61,7 @@ int main(int argc, char **argv)
             continue;
         }
         printf("# %s\n", (*tables)->name);
-        for (int activation = IM_RELU; activation <= IM_SIGN; activation++) {
+        for (int activation = IM_RELU; activation <= IM_RECIPROCAL; activation++) {
             if (activation != IM_SOFTMAX) {
                 printf("activation %d %016" PRIx64 "\n", activation,
                        digest(*tables, activation, step));

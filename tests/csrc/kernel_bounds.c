@@ -77,7 +77,7 @@ static void run(const im_kernels *k, int64_t n, int64_t size, int64_t T)
             k->dense_rows(rows + (n - 1) * stride, back, n, size, panels, x, size, T, 1);
         }
     }
-    for (int activation = IM_RELU; activation <= IM_SIGN; activation++) {
+    for (int activation = IM_RELU; activation <= IM_RECIPROCAL; activation++) {
         k->activate(x, (size_t)(size * T), activation);
     }
     k->softmax(x, NULL, size, T);

@@ -118,7 +118,7 @@ static void run(const im_kernels *k, int64_t T)
         k->dense_rows(rows, 2, T, 2, wide, out, 16, T, 0);
         show("dense_rows of denormals", T, out, 16 * T, k);
     }
-    for (int activation = IM_RELU; activation <= IM_SIGN; activation++) {
+    for (int activation = IM_RELU; activation <= IM_RECIPROCAL; activation++) {
         char name[32];
         snprintf(name, sizeof name, "activation %d", activation);
         memcpy(out, tile, (size_t)n * sizeof *out);

@@ -70,6 +70,7 @@ GPU_IDS = {
     "SOFTPLUS": 10,
     "EXP": 11,
     "SIGN": 12,
+    "RECIPROCAL": 13,
 }
 
 

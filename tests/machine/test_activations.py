@@ -52,7 +52,7 @@ def bits(x):
 
 
 def flushed(x):
-    return np.where(np.abs(x) < LEAST, 0.0, x)
+    return np.where(np.abs(x) < LEAST, np.copysign(0.0, x), x)
 
 
 def ulp_distance(got, exact):
@@ -136,6 +136,7 @@ SPECIAL = {
     "SOFTPLUS": [(INF, INF), (-INF, 0.0), (NAN, NAN), (-90.0, 0.0), (100.0, 100.0)],
     "EXP": [(INF, np.exp(88.0)), (-INF, 0.0), (NAN, NAN), (-0.0, 1.0), (88.5, np.exp(88.0))],
     "SIGN": [(INF, 1.0), (-INF, -1.0), (NAN, NAN), (0.0, 0.0), (-0.0, 0.0), (-1e-30, -1.0)],
+    "RECIPROCAL": [(INF, 0.0), (-INF, -0.0), (NAN, NAN), (0.0, INF), (-0.0, -INF), (-8.0, -0.125)],
 }
 
 

@@ -72,7 +72,7 @@ def arm(tmp_path_factory):
 def test_the_kernels_compile_without_warnings_and_agree(here):
     found = digests(here["kernel_digests"])
     # Two and six of dense and dense_rows, which have no tile of one sample; seven of dense_few.
-    assert len(found["generic"]) == 2 * 27 + 2 + 6 + 7
+    assert len(found["generic"]) == 2 * 28 + 2 + 6 + 7
     for isa, lines in found.items():
         assert lines == found["generic"], isa
 
@@ -87,7 +87,7 @@ def test_arm_gives_the_same_bits(here, arm):
 def test_activations_give_the_same_bits_on_a_sample(here, arm):
     expected = digests([*here["activation_digests"], "65537"])
     found = expected | digests([*arm["activation_digests"], "65537"])
-    assert len(found["generic"]) == 11
+    assert len(found["generic"]) == 12
     assert set(found) == {"generic", "neon", *expected}
     for isa, lines in found.items():
         assert lines == expected["generic"], isa

@@ -64,7 +64,7 @@ def track(info, x):
     """Run the reference on `x` (N, F), with error bounds."""
     x = np.atleast_2d(np.asarray(x, dtype=np.float32)).astype(np.float64)
     value = np.zeros((len(x), sum(info.buffer_sizes)))
-    value[:, : x.shape[1]] = np.where(np.abs(x) < FLUSHED, 0.0, x)
+    value[:, : x.shape[1]] = np.where(np.abs(x) < FLUSHED, np.copysign(0.0, x), x)
     # A subnormal input that is only copied may come out as itself or as 0.
     error = np.zeros_like(value)
     error[:, : x.shape[1]] = np.where(np.abs(x) < FLUSHED, np.abs(x), 0.0)
@@ -88,7 +88,7 @@ def _largest(value):
 
 def _constant(values):
     values = np.asarray(values, dtype=np.float32).astype(np.float64)
-    return np.where(np.abs(values) < FLUSHED, 0.0, values)
+    return np.where(np.abs(values) < FLUSHED, np.copysign(0.0, values), values)
 
 
 def _rounded(value, error, ulps=0.5):
@@ -151,6 +151,8 @@ def _activation_error(name, x, ex):
         return _softmax_error(y, x, ex)
     if name == "SIGN":
         return np.where(np.isinf(ex), np.inf, np.where((np.abs(x) > ex) | (ex == 0), 0.0, 2.0))
+    if name == "RECIPROCAL" and np.any(ex):  # between its two branches anything may come out
+        ex = np.where((np.abs(x) <= ex + FLUSHED) & (ex > 0), np.inf, ex)
     if name == "GELU":  # the only one that is not monotone; its slope is below 1.13
         moved = 1.13 * ex
     else:

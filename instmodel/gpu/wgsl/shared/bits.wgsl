@@ -13,7 +13,8 @@ fn instmodel_nan(x: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u);
 }
 
-// Denormal numbers count as 0, as on the CPU; a GPU may or may not do so by itself.
+// Denormal numbers count as 0 of their sign, as on the CPU; a GPU may or may not do so by itself.
 fn instmodel_flush(x: f32) -> f32 {
-    return select(x, 0.0, (bitcast<u32>(x) & 0x7f800000u) == 0u);
+    let bits = bitcast<u32>(x);
+    return select(x, bitcast<f32>(bits & 0x80000000u), (bits & 0x7f800000u) == 0u);
 }
