@@ -71,7 +71,8 @@ def test_an_error_leaves_the_old_file_and_nothing_else(way, tmp_path):
             file.write(b"new")
             raise KeyboardInterrupt
 
-    pytest.raises(KeyboardInterrupt, stopped)
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
     assert target.read_text() == "old"
     assert names(tmp_path) == ["out"]
 
