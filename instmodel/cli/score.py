@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import math
 import os
 import sys
@@ -43,6 +44,7 @@ _JOB_OPTIONS = {
     "format": None,
     "resume": False,
     "metrics": None,
+    "metrics_label": None,
 }
 
 
@@ -71,7 +73,12 @@ def add(commands: Commands) -> None:
         "--batch-rows", type=at_least_one, metavar="N", help="rows that are scored together"
     )
     command.add_argument(
-        "--keep", type=_names, metavar="A,B", help="columns to copy into the output"
+        "--keep",
+        type=_names,
+        action="extend",
+        metavar="A,B",
+        help="columns to copy into the output, or * for all; repeatable; a name with a comma "
+        "stands in double quotes",
     )
     command.add_argument(
         "--outputs", type=_names, metavar="A,B", help="names of the output columns"
@@ -101,13 +108,21 @@ def add(commands: Commands) -> None:
         "--resume", action="store_true", help="go on where an earlier run into a folder ended"
     )
     command.add_argument(
-        "--metrics", metavar="FILE", help="write counts and times, in Prometheus text format"
+        "--metrics",
+        metavar="FILE",
+        help="write counts and times, in Prometheus text format; counters go on where it ended",
+    )
+    command.add_argument(
+        "--metrics-label",
+        action="append",
+        metavar="NAME=VALUE",
+        help="a label of all metrics, such as job_name (default: the name of FILE); repeatable",
     )
     add_loading_arguments(command)
 
 
 def _names(text: str) -> list[str]:
-    return text.split(",")
+    return next(csv.reader([text]), [])
 
 
 def run(args: argparse.Namespace) -> int:
@@ -157,14 +172,13 @@ def _run_job(args: argparse.Namespace) -> int:
         threads=args.threads,
         batch_rows=args.batch_rows,
         resume=args.resume,
+        metrics=args.metrics,
+        metrics_labels=_labels(args.metrics_label or []),
     )
     if args.threads is not None:
         require("pyarrow", "arrow").set_cpu_count(args.threads)
     with progress(f"scoring {args.input}") as advance:
         result = jobs.run(job, advance)
-    if args.metrics is not None:
-        with replacing(args.metrics) as file:
-            file.write(result.metrics.text().encode())
     if args.output == "-":
         return OK
     rows, bad = result.rows, ""
@@ -192,6 +206,10 @@ def _nulls(rules: list[str]) -> str | float | dict[str, str | float]:
             )
         columns[name] = _null(value)
     return columns or "error"
+
+
+def _labels(given: list[str]) -> dict[str, str]:
+    return {name: value for name, _, value in (label.partition("=") for label in given)}
 
 
 def _null(value: str) -> str | float:

@@ -140,7 +140,7 @@ def _score_part(
     rows, bad_rows = metrics.rows, metrics.bad_rows
     with replacing(listed_in) as bad, replacing(target) as file:
         listed = BadRowsFile(bad, header=False)
-        score_files(job, [source], kind, file, listed, result, advance)
+        score_files(job, [source], kind, file, listed, result, advance, in_partition=True)
     return {
         "part": part,
         "source": {"name": source.name, **stamp},

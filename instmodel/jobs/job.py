@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from instmodel.base import arguments, values
 from instmodel.errors import InputError
-from instmodel.jobs.metrics import Metrics
+from instmodel.jobs.metrics import Metrics, check_labels
 from instmodel.model import InstructionModel
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
@@ -43,6 +43,11 @@ class Job:
         Rows that are scored together.
     resume : bool
         Go on with what an earlier run of the same job left.
+    metrics : path-like, optional
+        Where counts and times go, in Prometheus text format, also if the run fails. What is counted
+        goes on where the file that is there ended.
+    metrics_labels : mapping of str to str
+        Labels of every sample; ``job_name`` is the name of the file unless it is here.
     """
 
     model: InstructionModel
@@ -57,6 +62,8 @@ class Job:
     threads: int | None = None
     batch_rows: int | None = None
     resume: bool = False
+    metrics: str | os.PathLike[str] | None = None
+    metrics_labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> str | os.PathLike[str] | None:
@@ -94,6 +101,9 @@ class Job:
             )
         if self.bad_rows is not None:
             arguments.path(self.bad_rows, "bad_rows")
+        if self.metrics is not None:
+            arguments.path(self.metrics, "metrics")
+        check_labels(self.metrics_labels)
         arguments.names(self.keep, "keep")
         if self.outputs is not None:
             arguments.names(self.outputs, "outputs", "invalid_outputs")

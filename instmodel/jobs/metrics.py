@@ -1,24 +1,70 @@
-"""What a job counts, and the Prometheus text format of it."""
+"""What a job counts, and the Prometheus text format of it.
+
+A file of metrics lives longer than a run: what is counted goes on where the file of the run before
+ended, and a run that fails says so there.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
+import re
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from instmodel.base.atomic import replacing
+from instmodel.base.values import describe
+from instmodel.errors import InputError
 
 _HELP = {
+    "runs_total": ("counter", "Runs, by how they ended."),
     "rows_total": ("counter", "Rows read."),
     "bad_rows_total": ("counter", "Rows that could not be scored."),
     "stage_seconds_total": ("counter", "Seconds spent in each stage; stages overlap."),
-    "seconds": ("gauge", "Seconds from start to end."),
-    "batch_seconds": ("summary", "Seconds to score a batch."),
+    "seconds": ("gauge", "Seconds from start to end of the last run."),
+    "last_run_rows": ("gauge", "Rows that the last run read."),
+    "last_run_success": ("gauge", "Whether the last run succeeded: 1 or 0."),
+    "last_run_timestamp_seconds": ("gauge", "When the last run ended, Unix time."),
+    "last_success_timestamp_seconds": ("gauge", "When the last run that succeeded ended."),
+    "batch_seconds": ("summary", "Seconds to score a batch; quantiles of the last run."),
     "threads": ("gauge", "Scoring threads."),
     "model_info": ("gauge", "The model that scored."),
 }
+# What goes on counting, and what stays as it was when a run fails.
+_COUNTED = re.compile(r"instmodel_(\w+_total|batch_seconds_(sum|count))\b")
+_STAYS = "instmodel_last_success_timestamp_seconds"
+_LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
+_OWN_LABELS = ("result", "stage", "quantile", "digest")
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    """Refuse labels that Prometheus would, and those that the samples have anyway.
+
+    Raises
+    ------
+    InputError
+        ``invalid_type``
+    """
+    for name, value in labels.items():
+        fits = isinstance(name, str) and _LABEL.fullmatch(name) and name not in _OWN_LABELS
+        if not fits or not isinstance(value, str):
+            raise InputError(
+                "invalid_type",
+                "no such label",
+                field="metrics_labels",
+                expected=f"a name of letters, digits and _, none of {', '.join(_OWN_LABELS)}, "
+                "and a text",
+                actual=f"{describe(name)}={describe(value)}",
+            )
 
 
 @dataclass
 class Metrics:
-    """Counts and times of a job.
+    """Counts and times of a run.
 
     Attributes
     ----------
@@ -48,37 +94,90 @@ class Metrics:
         """Add time spent reading."""
         self.read += seconds
 
-    def text(self) -> str:
-        """Return the Prometheus text format."""
-        samples: list[tuple[str, str, float]] = [
-            ("rows_total", "", self.rows),
-            ("bad_rows_total", "", self.bad_rows),
+    def save(
+        self, path: str | os.PathLike[str], labels: Mapping[str, str], succeeded: bool
+    ) -> None:
+        """Write a file, going on from what it counted before.
+
+        Parameters
+        ----------
+        path : path-like
+        labels : mapping of str to str
+            Of every sample. Without ``job_name``, that is the name of the file without its ending:
+            the files that a collector finds in one folder have different ones.
+        succeeded : bool
+            How the run ended.
+        """
+        labels = {"job_name": Path(path).stem, **labels}
+        before: dict[str, float] = {}
+        with contextlib.suppress(OSError, ValueError):
+            before = _samples(Path(path).read_text("utf-8"))
+        with replacing(path) as file:
+            file.write(self.text(labels, succeeded, time.time(), before).encode())
+
+    def text(
+        self,
+        labels: Mapping[str, str],
+        succeeded: bool,
+        now: float,
+        before: Mapping[str, float] | None = None,
+    ) -> str:
+        """Return the Prometheus text format; `before` holds the samples of an earlier one."""
+        before = before or {}
+        results = {"ok": int(succeeded), "error": int(not succeeded)}
+        samples: list[tuple[str, dict[str, str], float]] = [
+            *(("runs_total", {"result": result}, count) for result, count in results.items()),
+            ("rows_total", {}, self.rows),
+            ("bad_rows_total", {}, self.bad_rows),
             *(
-                ("stage_seconds_total", f'{{stage="{stage}"}}', getattr(self, stage))
+                ("stage_seconds_total", {"stage": stage}, getattr(self, stage))
                 for stage in ("read", "score", "write")
             ),
-            ("seconds", "", self.seconds),
+            ("seconds", {}, self.seconds),
+            ("last_run_rows", {}, self.rows),
+            ("last_run_success", {}, int(succeeded)),
+            ("last_run_timestamp_seconds", {}, now),
+            ("last_success_timestamp_seconds", {}, now if succeeded else math.nan),
             *(
-                ("batch_seconds", f'{{quantile="{q}"}}', quantile(self.batches, q))
+                ("batch_seconds", {"quantile": str(q)}, quantile(self.batches, q))
                 for q in (0.5, 0.9, 0.99)
             ),
-            ("batch_seconds_sum", "", sum(self.batches)),
-            ("batch_seconds_count", "", len(self.batches)),
-            ("threads", "", self.threads),
-            ("model_info", f'{{digest="{self.digest}"}}', 1),
+            ("batch_seconds_sum", {}, sum(self.batches)),
+            ("batch_seconds_count", {}, len(self.batches)),
+            ("threads", {}, self.threads),
+            ("model_info", {"digest": self.digest}, 1),
         ]
         lines = []
         told = set()
-        for name, labels, value in samples:
+        for name, own, value in samples:
             family = name if name in _HELP else name.rpartition("_")[0]
             if family not in told:
                 told.add(family)
                 kind, text = _HELP[family]
                 lines.append(f"# HELP instmodel_{family} {text}")
                 lines.append(f"# TYPE instmodel_{family} {kind}")
-            shown = str(value) if isinstance(value, int) else f"{value:.6g}".replace("nan", "NaN")
-            lines.append(f"instmodel_{name}{labels} {shown}")
+            pairs = [
+                f'{key}="{text.translate(_ESCAPES)}"' for key, text in {**labels, **own}.items()
+            ]
+            sample = f"instmodel_{name}" + (f"{{{','.join(pairs)}}}" if pairs else "")
+            if _COUNTED.match(sample):
+                value += before.get(sample, 0)
+            elif sample.startswith(_STAYS) and not succeeded:
+                value = before.get(sample, math.nan)
+            lines.append(f"{sample} {_number(value)}")
         return "\n".join(lines) + "\n"
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    return str(int(value)) if value == int(value) else repr(round(value, 9))
+
+
+def _samples(text: str) -> dict[str, float]:
+    """Return the values of a file of metrics by name and labels, as they are written there."""
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {sample: float(value) for sample, _, value in lines}
 
 
 def quantile(values: list[float], q: float) -> float:

@@ -43,16 +43,28 @@ def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:
     require("pyarrow", "arrow")
     begin = time.perf_counter()
     job.check()
-    places.check({"output": job.path, "list of bad rows": job.bad_rows}, {"input": job.input})
+    places.check(
+        {"output": job.path, "list of bad rows": job.bad_rows, "metrics": job.metrics},
+        {"input": job.input},
+    )
     result = Result()
-    result.metrics.threads = job.threads or default_thread_count().threads
-    result.metrics.digest = job.model.digest
-    sources = find(job.input)
-    if job.path is not None and os.path.isdir(job.input) and format_of(job.path) is None:
-        dataset.run(job, Path(job.path), sources, result, advance)
-    else:
-        _run_to_file(job, sources, result, advance)
-    result.metrics.seconds = time.perf_counter() - begin
+    metrics = result.metrics
+    metrics.threads = job.threads or default_thread_count().threads
+    metrics.digest = job.model.digest
+    succeeded = False
+    try:
+        sources = find(job.input)
+        if job.path is not None and os.path.isdir(job.input) and format_of(job.path) is None:
+            dataset.run(job, Path(job.path), sources, result, advance)
+        else:
+            _run_to_file(job, sources, result, advance)
+        succeeded = True
+    finally:
+        metrics.seconds = time.perf_counter() - begin
+        if job.metrics is not None:
+            # What made the run fail is the error to raise, not that a full disk takes no metrics.
+            with contextlib.nullcontext() if succeeded else contextlib.suppress(OSError):
+                metrics.save(job.metrics, job.metrics_labels, succeeded)
     return result
 
 

@@ -14,7 +14,7 @@ from instmodel.errors import InputError, InstModelError
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.metrics import Metrics
 from instmodel.jobs.pipeline import overlap, timed
-from instmodel.tables.batches import BatchScorer, Scored
+from instmodel.tables.batches import BatchScorer, Scored, kept_columns
 from instmodel.tables.inputs import Source
 from instmodel.tables.reader import Reader, Rows
 from instmodel.tables.readers import open_reader, reading
@@ -51,8 +51,13 @@ def score_files(
     bad: BadRowsFile | None,
     result: Result,
     advance: Advance,
+    in_partition: bool = False,
 ) -> None:
-    """Score files of one schema, one after the other, into one open file of format `kind`."""
+    """Score files of one schema, one after the other, into one open file of format `kind`.
+
+    `in_partition` says that the file lies in folders that hold the columns of the partition: in the
+    file, too, readers would not know which of the two types is meant.
+    """
     metrics = result.metrics
     sizes = [source.stamp()["size"] or 1 for source in sources]
     with open_writer(kind, file) as writer:
@@ -61,7 +66,7 @@ def score_files(
             with reading(source):
                 opened = open_reader(source, by_position=not job.model.features)
                 with contextlib.closing(opened) as reader:
-                    names, scorer = _scorer(job, reader)
+                    names, scorer = _scorer(job, reader, in_partition)
                     writer.begin(scorer.schema)
                     batches = timed(reader.batches(names, job.batch_rows), metrics.add_read)
                     told_reader = partial(told, reader)
@@ -77,29 +82,27 @@ def _tell(
     advance((before + size * reader.fraction()) / whole, metrics.rows)
 
 
-def _scorer(job: Job, reader: Reader) -> tuple[list[str], BatchScorer]:
+def _scorer(job: Job, reader: Reader, in_partition: bool) -> tuple[list[str], BatchScorer]:
     """Return the names of the columns to read, and what scores them."""
     import pyarrow as pa
 
-    make = partial(
-        BatchScorer,
-        job.model,
-        keep=job.keep,
-        outputs=job.outputs,
-        nulls=job.nulls,
-        on_bad_row=job.on_bad_row,
-    )
+    def scorer(schema: Any) -> BatchScorer:
+        return BatchScorer(job.model, schema, keep, job.outputs, job.nulls, job.on_bad_row)
+
     if job.keep:
         reader.learn()
+    keep = kept_columns(job.keep, reader.schema.names)
+    if in_partition:
+        keep = [name for name in keep if name not in reader.added]
     try:
-        whole = make(reader.schema)
+        whole = scorer(reader.schema)
     except InputError:
         if not reader.learn():
             raise
-        whole = make(reader.schema)
+        whole = scorer(reader.schema)
     needed = sorted({slot.position for slot in whole.slots} | set(whole.kept))
     schema = pa.schema([reader.schema.field(position) for position in needed])
-    return schema.names, make(schema)
+    return schema.names, scorer(schema)
 
 
 def _score_rows(

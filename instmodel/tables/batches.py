@@ -36,7 +36,7 @@ class BatchScorer:
     schema : pyarrow.Schema
         Of the batches.
     keep : sequence of str
-        Columns that go along unchanged.
+        Columns that go along unchanged; ``"*"`` for all.
     outputs : sequence of str, optional
         Names of the output columns: by default ``score``, or ``output_0``, ``output_1`` …
     nulls : see `InstructionModel.predict_table`
@@ -67,7 +67,7 @@ class BatchScorer:
         arguments.choice(on_bad_row, "on_bad_row", get_args(OnBadRow))
         self.slots = binding_of(model, nulls).slots(schema.names)
         say_positions(model, schema.names)
-        keep = arguments.names(keep, "keep")
+        keep = kept_columns(keep, schema.names)
         self.kept = match_columns(keep, schema.names)
         self._model = model
         self._on_bad_row = on_bad_row
@@ -121,6 +121,12 @@ def _arrow_floats(values: NDArray[np.float32], null: NDArray[np.bool_] | None) -
     if null is not None:
         validity = pa.py_buffer(np.packbits(~null, bitorder="little"))
     return pa.Array.from_buffers(pa.float32(), len(values), [validity, pa.py_buffer(values)])
+
+
+def kept_columns(keep: Sequence[str], header: Sequence[str]) -> list[str]:
+    """Return the names of the columns to keep; ``*`` alone is all of them."""
+    names = arguments.names(keep, "keep")
+    return list(header) if names == ["*"] and "*" not in header else names
 
 
 def checked_outputs(

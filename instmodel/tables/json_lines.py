@@ -60,7 +60,7 @@ class JsonLines(TextReader):
             types.add(lines, self._line - len(lines) + 1)
         self._file.seek(place)
         self._line = len(self._first)
-        added = [(name, self.schema.field(name).type) for name in self._added if name not in types]
+        added = [(name, self.schema.field(name).type) for name in self.added if name not in types]
         self.schema = pa.schema([*types.items(), *added])
         return True
 
@@ -93,7 +93,7 @@ class JsonLines(TextReader):
         while rows or (rows := self._read(most)):
             for start in range(0, len(rows), most):
                 part = rows[start : start + most]
-                yield _JsonRows(part, line + start, schema, self._added, self._types.mixed)
+                yield _JsonRows(part, line + start, schema, self.added, self._types.mixed)
             line += len(rows)
             rows = []
 

@@ -52,17 +52,20 @@ class Reader(ABC):
     ----------
     schema : pyarrow.Schema
         Of all columns, those of the partition at the end.
+    added : dict of str to pyarrow.Scalar
+        The columns that only the names of folders hold.
     """
 
     schema: Any
+    added: dict[str, Any]
 
     def __init__(self, source: Source) -> None:
         import pyarrow as pa
 
         own = self._open(source.path)
         names = [name for name in source.partition if name not in own.names]
-        self._added = {name: source.partition[name] for name in names}
-        fields = [pa.field(name, value.type) for name, value in self._added.items()]
+        self.added = {name: source.partition[name] for name in names}
+        fields = [pa.field(name, value.type) for name, value in self.added.items()]
         self.schema = pa.schema([*own, *fields])
 
     @abstractmethod
@@ -99,8 +102,8 @@ class BatchedReader(Reader):
         """Yield the rows, with the columns of these names in the order of `schema`."""
         import pyarrow as pa
 
-        added = [self._added[name] for name in self._added if name in names]
-        own = [name for name in names if name not in self._added]
+        added = [self.added[name] for name in self.added if name in names]
+        own = [name for name in names if name not in self.added]
         most = batch_rows or max(1024, min(_MOST_ROWS, _BATCH_VALUES // (len(names) or 1)))
         schema = pa.schema([field for field in self.schema if field.name in names])
         for batch in self._batches(own, most):

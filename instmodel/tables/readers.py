@@ -106,7 +106,7 @@ class _Csv(TextReader, BatchedReader):
             "parse_options": pc.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
             "convert_options": pc.ConvertOptions(
                 column_types=dict.fromkeys(self.schema.names, pa.string()),
-                include_columns=[name for name in wanted if name not in self._added],
+                include_columns=[name for name in wanted if name not in self.added],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
                 null_values=[""],

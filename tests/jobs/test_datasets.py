@@ -80,6 +80,18 @@ def test_a_folder_becomes_a_folder_of_the_same_shape(data):
     assert nothing_left()
 
 
+@pytest.mark.parametrize("keep", ["id,year", "*"])
+def test_kept_columns_of_the_partition_stay_in_the_names_of_folders(data, keep):
+    identity(["a"]).info.save("model.json")
+    assert score("model.json", data, "-o", "out", "--keep", keep) == 0
+    # In the files, too, pandas and pyarrow would not know which of two types to take.
+    table = parquet.read_table("out")
+    assert len(table) == 33
+    assert table["year"].to_pylist() == [2025] * 10 + [2026] * 23
+    part = parquet.ParquetFile("out/year=2025/country=at/part-0.parquet")
+    assert part.schema_arrow.names == (["id", "score"] if keep != "*" else ["id", "a", "score"])
+
+
 def test_a_folder_becomes_one_file(data):
     identity(["a"]).info.save("model.json")
     assert score("model.json", data, "-o", "out.csv", "--keep", "country,year,id") == 0

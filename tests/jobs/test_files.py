@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -548,13 +549,24 @@ def test_a_model_without_names_is_told_in_one_line(capsys):
     assert said.count("\n") == 1
 
 
+def samples(name):
+    """Return the values of a file of metrics by name and labels, without those of the job."""
+    lines = Path(name).read_text().splitlines()
+    values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert all('job_name="m"' in sample for sample in values)
+    return {
+        sample.replace('job_name="m",', "").replace('{job_name="m"}', ""): value
+        for sample, value in values.items()
+    }
+
+
 def test_metrics_are_prometheus_text(model):
     save(pa.table({"a": [1.0, None, 3.0], "b": [1.0] * 3}), "in.parquet")
     options = ["--metrics", "m.prom", "--on-bad-row", "skip", "--batch-rows", 1, "--threads", 1]
+    start = time.time()
     assert score(model, "in.parquet", "-o", "out.parquet", *options) == 0
-    lines = Path("m.prom").read_text().splitlines()
-    values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
-    assert values["instmodel_rows_total"] == "3"
+    values = samples("m.prom")
+    assert values["instmodel_rows_total"] == values["instmodel_last_run_rows"] == "3"
     assert values["instmodel_bad_rows_total"] == "1"
     assert values["instmodel_batch_seconds_count"] == "3"
     assert values["instmodel_threads"] == "1"
@@ -563,15 +575,63 @@ def test_metrics_are_prometheus_text(model):
     assert 0 < quantiles[0] <= quantiles[1]
     stages = [float(values[f'instmodel_stage_seconds_total{{stage="{s}"}}']) for s in STAGES]
     assert all(0 < seconds < float(values["instmodel_seconds"]) for seconds in stages)
-    helped = [line.split()[2] for line in lines if line.startswith("# HELP")]
-    assert len(helped) == len(set(helped)) == 7
+    ended = float(values["instmodel_last_success_timestamp_seconds"])
+    assert start - 1 < ended == float(values["instmodel_last_run_timestamp_seconds"])
+    helped = [line.split()[2] for line in Path("m.prom").read_text().splitlines() if "HELP" in line]
+    assert len(helped) == len(set(helped)) == 12
 
 
 STAGES = ("read", "score", "write")
 
 
-def test_metrics_without_batches():
-    assert 'quantile="0.5"} NaN' in jobs.job.Metrics().text()
+def test_counters_go_on_and_a_failed_run_says_so(model, capsys):
+    save(pa.table({"a": [1.0, None], "b": [1.0] * 2}), "in.parquet")
+    options = ["in.parquet", "-o", "out.parquet", "--metrics", "m.prom"]
+    for _ in range(2):
+        assert score(model, *options, "--on-bad-row", "null") == 0
+    before = samples("m.prom")
+    assert before["instmodel_rows_total"] == "4"
+    assert before["instmodel_last_run_rows"] == "2"
+    fails(capsys, model, *options)
+    after = samples("m.prom")
+    assert after['instmodel_runs_total{result="ok"}'] == "2"
+    assert after['instmodel_runs_total{result="error"}'] == "1"
+    assert [before["instmodel_last_run_success"], after["instmodel_last_run_success"]] == ["1", "0"]
+    kept = "instmodel_last_success_timestamp_seconds"
+    assert before[kept] == after[kept]
+
+
+def test_metrics_have_the_labels_that_were_asked_for(model, capsys):
+    save(pa.table({"a": [1.0], "b": [1.0]}), "in.parquet")
+    options = ["in.parquet", "-o", "out.parquet", "--metrics", "m.prom"]
+    assert score(model, *options, "--metrics-label", 'job_name=a "b"\\') == 0
+    text = Path("m.prom").read_text()
+    assert 'instmodel_rows_total{job_name="a \\"b\\"\\\\"} 1' in text
+    for label in ("9=x", "stage=x", "__x=y", "=x"):
+        assert "no such label" in fails(capsys, model, *options, "--metrics-label", label)
+
+
+def test_metrics_of_a_run_that_found_nothing(model, capsys):
+    assert "gone.parquet" in fails(
+        capsys, model, "gone.parquet", "-o", "out.parquet", "--metrics", "m.prom"
+    )
+    values = samples("m.prom")
+    assert values['instmodel_batch_seconds{quantile="0.5"}'] == "NaN"
+    assert values["instmodel_last_success_timestamp_seconds"] == "NaN"
+
+
+def test_what_is_kept(model):
+    save(pa.table({"a": [1.0], "b": [2.0], "x,y": ["z"], "*": [5]}), "in.parquet")
+    outputs = ["output_0", "output_1"]
+    for options, names in [
+        (["--keep", "a", "--keep", '"x,y",b'], ["a", "x,y", "b"]),
+        (["--keep", "*"], ["*"]),
+    ]:
+        assert score(model, "in.parquet", "-o", "out.parquet", *options) == 0
+        assert read("out.parquet").column_names == names + outputs
+    save(read("in.parquet").drop(["*"]), "in.parquet")
+    assert score(model, "in.parquet", "-o", "out.parquet", "--keep", "*") == 0
+    assert read("out.parquet").column_names == ["a", "b", "x,y", *outputs]
 
 
 def test_without_pyarrow_it_says_what_to_install(model, capsys, monkeypatch):
