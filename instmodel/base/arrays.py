@@ -172,8 +172,8 @@ def _check_names(wanted: list[str], names: list[Any]) -> None:
                 "column_mismatch",
                 "the columns must be the model's features in their order; select them by name, as "
                 "in frame[model.columns], or pass frame.to_numpy() to go by position",
-                field=f"column {index}",
-                expected=repr(expected) if expected is not None else "no more columns",
+                column=str(actual if index < len(names) else expected),
+                expected=repr(expected) if index < len(wanted) else "no more columns",
                 actual=repr(actual) if index < len(names) else "nothing",
             )
 

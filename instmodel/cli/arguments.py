@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, NoReturn, TypeVar
 
 from instmodel.base.limits import DEFAULT_LIMITS, Limits
 from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL
-from instmodel.errors import printable
+from instmodel.errors import InputError, printable
+from instmodel.tables.binding import Nulls
 
 OK, DIFFERENT, FAILED, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
 # What `add_subparsers` returns; argparse has no public name for it.
 Commands = Any
+
+# A parser, or a group of its arguments; argparse has no public name for what they share.
+Arguments = Any
 
 _LIMITS = tuple(field.name for field in fields(Limits))
 _N = TypeVar("_N", int, float)
@@ -48,8 +53,9 @@ def add_command(
 
 
 def at_least_one(text: str) -> int:
-    """Read a whole number of 1 or more."""
-    return _number(text, int, lambda number: number >= 1, "a whole number of 1 or more")
+    """Read a whole number of 1 or more, as large as any count in memory can be."""
+    what = f"a whole number from 1 to {sys.maxsize}"
+    return _number(text, int, lambda number: 1 <= number <= sys.maxsize, what)
 
 
 def seconds(text: str) -> float:
@@ -87,6 +93,41 @@ def file_in(*suffixes: str) -> Callable[[str], str]:
         return text
 
     return read
+
+
+def add_nulls_argument(command: Arguments) -> None:
+    """Add what becomes of nulls."""
+    command.add_argument(
+        "--nulls",
+        action="append",
+        metavar="RULE",
+        help="what a null becomes: error (default), nan, a number, or COLUMN=RULE; repeatable",
+    )
+
+
+def nulls(rules: list[str]) -> Nulls:
+    """Read ``nan``, ``0`` or ``age=0``; one rule for all columns, or some for single ones."""
+    columns: dict[str, str | float] = {}
+    for rule in rules:
+        name, equals, value = rule.rpartition("=")
+        if not equals and len(rules) == 1:
+            return _null(value)
+        if not equals:
+            raise InputError(
+                "invalid_nulls", "one rule for all columns, or some with COLUMN=", actual=rule
+            )
+        if name in columns:
+            raise InputError("invalid_nulls", "two rules for one column", column=name)
+        columns[name] = _null(value)
+    return columns
+
+
+def _null(value: str) -> str | float:
+    try:
+        number = float(value)
+    except ValueError:
+        return value  # "error", or what the table refuses
+    return value if math.isnan(number) else number
 
 
 def add_limit_argument(command: argparse.ArgumentParser) -> None:

@@ -11,8 +11,10 @@ from instmodel.cli.arguments import (
     Commands,
     add_command,
     add_loading_arguments,
+    add_nulls_argument,
     at_least_one,
     loading,
+    nulls,
 )
 from instmodel.cli.console import progress
 from instmodel.cli.reporting import VALUES, add_report_arguments, tell
@@ -30,6 +32,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--data", metavar="FILE", required=True, help=".csv, .npy; .parquet and more with pyarrow"
     )
+    add_nulls_argument(command)
     command.add_argument("--labels", metavar="COL", help="the column of the truth")
     command.add_argument(
         "--by", metavar="COL", help="a column to group by: of text, numbers, booleans, dates"
@@ -72,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
             tolerance=args.tolerance,
             task=args.task,
             movers=args.movers,
+            nulls=None if args.nulls is None else nulls(args.nulls),
             threads=args.threads,
             batch_rows=args.batch_rows,
             progress=advance,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
-import math
+import errno
 import os
 import sys
 
@@ -23,11 +23,13 @@ from instmodel.cli.arguments import (
     Commands,
     add_command,
     add_loading_arguments,
+    add_nulls_argument,
     at_least_one,
     loading,
+    nulls,
 )
 from instmodel.cli.console import progress
-from instmodel.errors import InputError, printable
+from instmodel.errors import printable
 from instmodel.tables.columns import column_names
 from instmodel.tables.numpy_files import make_writer, open_reader, suffix
 from instmodel.tables.scoring import say_positions
@@ -83,12 +85,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--outputs", type=_names, metavar="A,B", help="names of the output columns"
     )
-    command.add_argument(
-        "--nulls",
-        action="append",
-        metavar="RULE",
-        help="what a null becomes: error (default), nan, a number, or COLUMN=RULE; repeatable",
-    )
+    add_nulls_argument(command)
     command.add_argument(
         "--on-bad-row",
         choices=("error", "null", "skip"),
@@ -130,6 +127,8 @@ def run(args: argparse.Namespace) -> int:
     from instmodel.base import places
 
     to_stdout = args.output == "-"
+    if to_stdout and sys.__stdout__ is None:  # closed before the program started
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
     places.check(
         {
             "output": None if to_stdout else args.output,
@@ -165,7 +164,7 @@ def _run_job(args: argparse.Namespace) -> int:
         sys.stdout.buffer if args.output == "-" else args.output,
         keep=args.keep or (),
         outputs=args.outputs,
-        nulls=_nulls(args.nulls or []),
+        nulls="error" if args.nulls is None else nulls(args.nulls),
         on_bad_row=args.on_bad_row,
         bad_rows=args.bad_rows,
         format=args.format,
@@ -176,7 +175,7 @@ def _run_job(args: argparse.Namespace) -> int:
         metrics_labels=_labels(args.metrics_label or []),
     )
     if args.threads is not None:
-        require("pyarrow", "arrow").set_cpu_count(args.threads)
+        require("pyarrow", "arrow").set_cpu_count(min(args.threads, os.cpu_count() or 1))
     with progress(f"scoring {args.input}") as advance:
         result = jobs.run(job, advance)
     if args.output == "-":
@@ -193,31 +192,8 @@ def _run_job(args: argparse.Namespace) -> int:
     return OK
 
 
-def _nulls(rules: list[str]) -> str | float | dict[str, str | float]:
-    """Read ``nan``, ``0`` or ``age=0``; one rule for all columns, or some for single ones."""
-    columns: dict[str, str | float] = {}
-    for rule in rules:
-        name, equals, value = rule.rpartition("=")
-        if not equals and len(rules) == 1:
-            return _null(value)
-        if not equals:
-            raise InputError(
-                "invalid_nulls", "one rule for all columns, or some with COLUMN=", actual=rule
-            )
-        columns[name] = _null(value)
-    return columns or "error"
-
-
 def _labels(given: list[str]) -> dict[str, str]:
     return {name: value for name, _, value in (label.partition("=") for label in given)}
-
-
-def _null(value: str) -> str | float:
-    try:
-        number = float(value)
-    except ValueError:
-        return value  # "error", or what the job refuses
-    return value if math.isnan(number) else number
 
 
 def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:

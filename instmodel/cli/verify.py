@@ -15,9 +15,11 @@ from instmodel.cli.arguments import (
     Commands,
     add_command,
     add_limit_argument,
+    add_nulls_argument,
     at_least_one,
     atol,
     limits,
+    nulls,
     rtol,
 )
 from instmodel.cli.console import progress
@@ -48,6 +50,7 @@ def add(commands: Commands) -> None:
         metavar="OTHER",
         help="another model file, an .onnx file, 'gpu', or 'reference', the default with --data",
     )
+    add_nulls_argument(command)
     command.add_argument(
         "--atol", type=atol, help=f"absolute tolerance (default: {DEFAULT_ATOL:g})"
     )
@@ -63,8 +66,8 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
-    asked = (args.data, args.against, args.expected, args.atol, args.rtol, args.report)
-    if asked == (None,) * 6 and not args.json:
+    asked = (args.data, args.against, args.expected, args.nulls, args.atol, args.rtol, args.report)
+    if asked == (None,) * 7 and not args.json:
         return _run_validation_data(args)
     read = {"model": args.model, "data": args.data, "other side": args.against}
     places.check({"report": args.report}, read)
@@ -78,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
             atol=DEFAULT_ATOL if args.atol is None else args.atol,
             rtol=DEFAULT_RTOL if args.rtol is None else args.rtol,
             worst=args.worst,
+            nulls=None if args.nulls is None else nulls(args.nulls),
             threads=args.threads,
             batch_rows=args.batch_rows,
             progress=advance,

@@ -19,6 +19,7 @@ from instmodel.comparison.groups import Group, Groups, OtherGroups
 from instmodel.comparison.metrics import TASKS, AgainstLabels, BothFigures
 from instmodel.comparison.moves import Distribution, Mover, Moves
 from instmodel.errors import InputError
+from instmodel.tables.binding import Nulls
 from instmodel.tables.rows import first_row, input_order, read_rows
 from instmodel.verification.sample import Sample
 from instmodel.verification.witnesses import engine_of, predict
@@ -104,6 +105,7 @@ def compare(
     task: str | None = None,
     movers: int = 10,
     most_rows: int = 1_000_000,
+    nulls: Nulls | None = None,
     threads: int | None = None,
     batch_rows: int | None = None,
     progress: Callable[[float, int], None] | None = None,
@@ -136,6 +138,11 @@ def compare(
         How many of the rows that move most to keep.
     most_rows : int
         Beyond this many rows, what needs all rows at once comes from a uniform sample of them.
+    nulls : str, number or mapping, optional
+        What a null among the inputs becomes: ``"error"``, ``"nan"``, a number, or one of them for
+        each column, as for `InstructionModel.predict_table`; an empty cell of CSV is a null then.
+        By default a null is an error in files, and NaN in tables in memory. A null that is
+        a label is never filled.
     threads, batch_rows : int, optional
     progress : callable, optional
         Gets the part that is done, 0 to 1, and the rows so far.
@@ -157,7 +164,7 @@ def compare(
     # Old scores, new scores, label, code of the group.
     sample = Sample(most_rows, 2 * pair.outputs + len(extra) + (by is not None))
     with contextlib.closing(
-        read_rows(data, pair.old, extra, batch_rows, by, pair.key_inputs)
+        read_rows(data, pair.old, extra, batch_rows, by, pair.key_inputs, nulls)
     ) as batches:
         for batch in batches:
             before, after = pair.scores(batch.inputs)

@@ -18,13 +18,12 @@ from instmodel.base.extras import require
 from instmodel.base.features import Feature, parse_feature_names
 from instmodel.errors import InputError
 from instmodel.tables.arrow import is_arrow, open_stream
-from instmodel.tables.binding import Binding
+from instmodel.tables.binding import Binding, Nulls, null_value
 from instmodel.tables.columns import column_names, match_columns
 from instmodel.tables.csv_file import CsvReader
 from instmodel.tables.frames import is_pandas
 from instmodel.tables.keys import Keys, keys_of
 from instmodel.tables.npy_file import NpyReader
-from instmodel.tables.numpy_files import SUFFIXES, suffix
 from instmodel.tables.scorer import RowScorer
 from instmodel.tables.scoring import BadRow, fill, open_table
 
@@ -66,6 +65,7 @@ def read_rows(
     batch_rows: int | None = None,
     by: str | int | None = None,
     key_inputs: Iterable[int] = (),
+    nulls: Nulls | None = None,
 ) -> Generator[Batch, None, None]:
     """Yield rows of a table.
 
@@ -85,6 +85,10 @@ def read_rows(
         A column of any type but lists, for `Batch.keys`; in an array and in NPY the last one.
     key_inputs : iterable of int
         Inputs that another model looks up in maps as they come, beside the `key_inputs` of `model`.
+    nulls : str, number or mapping, optional
+        What a null among the inputs becomes, as for `InstructionModel.predict_table`; an empty cell
+        of CSV is one then, and `extra` holds none. By default a null is an error in files, and NaN
+        in tables in memory. What has no nulls (an array, NPY) takes no rule.
 
     Raises
     ------
@@ -99,15 +103,19 @@ def read_rows(
         batch_rows = arguments.count(batch_rows, "batch_rows")
     if is_path(data):
         with _in_file(data):
-            if Path(data).suffix.lower() not in SUFFIXES:
-                yield from _dataset_rows(data, model, names, key, batch_rows, looked_up)
-            elif suffix(data) == ".csv":
+            kind = Path(data).suffix.lower()
+            if kind == ".npy":
+                _check_no_nulls(nulls)
+                yield from _npy_rows(data, model, len(names), key, batch_rows, looked_up)
+            elif kind == ".csv" and nulls is None:
                 yield from _csv_rows(data, model, names, key, batch_rows, looked_up)
             else:
-                yield from _npy_rows(data, model, len(names), key, batch_rows, looked_up)
-    elif is_table(data) and (model.features or names or key is not None):
-        yield from _table_rows(data, model, names, key, batch_rows, looked_up)
+                rule = "error" if nulls is None else nulls
+                yield from _dataset_rows(data, model, names, key, batch_rows, looked_up, rule)
+    elif is_table(data) and (model.features or names or key is not None or nulls is not None):
+        yield from _table_rows(data, model, names, key, batch_rows, looked_up, nulls)
     else:
+        _check_no_nulls(nulls)
         yield from _array_rows(data, model, len(names), key, batch_rows, looked_up)
 
 
@@ -119,6 +127,13 @@ def is_path(data: Any) -> TypeGuard[str | os.PathLike[str]]:
 def first_row(data: Any) -> int:
     """Return the number of the first row: rows of files count from 1, those in memory from 0."""
     return 1 if is_path(data) else 0
+
+
+def _check_no_nulls(nulls: Nulls | None) -> None:
+    if nulls is not None:
+        raise InputError(
+            "invalid_nulls", "an array has no nulls; leave the rule out", field="nulls"
+        )
 
 
 def _csv_rows(
@@ -210,14 +225,17 @@ def _table_rows(
     by: str | None,
     batch_rows: int | None,
     key_inputs: Sequence[int],
+    nulls: Nulls | None,
 ) -> Generator[Batch, None, None]:
-    """Yield the rows of a table in memory, its columns found by name; a null is NaN."""
+    """Yield the rows of a table in memory, its columns found by name."""
     count = model.feature_size
     before = 0
     for part, header, column in _parts(table, by):
-        features, places = _with_extra(_features(model, header, extra, by), extra)
+        inputs = _features(model, header, extra, by)
+        rules = "nan" if nulls is None else _rules(nulls, inputs, extra)
+        features, places = _with_extra(inputs, extra)
         width = len(column_names(features))
-        _, chunks = open_table(part, Binding(features, width, "nan", key_inputs))
+        _, chunks = open_table(part, Binding(features, width, rules, key_inputs))
         step = batch_rows or max(1, _BATCH_VALUES // width)
         done = 0
         for chunk in chunks:
@@ -306,6 +324,7 @@ def _dataset_rows(
     by: str | None,
     batch_rows: int | None,
     key_inputs: Sequence[int],
+    nulls: Nulls,
 ) -> Generator[Batch, None, None]:
     """Yield the rows of what only Arrow reads."""
     arrow = require("pyarrow", "arrow")
@@ -320,9 +339,10 @@ def _dataset_rows(
         with reading(source), contextlib.closing(open_dataset(source, by_position)) as reader:
             reader.learn()
             names = reader.schema.names
-            features, places = _with_extra(_features(model, names, extra, by), extra)
+            inputs = _features(model, names, extra, by)
+            features, places = _with_extra(inputs, extra)
             width = len(column_names(features))
-            binding = Binding(features, width, key_inputs=key_inputs)
+            binding = Binding(features, width, _rules(nulls, inputs, extra), key_inputs)
             needed = {slot.position for slot in binding.slots(names)}
             needed |= set(match_columns([] if by is None else [by], names))
             narrow = arrow.schema([reader.schema.field(place) for place in sorted(needed)]).names
@@ -349,6 +369,23 @@ def _in_file(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except InputError as error:
         raise error if error.file else error.in_file(path) from None
+
+
+def _rules(nulls: Nulls, inputs: list[Feature], extra: list[str]) -> Nulls:
+    """Return the rule for each input; a null in any other column is an error.
+
+    Who fills what is missing in labels or recorded outputs compares with what nobody observed.
+    """
+    if not isinstance(nulls, Mapping):
+        null_value(nulls, None)
+        return {feature.name: nulls for feature in inputs}
+    known = {*column_names(inputs), *(feature.name for feature in inputs)}
+    for name in nulls:
+        if name in extra and name not in known:
+            raise InputError(
+                "invalid_nulls", f"no input of the model, and never filled: {name!r}", field="nulls"
+            )
+    return nulls
 
 
 def _with_extra(features: list[Feature], extra: list[str]) -> tuple[list[Feature], list[int]]:

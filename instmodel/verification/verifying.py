@@ -19,6 +19,7 @@ from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance
 from instmodel.base.values import wrong_type
 from instmodel.errors import InputError
 from instmodel.model import InstructionModel
+from instmodel.tables.binding import Nulls
 from instmodel.tables.rows import Batch, first_row, read_rows
 from instmodel.verification.differences import (
     Differences,
@@ -119,6 +120,7 @@ def verify(
     atol: float = DEFAULT_ATOL,
     rtol: float = DEFAULT_RTOL,
     worst: int = 10,
+    nulls: Nulls | None = None,
     threads: int | None = None,
     batch_rows: int | None = None,
     progress: Callable[[float, int], None] | None = None,
@@ -143,6 +145,11 @@ def verify(
         Two numbers are the same if |a - b| ≤ atol + rtol · |b|. NaN is the same as NaN.
     worst : int
         How many of the worst rows to keep.
+    nulls : str, number or mapping, optional
+        What a null among the inputs becomes: ``"error"``, ``"nan"``, a number, or one of them for
+        each column, as for `InstructionModel.predict_table`; an empty cell of CSV is a null then.
+        By default a null is an error in files, and NaN in tables in memory. A null that is
+        a recorded output is never filled.
     threads, batch_rows : int, optional
     progress : callable, optional
         Gets the part that is done, 0 to 1, and the rows so far.
@@ -164,7 +171,9 @@ def verify(
     worst = arguments.count(worst, "worst", least=0)
     with contextlib.ExitStack() as opened:
         data, witness = _sides(engine, data, against, expected, threads, opened)
-        rows = read_rows(data, engine, witness.columns, batch_rows, key_inputs=witness.key_inputs)
+        rows = read_rows(
+            data, engine, witness.columns, batch_rows, key_inputs=witness.key_inputs, nulls=nulls
+        )
         batches = opened.enter_context(contextlib.closing(rows))
         found = _Pass(engine, witness, tolerance, worst, threads)
         for batch in batches:

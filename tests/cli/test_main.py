@@ -118,6 +118,31 @@ def test_closed_streams_change_nothing_else(closed, code):
     assert subprocess.run(missing, shell=True, stderr=subprocess.DEVNULL).returncode == 2
 
 
+def test_scores_that_nobody_can_get_are_an_error():
+    files = [SHIPPED / "digits_softmax.json", SHIPPED / "digits.csv"]
+    for job in ("", " --keep target"):
+        run = f'"{sys.executable}" -m instmodel score "{files[0]}" "{files[1]}" -o -{job} >&-'
+        done = subprocess.run(run, shell=True, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 2
+        assert done.stderr == "instmodel: error: standard output: Bad file descriptor\n"
+
+
+HUGE = "9" * 30
+
+
+@pytest.mark.parametrize(
+    "option", ["--threads", "--batch-rows", "--limit=max_weight_count", "--atol", "--rtol"]
+)
+@pytest.mark.parametrize("also", [[], ["--nulls", "nan"]])
+def test_numbers_beyond_what_a_machine_counts_are_no_surprise(unnamed, capsys, option, also):
+    write("t.csv", GOOD)
+    job = ["score", unnamed, "t.csv", "-o", "s.csv", *also]
+    code = main([*job, f"{option}={HUGE}"])
+    assert code == (0 if option in ("--atol", "--rtol") else 2)
+    assert "unexpected" not in capsys.readouterr().err
+    assert main([*job, "--threads", str(sys.maxsize)]) == 0
+
+
 def test_version_and_help(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"instmodel {im.__version__}\n"

@@ -34,19 +34,20 @@ def test_a_frame_with_the_models_columns_is_taken(model, predict):
 
 @pytest.mark.parametrize("predict", ["predict", "predict_parallel"])
 @pytest.mark.parametrize(
-    ("columns", "field"),
+    ("columns", "column", "expected", "actual"),
     [
-        (["emb[0]", "age", "emb[1]"], "column 0"),
-        (["age", "emb[0]"], "column 2"),
-        (["age", "emb[0]", "emb[1]", "zip"], "column 3"),
+        (["emb[0]", "age", "emb[1]"], "emb[0]", "'age'", "'emb[0]'"),
+        (["age", "emb[0]"], "emb[1]", "'emb[1]'", "nothing"),
+        (["age", "emb[0]", "emb[1]", "zip"], "zip", "no more columns", "'zip'"),
     ],
 )
-def test_a_frame_with_other_columns_is_refused(model, predict, columns, field):
+def test_a_frame_with_other_columns_is_refused(model, predict, columns, column, expected, actual):
     frame = Frame(columns, np.ones((2, len(columns))))
     with pytest.raises(im.InstModelError) as caught:
         getattr(model, predict)(frame)
     assert caught.value.code == "column_mismatch"
-    assert caught.value.field == field
+    error = caught.value
+    assert (error.column, error.expected, error.actual) == (column, expected, actual)
 
 
 def test_a_frame_without_names_counts_by_position(model):
@@ -82,7 +83,8 @@ def test_a_row_of_a_frame_counts_by_position_but_not_against_its_names(model):
     assert model.predict(Series([7, 8, 9], [1.0, 2.0, 3.0]))[0] == 321.0
     with pytest.raises(im.InstModelError) as caught:
         model.predict(Series(["emb[0]", "age", "emb[1]"], [1.0, 2.0, 3.0]))
-    assert (caught.value.code, caught.value.field) == ("column_mismatch", "column 0")
+    assert (caught.value.code, caught.value.column) == ("column_mismatch", "emb[0]")
+    assert caught.value.field is None
 
 
 def test_labels_of_rows_are_no_names():
@@ -121,7 +123,7 @@ def test_every_row_in_a_list_counts_by_position_but_not_against_its_names(model,
     for bad in ([*rows, wrong], (wrong, *rows), [wrong]):
         with pytest.raises(im.InstModelError) as caught:
             getattr(model, predict)(bad)
-        assert (caught.value.code, caught.value.field) == ("column_mismatch", "column 1")
+        assert (caught.value.code, caught.value.column) == ("column_mismatch", "emb[1]")
 
 
 def test_a_row_in_a_list_has_names_even_if_it_has_one_value():
