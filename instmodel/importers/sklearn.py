@@ -27,6 +27,7 @@ from instmodel.importers.sklearn_rows import (
 )
 from instmodel.importers.sklearn_transformers import transform
 from instmodel.importers.sklearn_walk import Walk, features_in
+from instmodel.importers.strange import outputs_or_nan, strange_rows
 
 
 def from_sklearn(
@@ -113,9 +114,13 @@ def from_sklearn(
             f"{error}",
             field="sample",
         ) from error
-    odd = common.strange_rows(rows, strange_values(estimator))
-    strange = (odd, _outputs_or_nan(estimator, method, odd, result.size))
-    return common.attach_cases(info, rows, expected, strange)
+    odd = strange_rows(rows, strange_values(estimator))
+
+    def compute(some: NDArray[np.float32]) -> NDArray[np.float64]:
+        return source_outputs(estimator, method, some, result.size)
+
+    computed, _ = outputs_or_nan(compute, odd, result.size, ValueError)
+    return common.attach_cases(info, rows, expected, (odd, computed))
 
 
 def _named_after(columns: list[str]) -> list[str]:
@@ -136,19 +141,6 @@ def _named_after(columns: list[str]) -> list[str]:
         expected=expected,
         actual=actual,
     )
-
-
-def _outputs_or_nan(
-    estimator: Any, method: str, rows: NDArray[np.float32], outputs: int
-) -> NDArray[np.float64]:
-    """Return what the estimator computes, NaN for the rows that it refuses."""
-    try:
-        return source_outputs(estimator, method, rows, outputs)
-    except ValueError:
-        if len(rows) == 1:
-            return np.full((1, outputs), np.nan)
-        halves = np.array_split(rows, 2)
-        return np.concatenate([_outputs_or_nan(estimator, method, h, outputs) for h in halves])
 
 
 def _metadata(estimator: Any, method: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from instmodel.importers.sklearn_encoders import dense_array
 from instmodel.importers.sklearn_transformers import column_positions
 from instmodel.importers.sklearn_walk import features_in, known_class, skipped
+from instmodel.importers.strange import around
 
 # What a step gets: columns of the input, and whether an imputer filled them; None for what was
 # computed on the way. An empty list: everything was.
@@ -129,7 +130,7 @@ def strange_values(estimator: Any) -> list[list[float]]:
         if known_class(step, _ENCODERS):
             for column, categories in zip(columns, step.categories_, strict=False):
                 if column and categories.dtype.kind in "fiub":
-                    values[column[0]] += _around(categories[np.isfinite(categories)].astype(float))
+                    values[column[0]] += around(categories[np.isfinite(categories)].astype(float))
     return values
 
 
@@ -179,15 +180,6 @@ def _learned(step: Any, columns: int) -> list[NDArray[np.float64]]:
             some = np.linspace(0, len(table) - 1, min(len(table), 7)).astype(int)
             statistics += list(table[some])
     return statistics
-
-
-def _around(categories: NDArray[np.float64]) -> list[float]:
-    """Return numbers between and around the categories, and some of these."""
-    if not len(categories):
-        return []
-    least, middle, most = np.sort(categories)[[0, len(categories) // 2, -1]].tolist()
-    near = [middle + 0.3, middle - 0.5, most + 0.5, least - 0.5, most + 1, least - 1]
-    return [*near, -middle, 2.0**31, -(2.0**31), least, middle, most]
 
 
 class _Readers:

@@ -17,7 +17,7 @@ from support.sources import assert_same, source_of_each_row
 from instmodel.importers import functions as fn
 from instmodel.importers import sklearn as importer
 from instmodel.importers import sklearn_encoders, sklearn_transformers
-from instmodel.importers.common import strange_rows
+from instmodel.importers.strange import strange_rows
 
 RNG = np.random.default_rng(5)
 X = (RNG.normal(size=(200, 4)) * [1, 10, 0.1, 3] + [0, 50, 1, -3]).astype(np.float32)
