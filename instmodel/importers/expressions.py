@@ -184,9 +184,9 @@ def subtract(a: Value, b: Value) -> Value:
 
 
 def divide(a: Value, b: Value) -> Value:
-    """Return a / b, broadcast; b must be constant."""
+    """Return a / b, broadcast; no constant b may be 0."""
     if not b.is_constant:
-        raise Unsupported("a division by what is not constant")
+        return multiply(a, activation(b, "RECIPROCAL"))
     with np.errstate(divide="ignore"):
         inverse = 1.0 / floats(b)
     if not np.isfinite(inverse).all():

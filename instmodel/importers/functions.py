@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,7 @@ from instmodel.importers.expressions import (
     positions_of,
     rearrange,
     reduce_mean,
+    reduce_sum,
     reshape,
     subtract,
 )
@@ -127,6 +128,11 @@ def hard_sigmoid(x: Value, slope: float, shift: float) -> Value:
     return clip(add(multiply(x, constant(slope)), constant(shift)), 0.0, 1.0)
 
 
+def softsign(x: Value) -> Value:
+    """Return x / (1 + |x|)."""
+    return divide(x, add(magnitude(x), constant(1.0)))
+
+
 def gelu_tanh(x: Value) -> Value:
     """Return x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))), the approximate GELU."""
     cube = multiply(multiply(x, x), x)
@@ -157,29 +163,28 @@ def log_sigmoid(x: Value) -> Value:
 
 
 def log1p(x: Value) -> Value:
-    """Return ln(x + 1) of what is never negative: LOG gives 0 there."""
-    _require_not_negative(x, "ln(x + 1)")
-    return _keeping_nan(activation(x, "LOG"), x)
+    """Return ln(x + 1), NaN where x < -1: LOG is that of what is not negative."""
+    if is_never_negative(x):
+        return _keeping_nan(activation(x, "LOG"), x)
+    below = log(add(clip(x, None, 0.0), constant(1.0)))
+    return add(activation(x, "LOG"), below)
 
 
 def log(x: Value) -> Value:
-    """Return ln x of what is at least some positive number."""
-    return _keeping_nan(_log(x), x)
-
-
-def _log(x: Value) -> Value:
-    """Return ln x by LOG, which is ln(x + 1) and makes 0 of NaN."""
+    """Return ln x, NaN where x < 0, by LOG, which is ln(x + 1) of what is not negative."""
     rest, least = summand_of(x)
     flat = bare(x)
     if flat.kind == "clip" and flat.data[0] is not None:
         least = float(np.min(flat.data[0]))
         rest = add(x, constant(-least))
-    elif least > 0:
-        _require_not_negative(rest, "the logarithm of a sum")
-    if least <= 0:
-        raise Unsupported("a logarithm of what may be 0 or negative; put a clamp before it")
-    scaled = activation(divide(reshape(rest, x.shape), constant(least)), "LOG")
-    return add(scaled, constant(math.log(least)))
+    if least > 0 and is_never_negative(rest):
+        scaled = activation(divide(reshape(rest, x.shape), constant(least)), "LOG")
+        return _keeping_nan(add(scaled, constant(math.log(least))), x)
+    # ln max(x, 1) - 2 ln(1/√min(x, 1)), each of what is 1 or more.
+    above = activation(add(clip(x, 1.0, None), constant(-1.0)), "LOG")
+    root = activation(activation(clip(x, None, 1.0), "SQRT"), "RECIPROCAL")
+    below = multiply(activation(add(root, constant(-1.0)), "LOG"), constant(-2.0))
+    return _nan_below_zero(add(above, below), x)
 
 
 def log_sum_exp(x: Value, axis: int) -> Value:
@@ -209,43 +214,165 @@ def divided_by_root(x: Value, axes: Iterable[int], eps: float) -> Value:
     return multiply(x, inverse_root(add(power, constant(eps))))
 
 
-def inverse_root(x: Value) -> Value:
-    """Return 1/√x of what is at least some positive number.
+def divided_by_norm(x: Value, axis: int, least: float, order: float = 2) -> Value:
+    """Return x divided by its norm along an axis, or by `least` where that is more.
 
-    e^(-ln(x)/2) has a relative error of some 1e-6; one step of Newton's method, r · (3 - x·r²)/2,
-    brings it to a few ULP.
+    The norm of order 1 is the sum of magnitudes, of order 2 its Euclidean length, of order ∞ the
+    largest magnitude.
     """
-    root = activation(multiply(_log(x), constant(-0.5)), "EXP")
-    correction = multiply(multiply(multiply(root, root), x), constant(-0.5))
-    return multiply(root, add(correction, constant(1.5)))
+    return divide(x, clip(norm(x, [axis], True, order), least, None))
+
+
+def norm(x: Value, axes: Iterable[int], keep: bool = False, order: float = 2) -> Value:
+    """Return the norm of x over some axes; see `divided_by_norm` for its orders."""
+    chosen = list(axes)
+    if order == 1:
+        return reduce_sum(magnitude(x), chosen, keep)
+    if order == math.inf:
+        return largest_over(magnitude(x), chosen, keep)
+    if order != 2:
+        raise Unsupported(f"the norm of order {order}")
+    return sqrt(reduce_sum(multiply(x, x), chosen, keep))
+
+
+def divided_by_sum(x: Value, axis: int = -1) -> Value:
+    """Return x divided by its sum along an axis: probabilities of scores that are not negative."""
+    return divide(x, reduce_sum(x, [axis], keep=True))
+
+
+def inverse_root(x: Value) -> Value:
+    """Return 1/√x."""
+    return activation(sqrt(x), "RECIPROCAL")
 
 
 def sqrt(x: Value) -> Value:
-    """Return √x of what is never negative: SQRT gives 0 there."""
-    _require_not_negative(x, "a square root")
-    return _keeping_nan(activation(x, "SQRT"), x)
+    """Return √x, NaN where x < 0: SQRT gives 0 there."""
+    root = activation(x, "SQRT")
+    return _keeping_nan(root, x) if is_never_negative(x) else _nan_below_zero(root, x)
+
+
+def power(x: Value, exponent: float) -> Value:
+    """Return x to a constant power: by products and roots where that is exact, else by e and ln."""
+    if exponent < 0:
+        return activation(power(x, -exponent), "RECIPROCAL")
+    whole, half = divmod(exponent, 1.0)
+    if half not in (0.0, 0.5) or whole > _MOST_FACTORS:
+        return activation(multiply(log(x), constant(exponent)), "EXP")
+    factors = [x] * int(whole) + [sqrt(x)] * (half > 0)
+    if not factors:
+        return constant(np.ones(x.shape))
+    result = factors[0]
+    for factor in factors[1:]:
+        result = multiply(result, factor)
+    return result
+
+
+_MOST_FACTORS = 16
+
+
+def erf(x: Value) -> Value:
+    """Return the error function, which GELU hides: g(y) + g(-y) = y · erf(y/√2)."""
+    y = multiply(clip(x, -8.0, 8.0), constant(math.sqrt(2.0)))
+    mirrored = activation(multiply(y, constant(-1.0)), "GELU")
+    at_zero = activation(magnitude(activation(y, "SIGN")), "INVERSE")
+    return divide(add(activation(y, "GELU"), mirrored), add(y, at_zero))
+
+
+def above(a: Value, b: Value) -> Value:
+    """Return 1 where a > b, else 0, for NaN too: SQRT turns it to 0."""
+    return activation(activation(subtract(a, b), "SIGN"), "SQRT")
+
+
+def selected(truth: Value, one: Value, other: Value) -> Value:
+    """Return `one` where truth is 1, and `other` where it is 0, whatever is in the one not taken.
+
+    Infinities become the largest float32 numbers.
+    """
+    return add(_only_where(truth, one), _only_where(activation(truth, "INVERSE"), other))
+
+
+def _only_where(truth: Value, x: Value) -> Value:
+    """Return x where truth is 1, else 0, also for NaN and infinities."""
+    if x.is_constant:
+        return multiply(truth, x)
+    finite = clip(replace_nan(x, 0.0), -_LARGEST, _LARGEST)
+    return add(multiply(truth, finite), nan_where(multiply(truth, is_nan(x))))
+
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def larger(a: Value, b: Value) -> Value:
+    """Return the larger of a and b, exactly; NaN where one is NaN."""
+    return _of_two(a, b, 1.0)
+
+
+def smaller(a: Value, b: Value) -> Value:
+    """Return the smaller of a and b, exactly; NaN where one is NaN."""
+    return _of_two(a, b, -1.0)
+
+
+def _of_two(a: Value, b: Value, sign: float) -> Value:
+    one, other = (clip(x, -_LARGEST, _LARGEST) for x in (a, b))
+    takes = positive(multiply(subtract(one, other), constant(sign)))
+    return add(multiply(takes, one), multiply(activation(takes, "INVERSE"), other))
+
+
+def largest_over(x: Value, axes: Iterable[int], keep: bool = False) -> Value:
+    """Return the largest number over some axes; NaN where one is NaN."""
+    return _folded(x, list(axes), keep, larger)
+
+
+def smallest_over(x: Value, axes: Iterable[int], keep: bool = False) -> Value:
+    """Return the smallest number over some axes; NaN where one is NaN."""
+    return _folded(x, list(axes), keep, smaller)
+
+
+def product_over(x: Value, axes: Iterable[int], keep: bool = False) -> Value:
+    """Return the product over some axes."""
+    return _folded(x, list(axes), keep, multiply)
+
+
+def _folded(x: Value, axes: list[int], keep: bool, pair: Callable[[Value, Value], Value]) -> Value:
+    """Join the numbers over some axes by a function of two, half against half."""
+    chosen = sorted({axis % len(x.shape) for axis in axes})
+    shape = [1 if i in chosen else size for i, size in enumerate(x.shape)]
+    final = shape if keep else [size for i, size in enumerate(x.shape) if i not in chosen]
+    places = np.moveaxis(positions_of(x), chosen, range(len(chosen)))
+    rest = rearrange(x, places.reshape(-1, math.prod(shape)))
+    while (count := rest.shape[0]) > 1:
+        half, places = count // 2, positions_of(rest)
+        both = pair(rearrange(rest, places[:half]), rearrange(rest, places[half : 2 * half]))
+        odd = [rearrange(rest, places[2 * half :])] if count % 2 else []
+        rest = concatenate([both, *odd])
+    return reshape(rest, final)
 
 
 def _keeping_nan(y: Value, x: Value) -> Value:
     """Return y, but NaN where x is: LOG and SQRT make 0 of it."""
-    return add(y, multiply(x, constant(0.0)))
+    return add(y, clip(x, 0.0, 0.0))
 
 
-def _require_not_negative(x: Value, what: str) -> None:
+def _nan_below_zero(y: Value, x: Value) -> Value:
+    """Return y, but NaN where x is negative or NaN."""
+    return add(y, nan_where(activation(clip(x, None, 0.0), "SIGN")))
+
+
+def is_never_negative(x: Value) -> bool:
+    """Whether no number of x is negative, as far as its making tells."""
     for node in ordered(bare(x), (*MOVES, *_SUMS)):
         positive = True
-        if node.kind in ("add_constant", "multiply_constant"):
+        if node.kind in ("add_constant", "multiply_constant", "constant"):
             positive = bool(np.all(node.data >= 0))
         elif node.kind == "clip":
             positive = node.data[0] is not None and bool(np.all(node.data[0] >= 0))
         elif node.kind == "multiply":
             positive = len(node.inputs) == 2 and node.inputs[0] is node.inputs[1]
-        elif node.kind == "constant":
-            positive = bool(np.all(node.data >= 0))
         elif node.kind not in (*MOVES, *_SUMS, "unknown"):
             positive = node.kind == "activation" and node.data in _NEVER_NEGATIVE
         if not positive:
-            raise Unsupported(f"{what} of what may be negative; put a relu before it")
+            return False
+    return True
 
 
 # Sums and products of what is never negative are not either.

@@ -150,7 +150,6 @@ UNSUPPORTED = {
         lambda: functional(lambda x: ops.sin(x) + ops.max(x, axis=1, keepdims=True)),
         ["Sin", "Max"],
     ),
-    "a division": (lambda: functional(lambda x: x / (ops.exp(x) + 1)), ["not constant"]),
 }
 
 
