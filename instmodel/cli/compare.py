@@ -35,13 +35,32 @@ def add(commands: Commands) -> None:
     add_nulls_argument(command)
     command.add_argument("--labels", metavar="COL", help="the column of the truth")
     command.add_argument(
-        "--by", metavar="COL", help="a column to group by: of text, numbers, booleans, dates"
+        "--positive", metavar="LABEL", help="the label that is 1; the other one is 0"
     )
     command.add_argument(
-        "--output", type=int, default=-1, metavar="N", help="which output (default: the last)"
+        "--classes",
+        metavar="A,B,…",
+        help="what the labels are called, in the order of the outputs (default: as the model says)",
     )
     command.add_argument(
-        "--threshold", type=float, default=0.5, help="of a decision (default: 0.5)"
+        "--by",
+        metavar="COL",
+        action="append",
+        help="a column to group by: of text, numbers, booleans, dates; may be repeated",
+    )
+    command.add_argument(
+        "--reference",
+        metavar="FILE",
+        help="another table of the inputs, such as the training data: what has shifted since",
+    )
+    command.add_argument(
+        "--output",
+        type=int,
+        metavar="N",
+        help="which output (default: that of --positive, or the last)",
+    )
+    command.add_argument(
+        "--threshold", type=float, help="of a decision (default: 0.5 for probabilities)"
     )
     command.add_argument(
         "--tolerance", type=float, default=1.0, help="what is close, with labels that are values"
@@ -54,13 +73,28 @@ def add(commands: Commands) -> None:
         metavar="N",
         help="how many of the rows that move most to show (default: 10)",
     )
+    command.add_argument(
+        "--importance", action="store_true", help="how much each input matters to both models"
+    )
+    command.add_argument(
+        "--dependence",
+        type=at_least_one,
+        default=0,
+        metavar="N",
+        help="how the scores follow the N inputs that matter most",
+    )
     add_report_arguments(command)
     add_loading_arguments(command)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
-    read = {"old model": args.old, "new model": args.new, "data": args.data}
+    read = {
+        "old model": args.old,
+        "new model": args.new,
+        "data": args.data,
+        "reference": args.reference,
+    }
     places.check({"report": args.report}, read)
     old, new = (im.load(path, **loading(args)) for path in (args.old, args.new))
     with progress(f"comparing {args.old} and {args.new}") as advance:
@@ -69,12 +103,17 @@ def run(args: argparse.Namespace) -> int:
             new,
             args.data,
             labels=args.labels,
+            positive=args.positive,
+            classes=None if args.classes is None else args.classes.split(","),
             by=args.by,
+            reference=args.reference,
             output=args.output,
             threshold=args.threshold,
             tolerance=args.tolerance,
             task=args.task,
             movers=args.movers,
+            importance=args.importance,
+            dependence=args.dependence,
             nulls=None if args.nulls is None else nulls(args.nulls),
             threads=args.threads,
             batch_rows=args.batch_rows,

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,81 +12,25 @@ from numpy.typing import NDArray
 from instmodel.base import arguments
 from instmodel.base.extras import require
 from instmodel.base.values import integer_argument
-from instmodel.comparison.groups import Group, Groups, OtherGroups
-from instmodel.comparison.metrics import TASKS, AgainstLabels, BothFigures
-from instmodel.comparison.moves import Distribution, Mover, Moves
+from instmodel.comparison.decisions import AT_THRESHOLD, Decision, decision_of
+from instmodel.comparison.dependence import MOST_ROWS as DEPENDENCE_ROWS
+from instmodel.comparison.dependence import Dependence, partial_dependence
+from instmodel.comparison.findings import Comparison
+from instmodel.comparison.gathering import Gathered
+from instmodel.comparison.groups import Grouping
+from instmodel.comparison.importance import MOST_ROWS as IMPORTANCE_ROWS
+from instmodel.comparison.importance import Importance, permutation_importance
+from instmodel.comparison.intervals import auc_gain
+from instmodel.comparison.labels import Labels, place_of
+from instmodel.comparison.metrics import TASKS, AgainstLabels, BothFigures, task_of
+from instmodel.comparison.pair import Pair
+from instmodel.comparison.population import population_bins, total
+from instmodel.comparison.reference import against_reference
 from instmodel.errors import InputError
 from instmodel.tables.binding import Nulls
-from instmodel.tables.rows import first_row, input_order, read_rows
-from instmodel.verification.sample import Sample
-from instmodel.verification.witnesses import engine_of, predict
+from instmodel.tables.rows import first_row, read_rows
 
 Floats = NDArray[np.float64]
-
-_PSI_BINS = 10
-# A share of 0 would make the logarithm infinite.
-_PSI_FLOOR = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What `compare` found.
-
-    Attributes
-    ----------
-    rows : int
-    first_row : int
-        The number of the first row where rows are shown: 1 for files, 0 for what is in memory. In
-        `movers`, rows count from 0 in any case.
-    sampled_rows : int
-        How many rows the distributions, `psi`, `rank_correlation` and the metrics are of.
-    output : int
-        The output whose scores move.
-    threshold : float
-    old, new : Distribution
-    psi : float
-        Population stability index over ten bins of equal share of the old scores.
-    rank_correlation : float
-        Spearman's.
-    flips, flips_up, flips_down : int
-        Rows whose decision changes; up: from below the threshold to it or above. With several
-        outputs, a decision is the largest output, and up and down are 0.
-    largest_move, mean_move : float
-        |new - old|.
-    movers : list of Mover
-    groups : list of Group
-        Empty without `by`; the 50 with the most rows.
-    other_groups : OtherGroups or None
-        The rest of them together.
-    task : str or None
-    old_metrics, new_metrics : dict
-        See `instmodel.comparison.metrics.label_metrics`; empty without labels.
-    """
-
-    rows: int
-    first_row: int
-    sampled_rows: int
-    output: int
-    threshold: float
-    old: Distribution = field(repr=False)
-    new: Distribution = field(repr=False)
-    psi: float
-    rank_correlation: float
-    flips: int
-    flips_up: int
-    flips_down: int
-    largest_move: float
-    mean_move: float
-    movers: list[Mover] = field(repr=False)
-    groups: list[Group] = field(repr=False)
-    other_groups: OtherGroups | None = field(repr=False)
-    task: str | None
-    old_metrics: dict[str, Any] = field(repr=False)
-    new_metrics: dict[str, Any] = field(repr=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain data."""
-        return dataclasses.asdict(self)
 
 
 def compare(
@@ -98,12 +39,17 @@ def compare(
     data: Any,
     *,
     labels: str | int | None = None,
-    by: str | int | None = None,
-    output: int = -1,
-    threshold: float = 0.5,
+    positive: str | float | None = None,
+    classes: Sequence[str | float] | None = None,
+    by: str | int | Sequence[str | int] | None = None,
+    reference: Any = None,
+    output: int | None = None,
+    threshold: float | None = None,
     tolerance: float = 1.0,
     task: str | None = None,
     movers: int = 10,
+    importance: bool = False,
+    dependence: int = 0,
     most_rows: int = 1_000_000,
     nulls: Nulls | None = None,
     threads: int | None = None,
@@ -121,21 +67,34 @@ def compare(
         NPY and arrays they follow the inputs in this order.
     labels : str or int, optional
         The column of the truth: 0 and 1 for one output, the number of the class for several, or a
-        value.
-    by : str or int, optional
-        A column of text, numbers, booleans or dates; figures come for each of its values, as in a
+        value; or the name of the class, if the models know their classes or are told them.
+    positive : str or float, optional
+        The label that is 1; the other one is 0.
+    classes : sequence of str or float, optional
+        The names of the classes, in the order of the outputs; of one output two, the second of
+        which its score is of. By default ``metadata["classes"]`` of the models.
+    by : str, int or sequence of these, optional
+        Columns of text, numbers, booleans or dates; figures come for each value of each, as in a
         group-by of pandas, and for the rows where it is missing. In CSV, values that are all
         numbers are told apart as numbers. At most 50,000 values.
-    output : int
-        The output whose scores are looked at; the last one by default.
-    threshold : float
-        A score of at least this is a decision.
+    reference : path-like or array_like, optional
+        Another table of the inputs, such as the training data or that of last month: how inputs and
+        scores have shifted since. An array or NPY holds the inputs alone.
+    output : int, optional
+        The output whose scores are looked at; by default that of `positive`, or the last one.
+    threshold : float, optional
+        A score of at least this is a decision; by default 0.5, if all scores lie between 0 and 1.
+        Of several outputs, the largest decides, unless a threshold is given.
     tolerance : float
         With labels that are values, what counts as close.
     task : {"binary", "multiclass", "regression"}, optional
         What the labels are; by default as they look.
     movers : int
         How many of the rows that move most to keep.
+    importance : bool
+        Whether to shuffle each input of up to 10,000 rows, to see how much it matters.
+    dependence : int
+        For so many of the inputs that matter most, how the mean score follows them.
     most_rows : int
         Beyond this many rows, what needs all rows at once comes from a uniform sample of them.
     nulls : str, number or mapping, optional
@@ -153,97 +112,133 @@ def compare(
         The models or the data do not fit; ``missing_package`` without the extra ``report``.
     """
     require("sklearn", "report")
-    pair = _Pair(old, new, threads)
-    _check_question(pair.outputs, output, threshold, task)
+    pair = Pair(old, new, threads)
+    if classes is not None:
+        pair.classes = _checked_classes(classes, pair.outputs)
+    task = _checked_task(task, pair.outputs, labels, positive, threshold)
+    column = _checked_output(output, pair, positive)
+    decision = decision_of(pair.outputs, column, threshold, task)
     tolerance = arguments.real(tolerance, "tolerance", least=0)
-    movers = arguments.count(movers, "movers", least=0)
+    dependence = arguments.count(dependence, "dependence", least=0)
     most_rows = arguments.count(most_rows, "most_rows")
-    column = output % pair.outputs
-    moves, groups = Moves(column, threshold, movers), Groups(column, threshold)
-    extra = [] if labels is None else [labels]
-    # Old scores, new scores, label, code of the group.
-    sample = Sample(most_rows, 2 * pair.outputs + len(extra) + (by is not None))
+    named = [by] if isinstance(by, str) or not isinstance(by, Sequence) else list(by)
+    named = [] if by is None else named
+    truths = None
+    if labels is not None:
+        truths = Labels(str(labels), pair.classes, classes is not None, positive)
+    rows = Gathered(
+        pair,
+        column,
+        decision,
+        truths,
+        named,
+        arguments.count(movers, "movers", least=0),
+        most_rows,
+        wide=reference is not None or importance or dependence > 0,
+    )
+    keys = named if labels is None else [labels, *named]
     with contextlib.closing(
-        read_rows(data, pair.old, extra, batch_rows, by, pair.key_inputs, nulls)
+        read_rows(data, pair.old, (), batch_rows, keys, pair.key_inputs, nulls)
     ) as batches:
         for batch in batches:
-            before, after = pair.scores(batch.inputs)
-            moves.add(batch, before, after)
-            columns: list[NDArray[Any]] = [before, after, batch.extra]
-            if batch.keys is not None:
-                columns.append(groups.add(batch.keys, before, after)[:, None])
-            sample.add(np.hstack(columns))
+            rows.add(batch)
             if progress:
-                progress(batch.fraction, sample.seen)
-    if not sample.seen:
+                progress(batch.fraction, rows.seen)
+    if not rows.seen:
         raise InputError("no_rows", "there are no rows to compare on", field="data")
 
-    before, after, beside = np.split(sample.rows, [pair.outputs, 2 * pair.outputs], axis=1)
+    before, after = rows.scores()
     a, b = before[:, column], after[:, column]
-    judged = None
-    if labels is not None:
-        truth = _finite(beside[:, 0], labels)
-        judged = AgainstLabels(truth, before, after, column, task, threshold, tolerance)
-
-    def of_codes(codes: NDArray[np.intp]) -> BothFigures:
-        rows = np.isin(beside[:, -1], codes)
-        return judged.numbers(rows) if judged and rows.any() else ({}, {})
-
-    largest, others = groups.largest(of_codes)
+    moves = rows.moves
     ends = np.array([min(moves.least), max(moves.greatest)])
+    truth, names = rows.truth() or (None, None)
+    if truth is not None:
+        task = task or task_of(truth, pair.outputs)
+    decision = decision.settled(task, *ends.tolist())
+    at = decision.threshold if decision.kind == AT_THRESHOLD else None
+    decided = decision.kind is not None
+    judged = None
+    if truth is not None:
+        judged = AgainstLabels(truth, before, after, column, str(task), at, tolerance)
     old_metrics, new_metrics = judged.figures() if judged else ({}, {})
+    groupings = [_grouping(rows, place, decision, judged) for place in range(len(named))]
+    shift, shifts = None, []
+    if reference is not None:
+        inputs, _ = rows.inputs()
+        shift, shifts = against_reference(
+            reference, pair, column, inputs, (a, b), most_rows, batch_rows, nulls
+        )
+    weights, curves = None, []
+    if importance or dependence:
+        weights, curves = _explained(rows, pair, task, column, dependence)
+    bins = population_bins(a, b)
     return Comparison(
-        rows=sample.seen,
+        rows=rows.seen,
         first_row=first_row(data),
         sampled_rows=len(a),
         output=column,
-        threshold=threshold,
+        decision=decision.kind,
+        threshold=at,
+        classes=names,
         old=moves.distribution(0, a, ends),
         new=moves.distribution(1, b, ends),
-        psi=population_stability_index(a, b),
+        psi=total(bins),
+        psi_bins=bins,
         rank_correlation=_rank_correlation(a, b),
-        flips=moves.flips,
-        flips_up=moves.flips_up,
-        flips_down=moves.flips_down,
+        flips=moves.flips if decided else None,
+        flips_up=moves.flips_up if decided else None,
+        flips_down=moves.flips_down if decided else None,
         largest_move=moves.largest,
-        mean_move=moves.total / sample.seen,
+        mean_move=moves.total / rows.seen,
+        columns=pair.columns,
         movers=moves.movers,
-        groups=largest,
-        other_groups=others,
-        task=judged.task if judged else None,
+        groups=groupings[0].groups if groupings else [],
+        other_groups=groupings[0].other_groups if groupings else None,
+        groupings=groupings,
+        task=task if judged else None,
         old_metrics=old_metrics,
         new_metrics=new_metrics,
+        auc_gain=auc_gain(truth, a, b) if truth is not None and "ks" in old_metrics else None,
+        reference=shift,
+        input_psi=shifts,
+        importance=weights,
+        dependence=curves,
     )
 
 
-class _Pair:
-    """Two models of the same features, in any order if both name them, and as many outputs."""
+def _grouping(
+    rows: Gathered, place: int, decision: Decision, judged: AgainstLabels | None
+) -> Grouping:
+    """Return the figures of the groups of one column."""
+    of_row = rows.codes(place)
 
-    def __init__(self, old: Any, new: Any, threads: int | None) -> None:
-        self.old, self._new = engine_of(old), engine_of(new)
-        self._order = input_order(self.old, self._new)
-        self._threads = threads
-        self.outputs = self.old.output_size
-        if self._new.output_size != self.outputs:
-            raise InputError(
-                "output_size_mismatch",
-                "the models have different numbers of outputs",
-                expected=self.outputs,
-                actual=self._new.output_size,
-            )
-        # Of the new model, as the old one counts them.
-        self.key_inputs = self._order[list(self._new.key_inputs)].tolist()
+    def figures(codes: NDArray[np.intp]) -> BothFigures:
+        chosen = np.isin(of_row, codes)
+        return judged.numbers(chosen) if judged and chosen.any() else ({}, {})
 
-    def scores(self, inputs: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        """Return what both make (N, O) of inputs (N, F) in the order of the old model."""
-        same = np.ascontiguousarray(inputs[:, self._order])
-        old = predict(self.old, inputs, self._threads)
-        new = predict(self._new, same, self._threads)
-        return old.astype(np.float64), new.astype(np.float64)
+    return rows.groups[place].found(decision, figures)
 
 
-def _check_question(outputs: int, output: int, threshold: float, task: str | None) -> None:
-    """Raise unless the arguments of `compare` suit models of so many outputs."""
+def _explained(
+    rows: Gathered, pair: Pair, task: str | None, column: int, dependence: int
+) -> tuple[Importance, list[Dependence]]:
+    """Return how much each input matters, and how the score follows those that matter most."""
+    inputs, truth = rows.inputs()
+    rng = np.random.default_rng(0)
+    few = rng.permutation(len(inputs))[:IMPORTANCE_ROWS]
+    table = inputs[few].astype(np.float32)
+    importance = permutation_importance(
+        pair, table, None if truth is None else truth[few], task, column
+    )
+    return importance, partial_dependence(
+        pair, table[:DEPENDENCE_ROWS], importance, dependence, column
+    )
+
+
+def _checked_task(
+    task: str | None, outputs: int, labels: Any, positive: Any, threshold: float | None
+) -> str | None:
+    """Return what the labels are, as far as the arguments tell."""
     if task is not None:
         arguments.choice(task, "task", TASKS)
     if task == "multiclass" and outputs == 1:
@@ -254,45 +249,61 @@ def _check_question(outputs: int, output: int, threshold: float, task: str | Non
             expected="binary or regression",
             actual=task,
         )
-    if not -outputs <= integer_argument(output, "output") < outputs:
+    if positive is not None:
+        if labels is None or task not in (None, "binary"):
+            raise InputError(
+                "invalid_type",
+                "which label is positive asks for labels of two classes",
+                field="positive",
+                expected="labels, and no other task than binary",
+                actual=positive,
+            )
+        return "binary"
+    # Somebody who names a threshold looks at one output.
+    return "binary" if task is None and threshold is not None and outputs > 1 else task
+
+
+def _checked_classes(classes: Any, outputs: int) -> list[Any]:
+    """Return the names of the classes, one for each output, or two for one output."""
+    names = list(classes) if isinstance(classes, list | tuple) else []
+    if not all(isinstance(name, str | int | float) for name in names) or len(names) != max(
+        2, outputs
+    ):
+        raise InputError(
+            "invalid_type",
+            "not the names of the classes, in the order of the outputs",
+            field="classes",
+            expected=f"{max(2, outputs)} names",
+            actual=str(classes)[:60],
+        )
+    return names
+
+
+def _checked_output(output: Any, pair: Pair, positive: Any) -> int:
+    """Return the output that is looked at."""
+    count = pair.outputs
+    place = None
+    if positive is not None and pair.classes:
+        place = place_of(positive, pair.classes)
+        if place is None or (count == 1 and place == 0):
+            raise InputError(
+                "invalid_label",
+                "the score is not that of the positive label",
+                field="positive",
+                expected=" or ".join(map(repr, pair.classes if count > 1 else pair.classes[1:])),
+                actual=positive,
+            )
+    if output is None:
+        return count - 1 if place is None else min(place, count - 1)
+    if not -count <= integer_argument(output, "output") < count:
         raise InputError(
             "result_index_out_of_bounds",
             "no such output",
             field="output",
-            expected=f"0 … {outputs - 1}",
+            expected=f"0 … {count - 1}",
             actual=output,
         )
-    if not math.isfinite(arguments.real(threshold, "threshold")):
-        raise InputError(
-            "non_finite_value", "a threshold is a number", field="threshold", actual=threshold
-        )
-
-
-def _finite(truth: Floats, column: str | int) -> Floats:
-    """Return the labels, none of which is missing or infinite."""
-    unfit = int(np.sum(~np.isfinite(truth)))
-    if unfit:
-        raise InputError(
-            "non_finite_value",
-            f"{unfit} of {len(truth)} rows have no finite label; leave them out",
-            column=str(column),
-        )
-    return truth
-
-
-def population_stability_index(old: Floats, new: Floats) -> float:
-    """Return Σ (q - p) · ln(q / p) over ten bins, each with a tenth of the old scores.
-
-    p and q are the shares of the old and the new scores in a bin; equal scores share a bin, so
-    there may be fewer bins.
-    """
-    edges = np.unique(np.quantile(old, np.linspace(0, 1, _PSI_BINS + 1)[1:-1]))
-    shares = []
-    for scores in (old, new):
-        counts = np.bincount(np.searchsorted(edges, scores, side="right"), minlength=len(edges) + 1)
-        shares.append(np.maximum(counts / len(scores), _PSI_FLOOR))
-    p, q = shares
-    return float(np.sum((q - p) * np.log(q / p)))
+    return int(output) % count
 
 
 def _rank_correlation(a: Floats, b: Floats) -> float:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel.comparison.metrics import BothFigures
-from instmodel.comparison.moves import decisions
+from instmodel.comparison.decisions import AT_THRESHOLD, Decision
+from instmodel.comparison.intervals import share_interval
+from instmodel.comparison.metrics import BothFigures, Figures
 from instmodel.errors import InputError
 from instmodel.tables.keys import Key, Keys, as_numbers
 
@@ -21,75 +22,111 @@ _MOST_SHOWN = 50
 # Values that are counted, and the characters of their text: more would take too much memory.
 _MOST_VALUES = 50_000
 _MOST_TEXT = 10_000_000
+# Fewer rows, or rows of either class, tell little of a group.
+SMALL_ROWS, SMALL_CLASS = 100, 10
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class GroupFigures:
+    """Some rows.
+
+    Attributes
+    ----------
+    rows : int
+    old_mean, new_mean : float
+    flips : int or None
+        None where nothing is decided.
+    old_metrics, new_metrics : dict
+        With labels, as of all rows, but without the curves.
+    old_positive_rate, new_positive_rate : float or None
+        The share of the rows that are decided for 1, at the threshold; None without one.
+    old_positive_interval, new_positive_interval : list of float or None
+        Where it lies with 95 % confidence (Wilson).
+    small : bool
+        Fewer than 100 rows, or with labels of two classes fewer than 10 of either in the sample:
+        the figures say little.
+    """
+
+    rows: int
+    old_mean: float
+    new_mean: float
+    flips: int | None
+    old_metrics: dict[str, Any]
+    new_metrics: dict[str, Any]
+    old_positive_rate: float | None
+    new_positive_rate: float | None
+    old_positive_interval: list[float] | None
+    new_positive_interval: list[float] | None
+    small: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Group(GroupFigures):
     """The rows with one value of the column that `by` names.
 
     Attributes
     ----------
     value : str, int, float, bool or None
         None for rows where it is missing.
-    rows : int
-    old_mean, new_mean : float
-    flips : int
-    old_metrics, new_metrics : dict
-        With labels, as of all rows, but without the curves.
     """
 
     value: Key
-    rows: int
-    old_mean: float
-    new_mean: float
-    flips: int
-    old_metrics: dict[str, Any]
-    new_metrics: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class OtherGroups:
+class OtherGroups(GroupFigures):
     """The rows of all groups behind the largest ones, together.
 
     Attributes
     ----------
     values : int
         How many groups these are.
-    rows, old_mean, new_mean, flips, old_metrics, new_metrics
-        As of a `Group`.
     """
 
     values: int
-    rows: int
-    old_mean: float
-    new_mean: float
-    flips: int
-    old_metrics: dict[str, Any]
-    new_metrics: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """The groups of one column.
+
+    Attributes
+    ----------
+    column : str
+    groups : list of Group
+        The 50 with the most rows.
+    other_groups : OtherGroups or None
+        The rest of them together.
+    """
+
+    column: str
+    groups: list[Group]
+    other_groups: OtherGroups | None
 
 
 class Groups:
     """Sums for each value of a column."""
 
-    def __init__(self, column: int, threshold: float) -> None:
-        self._column, self._threshold = column, threshold
+    def __init__(self, name: str, column: int, decision: Decision) -> None:
+        self._name, self._column, self._decision = name, column, decision
         self._codes: dict[Key, int] = {}
         self._text = 0  # characters of the values
         self._written = False
-        self._sums = np.zeros((16, 4))  # by code: rows, old, new, flips
+        # By code: rows, old, new, flips, decided for 1 by the old model, by the new one.
+        self._sums = np.zeros((16, 6))
 
     def add(self, keys: Keys, old: Floats, new: Floats) -> NDArray[np.intp]:
         """Add rows, what the models make of them (N, O) each; return the codes of their groups."""
         self._written = keys.written
         places = np.array([self._code(value) for value in keys.values], np.intp)
         codes = places[keys.codes]
-        flips = decisions(old, self._column, self._threshold) != decisions(
-            new, self._column, self._threshold
-        )
+        before, after = self._decision.of(old), self._decision.of(new)
         count = len(self._codes)
         if count > len(self._sums):
-            self._sums = np.concatenate([self._sums, np.zeros((2 * count, 4))])
-        for place, values in enumerate((None, old[:, self._column], new[:, self._column], flips)):
+            self._sums = np.concatenate([self._sums, np.zeros((2 * count, 6))])
+        scores = old[:, self._column], new[:, self._column]
+        chosen = before == 1, after == 1
+        for place, values in enumerate((None, *scores, before != after, *chosen)):
             self._sums[:count, place] += np.bincount(codes, values, count)
         return codes
 
@@ -107,13 +144,15 @@ class Groups:
                 )
         return code
 
-    def largest(
-        self, metrics: Callable[[NDArray[np.intp]], BothFigures]
-    ) -> tuple[list[Group], OtherGroups | None]:
+    def found(
+        self, decision: Decision, metrics: Callable[[NDArray[np.intp]], BothFigures]
+    ) -> Grouping:
         """Return the largest groups, and the others together.
 
         Parameters
         ----------
+        decision : Decision
+            What is left of the one that was counted by.
         metrics : callable
             Returns the metrics of both models for the rows of some codes.
         """
@@ -127,17 +166,44 @@ class Groups:
             found.append((value, codes, self._sums[codes].sum(axis=0)))
         found.sort(key=lambda group: (-group[2][0], *_order(group[0])))
 
-        def figures(codes: NDArray[np.intp], sums: Floats) -> tuple[Any, ...]:
-            rows, old, new, flips = sums.tolist()
-            return (int(rows), old / rows, new / rows, int(flips), *metrics(codes))
-
         shown, rest = found[:_MOST_SHOWN], found[_MOST_SHOWN:]
-        groups = [Group(value, *figures(codes, sums)) for value, codes, sums in shown]
+        groups = [
+            Group(**_figures(decision, sums, *metrics(codes)), value=value)
+            for value, codes, sums in shown
+        ]
         if not rest:
-            return groups, None
+            return Grouping(self._name, groups, None)
         codes = np.concatenate([codes for _, codes, _ in rest])
         sums = np.sum([sums for _, _, sums in rest], axis=0)
-        return groups, OtherGroups(len(rest), *figures(codes, sums))
+        others = OtherGroups(**_figures(decision, sums, *metrics(codes)), values=len(rest))
+        return Grouping(self._name, groups, others)
+
+
+def _figures(
+    decision: Decision, sums: Floats, old_metrics: Figures, new_metrics: Figures
+) -> dict[str, Any]:
+    """Return what a group has beside its value."""
+    count, old, new, flips, *chosen = sums.tolist()
+    rows = int(count)
+    positives = old_metrics.get("positives")
+    few = positives is not None and min(positives, old_metrics["rows"] - positives) < SMALL_CLASS
+    rates: list[Any] = [None] * 4
+    if decision.kind == AT_THRESHOLD:
+        rates = [decided / rows for decided in chosen]
+        rates += [share_interval(int(decided), rows) for decided in chosen]
+    return {
+        "rows": rows,
+        "old_mean": old / rows,
+        "new_mean": new / rows,
+        "flips": None if decision.kind is None else int(flips),
+        "old_metrics": old_metrics,
+        "new_metrics": new_metrics,
+        "old_positive_rate": rates[0],
+        "new_positive_rate": rates[1],
+        "old_positive_interval": rates[2],
+        "new_positive_interval": rates[3],
+        "small": rows < SMALL_ROWS or few,
+    }
 
 
 def _order(value: Key) -> tuple[Any, ...]:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.base.extras import require
+from instmodel.comparison.intervals import auc_interval, share_interval
+from instmodel.comparison.ranking import ranking_figures, roc
 from instmodel.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -17,10 +19,33 @@ BothFigures = tuple[Figures, Figures]  # of the old model, of the new one
 
 TASKS = ("binary", "multiclass", "regression")
 CALIBRATION_BINS = 10
-# Figures that are more than a number.
-CURVES = ("confusion_matrix", "roc", "calibration")
-# The first figure of a task: what a table of groups shows.
-LEADING = {"binary": "accuracy", "multiclass": "accuracy", "regression": "mae"}
+# What people call the figures.
+NAMES = {
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "positive_rate": "Decided for 1",
+    "false_positive_rate": "False positive rate",
+    "false_negative_rate": "False negative rate",
+    "roc_auc": "ROC AUC",
+    "gini": "Gini",
+    "ks": "KS",
+    "lift": "Lift of the top 10 %",
+    "log_loss": "Log loss",
+    "brier": "Brier score",
+    "mean_score": "Mean score",
+    "observed_rate": "Observed rate",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "mape": "MAPE",
+    "r2": "R²",
+    "share_within_tolerance": "Within the tolerance",
+    "mean_label": "Mean label",
+    "mean_absolute_change": "Mean absolute change of the score",
+}
+# Classes with curves of their own, those with the most rows; the others have numbers.
+_MOST_CURVES = 10
 
 
 class AgainstLabels:
@@ -34,9 +59,9 @@ class AgainstLabels:
         The scores of the models.
     column : int
         The output that is judged, but for "multiclass", which takes all.
-    task : {"binary", "multiclass", "regression"}, optional
-        By default what labels and outputs suggest.
-    threshold, tolerance : float
+    task : {"binary", "multiclass", "regression"}
+    threshold : float or None
+    tolerance : float
     """
 
     def __init__(
@@ -45,12 +70,12 @@ class AgainstLabels:
         old: Floats,
         new: Floats,
         column: int,
-        task: str | None,
-        threshold: float,
+        task: str,
+        threshold: float | None,
         tolerance: float,
     ) -> None:
-        self.task = task or task_of(labels, old.shape[1])
-        judged = slice(None) if self.task == "multiclass" else slice(column, column + 1)
+        self._task = task
+        judged = slice(None) if task == "multiclass" else slice(column, column + 1)
         self._labels = labels
         self._old, self._new = old[:, judged], new[:, judged]
         self._threshold, self._tolerance = threshold, tolerance
@@ -60,19 +85,24 @@ class AgainstLabels:
         return self._of(self._old, rows), self._of(self._new, rows)
 
     def numbers(self, rows: Any = slice(None)) -> BothFigures:
-        """Return the figures that are a number."""
+        """Return the figures that are a number, and the intervals of these."""
         old, new = self.figures(rows)
-        return plain_numbers(old), plain_numbers(new)
+        return _without_curves(old), _without_curves(new)
 
     def _of(self, scores: Floats, rows: Any) -> Figures:
         return label_metrics(
-            self._labels[rows], scores[rows], self.task, self._threshold, self._tolerance
+            self._labels[rows], scores[rows], self._task, self._threshold, self._tolerance
         )
 
 
 def plain_numbers(figures: Figures) -> Figures:
     """Return the figures that are a number."""
-    return {name: figure for name, figure in figures.items() if name not in CURVES}
+    return {name: figure for name, figure in figures.items() if isinstance(figure, float)}
+
+
+def _without_curves(figures: Figures) -> Figures:
+    beside = {name: figures[name] for name in ("rows", "positives", "intervals") if name in figures}
+    return plain_numbers(figures) | beside
 
 
 def task_of(labels: Floats, outputs: int) -> str:
@@ -83,7 +113,7 @@ def task_of(labels: Floats, outputs: int) -> str:
 
 
 def label_metrics(
-    labels: Floats, scores: Floats, task: str, threshold: float, tolerance: float
+    labels: Floats, scores: Floats, task: str, threshold: float | None, tolerance: float
 ) -> Figures:
     """Return the figures of one model.
 
@@ -94,16 +124,18 @@ def label_metrics(
     scores : (N, O)
         Finite: one output; for "multiclass" one for each class.
     task : {"binary", "multiclass", "regression"}
-    threshold : float
-        A score of at least this is a decision for 1.
+    threshold : float or None
+        A score of at least this is a decision for 1; without it, none is made.
     tolerance : float
         For "regression", an absolute error of at most this counts as close.
 
     Returns
     -------
     dict
-        Numbers by name; for classes also "confusion_matrix" (rows are the true classes), and for
-        "binary" the curves "calibration" and "roc" as lists of points.
+        Numbers by name. For classes also "confusion_matrix" (rows are the true classes). For
+        "binary" also what `ranking_figures` gives, the curve "calibration" as a list of points,
+        the counts "rows" and "positives", and "intervals", from where to where a number lies with
+        95 % confidence. For "multiclass" also "by_class", each against the rest.
     """
     if task == "regression":
         return _of_values(labels, scores[:, 0], tolerance)
@@ -121,15 +153,40 @@ def _of_values(labels: Floats, score: Floats, tolerance: float) -> Figures:
         # Of one row, scikit-learn would warn that there is none.
         "r2": float(sk.r2_score(labels, score)) if len(labels) > 1 else float("nan"),
         "share_within_tolerance": float(np.mean(np.abs(labels - score) <= tolerance)),
+        "mean_score": float(score.mean()),
+        "mean_label": float(labels.mean()),
     }
 
 
-def _of_two_classes(labels: Floats, score: Floats, threshold: float) -> Figures:
+def _of_two_classes(labels: Floats, score: Floats, threshold: float | None) -> Figures:
     if not set(np.unique(labels)) <= {0.0, 1.0}:
         raise _invalid_label(labels, "labels of two classes must be 0 and 1", "0 or 1")
     truth = labels.astype(int)
-    decided = (score >= threshold).astype(int)
-    return _of_decisions(truth, decided, [0, 1], "binary") | _of_one_score(truth, score)
+    found: Figures = {}
+    intervals = {"observed_rate": share_interval(truth.sum(), len(truth))}
+    if threshold is not None:
+        decided = (score >= threshold).astype(int)
+        found |= _of_decisions(truth, decided, [0, 1], "binary")
+        (tn, fp), (fn, tp) = found["confusion_matrix"]
+        for name, count, rows in (
+            ("accuracy", tn + tp, len(truth)),
+            ("positive_rate", fp + tp, len(truth)),
+            ("false_positive_rate", fp, fp + tn),
+            ("false_negative_rate", fn, fn + tp),
+        ):
+            if rows:
+                found[name] = count / rows
+                intervals[name] = share_interval(count, rows)
+    found |= ranking_figures(truth, score)
+    if "roc_auc" in found:
+        intervals["roc_auc"] = auc_interval(truth, score)
+    if score.min() >= 0 and score.max() <= 1:
+        sk = require("sklearn.metrics", "report")
+        found["log_loss"] = float(sk.log_loss(truth, score, labels=[0, 1]))
+        found["brier"] = float(np.mean((score - truth) ** 2))
+        found["calibration"] = _calibration(truth, score)
+    found |= {"mean_score": float(score.mean()), "observed_rate": float(truth.mean())}
+    return found | {"rows": len(truth), "positives": int(truth.sum()), "intervals": intervals}
 
 
 def _of_classes(labels: Floats, scores: Floats) -> Figures:
@@ -139,14 +196,48 @@ def _of_classes(labels: Floats, scores: Floats) -> Figures:
         raise _invalid_label(
             labels, "labels must be the numbers of the classes", f"0 … {len(classes) - 1}"
         )
-    found = _of_decisions(truth, scores.argmax(axis=1), classes, "macro")
-    if _are_probabilities(scores):
+    decided = scores.argmax(axis=1)
+    found = _of_decisions(truth, decided, classes, "macro")
+    probable = are_probabilities(scores)
+    if probable:
         sk = require("sklearn.metrics", "report")
-        exact = scores / scores.sum(axis=1, keepdims=True)  # 1 in float64, too
-        found["log_loss"] = float(sk.log_loss(truth, exact, labels=classes))
+        scores = scores / scores.sum(axis=1, keepdims=True)  # 1 in float64, too
+        found["log_loss"] = float(sk.log_loss(truth, scores, labels=classes))
         if len(np.unique(truth)) == len(classes):
-            ranked = exact[:, 1] if len(classes) == 2 else exact  # two classes are one score
+            ranked = scores[:, 1] if len(classes) == 2 else scores  # two classes are one score
             found["roc_auc"] = float(sk.roc_auc_score(truth, ranked, multi_class="ovr"))
+    right = np.sum(decided == truth)
+    found["intervals"] = {"accuracy": share_interval(right, len(truth))}
+    found["by_class"] = _by_class(truth, decided, scores, probable)
+    return found
+
+
+def _by_class(
+    truth: Classes, decided: Classes, scores: Floats, probable: bool
+) -> list[dict[str, Any]]:
+    """Return figures of each class against the rest, "class" being its number."""
+    counts = np.bincount(truth, minlength=scores.shape[1])
+    drawn = set(np.argsort(-counts, kind="stable")[:_MOST_CURVES].tolist())
+    sk = require("sklearn.metrics", "report")
+    found = []
+    for number, rows in enumerate(counts.tolist()):
+        own, score = (truth == number).astype(int), scores[:, number]
+        right = int(np.sum(own & (decided == number)))
+        chosen = int(np.sum(decided == number))
+        figures: dict[str, Any] = {"class": number, "rows": rows, "decided": chosen}
+        if chosen:
+            figures["precision"] = right / chosen
+        if rows:
+            figures["recall"] = right / rows
+        if 0 < rows < len(truth):
+            figures["roc_auc"] = float(sk.roc_auc_score(own, score))
+            if number in drawn:
+                figures["roc"] = roc(own, score)
+        if probable:
+            figures |= {"mean_score": float(score.mean()), "observed_rate": float(own.mean())}
+            if rows and number in drawn:
+                figures["calibration"] = _calibration(own, score)
+        found.append(figures)
     return found
 
 
@@ -167,24 +258,14 @@ def _of_decisions(truth: Classes, decided: Classes, classes: list[int], average:
     }
 
 
-def _of_one_score(truth: Classes, score: Floats) -> Figures:
-    """Return what rests on the score of class 1, as far as truth and scores allow."""
-    sk = require("sklearn.metrics", "report")
-    found: Figures = {}
-    if len(np.unique(truth)) == 2:
-        found["roc_auc"] = float(sk.roc_auc_score(truth, score))
-        false, true, _ = sk.roc_curve(truth, score)
-        few = np.unique(np.linspace(0, len(false) - 1, min(100, len(false))).astype(int))
-        found["roc"] = [[float(false[i]), float(true[i])] for i in few]
-    if score.min() >= 0 and score.max() <= 1:
-        found["log_loss"] = float(sk.log_loss(truth, score, labels=[0, 1]))
-        found["brier"] = float(np.mean((score - truth) ** 2))
-        calibration = require("sklearn.calibration", "report").calibration_curve
-        share, mean = calibration(truth, score, n_bins=CALIBRATION_BINS, strategy="quantile")
-        found["calibration"] = [[float(m), float(s)] for m, s in zip(mean, share, strict=True)]
-    return found
+def _calibration(truth: Classes, score: Floats) -> list[list[float]]:
+    """Return points (mean score, share of class 1) of a tenth of the rows each."""
+    curve = require("sklearn.calibration", "report").calibration_curve
+    share, mean = curve(truth, score, n_bins=CALIBRATION_BINS, strategy="quantile")
+    return [[float(m), float(s)] for m, s in zip(mean, share, strict=True)]
 
 
-def _are_probabilities(scores: Floats) -> bool:
+def are_probabilities(scores: Floats) -> bool:
+    """Whether scores (N, O) are those of classes that exclude each other."""
     near = np.allclose(scores.sum(axis=1), 1.0, atol=1e-4)
     return bool(near and scores.min() >= 0 and scores.max() <= 1)

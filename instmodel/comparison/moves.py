@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.comparison.decisions import AT_THRESHOLD, Decision
 from instmodel.errors import InputError
 from instmodel.tables.rows import Batch
 from instmodel.verification.sample import histogram
@@ -58,16 +58,11 @@ class Mover:
     new: float
 
 
-def decisions(scores: Floats, column: int, threshold: float) -> NDArray[Any]:
-    """Return what scores (N, O) decide: the threshold for one output, else the largest."""
-    return scores[:, column] >= threshold if scores.shape[1] == 1 else scores.argmax(axis=1)
-
-
 class Moves:
     """What is counted exactly over all rows."""
 
-    def __init__(self, column: int, threshold: float, keep: int) -> None:
-        self._column, self._threshold, self._keep = column, threshold, keep
+    def __init__(self, column: int, decision: Decision, keep: int) -> None:
+        self._column, self._decision, self._keep = column, decision, keep
         self._rows = 0
         self._sums = np.zeros(2)
         self.least, self.greatest = np.full(2, np.inf), np.full(2, -np.inf)
@@ -77,9 +72,9 @@ class Moves:
 
     def add(self, batch: Batch, old: Floats, new: Floats) -> None:
         """Add rows, and what the models make of them, (N, O) each."""
-        before, after = (decisions(s, self._column, self._threshold) for s in (old, new))
+        before, after = self._decision.of(old), self._decision.of(new)
         self.flips += int(np.sum(before != after))
-        if old.shape[1] == 1:
+        if self._decision.kind == AT_THRESHOLD:
             self.flips_up += int(np.sum(~before & after))
             self.flips_down += int(np.sum(before & ~after))
         pair = np.stack([old[:, self._column], new[:, self._column]])

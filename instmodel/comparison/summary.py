@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
-from instmodel.comparison.comparing import Comparison
-from instmodel.comparison.groups import Group, OtherGroups
-from instmodel.comparison.metrics import LEADING, plain_numbers
+from instmodel.comparison.decisions import AT_THRESHOLD, LARGEST
+from instmodel.comparison.findings import Comparison
+from instmodel.comparison.groups import SMALL_CLASS, SMALL_ROWS
+from instmodel.comparison.metrics import NAMES, plain_numbers
 from instmodel.comparison.moves import QUANTILES
-from instmodel.tables.keys import shown
-from instmodel.verification.summary import Cells, Summary, Table, first, table_of_rows
+from instmodel.comparison.population import PsiBin
+from instmodel.comparison.tables import NONE, group_tables, number, percent, ranged
+from instmodel.verification.summary import Cells, Summary, Table, table_of_rows
 
 # Columns of a confusion matrix that a person reads, and the cells that stand for a larger one.
 _MOST_CLASSES = 15
 _MOST_CONFUSED = 15
+# Lines of tables with one for each input.
+_MOST_INPUTS = 30
 
 
 def comparison_summary(found: Comparison, old: str, new: str, values: int) -> Summary:
@@ -27,34 +33,68 @@ def comparison_summary(found: Comparison, old: str, new: str, values: int) -> Su
     values : int
         How many values of a row are shown.
     """
+    tables = [
+        *_against_labels(found),
+        _scores(found),
+        _moves(found),
+        *(table for place, by in enumerate(found.groupings) for table in group_tables(by, place)),
+        *_bands(found),
+        _psi_bins("psi-bins", "Population stability of the scores by bin", found.psi_bins),
+        *_shifts(found),
+        _importance(found),
+        _movers(found, values),
+    ]
+    return Summary(
+        title=f"{old} → {new}",
+        verdict=_verdict(found),
+        alarm=False,
+        finding="" if found.largest_move else "No row moves.",
+        notes=_notes(found),
+        tables=[table for table in tables if table.rows],
+    )
+
+
+def _verdict(found: Comparison) -> str:
+    if found.flips is None:
+        return (
+            f"{found.rows} scores move by {number(found.mean_move)} on average, "
+            f"by {number(found.largest_move)} at most"
+        )
     share = 100 * found.flips / found.rows
     ways = (
         f" ({found.flips_up} up, {found.flips_down} down)"
         if found.flips_up or found.flips_down
         else ""
     )
-    notes = [f"Output {found.output}, threshold {found.threshold:g}."]
+    return f"{found.flips} of {found.rows} decisions flip, {share:.3g} %{ways}"
+
+
+def _notes(found: Comparison) -> list[str]:
+    decided = "without a threshold nothing is decided"
+    if found.decision == AT_THRESHOLD:
+        decided = f"threshold {found.threshold:g}"
+    elif found.decision == LARGEST:
+        decided = "the largest output decides"
+    notes = [f"Output {found.output}, {decided}."]
+    if found.classes:
+        names = ", ".join(f"{name} is {place}" for place, name in enumerate(found.classes[:20]))
+        notes.append(f"Labels: {names}.")
     if found.sampled_rows < found.rows:
-        notes.append(f"Quantiles, PSI, correlation and metrics are of {found.sampled_rows} rows.")
-    tables = [
-        _scores(found),
-        _moves(found),
-        *_against_labels(found),
-        groups_table(found),
-        _movers(found, values),
-    ]
-    return Summary(
-        title=f"{old} → {new}",
-        verdict=f"{found.flips} of {found.rows} decisions flip, {share:.3g} %{ways}",
-        alarm=False,
-        finding="" if found.largest_move else "No row moves.",
-        notes=notes,
-        tables=[table for table in tables if table.rows],
-    )
+        notes.append(
+            f"Quantiles, PSI, correlation and metrics are of a random {found.sampled_rows} of the "
+            "rows."
+        )
+    if found.old_metrics.get("intervals"):
+        notes.append("Ranges hold 95 % confidence: Wilson's for rates, DeLong's for ROC AUC.")
+    if any(group.small for by in found.groupings for group in by.groups):
+        few = f" or {SMALL_CLASS} of a class" if found.task == "binary" else ""
+        notes.append(f"* Small: fewer than {SMALL_ROWS} rows{few}; figures that say little.")
+    return notes
 
 
 def _scores(found: Comparison) -> Table:
-    names = ["mean", "std", "least", "greatest", *(f"{100 * q:g} %" for q in QUANTILES)]
+    names = ["Mean", "Standard deviation", "Least", "Greatest"]
+    names += [f"{100 * q:g} %" for q in QUANTILES]
     old, new = (
         [side.mean, side.std, side.least, side.greatest, *side.quantiles]
         for side in (found.old, found.new)
@@ -64,12 +104,12 @@ def _scores(found: Comparison) -> Table:
 
 def _moves(found: Comparison) -> Table:
     figures = {
-        "population stability index": found.psi,
-        "rank correlation": found.rank_correlation,
-        "mean move": found.mean_move,
-        "largest move": found.largest_move,
+        "Population stability index": found.psi,
+        "Rank correlation": found.rank_correlation,
+        "Mean move": found.mean_move,
+        "Largest move": found.largest_move,
     }
-    rows: list[Cells] = [[name, _number(figure)] for name, figure in figures.items()]
+    rows: list[Cells] = [[name, number(figure)] for name, figure in figures.items()]
     return Table("moves", "Moves", ["figure", "value"], rows)
 
 
@@ -77,24 +117,55 @@ def _against_labels(found: Comparison) -> list[Table]:
     if found.task is None:
         return []
     old, new = plain_numbers(found.old_metrics), plain_numbers(found.new_metrics)
-    # Log loss is of probabilities, which the scores of the new model need not be.
-    theirs = [new.get(name, float("nan")) for name in old]
+    # Log loss is of probabilities, which the scores of either model need not be.
+    names = [name for name in NAMES if name in old or name in new]
+    ranges = [m.get("intervals", {}) for m in (found.old_metrics, found.new_metrics)]
+    rows: list[Cells] = []
+    for name in names:
+        sides = [old.get(name, math.nan), new.get(name, math.nan)]
+        write = percent if name.endswith("_rate") or name == "accuracy" else ranged
+        cells = [write(value, ends.get(name)) for value, ends in zip(sides, ranges, strict=True)]
+        difference = f"{sides[1] - sides[0]:+.3g}"
+        gain = found.auc_gain
+        if name == "roc_auc" and gain and not math.isnan(gain.low):
+            difference += f" ({gain.low:+.3g} … {gain.high:+.3g})"
+        rows.append([NAMES[name], *cells, difference])
     title = f"Against the labels ({found.task})"
-    tables = [_old_and_new("metrics", title, list(old), list(old.values()), theirs)]
+    tables = [Table("metrics", title, ["figure", "old", "new", "difference"], rows)]
+    if "by_class" in found.old_metrics:
+        tables.append(_classes(found))
     for side, metrics in (("old", found.old_metrics), ("new", found.new_metrics)):
         if "confusion_matrix" in metrics:
-            tables.append(_confusion(side, metrics["confusion_matrix"]))
+            tables.append(_confusion(side, metrics["confusion_matrix"], found.classes))
     return tables
 
 
-def _confusion(side: str, matrix: Sequence[Sequence[int]]) -> Table:
+def _classes(found: Comparison) -> Table:
+    pairs = zip(found.old_metrics["by_class"], found.new_metrics["by_class"], strict=True)
+    figures = ("precision", "recall", "roc_auc")
+    columns = ["class", "rows"]
+    columns += [f"{side} {NAMES[name]}" for name in figures for side in ("old", "new")]
+    rows: list[Cells] = []
+    for old, new in pairs:
+        cells = [
+            number(side[name]) if name in side else NONE for name in figures for side in (old, new)
+        ]
+        rows.append([_class(old["class"], found.classes), old["rows"], *cells])
+    return Table("by-class", "Each class against the rest", columns, rows, ["class"])
+
+
+def _class(place: int, names: Sequence[str] | None) -> str:
+    return names[place] if names else str(place)
+
+
+def _confusion(side: str, matrix: Sequence[Sequence[int]], names: Sequence[str] | None) -> Table:
     """Return a confusion matrix; of many classes, which nobody reads, what is confused most."""
     if len(matrix) <= _MOST_CLASSES:
-        columns = ["true \\ decided", *map(str, range(len(matrix)))]
-        rows: list[Cells] = [[i, *row] for i, row in enumerate(matrix)]
+        columns = ["true \\ decided", *(_class(i, names) for i in range(len(matrix)))]
+        rows: list[Cells] = [[_class(i, names), *row] for i, row in enumerate(matrix)]
         return Table(f"confusion-{side}", f"Confusion matrix, {side}", columns, rows)
     wrong: list[Cells] = [
-        [truth, decided, count]
+        [_class(truth, names), _class(decided, names), count]
         for truth, row in enumerate(matrix)
         for decided, count in enumerate(row)
         if count and truth != decided
@@ -104,42 +175,116 @@ def _confusion(side: str, matrix: Sequence[Sequence[int]]) -> Table:
     return Table(f"confusion-{side}", title, ["true", "decided", "rows"], wrong[:_MOST_CONFUSED])
 
 
-def groups_table(found: Comparison) -> Table:
-    """Return the figures of the groups, and of those together that have no line of their own."""
-    columns = ["value", "rows", "old mean", "new mean", "flips"]
-    leading = LEADING.get(found.task or "")
-    if leading:
-        columns += [f"old {leading}", f"new {leading}"]
-    named: list[tuple[str, Group | OtherGroups]] = [(shown(g.value), g) for g in found.groups]
-    if found.other_groups is not None:
-        named.append((f"({found.other_groups.values} others)", found.other_groups))
-    rows: list[Cells] = []
-    for name, g in named:
-        row: Cells = [name, g.rows, _number(g.old_mean), _number(g.new_mean), g.flips]
-        if leading:
-            row += [_number(m.get(leading, float("nan"))) for m in (g.old_metrics, g.new_metrics)]
-        rows.append(row)
-    return Table("groups", "By group", columns, rows, ["value"])
+def _bands(found: Comparison) -> list[Table]:
+    """Return the gains tables of both models."""
+    columns = ["score", "rows", "class 1", "rate", "lift", "down to here", "gain", "total lift"]
+    tables = []
+    for side, metrics in (("old", found.old_metrics), ("new", found.new_metrics)):
+        rows: list[Cells] = [
+            [
+                _range(band["low"], band["high"]),
+                band["rows"],
+                band["positives"],
+                percent(band["rate"]),
+                f"{band['lift']:.3g}",
+                percent(band["share"]),
+                percent(band["gain"]),
+                f"{band['cumulative_lift']:.3g}",
+            ]
+            for band in metrics.get("bands", ())
+        ]
+        tables.append(Table(f"bands-{side}", f"Gains by score band, {side}", columns, rows))
+    return tables
+
+
+def _psi_bins(id: str, title: str, bins: Sequence[PsiBin], sides: Any = ("old", "new")) -> Table:
+    rows: list[Cells] = [
+        [
+            "missing" if part.missing else _range(part.low, part.high),
+            percent(part.old_share),
+            percent(part.new_share),
+            f"{part.psi:.3g}",
+        ]
+        for part in bins
+    ]
+    return Table(id, title, ["from … to below", *sides, "PSI"], rows)
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is not None and low == high:
+        return f"{low:.5g}"
+    return (
+        f"{'' if low is None else f'{low:.5g}'} … {'' if high is None else f'{high:.5g}'}".strip()
+    )
+
+
+def _shifts(found: Comparison) -> list[Table]:
+    """Return what has shifted since the reference."""
+    if found.reference is None:
+        return []
+    seen = found.reference
+    rows: list[Cells] = [["old model", f"{seen.old_psi:.3g}"], ["new model", f"{seen.new_psi:.3g}"]]
+    title = f"Scores: the data against {seen.sampled_rows} rows of the reference"
+    tables = [Table("reference", title, ["scores of the", "PSI"], rows)]
+    inputs: list[Cells] = [
+        [item.name, f"{item.psi:.3g}", percent(item.old_missing), percent(item.new_missing)]
+        for item in found.input_psi[:_MOST_INPUTS]
+    ]
+    title = f"Inputs: {seen.data_rows} rows of the data against the reference"
+    columns = ["input", "PSI", "missing in the reference", "missing in the data"]
+    tables.append(Table("input-psi", _of_many(title, found.input_psi), columns, inputs, ["input"]))
+    if found.input_psi:
+        most = found.input_psi[0]
+        title = f"The input that shifts most: {most.name}"
+        tables.append(_psi_bins("input-bins", title, most.bins, ("reference", "data")))
+    return tables
+
+
+def _importance(found: Comparison) -> Table:
+    if found.importance is None:
+        return Table("importance", "", [], [])
+    rows: list[Cells] = [
+        [item.name, number(item.old), number(item.new), f"{item.new - item.old:+.3g}"]
+        for item in found.importance.inputs[:_MOST_INPUTS]
+    ]
+    measure = NAMES[found.importance.measure]
+    what = measure if found.importance.measure == "mean_absolute_change" else f"loss of {measure}"
+    if found.importance.measure in ("log_loss", "rmse"):
+        what = f"growth of {measure}"
+    title = f"Importance: {what} when an input is shuffled, {found.importance.rows} rows"
+    columns = ["input", "old", "new", "difference"]
+    title = _of_many(title, found.importance.inputs)
+    return Table("importance", title, columns, rows, ["input"])
+
+
+def _of_many(title: str, inputs: Sequence[Any]) -> str:
+    return f"{title}, the first {_MOST_INPUTS}" if inputs[_MOST_INPUTS:] else title
 
 
 def _movers(found: Comparison, values: int) -> Table:
     indexes = [m.row for m in found.movers]
-    rows = [[_number(m.old), _number(m.new), first(m.inputs, values)] for m in found.movers]
+    rows = [
+        [number(m.old), number(m.new), _named(m.inputs, found.columns, values)]
+        for m in found.movers
+    ]
     columns = ["old", "new", "inputs"]
     return table_of_rows(
         "movers", "The rows that move most", found.first_row, indexes, columns, rows, ["inputs"]
     )
 
 
+def _named(inputs: Sequence[float], names: Sequence[str], count: int) -> str:
+    """Return the first inputs of a row with their names, and a sign if there are more."""
+    more = " …" if inputs[count:] else ""
+    pairs = zip(names, inputs[:count], strict=False)
+    return ", ".join(f"{name} = {value:.7g}" for name, value in pairs) + more
+
+
 def _old_and_new(
     id: str, title: str, names: Sequence[str], old: Sequence[float], new: Sequence[float]
 ) -> Table:
     rows: list[Cells] = [
-        [name, _number(a), _number(b), f"{b - a:+.3g}"]
+        [name, number(a), number(b), f"{b - a:+.3g}"]
         for name, a, b in zip(names, old, new, strict=True)
     ]
     return Table(id, title, ["figure", "old", "new", "difference"], rows)
-
-
-def _number(value: float) -> str:
-    return f"{value:.6g}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from instmodel.base.atomic import replacing
 from instmodel.base.extras import require
-from instmodel.comparison.comparing import Comparison
+from instmodel.comparison.findings import Comparison
 from instmodel.comparison.summary import comparison_summary
 from instmodel.errors import printable
 from instmodel.model import InstructionModel

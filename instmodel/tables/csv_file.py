@@ -41,8 +41,8 @@ class CsvReader:
     """Read a CSV file: comma-separated, UTF-8, double quotes where a cell needs them.
 
     Parameters are those of `open_reader`. With `columns`, the first line is the header. Without,
-    the first line is the header unless all its cells are numbers. `key`, beside `columns`, is the
-    name of a column whose text `keyed_batches` gives.
+    the first line is the header unless all its cells are numbers. `keys`, beside `columns`, are the
+    names of columns whose text `keyed_batches` gives.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class CsvReader:
         columns: Sequence[str] | None,
         width: int,
         batch_rows: int | None = None,
-        key: str | None = None,
+        keys: Sequence[str] = (),
         key_inputs: Sequence[int] = (),
     ) -> None:
         self._key_inputs = list(key_inputs)
@@ -65,8 +65,7 @@ class CsvReader:
         try:
             self._size = os.fstat(self._file.fileno()).st_size
             self._open(columns, width, batch_rows)
-            keys = [] if key is None else match_columns([key], self.header or [], self._path)
-            self._key = keys[0] if keys else None
+            self._keys = match_columns(keys, self.header or [], self._path) if keys else []
         except BaseException:
             self._file.close()
             raise
@@ -120,19 +119,21 @@ class CsvReader:
         for values, _ in self.keyed_batches():
             yield values
 
-    def keyed_batches(self) -> Iterator[tuple[Floats, list[str]]]:
-        """Yield the rows, and the text that each has in the column `key`; no text without it."""
+    def keyed_batches(self) -> Iterator[tuple[Floats, list[list[str]]]]:
+        """Yield the rows, and the text that they have in each of the columns `keys`."""
+        places = self._keys
         while lines := list(islice(self._lines, self._batch_rows)):
-            keys: list[str] = []
+            texts: list[list[str]] = [[] for _ in places]
             values = self._plain(lines)
             if values is None:
-                values = self._exact(lines, keys)
-            elif self._key is not None:
-                place = self._key
-                keys = [line.rstrip("\r\n").split(",", place + 1)[place] for line in lines]
+                values = self._exact(lines, texts)
+            elif places:
+                end = max(places) + 1
+                cells = [line.rstrip("\r\n").split(",", end) for line in lines]
+                texts = [[row[place] for row in cells] for place in places]
             self._row += len(values)
             if len(values):
-                yield values, keys
+                yield values, texts
 
     def fraction(self) -> float:
         """Return how much of the file was read, 0 to 1."""
@@ -174,10 +175,10 @@ class CsvReader:
         self._line += len(lines)
         return rounded
 
-    def _exact(self, lines: list[str], keys: list[str]) -> Floats:
+    def _exact(self, lines: list[str], texts: list[list[str]]) -> Floats:
         """Parse lines with quotes or errors; a quoted cell may take more lines from the file.
 
-        What the column `key` holds is added to `keys`.
+        What the columns `keys` hold is added to `texts`.
         """
         reader = csv.reader(chain(lines, self._lines), strict=True)
         values: list[float] = []
@@ -192,8 +193,8 @@ class CsvReader:
                 if self._blank is not None:
                     raise self._error("invalid_table", "a blank line", "a row", line=self._blank)
                 values += self._numbers(row, self._row + rows + 1, line)
-                if self._key is not None:
-                    keys.append(row[self._key])
+                for text, place in zip(texts, self._keys, strict=True):
+                    text.append(row[place])
                 rows += 1
         except csv.Error as error:
             place = {"row": self._row + rows + 1, "line": line}

@@ -46,8 +46,8 @@ class Batch:
     row : int
         The number of the first of them, as errors count: from 1 in each file, else from 0.
     file : str or None
-    keys : Keys or None
-        The column `by`, if one was asked for.
+    keys : sequence of Keys
+        The columns of any type that were asked for.
     """
 
     inputs: Floats
@@ -55,7 +55,7 @@ class Batch:
     fraction: float
     row: int
     file: str | None = None
-    keys: Keys | None = None
+    keys: Sequence[Keys] = ()
 
 
 def read_rows(
@@ -63,7 +63,7 @@ def read_rows(
     model: RowScorer,
     extra: Sequence[str | int] = (),
     batch_rows: int | None = None,
-    by: str | int | None = None,
+    keys: Sequence[str | int] = (),
     key_inputs: Iterable[int] = (),
     nulls: Nulls | None = None,
 ) -> Generator[Batch, None, None]:
@@ -81,8 +81,9 @@ def read_rows(
         Names of further columns.
     batch_rows : int, optional
         Rows at a time.
-    by : str or int, optional
-        A column of any type but lists, for `Batch.keys`; in an array and in NPY the last one.
+    keys : sequence of str or int
+        Names of columns of any type but lists, for `Batch.keys`; in an array and in NPY the last
+        ones.
     key_inputs : iterable of int
         Inputs that another model looks up in maps as they come, beside the `key_inputs` of `model`.
     nulls : str, number or mapping, optional
@@ -97,7 +98,7 @@ def read_rows(
     OSError
         The file cannot be read.
     """
-    names, key = [str(name) for name in extra], None if by is None else str(by)
+    names, by = [str(name) for name in extra], [str(name) for name in keys]
     looked_up = tuple(sorted({*model.key_inputs, *key_inputs}))
     if batch_rows is not None:
         batch_rows = arguments.count(batch_rows, "batch_rows")
@@ -106,17 +107,17 @@ def read_rows(
             kind = Path(data).suffix.lower()
             if kind == ".npy":
                 _check_no_nulls(nulls)
-                yield from _npy_rows(data, model, len(names), key, batch_rows, looked_up)
+                yield from _npy_rows(data, model, len(names), by, batch_rows, looked_up)
             elif kind == ".csv" and nulls is None:
-                yield from _csv_rows(data, model, names, key, batch_rows, looked_up)
+                yield from _csv_rows(data, model, names, by, batch_rows, looked_up)
             else:
                 rule = "error" if nulls is None else nulls
-                yield from _dataset_rows(data, model, names, key, batch_rows, looked_up, rule)
-    elif is_table(data) and (model.features or names or key is not None or nulls is not None):
-        yield from _table_rows(data, model, names, key, batch_rows, looked_up, nulls)
+                yield from _dataset_rows(data, model, names, by, batch_rows, looked_up, rule)
+    elif is_table(data) and (model.features or names or by or nulls is not None):
+        yield from _table_rows(data, model, names, by, batch_rows, looked_up, nulls)
     else:
         _check_no_nulls(nulls)
-        yield from _array_rows(data, model, len(names), key, batch_rows, looked_up)
+        yield from _array_rows(data, model, len(names), by, batch_rows, looked_up)
 
 
 def is_path(data: Any) -> TypeGuard[str | os.PathLike[str]]:
@@ -140,7 +141,7 @@ def _csv_rows(
     path: Any,
     model: RowScorer,
     extra: list[str],
-    by: str | None,
+    by: list[str],
     batch_rows: int | None,
     key_inputs: Sequence[int],
 ) -> Generator[Batch, None, None]:
@@ -151,7 +152,7 @@ def _csv_rows(
     ) as reader:
         row = 1
         for rows, texts in reader.keyed_batches():
-            keys = None if by is None else keys_of(texts, by, written=True)
+            keys = [keys_of(text, name, written=True) for text, name in zip(texts, by, strict=True)]
             inputs, beside = rows[:, :features], rows[:, features:]
             yield Batch(inputs, beside, reader.fraction(), row, os.fspath(path), keys)
             row += len(rows)
@@ -161,17 +162,17 @@ def _npy_rows(
     path: Any,
     model: RowScorer,
     extra: int,
-    by: str | None,
+    by: list[str],
     batch_rows: int | None,
     key_inputs: Sequence[int],
 ) -> Generator[Batch, None, None]:
     features = model.feature_size
     end = features + extra
-    width = end + (by is not None)
+    width = end + len(by)
     with contextlib.closing(NpyReader(path, width, batch_rows, key_inputs)) as reader:
         row = 1
         for rows in reader.batches():
-            keys = None if by is None else keys_of(rows[:, end], by)
+            keys = [keys_of(rows[:, end + place], name) for place, name in enumerate(by)]
             inputs, beside = rows[:, :features], rows[:, features:end]
             yield Batch(inputs, beside, reader.fraction(), row, os.fspath(path), keys)
             row += len(rows)
@@ -181,13 +182,13 @@ def _array_rows(
     data: Any,
     model: RowScorer,
     extra: int,
-    by: str | None,
+    by: list[str],
     batch_rows: int | None,
     key_inputs: Sequence[int],
 ) -> Generator[Batch, None, None]:
     features = model.feature_size
     end = features + extra
-    width = end + (by is not None)
+    width = end + len(by)
     table = arrays.real_array(data, "data")
     if table.ndim != 2 or table.shape[1] != width:
         raise InputError(
@@ -202,7 +203,7 @@ def _array_rows(
         part = table[start : start + step]
         map_keys.check(part, key_inputs, lambda: model.columns, start)
         rows = np.asarray(part[:, :end], np.float32)
-        keys = None if by is None else keys_of(part[:, end], by)
+        keys = [keys_of(part[:, end + place], name) for place, name in enumerate(by)]
         done = min(1.0, (start + step) / len(table))
         yield Batch(rows[:, :features], rows[:, features:], done, start, keys=keys)
 
@@ -222,7 +223,7 @@ def _table_rows(
     table: Any,
     model: RowScorer,
     extra: list[str],
-    by: str | None,
+    by: list[str],
     batch_rows: int | None,
     key_inputs: Sequence[int],
     nulls: Nulls | None,
@@ -230,9 +231,9 @@ def _table_rows(
     """Yield the rows of a table in memory, its columns found by name."""
     count = model.feature_size
     before = 0
-    for part, header, column in _parts(table, by):
+    for part, header, columns in _parts(table, by):
         inputs = _features(model, header, extra, by)
-        rules = "nan" if nulls is None else _rules(nulls, inputs, extra)
+        rules = "nan" if nulls is None else _rules(nulls, inputs, [*extra, *by])
         features, places = _with_extra(inputs, extra)
         width = len(column_names(features))
         _, chunks = open_table(part, Binding(features, width, rules, key_inputs))
@@ -247,16 +248,17 @@ def _table_rows(
                 if bad:
                     first = min(bad)
                     raise BadRow(row + first, *bad[first]).error()
-                keys = None
-                if by is not None:
+                keys = []
+                for name, column in zip(by, columns, strict=True):
                     cells = getattr(column, "iloc", column)[done + start : done + stop]
-                    keys = keys_of(cells, by)
-                    if len(keys.codes) != stop - start:
-                        raise _unequal(by, chunk.rows, len(column))
+                    keys.append(keys_of(cells, name))
+                    if len(keys[-1].codes) != stop - start:
+                        raise _unequal(name, chunk.rows, len(column))
                 yield Batch(block[:, :count], block[:, places], 0.0, row, keys=keys)
             done += chunk.rows
-        if by is not None and len(column) != done:
-            raise _unequal(by, done, len(column))
+        for name, column in zip(by, columns, strict=True):
+            if len(column) != done:
+                raise _unequal(name, done, len(column))
         before += done
 
 
@@ -270,43 +272,42 @@ def _unequal(column: str, expected: int, actual: int) -> InputError:
     )
 
 
-def _parts(table: Any, by: str | None) -> Iterator[tuple[Any, list[str], Any]]:
-    """Yield a table in parts: each with the names of its columns, and its column `by`."""
+def _parts(table: Any, by: list[str]) -> Iterator[tuple[Any, list[str], list[Any]]]:
+    """Yield a table in parts: each with the names of its columns, and its columns `by`."""
     if is_arrow(table) and not is_pandas(table):
         header, batches = open_stream(table)
-        place = match_columns([by], header)[0] if by is not None else None
+        places = match_columns(by, header)
         for batch in batches:
-            yield batch, header, None if place is None else batch.column(place)
+            yield batch, header, [batch.column(place) for place in places]
         return
     if isinstance(table, np.ndarray):
         table = {name: table[name] for name in table.dtype.names or ()}
     rows = isinstance(table, list | tuple)
     if not rows and not is_pandas(table) and not isinstance(table, Mapping):
-        yield table, [], None  # which `open_table` refuses
+        yield table, [], [[] for _ in by]  # which `open_table` refuses
         return
     keys = list(table[0] if rows else table.columns if is_pandas(table) else table)
     header = list(map(str, keys))
-    if by is None:
-        yield table, header, None
-        return
-    place = match_columns([by], header)[0]
-    key = keys[place]
-    if is_pandas(table):
-        column = table.iloc[:, place]
-    else:
-        column = [row.get(key) for row in table] if rows else table[key]
-    if isinstance(column, str | bytes) or not hasattr(column, "__len__"):
-        raise InputError("invalid_table", "not a column", column=by, actual=repr(column)[:60])
-    yield table, header, column
+    columns = []
+    for name, place in zip(by, match_columns(by, header), strict=True):
+        if is_pandas(table):
+            column = table.iloc[:, place]
+        else:
+            key = keys[place]
+            column = [row.get(key) for row in table] if rows else table[key]
+        if isinstance(column, str | bytes) or not hasattr(column, "__len__"):
+            raise InputError("invalid_table", "not a column", column=name, actual=repr(column)[:60])
+        columns.append(column)
+    yield table, header, columns
 
 
 def _features(
-    model: RowScorer, header: list[str], extra: list[str], by: str | None
+    model: RowScorer, header: list[str], extra: list[str], by: list[str]
 ) -> list[Feature]:
     """Return a model's features; where it names none, all columns that are nothing else."""
     if model.features:
         return parse_feature_names(model.features)
-    features = [Feature(name) for name in header if name not in extra and name != by]
+    features = [Feature(name) for name in header if name not in extra and name not in by]
     if len(features) != model.feature_size:
         raise InputError(
             "column_count_mismatch",
@@ -321,7 +322,7 @@ def _dataset_rows(
     path: Any,
     model: RowScorer,
     extra: list[str],
-    by: str | None,
+    by: list[str],
     batch_rows: int | None,
     key_inputs: Sequence[int],
     nulls: Nulls,
@@ -334,7 +335,7 @@ def _dataset_rows(
 
     count = model.feature_size
     sources = find(path)
-    by_position = not model.features and not extra and by is None
+    by_position = not model.features and not extra and not by
     for index, source in enumerate(sources):
         with reading(source), contextlib.closing(open_dataset(source, by_position)) as reader:
             reader.learn()
@@ -342,9 +343,9 @@ def _dataset_rows(
             inputs = _features(model, names, extra, by)
             features, places = _with_extra(inputs, extra)
             width = len(column_names(features))
-            binding = Binding(features, width, _rules(nulls, inputs, extra), key_inputs)
+            binding = Binding(features, width, _rules(nulls, inputs, [*extra, *by]), key_inputs)
             needed = {slot.position for slot in binding.slots(names)}
-            needed |= set(match_columns([] if by is None else [by], names))
+            needed |= set(match_columns(by, names))
             narrow = arrow.schema([reader.schema.field(place) for place in sorted(needed)]).names
             slots, row = binding.slots(narrow), 1
             for rows in reader.batches(narrow, batch_rows):
@@ -354,10 +355,10 @@ def _dataset_rows(
                     first = min(bad)
                     raise BadRow(row + first, *bad[first]).error()
                 done = (index + reader.fraction()) / len(sources)
-                keys = None
-                if by is not None:
-                    cells = rows.cells(narrow.index(by))
-                    keys = keys_of(cells, by, written=source.format == "csv")
+                keys = [
+                    keys_of(rows.cells(narrow.index(name)), name, written=source.format == "csv")
+                    for name in by
+                ]
                 yield Batch(block[:, :count], block[:, places], done, row, source.path, keys)
                 row += rows.count
 
@@ -371,7 +372,7 @@ def _in_file(path: str | os.PathLike[str]) -> Iterator[None]:
         raise error if error.file else error.in_file(path) from None
 
 
-def _rules(nulls: Nulls, inputs: list[Feature], extra: list[str]) -> Nulls:
+def _rules(nulls: Nulls, inputs: list[Feature], others: list[str]) -> Nulls:
     """Return the rule for each input; a null in any other column is an error.
 
     Who fills what is missing in labels or recorded outputs compares with what nobody observed.
@@ -381,7 +382,7 @@ def _rules(nulls: Nulls, inputs: list[Feature], extra: list[str]) -> Nulls:
         return {feature.name: nulls for feature in inputs}
     known = {*column_names(inputs), *(feature.name for feature in inputs)}
     for name in nulls:
-        if name in extra and name not in known:
+        if name in others and name not in known:
             raise InputError(
                 "invalid_nulls", f"no input of the model, and never filled: {name!r}", field="nulls"
             )
@@ -399,10 +400,10 @@ def _with_extra(features: list[Feature], extra: list[str]) -> tuple[list[Feature
     return [*features, *map(Feature, new)], [columns.index(name) for name in extra]
 
 
-def _csv_columns(path: Any, model: RowScorer, extra: list[str], by: str | None) -> list[str] | None:
+def _csv_columns(path: Any, model: RowScorer, extra: list[str], by: list[str]) -> list[str] | None:
     if model.features:
         return column_names(parse_feature_names(model.features)) + extra
-    if not extra and by is None:
+    if not extra and not by:
         return None
     header: list[str] = []
     with (
@@ -410,7 +411,7 @@ def _csv_columns(path: Any, model: RowScorer, extra: list[str], by: str | None) 
         contextlib.suppress(csv.Error),  # CsvReader says where
     ):
         header = next(csv.reader(file), [])
-    return [name for name in header if name not in extra and name != by] + extra
+    return [name for name in header if name not in extra and name not in by] + extra
 
 
 def input_order(model: RowScorer, other: RowScorer) -> NDArray[np.intp]:

@@ -15,7 +15,7 @@ pytest.importorskip("sklearn")
 from scipy import stats
 from sklearn import metrics
 
-from instmodel.comparison.comparing import population_stability_index
+from instmodel.comparison.population import population_stability_index
 from instmodel.verification.sample import Sample
 
 RNG = np.random.default_rng(0)
@@ -238,7 +238,7 @@ def test_a_row_of_many_inputs_is_cut_short_visibly(tmp_path, capsys):
     np.save(tmp_path / "rows.npy", np.arange(1, 8, dtype=np.float32)[None])
     files = [str(tmp_path / name) for name in ("old.json", "new.json", "rows.npy")]
     assert main(["compare", files[0], files[1], "--data", files[2]]) == 0
-    assert capsys.readouterr().out.rstrip().endswith("1, 2, 3, 4, 5, 6 …")
+    assert capsys.readouterr().out.rstrip().endswith("input 4 = 5, input 5 = 6 …")
 
 
 def test_a_comparison_shows_itself_in_one_line():
@@ -260,9 +260,9 @@ def test_the_command_line_shows_and_prints_json(tmp_path, monkeypatch, capsys):
     arguments = ["compare", "old.json", "new.instmodel", "--data", "data.csv"]
     assert main([*arguments, "--labels", "truth", "--by", "code"]) == 0
     shown = capsys.readouterr().out
-    assert "roc_auc" in shown
-    assert "new accuracy" in shown
-    assert "population stability index" in shown
+    assert "ROC AUC" in shown
+    assert "By code, against the labels" in shown
+    assert "Population stability index" in shown
     matrix = metrics.confusion_matrix(TRUTH, scores(NEW)[:, 0] >= 0.5)
     lines = shown.split("Confusion matrix, new\n")[1].splitlines()[2:4]
     assert [[int(cell) for cell in line.split()[1:]] for line in lines] == matrix.tolist()

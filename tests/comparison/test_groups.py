@@ -10,7 +10,7 @@ import pytest
 
 import instmodel as im
 from instmodel.cli import main
-from instmodel.comparison.summary import groups_table
+from instmodel.comparison.tables import group_tables
 
 pytest.importorskip("sklearn")
 
@@ -302,7 +302,7 @@ def test_what_comes_behind_fifty_groups_is_told_together():
     assert others.old_mean == pytest.approx(A[part].mean())
     assert others.flips + sum(group.flips for group in found.groups) == found.flips
     assert others.new_metrics["accuracy"] == metrics.accuracy_score(TRUTH[part], B[part] >= 0.5)
-    assert groups_table(found).rows[-1][:2] == ["(71 others)", part.sum()]
+    assert group_tables(found.groupings[0], 0)[0].rows[-1][:2] == ["(71 others)", part.sum()]
 
 
 @pytest.mark.parametrize(
@@ -378,7 +378,7 @@ def test_the_command_line_shows_groups_of_text_and_prints_json(tmp_path, monkeyp
     assert main([*command, "--labels", "truth"]) == 0
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
-    (line,) = [line for line in shown.splitlines() if line.startswith("(null)")]
+    line, _ = [line for line in shown.splitlines() if line.startswith("(null)")]
     assert str(REGIONS.count(None)) in line
     assert main([*command, "--json"]) == 0
     groups = json.loads(capsys.readouterr().out)["groups"]

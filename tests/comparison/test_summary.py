@@ -38,7 +38,7 @@ def test_of_many_classes_it_is_told_what_is_confused_most():
     assert shown.title == "What is confused most, new"
     counts = [count for _, _, count in shown.rows]
     assert counts == sorted(matrix.ravel().tolist(), reverse=True)[:15]
-    assert all(matrix[true, decided] == count for true, decided, count in shown.rows)
+    assert all(matrix[int(true), int(decided)] == count for true, decided, count in shown.rows)
 
 
 def test_only_rows_that_all_stay_do_not_move():
@@ -51,10 +51,14 @@ def test_only_rows_that_all_stay_do_not_move():
 
 def test_a_sample_is_told():
     found = im.compare(classifier(2, 1), classifier(2, 2), ROWS, most_rows=100)
-    assert summary(found).notes[1].endswith("are of 100 rows.")
+    assert summary(found).notes[1].endswith("are of a random 100 of the rows.")
 
 
 def test_a_row_is_cut_short_visibly():
     found = im.compare(classifier(2, 1), classifier(2, 2), ROWS, movers=1)
     (mover,) = tables(found)["movers"].rows
-    assert mover[-1] == ", ".join(f"{x:.7g}" for x in found.movers[0].inputs[:2]) + " …"
+    assert (
+        mover[-1]
+        == ", ".join(f"input {i} = {x:.7g}" for i, x in enumerate(found.movers[0].inputs[:2]))
+        + " …"
+    )

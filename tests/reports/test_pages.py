@@ -91,11 +91,14 @@ def test_the_page_of_a_comparison_shows_what_was_computed(files, browser):
     found = im.compare("old.json", "new.json", "labelled.npy", labels=4)
     page = opened(browser, files / "page.html")
     metrics = {row[0]: row[1:3] for row in cells(page, "metrics")}
-    for name in ("accuracy", "roc_auc", "log_loss", "f1"):
-        assert metrics[name] == [number(m[name]) for m in (found.old_metrics, found.new_metrics)]
+    for name, key in (("Log loss", "log_loss"), ("F1", "f1"), ("KS", "ks"), ("Gini", "gini")):
+        assert metrics[name] == [number(m[key]) for m in (found.old_metrics, found.new_metrics)]
+    for shown, side in zip(metrics["ROC AUC"], (found.old_metrics, found.new_metrics), strict=True):
+        low, high = side["intervals"]["roc_auc"]
+        assert shown == f"{side['roc_auc']:.4f} ({low:.4f} … {high:.4f})"
     moves = dict(cells(page, "moves"))
     assert page.find_element("id", "verdict").text.startswith(f"{found.flips} of 800 decisions")
-    assert moves["population stability index"] == number(found.psi)
+    assert moves["Population stability index"] == number(found.psi)
     assert [int(row[0]) for row in cells(page, "movers")] == [1 + m.row for m in found.movers]
     matrix = [[int(cell) for cell in row[1:]] for row in cells(page, "confusion-new")]
     assert matrix == found.new_metrics["confusion_matrix"]
@@ -122,7 +125,10 @@ def test_the_page_of_a_comparison_shows_groups_of_any_text(files, browser):
     for group in found.groups:
         name = {None: "(null)", "": '""', "\x1b[2J": "\\x1b[2J"}.get(group.value, group.value)
         means = [number(group.old_mean), number(group.new_mean)]
-        assert shown[name] == [str(group.rows), *means, str(group.flips)]
+        assert shown[name][:4] == [str(group.rows), *means, str(group.flips)]
+        low, high = group.old_positive_interval
+        rate = f"{100 * group.old_positive_rate:.1f} % ({100 * low:.1f} … {100 * high:.1f})"
+        assert shown[name][4] == rate
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,89 @@
+"""What scores decide: whether at a threshold, by the largest output, or nothing at all."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.base import arguments
+from instmodel.errors import InputError
+
+Floats = NDArray[np.float64]
+
+DEFAULT_THRESHOLD = 0.5
+# What `Comparison.decision` is, if anything is decided.
+AT_THRESHOLD, LARGEST = "threshold", "largest"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How scores (N, O) become decisions.
+
+    Attributes
+    ----------
+    kind : {"threshold", "largest"} or None
+    column : int
+        The output that is held against the threshold.
+    threshold : float
+    asked : bool
+        Whether somebody named the threshold; if not, it is one for probabilities alone.
+    """
+
+    kind: str | None
+    column: int
+    threshold: float = DEFAULT_THRESHOLD
+    asked: bool = False
+
+    def of(self, scores: Floats) -> NDArray[Any]:
+        """Return what scores (N, O) decide: whether 1, or for which output."""
+        if self.kind == LARGEST:
+            return scores.argmax(axis=1)
+        if self.kind == AT_THRESHOLD:
+            return scores[:, self.column] >= self.threshold
+        return np.zeros(len(scores), bool)
+
+    def settled(self, task: str | None, least: float, greatest: float) -> Decision:
+        """Return what is left of it once all scores, and what the labels are, are known.
+
+        A threshold that nobody named is one for probabilities: values have none, and neither have
+        log-odds.
+        """
+        probabilities = least >= 0 and greatest <= 1
+        if self.kind != AT_THRESHOLD or self.asked:
+            return self
+        if task == "regression" or not probabilities:
+            return Decision(None, self.column)
+        return self
+
+
+def decision_of(outputs: int, column: int, threshold: float | None, task: str | None) -> Decision:
+    """Return the decision of models with so many outputs, as far as the arguments tell.
+
+    Raises
+    ------
+    InputError
+        ``non_finite_value``, or ``invalid_type`` for a threshold of classes.
+    """
+    if threshold is not None:
+        if not math.isfinite(arguments.real(threshold, "threshold")):
+            raise InputError(
+                "non_finite_value", "a threshold is a number", field="threshold", actual=threshold
+            )
+        if task == "multiclass":
+            raise InputError(
+                "invalid_type",
+                "of several classes, the one with the largest output is decided for",
+                field="threshold",
+                expected="no threshold, or the task binary, which looks at one output",
+                actual=threshold,
+            )
+        return Decision(AT_THRESHOLD, column, threshold, asked=True)
+    if task == "regression":
+        return Decision(None, column)
+    if outputs == 1 or task == "binary":
+        return Decision(AT_THRESHOLD, column)
+    return Decision(LARGEST, column)

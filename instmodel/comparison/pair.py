@@ -1,0 +1,82 @@
+"""The two models of a comparison, side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.comparison.labels import same_classes
+from instmodel.errors import InputError
+from instmodel.tables.rows import input_order
+from instmodel.verification.witnesses import engine_of, predict
+
+Floats = NDArray[np.float64]
+
+
+class Pair:
+    """Two models of the same features, in any order if both name them, and as many outputs.
+
+    Attributes
+    ----------
+    old : InstructionModel
+    columns : list of str
+        A name for each input value, in the order of the old model.
+    features : list of (str, slice)
+        The inputs by name, an array feature as one, and where their values stand.
+    outputs : int
+    key_inputs : list of int
+        Inputs that the new model looks up in maps, as the old one counts them.
+    classes : list or None
+        What the outputs stand for, by the metadata of the models: one class each, or two classes
+        for one output, which is the score of the second.
+    """
+
+    def __init__(self, old: Any, new: Any, threads: int | None) -> None:
+        self.old, self._new = engine_of(old), engine_of(new)
+        self._order = input_order(self.old, self._new)
+        self._threads = threads
+        self.outputs = self.old.output_size
+        if self._new.output_size != self.outputs:
+            raise InputError(
+                "output_size_mismatch",
+                "the models have different numbers of outputs",
+                expected=self.outputs,
+                actual=self._new.output_size,
+            )
+        named = self.old.named_features
+        size = self.old.feature_size
+        self.columns = self.old.columns or [f"input {place}" for place in range(size)]
+        ends = np.cumsum([feature.size for feature in named]).tolist() or range(1, size + 1)
+        names = [feature.name for feature in named] or self.columns
+        starts = [0, *ends]
+        self.features = [
+            (name, slice(start, end)) for name, start, end in zip(names, starts, ends, strict=False)
+        ]
+        self.key_inputs = self._order[list(self._new.key_inputs)].tolist()
+        mine, theirs = _classes(self.old), _classes(self._new)
+        if mine and theirs and not same_classes(mine, theirs):
+            raise InputError(
+                "invalid_label",
+                "the outputs of the models are those of other classes",
+                expected=mine,
+                actual=theirs,
+            )
+        self.classes = mine or theirs
+
+    def scores(self, inputs: NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """Return what both make (N, O) of inputs (N, F) in the order of the old model."""
+        same = np.ascontiguousarray(inputs[:, self._order])
+        old = predict(self.old, inputs, self._threads)
+        new = predict(self._new, same, self._threads)
+        return old.astype(np.float64), new.astype(np.float64)
+
+
+def _classes(model: Any) -> list[Any] | None:
+    """Return the classes that an importer wrote into a model, if they fit its outputs."""
+    metadata = model.structure.metadata
+    classes = metadata.get("classes") if isinstance(metadata, dict) else None
+    if not isinstance(classes, list) or not all(isinstance(c, str | int | float) for c in classes):
+        return None
+    return classes if len(classes) == max(2, model.output_size) else None

@@ -1,0 +1,115 @@
+"""How a population shifts: shares of the rows in bins, and the index of what differs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_BINS = 10
+# A share of 0 would make the logarithm infinite.
+_FLOOR = 1e-6
+# Beyond every float32.
+_FAR = 1e300
+
+
+@dataclass(frozen=True, slots=True)
+class PsiBin:
+    """A bin of the population stability index.
+
+    Attributes
+    ----------
+    low, high : float or None
+        The values from `low` to below `high`, both None for what is missing; None alone for no end.
+        The two are the same for a bin of one value.
+    old_share, new_share : float
+        Of the rows before and after.
+    psi : float
+        What the bin adds to the index.
+    missing : bool
+        Whether these are the rows whose value is NaN.
+    """
+
+    low: float | None
+    high: float | None
+    old_share: float
+    new_share: float
+    psi: float
+    missing: bool = False
+
+
+class Bins:
+    """Ten bins with a tenth of some values each.
+
+    Equal values share a bin, so there may be fewer. A value so frequent that two of the nine marks
+    between the bins fall on it has a bin of its own: what is larger must not hide in it.
+
+    Parameters
+    ----------
+    values : (N,)
+        At least one is not NaN.
+    """
+
+    def __init__(self, values: Floats) -> None:
+        finite = np.clip(values, -_FAR, _FAR)  # there is no mark between infinities
+        marks = np.nanquantile(finite, np.linspace(0, 1, _BINS + 1)[1:-1])
+        edges, counts = np.unique(marks, return_counts=True)
+        # A mark of several quantiles is a value that many rows share.
+        self._heavy = set(edges[counts > 1].tolist())
+        beyond = np.nextafter(edges[counts > 1], np.inf)
+        self._edges = np.unique(np.concatenate([edges, beyond]))
+
+    def __len__(self) -> int:
+        return len(self._edges) + 1
+
+    def of(self, values: Floats) -> NDArray[np.intp]:
+        """Return the bin of each value; of NaN, the number of bins."""
+        places = np.searchsorted(self._edges, values, side="right")
+        return np.where(np.isnan(values), len(self), places)
+
+    def ends(self, place: int) -> tuple[float | None, float | None]:
+        """Return where a bin begins and ends, see `PsiBin`."""
+        low = float(self._edges[place - 1]) if place else None
+        high = float(self._edges[place]) if place < len(self._edges) else None
+        return (low, low) if low in self._heavy else (low, high)
+
+
+def population_bins(old: Floats, new: Floats) -> list[PsiBin]:
+    """Return the bins of the old values in which there are any, with the shares of both."""
+    if np.isnan(old).all():
+        old_missing, new_missing = 1.0, float(np.isnan(new).mean())
+        rest = [_bin(None, None, 0.0, 1 - new_missing)] if new_missing < 1 else []
+        return [*rest, _bin(None, None, old_missing, new_missing, missing=True)]
+    bins = Bins(old)
+    p, q = (np.bincount(bins.of(side), minlength=len(bins) + 1) / len(side) for side in (old, new))
+    found = [
+        _bin(*bins.ends(place), float(p[place]), float(q[place]))
+        for place in range(len(bins))
+        if p[place] or q[place]
+    ]
+    if p[-1] or q[-1]:
+        found.append(_bin(None, None, float(p[-1]), float(q[-1]), missing=True))
+    return found
+
+
+def _bin(low: Any, high: Any, p: float, q: float, missing: bool = False) -> PsiBin:
+    old, new = max(p, _FLOOR), max(q, _FLOOR)
+    return PsiBin(low, high, p, q, (new - old) * math.log(new / old), missing)
+
+
+def population_stability_index(old: Floats, new: Floats) -> float:
+    """Return Σ (q - p) · ln(q / p) over the bins of the old values.
+
+    p and q are the shares of the old and the new values in a bin.
+    """
+    return total(population_bins(old, new))
+
+
+def total(bins: list[PsiBin]) -> float:
+    """Return the index that bins make together."""
+    return math.fsum(part.psi for part in bins)

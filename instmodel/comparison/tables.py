@@ -1,0 +1,107 @@
+"""Tables of groups, and how figures are written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from instmodel.comparison.groups import Group, Grouping, OtherGroups
+from instmodel.comparison.metrics import NAMES
+from instmodel.tables.keys import shown
+from instmodel.verification.summary import Cells, Table
+
+# Where there is no figure.
+NONE = "–"
+
+
+def number(value: float) -> str:
+    """Return a number in six digits."""
+    return f"{value:.6g}"
+
+
+def percent(share: float, ends: Sequence[float] | None = None) -> str:
+    """Return a share, with its interval if there is one."""
+    behind = f" ({100 * ends[0]:.1f} … {100 * ends[1]:.1f})" if ends else ""
+    return f"{100 * share:.1f} %{behind}"
+
+
+def ranged(value: float, ends: Sequence[float] | None = None) -> str:
+    """Return a number, with its interval if there is one."""
+    known = ends is not None and not math.isnan(ends[0])
+    return f"{value:.4f} ({ends[0]:.4f} … {ends[1]:.4f})" if ends and known else number(value)
+
+
+def group_tables(by: Grouping, place: int) -> list[Table]:
+    """Return the tables of the groups of one column, the `place`-th one.
+
+    The first has their scores and decisions, the second what labels say. Groups that have no line
+    of their own have one together.
+    """
+    named: list[tuple[str, Group | OtherGroups]] = [(shown(g.value), g) for g in by.groups]
+    if by.other_groups is not None:
+        named.append((f"({by.other_groups.values} others)", by.other_groups))
+    named = [(f"{name} *" if group.small else name, group) for name, group in named]
+    suffix = f"-{place}" if place else ""
+    return [
+        _scores(f"groups{suffix}", f"By {by.column}", named),
+        _labels(f"group-labels{suffix}", f"By {by.column}, against the labels", named),
+    ]
+
+
+def _scores(id: str, title: str, named: Sequence[tuple[str, Group | OtherGroups]]) -> Table:
+    columns = ["value", "rows", "old mean", "new mean"]
+    groups = [group for _, group in named]
+    decided = any(group.flips is not None for group in groups)
+    rated = any(group.old_positive_rate is not None for group in groups)
+    columns += ["flips"] * decided + ["old decided for 1", "new decided for 1"] * rated
+    rows: list[Cells] = []
+    for name, g in named:
+        row: Cells = [name, g.rows, number(g.old_mean), number(g.new_mean)]
+        row += [g.flips] * decided
+        if rated:
+            row += [
+                NONE if rate is None else percent(rate, ends)
+                for rate, ends in (
+                    (g.old_positive_rate, g.old_positive_interval),
+                    (g.new_positive_rate, g.new_positive_interval),
+                )
+            ]
+        rows.append(row)
+    return Table(id, title, columns, rows, ["value"])
+
+
+# What labels say of groups: of two classes, of several, of values.
+_FIGURES = (
+    ("observed_rate", "false_positive_rate", "false_negative_rate", "roc_auc"),
+    ("accuracy",),
+    ("mae", "rmse", "mean_label"),
+)
+# The same for both models.
+_COMMON = ("observed_rate", "mean_label")
+
+
+def _labels(id: str, title: str, named: Sequence[tuple[str, Group | OtherGroups]]) -> Table:
+    present = {name for _, g in named for name in (*g.old_metrics, *g.new_metrics)}
+    figures = next((names for names in _FIGURES if names[0] in present), ())
+    columns = ["value"]
+    for figure in figures:
+        name = NAMES[figure]
+        columns += [name] if figure in _COMMON else [f"old {name}", f"new {name}"]
+    if not figures:
+        return Table(id, title, columns, [])
+    rows: list[Cells] = []
+    for name, g in named:
+        row: Cells = [name]
+        for figure in figures:
+            sides = [g.old_metrics, g.new_metrics][: 1 if figure in _COMMON else 2]
+            row += [_figure(side, figure) for side in sides]
+        rows.append(row)
+    return Table(id, title, columns, rows, ["value"])
+
+
+def _figure(metrics: dict[str, Any], name: str) -> str:
+    if name not in metrics:
+        return NONE
+    write = percent if name.endswith("_rate") or name == "accuracy" else ranged
+    return write(metrics[name], metrics.get("intervals", {}).get(name))
