@@ -74,9 +74,13 @@ class Pair:
 
 
 def _classes(model: Any) -> list[Any] | None:
-    """Return the classes that an importer wrote into a model, if they fit its outputs."""
+    """Return the classes that an importer wrote into a model, if they fit its outputs.
+
+    Those that are called by their numbers say nothing.
+    """
     metadata = model.structure.metadata
     classes = metadata.get("classes") if isinstance(metadata, dict) else None
     if not isinstance(classes, list) or not all(isinstance(c, str | int | float) for c in classes):
         return None
-    return classes if len(classes) == max(2, model.output_size) else None
+    count = max(2, model.output_size)
+    return classes if len(classes) == count and not same_classes(classes, range(count)) else None

@@ -75,7 +75,9 @@ def _notes(found: Comparison) -> list[str]:
         decided = f"threshold {found.threshold:g}"
     elif found.decision == LARGEST:
         decided = "the largest output decides"
-    notes = [f"Output {found.output}, {decided}."]
+    named = found.classes and len(found.classes) == len(found.old_metrics.get("by_class", ()))
+    class_of = f" ({found.classes[found.output]})" if found.classes and named else ""
+    notes = [f"Scores of output {found.output}{class_of}; {decided}."]
     if found.classes:
         names = ", ".join(f"{name} is {place}" for place, name in enumerate(found.classes[:20]))
         notes.append(f"Labels: {names}.")

@@ -73,7 +73,7 @@ def _scores(id: str, title: str, named: Sequence[tuple[str, Group | OtherGroups]
 
 # What labels say of groups: of two classes, of several, of values.
 _FIGURES = (
-    ("observed_rate", "false_positive_rate", "false_negative_rate", "roc_auc"),
+    ("observed_rate", "mean_score", "false_positive_rate", "false_negative_rate", "roc_auc"),
     ("accuracy",),
     ("mae", "rmse", "mean_label"),
 )
