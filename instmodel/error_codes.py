@@ -348,6 +348,11 @@ _TABLES = {
         "rows.csv, row 2 (line 3), column 'b': the cell is not a number (expected a number, got "
         "'x')",
     ),
+    "unknown_category": Rule(
+        "A text that is none of the feature's categories; the closest one is named.",
+        "column 'colour', row 1: not a category of the feature; did you mean 'green'? (expected "
+        "one of 'red', 'green', got 'gren')",
+    ),
     "null_value": Rule(
         "A null where `nulls` does not allow any.",
         "column 'b', row 1: the value is null (expected a number, got null)",

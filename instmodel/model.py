@@ -321,8 +321,9 @@ class InstructionModel(Engine):
             anything else with the Arrow PyCapsule interface, a mapping from names to arrays, or a
             list of mappings. Columns may stand in any order, and others may stand between them.
             An array feature ``emb[16]`` is a column ``emb`` of lists of 16 numbers, or the columns
-            ``emb[0]`` … ``emb[15]``. Cells are integers, floats, booleans or decimals. All but
-            pandas and Python's own need the extra ``arrow``.
+            ``emb[0]`` … ``emb[15]``. Cells are integers, floats, booleans or decimals, and text
+            where the feature has categories. All but pandas and Python's own need the extra
+            ``arrow``.
         nulls : {"error", "nan"}, number, or mapping of column to one of them
             What a null becomes. In pandas NaN is a null; elsewhere it is a number like others.
 
@@ -334,7 +335,8 @@ class InstructionModel(Engine):
         ------
         InstModelError
             ``missing_column``, ``repeated_column``, ``invalid_cell``, ``list_length_mismatch``,
-            ``null_value``, ``inexact_key``, ``column_count_mismatch``, ``invalid_table``,
+            ``null_value``, ``unknown_category``, ``inexact_key``, ``column_count_mismatch``,
+            ``invalid_table``,
             ``invalid_nulls``, ``repeated_feature``, ``missing_package``: with `column` and the
             first `row` at fault, counted from 0.
 
@@ -356,8 +358,9 @@ class InstructionModel(Engine):
 
         Parameters
         ----------
-        row : mapping of str to number, or pandas Series
-            Others than the model's features do not matter. A list for an array feature.
+        row : mapping of str to number or text, or pandas Series
+            Others than the model's features do not matter. A list for an array feature; text for
+            one with categories.
         nulls : {"error", "nan"}, number, or mapping of column to one of them
             What None becomes. NaN is a number, but in a Series a null, as elsewhere in pandas.
 

@@ -30,7 +30,7 @@ from instmodel.cli.arguments import (
 )
 from instmodel.cli.console import progress
 from instmodel.errors import printable
-from instmodel.tables.columns import column_names
+from instmodel.tables.columns import column_categories, column_names
 from instmodel.tables.numpy_files import make_writer, open_reader, suffix
 from instmodel.tables.scoring import say_positions
 
@@ -204,7 +204,12 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
 
     with contextlib.ExitStack() as stack:
         reader = open_reader(
-            args.input, columns, model.feature_size, args.batch_rows, model.key_inputs
+            args.input,
+            columns,
+            model.feature_size,
+            args.batch_rows,
+            model.key_inputs,
+            column_categories(model.named_features),
         )
         stack.callback(reader.close)
         file = sys.stdout.buffer if to_stdout else stack.enter_context(replacing(args.output))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, BinaryIO
 
-from instmodel.errors import InputError, InstModelError
+from instmodel.errors import InputError
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.metrics import Metrics
 from instmodel.jobs.pipeline import overlap, timed
@@ -18,6 +18,7 @@ from instmodel.tables.batches import BatchScorer, Scored, kept_columns
 from instmodel.tables.inputs import Source
 from instmodel.tables.reader import Reader, Rows
 from instmodel.tables.readers import open_reader, reading
+from instmodel.tables.scoring import BadRow
 from instmodel.tables.writers import open_writer
 
 
@@ -31,7 +32,7 @@ class BadRowsFile:
 
     def add(self, name: str, scored: Scored) -> None:
         """Add the bad rows of a batch."""
-        self._write((name, bad.row, bad.column, _reason(bad.error())) for bad in scored.bad)
+        self._write((name, bad.row, bad.column, _reason(bad)) for bad in scored.bad)
 
     def _write(self, rows: Any) -> None:
         text = io.StringIO()
@@ -39,8 +40,8 @@ class BadRowsFile:
         self._file.write(text.getvalue().encode(errors="surrogateescape"))  # file names may be
 
 
-def _reason(error: InstModelError) -> str:
-    return f"{error.message} (got {error.actual}) [{error.code}]"
+def _reason(bad: BadRow) -> str:
+    return f"{bad.cell.message} (got {bad.cell.actual}) [{bad.cell.code}]"
 
 
 def score_files(

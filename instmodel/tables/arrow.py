@@ -13,10 +13,12 @@ from instmodel.base.extras import require
 from instmodel.errors import InputError
 from instmodel.tables.binding import Slot
 from instmodel.tables.cells import (
+    CodedColumn,
     Column,
     Mask,
     NumpyColumn,
     Part,
+    categorised,
     empty_text,
     not_a_number,
     too_large,
@@ -102,6 +104,10 @@ def arrow_column(slot: Slot, array: Any, first_row: int = 0) -> Column:
         return _PlainColumn(slot, array)
     elif _numeric_after_conversion(kind):
         return _ConvertedColumn(slot, array)
+    elif slot.categories is not None and _is_text(kind):
+        if pa.types.is_dictionary(kind) and len(array.dictionary) <= len(array):
+            return _coded(slot, array)
+        return _CategoryColumn(slot, array)
     row = next((i for i, valid in enumerate(array.is_valid()) if valid.as_py()), None)
     if row is None:
         raise wrong_type(slot, str(kind))
@@ -109,12 +115,23 @@ def arrow_column(slot: Slot, array: Any, first_row: int = 0) -> Column:
 
 
 def text_column(slot: Slot, array: Any, first_row: int = 0) -> Column:
-    """Return the column of an Arrow array whose text is to be read as numbers, as in CSV."""
+    """Return the column of an Arrow array that is all text, as in CSV: numbers are, too."""
     import pyarrow as pa
 
     if pa.types.is_string(array.type) and not slot.is_array:
+        if slot.categories is not None:
+            return _CategoryColumn(slot, array, written=True)
         return _TextColumn(slot, array)
     return arrow_column(slot, array, first_row)
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        kind = kind.value_type
+    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(check(kind) for check in checks)
 
 
 def _is_list(kind: Any) -> bool:
@@ -230,6 +247,43 @@ class _TextColumn(Column):
         return Part(values, missing if missing.any() else None, wrong)
 
 
+class _CategoryColumn(Column):
+    """Text of categories; `written`: in a file without types, where blank lines are empty text."""
+
+    def __init__(self, slot: Slot, array: Any, written: bool = False) -> None:
+        super().__init__(slot)
+        self._array = array
+        self._written = written
+
+    def part(self, start: int, stop: int) -> Part:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        array = self._array.slice(start, stop - start)
+        if pa.types.is_run_end_encoded(array.type):
+            array = pc.run_end_decode(array)
+        if pa.types.is_dictionary(array.type):  # of more texts than there are rows
+            array = _text(array.dictionary).take(array.indices)
+        encoded = _text(array).dictionary_encode()
+        return _coded(self.slot, encoded, self._written).part(0, len(array))
+
+
+def _text(array: Any) -> Any:
+    """Return text in a form that Arrow computes with; views are none."""
+    import pyarrow as pa
+
+    return array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array
+
+
+def _coded(slot: Slot, array: Any, written: bool = False) -> Column:
+    """Return the column of text behind a dictionary, which is looked at once."""
+    distinct = array.dictionary.to_pylist()
+    found = categorised(distinct, slot.categories)
+    if written and "" in distinct and slot.categories and "" not in slot.categories.codes:
+        found = found._replace(wrong={**found.wrong, distinct.index(""): empty_text()})
+    return CodedColumn(slot, _PlainColumn(slot, array.indices), found)
+
+
 class _ListColumn(Column):
     """Lists of numbers, of any of Arrow's list types."""
 
@@ -263,8 +317,11 @@ class _ListColumn(Column):
         inner = arrow_column(self._element, array.flatten()).part(0, len(array) * size)
         values = inner.values.reshape(-1, size)
         holes = None if inner.missing is None else inner.missing.reshape(-1, size)
+        taken = np.arange(stop - start) if there is None else np.flatnonzero(there)
+        for place, problem in inner.wrong.items():
+            wrong.setdefault(int(taken[place // size]), problem)
         if there is None:
-            return Part(values, holes)
+            return Part(values, holes, wrong)
         spread = np.zeros((stop - start, size), values.dtype)
         spread[there] = values
         gaps = np.zeros((stop - start, size), bool)

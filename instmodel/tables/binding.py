@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from instmodel.base import map_keys, values
+from instmodel.base.categories import Categories
 from instmodel.base.features import Feature
 from instmodel.errors import InputError
 from instmodel.tables.columns import column_names, match_columns
@@ -30,6 +31,7 @@ class Slot(NamedTuple):
     is_array: bool  # each cell is a list of `size` numbers
     null: float | None  # what takes the place of a null; None: a null is an error
     keys: tuple[int, ...] = ()  # which of its values are looked up in maps as they come
+    categories: Categories | None = None  # what text its cells may be
 
 
 class Binding:
@@ -61,6 +63,7 @@ class Binding:
         self.features = tuple(features)
         self.feature_size = feature_size
         self._key_inputs = key_inputs
+        self._categories = {feature.name: feature.categories for feature in self.features}
         column_names(self.features)  # raises for repeated names
         names = [feature.name for feature in self.features]
         if len(set(names)) < len(names):  # "a" and "a[1]": the same column
@@ -106,7 +109,8 @@ class Binding:
             keys = self._keys_in(start, size)
             if keys and null is not None and map_keys.is_inexact(null):
                 raise map_keys.error(null, field="nulls", column=name)
-            slots.append(Slot(position, name, start, size, is_array, null, keys))
+            texts = self._categories.get(owner)
+            slots.append(Slot(position, name, start, size, is_array, null, keys, texts))
             start += size
         return slots
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -17,10 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.base import map_keys
+from instmodel.base.categories import Categories
+from instmodel.base.values import hint
 from instmodel.errors import InputError
 from instmodel.tables.binding import Slot
 
 Mask = NDArray[np.bool_]
+# Categories that an error names, and those among which it looks for the nearest.
+_NAMED, _COMPARED = 5, 10_000
 # Types whose cells need no closer look.
 _NUMBERS = {int, float, bool}
 # What pandas and NumPy put where nothing is; their modules need not be imported.
@@ -34,6 +39,7 @@ class BadCell(NamedTuple):
     message: str
     expected: str
     actual: str
+    advice: Callable[[], str] = str  # what an error adds, and a list of a million cells does not
 
 
 class Part(NamedTuple):
@@ -86,7 +92,7 @@ class NumpyColumn(Column):
 
 
 class ObjectColumn(Column):
-    """Python objects: numbers, None, or lists of them."""
+    """Python objects: numbers, None, text of categories, or lists of them."""
 
     def __init__(self, slot: Slot, cells: Sequence[Any], nan_is_null: bool = False) -> None:
         super().__init__(slot)
@@ -95,9 +101,87 @@ class ObjectColumn(Column):
 
     def part(self, start: int, stop: int) -> Part:
         """Return the rows start … stop."""
-        cells = list(self._cells[start:stop])
-        found = lists(cells, self.slot.size) if self.slot.is_array else numbers(cells)
-        return nan_as_null(found) if self._nan_is_null else found
+        slot = self.slot
+        cells: Any = self._cells[start:stop]
+        of_text = isinstance(cells, np.ndarray) and cells.dtype.kind in "UT"
+        # Else NumPy would make an object of its own of each text.
+        cells = cells.tolist() if of_text else list(cells)
+
+        def read(cells: list[Any]) -> Part:
+            return categorised(cells, slot.categories, self._nan_is_null)
+
+        return lists(cells, slot.size, read) if slot.is_array else read(cells)
+
+
+class CodedColumn(Column):
+    """Places in a list of distinct cells, which are read once, however many rows have them.
+
+    Parameters
+    ----------
+    places : Column
+        The place of each row's cell.
+    distinct : Part
+        The cells.
+    """
+
+    def __init__(self, slot: Slot, places: Column, distinct: Part) -> None:
+        super().__init__(slot)
+        self._places = places
+        self._distinct = distinct
+
+    def part(self, start: int, stop: int) -> Part:
+        """Return the rows start … stop."""
+        found, (values, gaps, wrong) = self._places.part(start, stop), self._distinct
+        there: Any = slice(None)
+        if found.missing is not None:
+            there = ~found.missing  # elsewhere, the place may be anything
+        places = found.values[there].astype(np.intp)
+        numbers = np.zeros(len(found.values))
+        numbers[there] = values[places]
+        missing = found.missing
+        if gaps is not None:
+            missing = np.zeros(len(numbers), bool) if missing is None else missing.copy()
+            missing[there] |= gaps[places]
+        bad: dict[int, BadCell] = {}
+        if wrong:
+            rows = np.arange(len(numbers))[there]
+            at_fault = np.isin(places, list(wrong))
+            bad = {
+                row: wrong[place]
+                for row, place in zip(
+                    rows[at_fault].tolist(), places[at_fault].tolist(), strict=True
+                )
+            }
+        return Part(numbers, missing, bad)
+
+
+def categorised(cells: list[Any], categories: Categories | None, nan_is_null: bool = False) -> Part:
+    """Read Python objects as numbers, and text as the numbers of its categories."""
+    if categories is None:
+        return nan_as_null(numbers(cells)) if nan_is_null else numbers(cells)
+    codes = categories.codes
+    if set(map(type, cells)) == {str}:
+        found = list(map(codes.get, cells))
+        if None not in found:
+            return Part(np.array(found, np.float64))
+    unknown = {}
+    given: list[Any] = []
+    for row, cell in enumerate(cells):
+        if isinstance(cell, str):
+            code = codes.get(cell)
+            if code is None:
+                unknown[row] = cell
+            given.append(code or 0)
+        else:
+            given.append(cell)
+    part = numbers(given)
+    if nan_is_null:
+        part = nan_as_null(part)
+    if unknown and categories.unknown_number is None:
+        bad = {row: unknown_category(cell, categories) for row, cell in unknown.items()}
+        return part._replace(wrong=part.wrong | bad)
+    part.values[list(unknown)] = categories.unknown_number or 0.0
+    return part
 
 
 def nan_as_null(part: Part) -> Part:
@@ -144,8 +228,8 @@ def _is_number(cell: Any) -> bool:
     return isinstance(cell, Real | Decimal | np.bool_) and not isinstance(cell, np.timedelta64)
 
 
-def lists(cells: list[Any], size: int) -> Part:
-    """Read Python objects as lists of `size` numbers."""
+def lists(cells: list[Any], size: int, read: Callable[[list[Any]], Part] = numbers) -> Part:
+    """Read Python objects as lists of `size` cells, and those with `read`."""
     values = np.zeros((len(cells), size))
     missing = np.zeros((len(cells), size), bool)
     wrong = {}
@@ -159,7 +243,7 @@ def lists(cells: list[Any], size: int) -> Part:
         elif len(cell) != size:
             wrong[row] = wrong_length(size, len(cell))
         else:
-            found = numbers(list(cell))
+            found = read(list(cell))
             values[row] = found.values
             if found.missing is not None:
                 missing[row] = found.missing
@@ -184,10 +268,27 @@ def not_a_number(cell: Any) -> BadCell:
     return BadCell("invalid_cell", "the cell is not a number", "a number", shown(cell))
 
 
+def unknown_category(cell: str, categories: Categories) -> BadCell:
+    """Return the problem of a text that is none of the categories, which must have it."""
+    texts = categories.values
+    some = ", ".join(map(shown, texts[:_NAMED])) + (", …" if len(texts) > _NAMED else "")
+    return BadCell(
+        "unknown_category",
+        "not a category of the feature",
+        f"one of {some}" if texts else "no text: there are no categories",
+        shown(cell),
+        partial(_nearest, cell, categories),
+    )
+
+
+def _nearest(cell: str, categories: Categories) -> str:
+    return hint(cell, categories.values[:_COMPARED])
+
+
 def empty_text() -> BadCell:
     """Return the problem of a cell of a CSV file that is not even a null; see `CsvStream`."""
     message = "the line is blank, or the cell an empty text in quotes"
-    return BadCell("invalid_cell", message, "a number", "''")
+    return BadCell("invalid_cell", message, "a value", "''")
 
 
 def too_large(cell: Any) -> BadCell:
@@ -212,7 +313,9 @@ def wrong_length(expected: int, actual: int) -> BadCell:
 
 def wrong_type(slot: Slot, actual: str, row: int | None = None, cell: Any = None) -> InputError:
     """Build the error for a column whose type fits no number (or list, for an array feature)."""
-    wanted = f"lists of {slot.size} numbers" if slot.is_array else "numbers"
+    wanted = "numbers" if slot.categories is None else "numbers or text"
+    if slot.is_array:
+        wanted = f"lists of {slot.size} {wanted}"
     held = actual if row is None else f"{actual}: {shown(cell)}"
     return InputError(
         "invalid_cell",

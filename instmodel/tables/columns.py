@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from instmodel.base.categories import Categories
 from instmodel.base.features import Feature
 from instmodel.base.values import hint
 from instmodel.errors import InputError
@@ -34,6 +35,11 @@ def column_names(features: Sequence[Feature]) -> list[str]:
             "so its columns cannot be told apart by name",
         )
     return names
+
+
+def column_categories(features: Sequence[Feature]) -> list[Categories | None]:
+    """Return the categories of the column that each input value comes from."""
+    return [feature.categories for feature in features for _ in feature.columns()]
 
 
 def output_names(count: int) -> list[str]:

@@ -24,7 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.base import map_keys
+from instmodel.base.categories import Categories
 from instmodel.errors import InputError
+from instmodel.tables.cells import empty_text, unknown_category
 from instmodel.tables.columns import holds_numbers, is_infinity, match_columns, output_names
 
 Floats = NDArray[np.float32]
@@ -42,7 +44,8 @@ class CsvReader:
 
     Parameters are those of `open_reader`. With `columns`, the first line is the header. Without,
     the first line is the header unless all its cells are numbers. `keys`, beside `columns`, are the
-    names of columns whose text `keyed_batches` gives.
+    names of columns whose text `keyed_batches` gives. `categories` has those of each of `columns`
+    that holds text, None for the others.
 
     Attributes
     ----------
@@ -58,8 +61,12 @@ class CsvReader:
         batch_rows: int | None = None,
         keys: Sequence[str] = (),
         key_inputs: Sequence[int] = (),
+        categories: Sequence[Categories | None] = (),
     ) -> None:
         self._key_inputs = list(key_inputs)
+        self._categories = {
+            place: found for place, found in enumerate(categories) if found is not None
+        }
         self._path = os.fspath(path)
         self._file = open(path, "rb")  # noqa: SIM115 closed by `close`
         try:
@@ -161,10 +168,8 @@ class CsvReader:
         ):
             return None
         try:
-            values = np.loadtxt(
-                lines, delimiter=",", comments=None, usecols=self._positions, ndmin=2
-            )
-        except ValueError:
+            values = self._parsed(lines)
+        except (ValueError, KeyError):
             return None
         with np.errstate(over="ignore"):
             rounded = values.astype(np.float32)
@@ -174,6 +179,23 @@ class CsvReader:
             return None
         self._line += len(lines)
         return rounded
+
+    def _parsed(self, lines: list[str]) -> NDArray[np.float64]:
+        """Return the numbers of plain lines; ValueError or KeyError where one needs a look."""
+        places = [p for p in range(len(self._positions)) if p not in self._categories]
+        columns = [self._positions[place] for place in places]
+        if not self._categories:
+            return np.loadtxt(lines, delimiter=",", comments=None, usecols=columns, ndmin=2)
+        values = np.empty((len(lines), len(self._positions)))
+        if columns:
+            values[:, places] = np.loadtxt(
+                lines, delimiter=",", comments=None, usecols=columns, ndmin=2
+            )
+        cells = [line.rstrip("\r\n").split(",") for line in lines]
+        for place, categories in self._categories.items():
+            position, codes = self._positions[place], categories.codes
+            values[:, place] = [codes[row[position]] for row in cells]
+        return values
 
     def _exact(self, lines: list[str], texts: list[list[str]]) -> Floats:
         """Parse lines with quotes or errors; a quoted cell may take more lines from the file.
@@ -215,6 +237,9 @@ class CsvReader:
         numbers = []
         for place, position in enumerate(self._positions):
             cell = cells[position]
+            if place in self._categories:
+                numbers.append(self._code(cell, place, row, line))
+                continue
             try:
                 number = math.nan if "_" in cell else float(cell)
                 fits = math.isnan(number) or abs(number) < _FLOAT32_LIMIT or is_infinity(cell)
@@ -238,6 +263,24 @@ class CsvReader:
                 line=line,
             )
         return numbers
+
+    def _code(self, cell: str, place: int, row: int, line: int) -> float:
+        """Return the number of a text, which is a category or what stands for unknown ones."""
+        categories = self._categories[place]
+        number = categories.codes.get(cell, categories.unknown_number if cell else None)
+        if number is not None:
+            return number
+        position = self._positions[place]
+        problem = unknown_category(cell, categories) if cell else empty_text()
+        raise self._error(
+            problem.code,
+            problem.message + problem.advice(),
+            problem.expected,
+            problem.actual,
+            row=row,
+            column=self.header[position] if self.header else position + 1,
+            line=line,
+        )
 
     def _error(
         self, code: str, message: str, expected: Any = None, actual: Any = None, **place: Any

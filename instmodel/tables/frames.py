@@ -13,10 +13,12 @@ from instmodel.errors import InputError
 from instmodel.tables import arrow
 from instmodel.tables.binding import Slot
 from instmodel.tables.cells import (
+    CodedColumn,
     Column,
     NumpyColumn,
     ObjectColumn,
     Part,
+    categorised,
     nan_as_null,
     wrong_length,
     wrong_type,
@@ -68,7 +70,7 @@ def numpy_column(slot: Slot, values: Any, nan_is_null: bool = False) -> Column:
         values = _as_array(values)
     kind = values.dtype.kind
     wanted = 2 if slot.is_array and kind in "biuf" else 1
-    if values.ndim != wanted and not (kind == "O" and slot.is_array and values.ndim == 2):
+    if values.ndim != wanted and not (kind in "OUT" and slot.is_array and values.ndim == 2):
         raise InputError(
             "invalid_table",
             "not a column",
@@ -77,14 +79,22 @@ def numpy_column(slot: Slot, values: Any, nan_is_null: bool = False) -> Column:
             actual=f"shape {values.shape}",
         )
     if kind in "OUST":
+        if missing is not None:
+            values = np.where(missing, None, values.astype(object))
         return ObjectColumn(slot, values, nan_is_null)
     if kind not in "biuf":
         first = (0, values[0]) if len(values) else (None, None)
         raise wrong_type(slot, str(values.dtype), *first)
     if slot.is_array and values.shape[1] != slot.size:
-        code, message, expected, actual = wrong_length(slot.size, values.shape[1])
-        row = 0 if len(values) else None
-        raise InputError(code, message, column=slot.name, row=row, expected=expected, actual=actual)
+        problem = wrong_length(slot.size, values.shape[1])
+        raise InputError(
+            problem.code,
+            problem.message,
+            column=slot.name,
+            row=0 if len(values) else None,
+            expected=problem.expected,
+            actual=problem.actual,
+        )
     return NumpyColumn(slot, values, missing, nan_is_null)
 
 
@@ -149,6 +159,10 @@ def pandas_columns(slots: Sequence[Slot], frame: Any) -> list[Column]:
 def _pandas_column(slot: Slot, series: Any) -> Column:
     if isinstance(series.dtype, np.dtype):
         return numpy_column(slot, series.to_numpy(), nan_is_null=True)
+    if slot.categories is not None and not slot.is_array and hasattr(series, "cat"):
+        codes = series.cat.codes.to_numpy()
+        distinct = categorised(series.cat.categories.tolist(), slot.categories)
+        return CodedColumn(slot, NumpyColumn(slot, codes, codes < 0), distinct)
     return _ExtensionColumn(slot, series)
 
 
@@ -158,7 +172,10 @@ class _ExtensionColumn(Column):
     def __init__(self, slot: Slot, series: Any) -> None:
         super().__init__(slot)
         self._series = series
-        self._is_arrow = hasattr(series.dtype, "pyarrow_dtype")
+        self._is_arrow = hasattr(series.dtype, "pyarrow_dtype") or (
+            # What pandas calls str, or string.
+            slot.categories is not None and getattr(series.dtype, "storage", None) == "pyarrow"
+        )
         # A nullable type, such as Int64, says what NumPy type holds its numbers.
         self._dtype = getattr(series.dtype, "numpy_dtype", None)
         self._check_type()

@@ -210,8 +210,14 @@ class _JsonRows(Rows):
         return [line.get(name, default) for line in self._lines]
 
     def chunk(self, slots: Sequence[Slot], first_row: int) -> Chunk:
-        columns = [ObjectColumn(s, self._cells(self._schema.names[s.position])) for s in slots]
-        return Chunk(self.count, columns)
+        return Chunk(self.count, [ObjectColumn(slot, self._numbers(slot)) for slot in slots])
+
+    def _numbers(self, slot: Slot) -> list[Any]:
+        name = self._schema.names[slot.position]
+        folder = self._added.get(name)
+        if slot.categories is not None and folder is not None:
+            return [line.get(name, str(folder)) for line in self._lines]
+        return self._cells(name)
 
     def kept(self, positions: Sequence[int]) -> list[Any]:
         return [self._kept(self._schema.field(position)) for position in positions]

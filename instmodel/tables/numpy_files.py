@@ -14,6 +14,7 @@ from typing import BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from instmodel.base.categories import Categories
 from instmodel.errors import InputError
 from instmodel.tables.csv_file import CsvReader, CsvWriter
 from instmodel.tables.npy_file import NpyReader, NpyWriter
@@ -72,6 +73,7 @@ def open_reader(
     width: int,
     batch_rows: int | None = None,
     key_inputs: Sequence[int] = (),
+    categories: Sequence[Categories | None] = (),
 ) -> Reader:
     """Open a table for reading.
 
@@ -88,10 +90,12 @@ def open_reader(
         Rows per batch; by default as many as keep a batch small.
     key_inputs : sequence of int
         `InstructionModel.key_inputs`: which inputs are looked up in maps as they come.
+    categories : sequence of Categories or None
+        Those of each of `columns`.
     """
     if suffix(path) == ".npy":
         return NpyReader(path, width, batch_rows, key_inputs)
-    return CsvReader(path, columns, width, batch_rows, key_inputs=key_inputs)
+    return CsvReader(path, columns, width, batch_rows, key_inputs=key_inputs, categories=categories)
 
 
 def make_writer(ending: str, file: BinaryIO, outputs: int) -> Writer:

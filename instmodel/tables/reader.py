@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from instmodel.tables.arrow import arrow_column
@@ -24,17 +24,34 @@ ColumnMaker = Callable[[Slot, Any, int], Column]
 
 
 class Rows:
-    """Some rows of a file: an Arrow batch, and how its columns are read."""
+    """Some rows of a file: an Arrow batch, and how its columns are read.
 
-    def __init__(self, batch: Any, make: ColumnMaker = arrow_column) -> None:
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch
+    folders : collection of str
+        The columns that the names of folders hold: text, also where it is all whole numbers.
+    make : callable
+    """
+
+    def __init__(
+        self, batch: Any, folders: Collection[str], make: ColumnMaker = arrow_column
+    ) -> None:
         self.batch = batch
+        self._folders = folders
         self.count: int = batch.num_rows
         self._make = make
 
     def chunk(self, slots: Sequence[Slot], first_row: int) -> Chunk:
         """Return the model's columns."""
-        columns = [self._make(s, self.batch.column(s.position), first_row) for s in slots]
+        columns = [self._make(slot, self._column(slot), first_row) for slot in slots]
         return Chunk(self.count, columns)
+
+    def _column(self, slot: Slot) -> Any:
+        cells = self.batch.column(slot.position)
+        if slot.categories is not None and slot.name in self._folders:
+            return cells.cast("string")
+        return cells
 
     def cells(self, position: int) -> Any:
         """Return a column as the file has it: an Arrow array, or a list of what JSON holds."""
@@ -114,7 +131,7 @@ class BatchedReader(Reader):
                 yield self._rows(pa.RecordBatch.from_arrays(arrays, schema=schema))
 
     def _rows(self, batch: Any) -> Rows:
-        return Rows(batch)
+        return Rows(batch, self.added)
 
     @abstractmethod
     def _batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:

@@ -126,7 +126,7 @@ class _Csv(TextReader, BatchedReader):
             )
 
     def _rows(self, batch: Any) -> Rows:
-        return Rows(batch, text_column)
+        return Rows(batch, self.added, text_column)
 
 
 def _csv_header(path: str) -> list[str]:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from instmodel.base import arguments, arrays, map_keys
 from instmodel.base.extras import require
-from instmodel.base.features import Feature, parse_feature_names
+from instmodel.base.features import Feature
 from instmodel.errors import InputError
 from instmodel.tables.arrow import is_arrow, open_stream
 from instmodel.tables.binding import Binding, Nulls, null_value
-from instmodel.tables.columns import column_names, match_columns
+from instmodel.tables.columns import column_categories, column_names, match_columns
 from instmodel.tables.csv_file import CsvReader
 from instmodel.tables.frames import is_pandas
 from instmodel.tables.keys import Keys, keys_of
@@ -148,7 +148,15 @@ def _csv_rows(
     features = model.feature_size
     columns = _csv_columns(path, model, extra, by)
     with contextlib.closing(
-        CsvReader(path, columns, features + len(extra), batch_rows, by, key_inputs)
+        CsvReader(
+            path,
+            columns,
+            features + len(extra),
+            batch_rows,
+            by,
+            key_inputs,
+            column_categories(model.named_features),
+        )
     ) as reader:
         row = 1
         for rows, texts in reader.keyed_batches():
@@ -306,7 +314,7 @@ def _features(
 ) -> list[Feature]:
     """Return a model's features; where it names none, all columns that are nothing else."""
     if model.features:
-        return parse_feature_names(model.features)
+        return model.named_features
     features = [Feature(name) for name in header if name not in extra and name not in by]
     if len(features) != model.feature_size:
         raise InputError(
@@ -402,7 +410,7 @@ def _with_extra(features: list[Feature], extra: list[str]) -> tuple[list[Feature
 
 def _csv_columns(path: Any, model: RowScorer, extra: list[str], by: list[str]) -> list[str] | None:
     if model.features:
-        return column_names(parse_feature_names(model.features)) + extra
+        return column_names(model.named_features) + extra
     if not extra and not by:
         return None
     header: list[str] = []
@@ -423,6 +431,7 @@ def input_order(model: RowScorer, other: RowScorer) -> NDArray[np.intp]:
         ``column_mismatch``: the models take other features.
     """
     mine, theirs = model.columns, other.columns
+    _check_categories(model, other)
     if model.feature_size == other.feature_size:
         if mine == theirs or not mine or not theirs:
             return np.arange(model.feature_size)
@@ -435,3 +444,19 @@ def input_order(model: RowScorer, other: RowScorer) -> NDArray[np.intp]:
         expected=f"{model.feature_size} features",
         actual=f"{other.feature_size} features",
     )
+
+
+def _check_categories(model: RowScorer, other: RowScorer) -> None:
+    """Refuse models in which a text of the same feature has another number."""
+    theirs = {item.name: item.categories for item in other.named_features if item.categories}
+    for feature in model.named_features:
+        mine, them = feature.categories, theirs.get(feature.name)
+        if mine and them and (mine.values, str(mine.unknown)) != (them.values, str(them.unknown)):
+            raise InputError(
+                "column_mismatch",
+                "the models have other text categories of a feature, so that no number means the "
+                "same for both",
+                column=feature.name,
+                expected=mine,
+                actual=them,
+            )

@@ -45,9 +45,14 @@ class BadRow(NamedTuple):
 
     def error(self) -> InputError:
         """Return the row as an error."""
-        code, message, expected, actual = self.cell
+        code, message, expected, actual, advice = self.cell
         return InputError(
-            code, message, column=self.column, row=self.row, expected=expected, actual=actual
+            code,
+            message + advice(),
+            column=self.column,
+            row=self.row,
+            expected=expected,
+            actual=actual,
         )
 
 

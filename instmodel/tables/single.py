@@ -32,9 +32,9 @@ _PACKED = frozenset({int, float, bool, *(np.dtype(code).type for code in "?bhilq
 def packer_of(model: RowScorer) -> Packer:
     """Return what turns a row of plain numbers into an input quickly.
 
-    Packing converts what is a number and refuses everything else, or a rule for nulls that is none:
-    then the result is None, and `predict_one` looks closer. So it is for models without names, and
-    with array features.
+    Packing converts numbers and known categories, and refuses everything else, or a rule for nulls
+    that is none: then the result is None, and `predict_one` looks closer. So it is for models
+    without names, and with array features.
     """
     names = model.columns
     arrays = any(feature.is_array for feature in model.named_features)
@@ -45,6 +45,11 @@ def packer_of(model: RowScorer) -> Packer:
     get = _getter(names)
     if model.key_inputs:
         pack = _with_held_keys(pack, model.key_inputs)
+    codes = [
+        (place, feature.categories.codes)
+        for place, feature in enumerate(model.named_features)
+        if feature.categories is not None
+    ]
 
     def packer(row: Mapping[str, Any], nulls: Nulls) -> Floats | None:
         try:
@@ -52,7 +57,9 @@ def packer_of(model: RowScorer) -> Packer:
                 return None
             if type(row) is not dict and frames.is_series(row):  # where NaN is a null
                 return None
-            cells = get(row)
+            cells: Sequence[Any] = get(row)
+            if codes:
+                cells = _as_numbers(cells, codes)
             if not _PACKED.issuperset(map(type, cells)):
                 return None
             return np.frombuffer(pack(*cells), np.float32)
@@ -65,6 +72,17 @@ def packer_of(model: RowScorer) -> Packer:
 def _getter(places: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
     """Return what takes the items at some places, always as a tuple."""
     return itemgetter(*places) if len(places) > 1 else lambda items: (items[places[0]],)
+
+
+def _as_numbers(
+    cells: Sequence[Any], codes: Sequence[tuple[int, Mapping[str, int]]]
+) -> Sequence[Any]:
+    """Return cells with the number of each category; KeyError for a text that is none."""
+    found = list(cells)
+    for place, numbers in codes:
+        if isinstance(found[place], str):
+            found[place] = numbers[found[place]]
+    return found
 
 
 def _with_held_keys(pack: Callable[..., bytes], key_inputs: Sequence[int]) -> Callable[..., bytes]:

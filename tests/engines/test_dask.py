@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from support.processes import KillOne
-from support.table_models import identity, network
+from support.table_models import identity, labelled, network
 
 import instmodel as im
 
@@ -97,3 +97,10 @@ def slowly(part):
 
 def done_tasks(dask_scheduler):
     return sum(task.state == "memory" for task in dask_scheduler.tasks.values())
+
+
+@pytest.mark.parametrize("kind", ["category", "str"])
+def test_text_of_categories(kind):
+    rows = pd.DataFrame({"colour": pd.Series(["green", "red", "red"]).astype(kind), "age": 1})
+    scored = engine.score(dd.from_pandas(rows, npartitions=2), labelled())
+    assert scored.compute(scheduler="sync")["output_0"].tolist() == [1, 0, 0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.table_models import identity, network
+from support.table_models import identity, labelled, network
 
 import instmodel as im
 
@@ -69,6 +69,22 @@ def test_sql_nulls(connection):
         connection.sql("select strict({'b': 1})").fetchall()
 
 
+@pytest.mark.parametrize("kind", ["VARCHAR", "ENUM('x', 'green', 'red')"])
+def test_sql_text_of_categories(connection, kind):
+    register(connection, labelled())
+    register(connection, labelled(), name="lenient", on_bad_row="null", nulls="nan")
+    rows = f"(select c::{kind} as colour, 1 as age from (values ('green'), ('red'), ('x')) v(c))"
+    good = f"{rows} t where colour != 'x'"
+    found = connection.sql(f"select score(t).output_0 from {good} order by age").fetchall()
+    assert sorted(found) == [(0,), (1,)]
+    struct = "score({'colour': 'green', 'age': 3})"
+    assert connection.sql(f"select {struct}").fetchall() == [({"output_0": 1, "output_1": 3},)]
+    found = connection.sql(f"select lenient(t).output_0 from {rows} t").fetchall()
+    assert found == [(1,), (0,), (None,)]
+    with pytest.raises(Exception, match="unknown_category"):
+        connection.sql(f"select score(t) from {rows} t").fetchall()
+
+
 # ------------------------------------------------------------------------------------------ Polars
 
 
@@ -109,6 +125,14 @@ def test_several_outputs_are_a_struct(pl):
     with pytest.raises(Exception, match="row 1: the value is null"):
         frame.select(expression(model))
     assert frame.clear().select(expression(model)).unnest("scores").shape == (0, 4)
+
+
+@pytest.mark.parametrize("kind", ["String", "Categorical"])
+def test_an_expression_takes_text_of_categories(pl, kind):
+    texts = pl.Series(["green", None, "red"]).cast(getattr(pl, kind))
+    frame = pl.DataFrame({"colour": texts, "age": 1})
+    found = frame.select(expression(labelled(), nulls={"colour": 7})).unnest("scores")
+    assert found["output_0"].to_list() == [1, 7, 0]
 
 
 def test_rows_of_other_expressions_stay_in_place(pl):

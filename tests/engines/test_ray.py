@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 from support.processes import KillOne
-from support.table_models import identity, network
+from support.table_models import identity, labelled, network
 
 import instmodel as im
 
@@ -89,3 +89,9 @@ def test_a_pool_by_default(cluster):
     scored = engine.score(ray.data.from_arrow(rows), identity(["a"]), outputs=["p"])
     assert scored.take_all() == [{"p": 1.0}]
     assert isinstance(identity(["a"]), im.InstructionModel)
+
+
+def test_text_of_categories(cluster):
+    rows = [{"colour": "green", "age": 1}, {"colour": "red", "age": 2}]
+    scored = engine.score(ray.data.from_items(rows), labelled(), keep=["age"], actors=1)
+    assert sorted((row["age"], row["output_0"]) for row in scored.take_all()) == [(1, 1), (2, 0)]

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 from support.processes import KillOne
-from support.table_models import identity, network
+from support.table_models import identity, labelled, network
 
 import instmodel as im
 
@@ -136,3 +136,10 @@ def test_errors_come_early_or_name_the_row(spark):
         engine.score(df, identity(["a"]), keep=["no"])
     with pytest.raises(Exception, match=r"column 'a', row \d: the value is null"):
         engine.score(df, identity(["a"])).collect()
+
+
+def test_text_of_categories(spark):
+    frame = spark.createDataFrame([("green", 1), ("red", 2), (None, 3)], ["colour", "age"])
+    scored = engine.score(frame, labelled(), keep=["age"], on_bad_row="null")
+    found = sorted((row["age"], row["output_0"]) for row in scored.collect())
+    assert found == [(1, 1.0), (2, 0.0), (3, None)]

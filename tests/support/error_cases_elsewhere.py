@@ -87,6 +87,13 @@ def resume_mismatch():
 # ------------------------------------------------------------------------------------- comparisons
 
 
+def unknown_category():
+    info = AB.info
+    info.features = ["colour", "b"]
+    info.categories = {"colour": im.Categories(["red", "green"])}
+    im.InstructionModel(info).predict_table({"colour": ["red", "gren"], "b": [1, 2]})
+
+
 def compare(columns, **options):
     pytest.importorskip("sklearn")
     im.compare(AB, AB, columns, **options)
@@ -182,6 +189,7 @@ ELSEWHERE = [
     Case("column_mismatch", lambda: im.verify(AB, np.zeros((1, 2)), against=network(2))),
     Case("repeated_feature", table({"a": [1.0]}, ["a", "a"])),
     Case("invalid_cell", csv("a,b\n1,2\n3,x\n")),
+    Case("unknown_category", unknown_category),
     Case("null_value", table({"a": [1.0, 2.0], "b": [3.0, None]})),
     Case("list_length_mismatch", table({"emb": [[1, 2, 3], [4, 5]]}, ["emb[3]"])),
     Case("inexact_key", lambda: lookups().predict([[0, 5, 0, 0, 0], [0, 16777217, 0, 0, 0]])),

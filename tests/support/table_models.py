@@ -56,3 +56,10 @@ def lookups(keys=(5, 16777216, 16777218)):
         maps=[{key: [float(row)] for row, key in enumerate(keys)}],
     )
     return im.InstructionModel(info)
+
+
+def labelled(unknown="error"):
+    """A model of `colour`, red or green, and `age`, whose outputs are these."""
+    info = identity(["colour", "age"]).info
+    info.categories = {"colour": im.Categories(["red", "green"], unknown)}
+    return im.InstructionModel(info)
