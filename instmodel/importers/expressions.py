@@ -358,6 +358,8 @@ def _is_whole(kind: str, inputs: tuple[Value, ...], data: Any) -> bool:
         case "constant":
             return _all_whole(data)
         case "activation":
+            if data == "SQRT":  # of -1, 0 and 1
+                return inputs[0].kind == "activation" and inputs[0].data == "SIGN"
             return data == "SIGN" or (data in ("RELU", "INVERSE") and inputs[0].whole)
         case "opaque":
             return data[0] in WHOLE_NAMES

@@ -34,7 +34,7 @@ def matmul(a: Operand, b: Operand) -> Value:
     if one.shape[-1] != other.shape[-2]:
         raise Unsupported(f"a product of shapes {one.shape} and {other.shape}")
     letters = "".join(chr(ord("a") + i) for i in range(len(lead)))
-    return _contracted(one, letters + "xy", other, letters + "yz", letters + "xz")
+    return contracted(one, letters + "xy", other, letters + "yz", letters + "xz")
 
 
 def einsum(equation: str, operands: Sequence[Operand]) -> Value:
@@ -54,14 +54,14 @@ def einsum(equation: str, operands: Sequence[Operand]) -> Value:
             raise Unsupported(f"the einsum {equation!r}")
         values.append(x if isinstance(x, Value) else aligned(x, len(own)))
         letters.append(own)
-    return _contracted(values[0], letters[0], values[1], letters[1], result[1:])
+    return contracted(values[0], letters[0], values[1], letters[1], result[1:])
 
 
 def _as_value(x: Operand, rank: int) -> Value:
     return x if isinstance(x, Value) else aligned(x, rank)
 
 
-def _contracted(a: Value, a_axes: str, b: Value, b_axes: str, axes: str) -> Value:
+def contracted(a: Value, a_axes: str, b: Value, b_axes: str, axes: str) -> Value:
     """Return the sum over the axes of a and b that `axes` does not name, of their products."""
     sizes = {**dict(zip(a_axes, a.shape, strict=True)), **dict(zip(b_axes, b.shape, strict=True))}
     summed = [name for name in sizes if name not in axes]

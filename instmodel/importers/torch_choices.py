@@ -2,9 +2,11 @@
 
 Design
 ------
-A. A boolean tensor is an opaque value over 0 and 1: what takes it as numbers finds them there, and
-   arithmetic of booleans, which is another one, is refused.
-B. NaN compares as NaN, not as false: no number that looks valid comes out.
+A. A boolean tensor is an opaque value over 0 and 1: what takes it as numbers finds them there.
+B. As in PyTorch, every comparison with NaN is false, but `!=`. SQRT makes that: √SIGN(x) is 1 for
+   x > 0, and 0 for all else, NaN too.
+C. A choice gives what PyTorch gives even if what is not chosen is NaN or infinite.
+   Scores of -∞ are kept for a softmax alone.
 """
 
 from __future__ import annotations
@@ -17,26 +19,27 @@ import numpy as np
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value, bare
-from instmodel.importers.keys import to_integers
-from instmodel.importers.operands import Operand, operand, together
+from instmodel.importers.keys import clipped, to_integers
+from instmodel.importers.masks import masked
 from instmodel.importers.patterns import is_opaque, under_moves
+from instmodel.importers.torch_operands import Operand, value_of
 
 _TRUTH, _MISSING = "truth", "missing"
 
 
-def numbers_of(x: Operand) -> Operand:
+def numbers_of(x: Value) -> Value:
     """Return 0 and 1 for a boolean tensor, else the tensor itself."""
-    if not isinstance(x, Value):
-        return x.astype(np.float64) if x.dtype == bool else x
+    if x.is_constant:
+        return ex.constant(x.data.astype(np.float64)) if x.data.dtype == bool else x
     return under_moves(
         x, lambda node: ex.reshape(node.inputs[0], node.shape) if _is_truth(node) else node
     )
 
 
-def is_boolean(x: Operand) -> bool:
+def is_boolean(x: Value) -> bool:
     """Whether a tensor holds booleans."""
-    if not isinstance(x, Value):
-        return x.dtype == bool
+    if x.is_constant:
+        return bool(x.data.dtype == bool)
     return any(_is_truth(node) for node in ex.ordered(x, ex.MOVES))
 
 
@@ -44,139 +47,157 @@ def _is_truth(x: Value) -> bool:
     return is_opaque(x, _TRUTH) or is_opaque(x, _MISSING)
 
 
-def _truth(numbers: Value, name: str = _TRUTH, *more: Value) -> Value:
+def truth_of(numbers: Value, name: str = _TRUTH, *more: Value) -> Value:
+    """Return the booleans of 0 and 1."""
     return ex.opaque(numbers.shape, [numbers, *more], "booleans in the place of numbers", name)
 
 
 def _truths(x: Any) -> Value:
     """Return 0 and 1 for booleans; nothing else is taken for them."""
-    item = operand(x)
-    if not is_boolean(item):
+    value = value_of(x)
+    if not is_boolean(value):
         raise Unsupported("a logical operation on numbers")
-    (value,) = together([numbers_of(item)])
-    return value
+    return numbers_of(value)
 
 
-def _compared(make: Callable[[Value, Value], Value]) -> Callable[..., Value]:
-    def handler(a: Any, b: Any) -> Value:
-        one, other = together([numbers_of(operand(a)), numbers_of(operand(b))])
-        return _truth(make(one, other))
-
-    return handler
+def boolean_product(a: Value, b: Value) -> Value:
+    """Return whether both are true."""
+    return truth_of(ex.multiply(numbers_of(a), numbers_of(b)))
 
 
-def _above(a: Value, b: Value) -> Value:
-    return fn.positive(ex.subtract(a, b))
+def boolean_sum(a: Value, b: Value) -> Value:
+    """Return whether one is true."""
+    neither = ex.multiply(_not(numbers_of(a)), _not(numbers_of(b)))
+    return truth_of(_not(neither))
 
 
-def _differs(a: Value, b: Value) -> Value:
+# ------------------------------------------------------------------------------------- comparisons
+
+
+def at_least(a: Value, b: Value) -> Value:
+    """Return 1 where a >= b, else 0."""
     sign = ex.activation(ex.subtract(a, b), "SIGN")
-    return ex.multiply(sign, sign)
+    return ex.activation(ex.activation(ex.add(sign, ex.constant(1.0)), "SQRT"), "SIGN")
 
 
 def _not(x: Value) -> Value:
     return ex.activation(x, "INVERSE")
 
 
+def _compared(make: Callable[[Value, Value], Value]) -> Callable[..., Value]:
+    def handler(a: Any, b: Any) -> Value:
+        return truth_of(make(numbers_of(value_of(a)), numbers_of(value_of(b))))
+
+    return handler
+
+
+def larger(a: Value, b: Value) -> Value:
+    """Return the larger of two numbers, NaN if one of them is."""
+    return _limited(a, b, True)
+
+
+def smaller(a: Value, b: Value) -> Value:
+    """Return the smaller of two numbers, NaN if one of them is."""
+    return _limited(a, b, False)
+
+
+def _limited(a: Value, b: Value, largest: bool) -> Value:
+    a, b = (b, a) if a.is_constant else (a, b)
+    if not b.is_constant:
+        return fn.larger(a, b) if largest else fn.smaller(a, b)
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    return clipped(ex.broadcast(a, shape), *((b.data, None) if largest else (None, b.data)))
+
+
 def _is_nan(x: Any) -> Value:
-    (value,) = together([operand(x)])
-    return _truth(fn.is_nan(value), _MISSING, value)
+    value = value_of(x)
+    return truth_of(fn.is_nan(value), _MISSING, value)
+
+
+def _is_finite(x: Any) -> Value:
+    value = value_of(x)
+    return truth_of(fn.equal(ex.multiply(value, ex.constant(0.0)), ex.constant(0.0)))
+
+
+# ----------------------------------------------------------------------------------------- choices
 
 
 def _where(condition: Any, chosen: Any, other: Any) -> Value:
-    asked = operand(condition)
-    if not isinstance(asked, Value):
-        return _by_mask(asked, chosen, other)
+    asked = value_of(condition)
     if not is_boolean(asked):
         raise Unsupported("a choice by numbers")
-    truth, one, two = together([numbers_of(asked), operand(chosen), operand(other)])
+    one, two = value_of(chosen), value_of(other)
+    if asked.is_constant:
+        return _by_mask(asked, one, two)
+    truth = numbers_of(asked)
+    for scores, least, hides in ((two, one, truth), (one, two, _not(truth))):
+        if least.is_constant and np.all(np.isneginf(ex.floats(least))):
+            return masked(scores, hides)
     if is_opaque(asked, _MISSING) and one.is_constant and asked.inputs[1] is bare(two):
         return fn.replace_nan(two, one.data)
-    return _selected(truth, one, two)
+    return fn.selected(truth, numbers_of(one), numbers_of(two))
 
 
-def _by_mask(mask: Any, chosen: Any, other: Any) -> Value:
+def _by_mask(mask: Value, one: Value, two: Value) -> Value:
     """Choose by constants: which number comes from where is known."""
-    shape, one, two = together([operand(mask), operand(chosen), operand(other)])
-    wide = np.broadcast_shapes(shape.shape, one.shape, two.shape)
+    wide = np.broadcast_shapes(mask.shape, one.shape, two.shape)
+    for scores, least, hides in ((two, one, mask.data), (one, two, ~mask.data)):
+        if least.is_constant and np.all(np.isneginf(ex.floats(least))):
+            return masked(ex.broadcast(scores, wide), ex.constant(hides))
     parts = [ex.reshape(ex.broadcast(part, wide), (-1,)) for part in (one, two)]
     places = np.arange(parts[0].size).reshape(wide)
-    chosen_places = np.where(shape.data, places, places + places.size)
+    chosen_places = np.where(mask.data, places, places + places.size)
     return ex.rearrange(ex.concatenate(parts), chosen_places)
-
-
-def _selected(truth: Value, one: Value, other: Value) -> Value:
-    """Return `one` where truth is 1, and `other` where it is 0: exact for finite numbers."""
-    return ex.add(ex.multiply(truth, one), ex.multiply(_not(truth), other))
-
-
-def _extreme(largest: bool) -> Callable[..., Value]:
-    def handler(a: Any, b: Any) -> Value:
-        one, other = together([operand(a), operand(b)])
-        one, other = (other, one) if one.is_constant else (one, other)
-        if other.is_constant:
-            limits = (other.data, None) if largest else (None, other.data)
-            shape = np.broadcast_shapes(one.shape, other.shape)
-            return ex.clip(ex.broadcast(one, shape), *limits)
-        truth = _above(one, other) if largest else _above(other, one)
-        return _selected(truth, one, other)
-
-    return handler
 
 
 def _nan_to_num(
     x: Any, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
 ) -> Value:
-    (value,) = together([operand(x)])
     largest = float(np.finfo(np.float32).max)
     if posinf not in (None, largest) or neginf not in (None, -largest):
         raise Unsupported("other numbers in the place of infinities")
-    return ex.clip(fn.replace_nan(value, nan or 0.0), -largest, largest)
+    return ex.clip(fn.replace_nan(value_of(x), nan or 0.0), -largest, largest)
 
 
-def _to(x: Any, *arguments: Any, dtype: Any = None, **unused: Any) -> Operand:
-    wanted = dtype or next((a for a in arguments if hasattr(a, "is_floating_point")), None)
-    if not isinstance(x, Value):
-        return np.asarray(x)
-    if wanted is None:
-        return x
-    name = str(wanted).removeprefix("torch.")
+def converted(x: Operand, name: str) -> Value:
+    """Return a tensor as another type, whose name is PyTorch's."""
+    value = value_of(x)
     if name == "bool":
-        return x if is_boolean(x) else _truth(_differs(x, ex.constant(0.0)))
-    numbers = numbers_of(x)
-    if name in ("int32", "int64") and isinstance(numbers, Value):
-        return to_integers(numbers)
+        return value if is_boolean(value) else truth_of(_not(fn.equal(value, ex.constant(0.0))))
+    numbers = numbers_of(value)
+    if name in ("int32", "int64"):
+        return numbers if is_boolean(value) else to_integers(numbers)
     if name not in ("float32", "float64"):
-        raise Unsupported(f"a conversion to {wanted}")
+        raise Unsupported(f"a conversion to torch.{name}")
     return numbers
 
 
-def _either(a: Value, b: Value) -> Value:
-    return _not(ex.multiply(_not(a), _not(b)))
-
-
 CHOICES: dict[str, Callable[..., Any]] = {
-    "to": _to,
-    "_to_copy": _to,
-    "gt": _compared(_above),
-    "lt": _compared(lambda a, b: _above(b, a)),
-    "ge": _compared(lambda a, b: _not(_above(b, a))),
-    "le": _compared(lambda a, b: _not(_above(a, b))),
-    "ne": _compared(_differs),
-    "eq": _compared(lambda a, b: _not(_differs(a, b))),
+    "gt": _compared(fn.above),
+    "lt": _compared(lambda a, b: fn.above(b, a)),
+    "ge": _compared(at_least),
+    "le": _compared(lambda a, b: at_least(b, a)),
+    "ne": _compared(lambda a, b: _not(fn.equal(a, b))),
+    "eq": _compared(fn.equal),
     **{
-        name: lambda a, b: _truth(ex.multiply(_truths(a), _truths(b)))
+        name: lambda a, b: boolean_product(_as_truth(a), _as_truth(b))
         for name in ("logical_and", "bitwise_and", "__and__")
     },
     **{
-        name: lambda a, b: _truth(_either(_truths(a), _truths(b)))
+        name: lambda a, b: boolean_sum(_as_truth(a), _as_truth(b))
         for name in ("logical_or", "bitwise_or", "__or__")
     },
-    **{name: lambda x: _truth(_not(_truths(x))) for name in ("logical_not", "bitwise_not")},
+    **{name: lambda x: truth_of(_not(_truths(x))) for name in ("logical_not", "bitwise_not")},
     "isnan": _is_nan,
+    "isfinite": _is_finite,
     "where": _where,
     "masked_fill": lambda x, mask, value: _where(mask, value, x),
     "nan_to_num": _nan_to_num,
-    "maximum": _extreme(largest=True),
-    "minimum": _extreme(largest=False),
+    "maximum": lambda a, b: larger(value_of(a), value_of(b)),
+    "minimum": lambda a, b: smaller(value_of(a), value_of(b)),
 }
+
+
+def _as_truth(x: Any) -> Value:
+    _truths(x)
+    return value_of(x)

@@ -340,10 +340,20 @@ UNSUPPORTED = {
     "operators": (lambda m, x: torch.sin(x) + torch.atan(x.cos()), ["sin", "cos", "atan"]),
     "a softplus with an edge": (lambda m, x: F.softplus(x, 1.0, 2.0), ["threshold=2"]),
     "a sum over the batch": (lambda m, x: x + x.sum(0, keepdim=True), ["batch"]),
-    "products over the batch": (lambda m, x: x.T @ x, ["moves the batch", "over the batch"]),
-    "a sum of booleans": (lambda m, x: ((x > 0) + (x > 1)).float(), ["booleans"]),
-    "a product with dots": (lambda m, x: torch.einsum("b...,b...->b...", x, x), ["einsum"]),
-    "sorting": (lambda m, x: torch.sort(x, dim=1)[0] + x.max(1, keepdim=True)[0], ["sort", "max"]),
+    "products over the batch": (lambda m, x: x.T @ x, ["along the batch", "an output of shape"]),
+    "a diagonal": (lambda m, x: torch.einsum("bii->bi", x[:, :4].view(-1, 2, 2)), ["einsum"]),
+    "sorting": (lambda m, x: torch.sort(x, dim=1)[0] + x.topk(1)[0], ["sort", "topk"]),
+    "a place": (lambda m, x: x.max(1, keepdim=True)[1] + x, ["the place of an extreme number"]),
+    "pairs of rows": (lambda m, x: x @ x.T, ["pairs of samples", "an output of shape"]),
+    "a softmax over the batch": (lambda m, x: x.softmax(0) + x.cumsum(0), ["along the batch"] * 2),
+    "a turned output": (lambda m, x: x.T, ["whose rows are not the samples'"]),
+    "one row of the batch": (lambda m, x: x + x[:1] + x[0], ["along the batch"] * 2),
+    "the size of the batch": (lambda m, x: x / x.shape[0], ["the size of the batch"]),
+    "places of the samples": (
+        lambda m, x: x + torch.arange(x.shape[0]).unsqueeze(1),
+        ["numbers that count the samples"],
+    ),
+    "random numbers": (lambda m, x: x + torch.randn_like(x), ["random numbers"]),
     "what cannot be exported": (lambda m, x: x * (2 if x.sum() > 0 else 3), ["torch.export"]),
 }
 
@@ -361,11 +371,11 @@ def test_one_error_lists_all_that_has_no_instructions(name):
 
 def test_pieces_behind_a_refused_one_are_listed_too():
     def function(m, x):
-        return (F.softplus(torch.sin(x), 1.0, 2.0).cumsum(1) + x.to(torch.bfloat16)).relu()
+        return (F.softplus(torch.sin(x), 1.0, 2.0).topk(6)[0] + x.to(torch.bfloat16)).relu()
 
     with pytest.raises(im.UnsupportedModelError) as caught:
         from_torch(Formula(function), FLOATS)
-    found = ["sin", "threshold=2", "cumsum", "a conversion to torch.bfloat16"]
+    found = ["sin", "threshold=2", "topk", "a conversion to torch.bfloat16"]
     assert len(caught.value.pieces) == len(found)
     for reason, piece in zip(found, caught.value.pieces, strict=True):
         assert reason in piece

@@ -1,0 +1,57 @@
+"""Scores that a mask hides from a softmax: -∞, which no constant of a document is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from instmodel.importers import expressions as ex
+from instmodel.importers import functions as fn
+from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.patterns import is_opaque, under_moves
+
+_MASKED = "masked"
+# Far below every score, and not so far that a difference overflows: e to it is 0.
+_HIDDEN = -1e38
+
+
+def masked(scores: Value, flags: Value, added: bool = False) -> Value:
+    """Return scores for `softmax`, which are -∞ where a flag is 1.
+
+    With `added`, -∞ is added there: NaN stays.
+    """
+    shape = np.broadcast_shapes(scores.shape, flags.shape)
+    scores, flags = ex.broadcast(scores, shape), ex.broadcast(flags, shape)
+    hidden = ex.clip(scores, _HIDDEN, _HIDDEN) if added else ex.constant(np.full(shape, _HIDDEN))
+    if flags.is_constant:
+        places = ex.positions_of(scores)
+        taken = np.where(flags.data.astype(bool), scores.size + places, places)
+        parts = [ex.reshape(part, (-1,)) for part in (scores, hidden)]
+        shown = ex.rearrange(ex.concatenate(parts), taken)
+    else:
+        shown = fn.selected(flags, hidden, scores)
+    return ex.opaque(shape, [shown, flags], "infinite scores, other than of a softmax", _MASKED)
+
+
+def softmax(x: Value, axis: int) -> Value:
+    """Return the softmax along an axis; where a mask hides all scores it is NaN."""
+    if not any(is_opaque(node, _MASKED) for node in ex.ordered(x, ex.MOVES)):
+        return ex.softmax(x, axis)
+    scores, flags = (under_moves(x, lambda node, n=n: _part(node, n)) for n in (0, 1))
+    done = ex.softmax(scores, axis)
+    if flags.is_constant:
+        if np.any(np.all(flags.data, axis)):
+            raise Unsupported("a softmax of scores that a mask hides all")
+        return done
+    shown = ex.reduce_sum(ex.activation(flags, "INVERSE"), [axis % len(x.shape)], True)
+    return ex.add(done, ex.multiply(ex.activation(shown, "RECIPROCAL"), ex.constant(0.0)))
+
+
+def _part(node: Value, which: int) -> Value:
+    if is_opaque(node, _MASKED):
+        part = node.inputs[which]
+        return (
+            ex.constant(part.data.reshape(node.shape))
+            if part.is_constant
+            else ex.reshape(part, node.shape)
+        )
+    return ex.constant(np.zeros(node.shape)) if which else node
