@@ -36,7 +36,8 @@ def softmax(x: Value, axis: int) -> Value:
     """Return the softmax along an axis; where a mask hides all scores it is NaN."""
     if not any(is_opaque(node, _MASKED) for node in ex.ordered(x, ex.MOVES)):
         return ex.softmax(x, axis)
-    scores, flags = (under_moves(x, lambda node, n=n: _part(node, n)) for n in (0, 1))
+    scores = under_moves(x, lambda node: _part(node, 0))
+    flags = under_moves(x, lambda node: _part(node, 1))
     done = ex.softmax(scores, axis)
     if flags.is_constant:
         if np.any(np.all(flags.data, axis)):

@@ -24,7 +24,7 @@ from instmodel.importers.torch_choices import CHOICES, converted, truth_of
 from instmodel.importers.torch_functions import FUNCTIONS
 from instmodel.importers.torch_lookups import LOOKUPS
 from instmodel.importers.torch_moves import MOVING, moved
-from instmodel.importers.torch_operands import Count, value_of
+from instmodel.importers.torch_operands import Count, parameters_of, value_of
 from instmodel.importers.torch_outputs import output_nodes
 from instmodel.importers.torch_products import PRODUCTS
 from instmodel.importers.torch_reductions import REDUCTIONS
@@ -86,8 +86,8 @@ def is_open(size: Any) -> bool:
 
 def is_in_place(node: Any) -> bool:
     """Whether a node changes one of its arguments."""
-    schema = getattr(node.target, "_schema", None)
-    return schema is not None and schema.is_mutable
+    aliases = (item.alias_info for item in parameters_of(node.target))
+    return any(alias is not None and alias.is_write for alias in aliases)
 
 
 def needed(nodes: Sequence[Any]) -> set[Any]:
@@ -296,7 +296,8 @@ class Walker:
                 raise Unsupported("an operation along the batch")
 
     def _check_slice(self, node: Any) -> None:
-        x, dim, start, end, step = [*node.args, *[0, None, None, 1][len(node.args) - 1 :]]
+        given, defaults = list(node.args), [None, 0, None, None, 1]
+        x, dim, start, end, step = given + defaults[len(given) :]
         if dim % x.meta["val"].ndim in self._batch_axes(x.meta["val"]):
             start, end = self._resolved([start, end])
             whole = isinstance(end, Count) or end is None or end >= 2**31
@@ -325,7 +326,7 @@ class Walker:
 
 def _dims(node: Any) -> list[int]:
     """Return the axes that an operator names."""
-    for place, item in enumerate(node.target._schema.arguments):
+    for place, item in enumerate(parameters_of(node.target)):
         if item.name in ("dim", "dims"):
             default = item.default_value if item.has_default_value() else None
             given = node.args[place] if place < len(node.args) else default

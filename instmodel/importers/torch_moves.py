@@ -12,7 +12,7 @@ import numpy as np
 
 from instmodel.importers import expressions as ex
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.torch_operands import Operand, value_of
+from instmodel.importers.torch_operands import Operand, parameters_of, value_of
 
 # Operators, without their overloads.
 MOVING = frozenset(
@@ -62,7 +62,7 @@ def moved(torch: Any, target: Any, arguments: list[Any], named: dict[str, Any]) 
             return torch.zeros(x.shape)
         return _as_places(torch, x) if name in _PLACES else positions(x)
 
-    names = [item.name for item in target._schema.arguments]
+    names = [item.name for item in parameters_of(target)]
     pairs = zip(names, arguments, strict=False)
     given = [prepared(name, x) for name, x in pairs]
     done = target(*given, **{name: prepared(name, x) for name, x in named.items()})

@@ -28,6 +28,12 @@ class Count(int):
     """A number that depends on the size of the batch: what it is for one sample."""
 
 
+def parameters_of(target: Any) -> list[Any]:
+    """Return the parameters of an operator: each has a name, and perhaps a default value."""
+    schema = getattr(target, "_schema", None)
+    return [] if schema is None else list(schema.arguments)
+
+
 def value_of(x: Any) -> Value:
     """Return an operand, or a plain number, as a value."""
     if isinstance(x, Count):

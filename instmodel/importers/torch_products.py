@@ -92,10 +92,9 @@ def _einsum(equation: str, operands: Sequence[Any], **unused: Any) -> Value:
     if letters != result:
         summed = [i for i, c in enumerate(letters) if c not in result]
         value = ex.reduce_sum(value, summed) if summed else value
-        rest = [c for c in letters if c in result]
-        value = ex.rearrange(
-            value, ex.positions_of(value).transpose([rest.index(c) for c in result])
-        )
+        left = [c for c in letters if c in result]
+        order = [left.index(c) for c in result]
+        value = ex.rearrange(value, ex.positions_of(value).transpose(order))
     return value
 
 
