@@ -119,6 +119,12 @@ def elu(x: Value, alpha: float = 1.0) -> Value:
     return add(activation(x, "RELU"), multiply(below, constant(alpha)))
 
 
+def expm1(x: Value) -> Value:
+    """Return e^x - 1 = tanh(x/2) · (e^x + 1), in which nothing cancels near 0."""
+    half = activation(multiply(x, constant(0.5)), "TANH")
+    return multiply(half, add(activation(x, "EXP"), constant(1.0)))
+
+
 # Of Klambauer et al., Self-Normalizing Neural Networks, 2017, to float32.
 SELU_ALPHA, SELU_GAMMA = 1.6732632423543772, 1.0507009873554805
 

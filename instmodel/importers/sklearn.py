@@ -119,7 +119,7 @@ def from_sklearn(
     def compute(some: NDArray[np.float32]) -> NDArray[np.float64]:
         return source_outputs(estimator, method, some, result.size)
 
-    computed, _ = outputs_or_nan(compute, odd, result.size, ValueError)
+    computed, _ = outputs_or_nan(compute, odd, result.size, (ValueError, IndexError))
     return common.attach_cases(info, rows, expected, (odd, computed))
 
 

@@ -1,4 +1,4 @@
-"""Functions of single numbers in scikit-learn's steps: ufuncs, powers, bins, rising curves."""
+"""Functions in scikit-learn's steps: ufuncs, powers, bins, norms, shares of a sum, votes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.sklearn_walk import Walk, require
 
 Floats = NDArray[np.float64]
 
@@ -82,7 +81,7 @@ _UFUNCS: list[tuple[Any, Callable[[Value], Value]]] = [
     (np.log2, lambda x: ex.multiply(_log(x), ex.constant(1 / math.log(2)))),
     (np.log10, lambda x: ex.multiply(_log(x), ex.constant(1 / math.log(10)))),
     (np.exp, _exp),
-    (np.expm1, lambda x: ex.add(_exp(x), ex.constant(-1.0))),
+    (np.expm1, fn.expm1),
     (np.sqrt, _sqrt),
     (np.square, lambda x: ex.multiply(x, x)),
     (np.absolute, fn.magnitude),
@@ -101,23 +100,55 @@ POLES = [(np.log, 0.0), (np.log2, 0.0), (np.log10, 0.0), (np.log1p, -1.0)]
 def yeo_johnson(x: Value, exponents: Any) -> Value:
     """Return ((x + 1)^λ - 1) / λ of x ≥ 0, and -((1 - x)^(2 - λ) - 1) / (2 - λ) of the others."""
     powers = np.asarray(exponents, float)
-    above = _power_of_sum(x, powers)
-    below = _power_of_sum(_negative(x), 2.0 - powers)
+    above = _power(ex.activation(x, "LOG"), powers)  # LOG is 0 below 0
+    below = _power(ex.activation(_negative(x), "LOG"), 2.0 - powers)
     return ex.add(ex.subtract(above, below), ex.multiply(x, ex.constant(0.0)))  # NaN stays
 
 
-def _power_of_sum(x: Value, powers: Floats) -> Value:
-    """Return ((x + 1)^p - 1) / p, ln(x + 1) for p = 0; and 0 for x < 0 and NaN, as LOG is then."""
-    log = ex.activation(x, "LOG")
-    straight = np.abs(powers) < 1e-12
-    divisors = np.where(straight, 1.0, powers)
-    grown = ex.activation(ex.multiply(log, ex.constant(powers)), "EXP")
-    curved = ex.divide(ex.add(grown, ex.constant(-1.0)), ex.constant(divisors))
-    if not straight.any():
-        return curved
-    return ex.add(
-        ex.multiply(log, ex.constant(straight)), ex.multiply(curved, ex.constant(~straight))
-    )
+def inverse_yeo_johnson(y: Value, exponents: Any) -> Value:
+    """Return the x of which `yeo_johnson` makes y."""
+    powers = np.asarray(exponents, float)
+    above = _root(ex.activation(y, "RELU"), powers)
+    below = _root(ex.activation(_negative(y), "RELU"), 2.0 - powers)
+    return ex.subtract(above, below)
+
+
+def box_cox(x: Value, exponents: Any) -> Value:
+    """Return (x^λ - 1) / λ of what is positive."""
+    return _power(_log(x), np.asarray(exponents, float))
+
+
+def inverse_box_cox(y: Value, exponents: Any) -> Value:
+    """Return the x of which `box_cox` makes y."""
+    return ex.add(_root(y, np.asarray(exponents, float)), ex.constant(1.0))
+
+
+def _power(log: Value, powers: Floats) -> Value:
+    """Return (e^(p · log) - 1) / p, and `log` itself for p = 0."""
+    straight = _are_zero(powers)
+    grown = fn.expm1(ex.multiply(log, ex.constant(powers)))
+    curved = ex.divide(grown, ex.constant(np.where(straight, 1.0, powers)))
+    return _either(straight, log, curved)
+
+
+def _root(y: Value, powers: Floats) -> Value:
+    """Return (p · y + 1)^(1/p) - 1, and e^y - 1 for p = 0."""
+    straight = _are_zero(powers)
+    log = _log1p(ex.multiply(y, ex.constant(powers)))
+    log = ex.divide(log, ex.constant(np.where(straight, 1.0, powers)))
+    return fn.expm1(_either(straight, y, log))
+
+
+def _are_zero(powers: Floats) -> NDArray[np.bool_]:
+    return np.abs(powers) < 1e-12
+
+
+def _either(first: NDArray[np.bool_], one: Value, other: Value) -> Value:
+    """Return the numbers of `one` where `first` says so, and else those of `other`."""
+    if not first.any():
+        return other
+    places = np.where(first, 0, one.size) + np.arange(one.size)
+    return ex.rearrange(ex.concatenate([one, other]), places)
 
 
 # -------------------------------------------------------------------------------------------- bins
@@ -146,26 +177,87 @@ def bins(e: Any, x: Value) -> Value:
     return ex.dense(below, np.array(weights), bias)
 
 
-# ------------------------------------------------------------------------------------------ curves
+# -------------------------------------------------------------------------------------- divisions
+
+# scikit-learn leaves rows with a smaller norm as they are.
+_LEAST_NORM = 10 * float(np.finfo(float).eps)
+# SciPy's expit is 0 below: there e^-x overflows.
+_LEAST_LOGIT = -math.log(float(np.finfo(float).max))
 
 
-def isotonic(walk: Walk, e: Any, x: Value) -> Value:
-    """Return ``predict`` of an IsotonicRegression: lines between its thresholds."""
-    require(x.size == 1, "a curve of several numbers")
-    places = np.asarray(e.X_thresholds_, float)
-    heights = np.asarray(e.y_thresholds_, float)
-    if len(places) == 1:
-        return ex.add(ex.multiply(x, ex.constant(0.0)), ex.constant(heights))
-    widths = np.diff(places)
-    held = places[:-1].astype(np.float32).astype(float)
-    along = ex.subtract(ex.broadcast(x, widths.shape), ex.constant(held))
-    along = ex.subtract(along, ex.constant(places[:-1] - held))
-    share = ex.clip(ex.divide(along, ex.constant(widths)), 0.0, 1.0)
-    curve = ex.dense(share, np.diff(heights)[None], heights[:1])
-    if e.out_of_bounds == "clip":
-        return curve
-    outside = ex.add(fn.falls_below(x, places[:1]), fn.exceeds(x, places[-1:]))
-    if e.out_of_bounds == "raise":
-        walk.refuse(outside)
-        return curve
-    return ex.add(curve, fn.nan_where(outside))
+def normalized(x: Value, norm: str) -> Value:
+    """Return x divided by its norm: l1, l2 or max.
+
+    Everything is divided by a power of two first, so that no sum overflows and no reciprocal
+    underflows.
+    """
+    unit = 2.0 ** -math.ceil(math.log2(8 * x.size))
+    y = ex.multiply(x, ex.constant(unit))
+    sizes = fn.magnitude(y)
+    size = _largest(sizes) if norm == "max" else _total(sizes)
+    if norm == "l2":
+        directions = ex.multiply(y, _reciprocal(ex.add(size, fn.equal(size, ex.constant(0.0)))))
+        squares = _total(ex.multiply(directions, directions))
+        size = ex.multiply(size, ex.activation(squares, "SQRT"))
+    small = fn.falls_below(size, _LEAST_NORM * unit)
+    kept = ex.multiply(size, ex.activation(small, "INVERSE"))
+    return ex.multiply(y, _reciprocal(ex.add(kept, ex.multiply(small, ex.constant(unit)))))
+
+
+def shares(numbers: Value, otherwise: float | None) -> Value:
+    """Return numbers that are never negative divided by their sum.
+
+    Where the sum is 0, `otherwise` each, and NaN for None.
+    """
+    total = _total(numbers)
+    empty = ex.activation(fn.positive(total), "INVERSE")
+    divided = ex.multiply(numbers, _reciprocal(ex.add(total, empty)))
+    rest = fn.nan_where(empty) if otherwise is None else ex.multiply(empty, ex.constant(otherwise))
+    return ex.add(divided, rest)
+
+
+def shares_of_sigmoids(scores: Value, otherwise: float) -> Value:
+    """Return the sigmoids of scores divided by their sum; `otherwise` each where all are 0.
+
+    They are the softmax of the logarithms, -ln(1 + e^-x), which float32 holds where it does not
+    hold the sigmoids themselves.
+    """
+    logs = fn.log_sigmoid(scores)
+    lost = fn.falls_below(_largest(scores), _LEAST_LOGIT)
+    divided = ex.multiply(ex.softmax(logs), ex.activation(lost, "INVERSE"))
+    return ex.add(divided, ex.multiply(lost, ex.constant(otherwise)))
+
+
+def decisions_of_pairs(confidences: Value, count: int) -> Value:
+    """Return a number for each class: its wins over the others, and a third at most to break ties.
+
+    Of each pair of classes, in order, a confidence is positive where the second wins.
+    """
+    pairs = [(one, other) for one in range(count) for other in range(one + 1, count)]
+    signs = np.zeros((count, len(pairs)))
+    for nth, (one, other) in enumerate(pairs):
+        signs[one, nth], signs[other, nth] = -1.0, 1.0
+    first_wins = (signs < 0).sum(axis=1)
+    votes = ex.dense(fn.positive(confidences), signs, first_wins)
+    sums = ex.dense(confidences, signs)
+    scale = ex.add(ex.multiply(fn.magnitude(sums), ex.constant(3.0)), ex.constant(3.0))
+    return ex.add(votes, ex.multiply(sums, _reciprocal(scale)))
+
+
+def _reciprocal(x: Value) -> Value:
+    return ex.activation(x, "RECIPROCAL")
+
+
+def _total(x: Value) -> Value:
+    return ex.reduce_sum(x, keep=True) if x.size > 1 else x
+
+
+def _largest(x: Value) -> Value:
+    """Return the largest number, from max(a, b) = a + relu(b - a), half against half."""
+    while x.size > 1:
+        half = x.size // 2
+        one, other = (ex.rearrange(x, np.arange(half) + start) for start in (0, half))
+        more = ex.activation(ex.subtract(other, one), "RELU")
+        odd = [ex.rearrange(x, np.array([x.size - 1]))] if x.size % 2 else []
+        x = ex.concatenate([ex.add(one, more), *odd])
+    return x

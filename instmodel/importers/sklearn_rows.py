@@ -27,12 +27,15 @@ _CONTAINERS = ("Pipeline", "ColumnTransformer", "FeatureUnion", "SimpleImputer")
 _SCALERS = ("StandardScaler", "RobustScaler", "MinMaxScaler", "MaxAbsScaler")
 _CURVES = (
     "BaseLibSVM",
+    "CategoricalNB",
     "FunctionTransformer",
     "GaussianNB",
     "IsotonicRegression",
     "KBinsDiscretizer",
     "PowerTransformer",
     "QuadraticDiscriminantAnalysis",
+    "QuantileTransformer",
+    "SplineTransformer",
 )
 # Where scalers keep the middle of a column, or its least value, and how far it reaches.
 _SPREADS = {
@@ -89,6 +92,15 @@ def _usual(step: Any, rng: np.random.Generator, count: int) -> NDArray[np.float6
         case "KBinsDiscretizer":
             least, most = np.array([(edges[0], edges[-1]) for edges in step.bin_edges_]).T
             rows = least + (most - least) * uniform
+        case "SplineTransformer":
+            curves = [(curve.t[curve.k], curve.t[-curve.k - 1]) for curve in step.bsplines_]
+            least, most = np.array(curves).T
+            rows = least + (most - least) * uniform
+        case "QuantileTransformer":
+            least, most = step.quantiles_[0], step.quantiles_[-1]
+            rows = least + (most - least) * uniform
+        case "CategoricalNB":
+            rows = np.floor(step.n_categories_ * uniform)
         case "GaussianNB":
             nth = rng.integers(0, len(step.theta_), count)
             rows = step.theta_[nth] + np.sqrt(step.var_[nth]) * normal
@@ -173,9 +185,12 @@ def warn_of_coarse_columns(estimator: Any, names: Sequence[str] | None, stacklev
 def _learned(step: Any, columns: int) -> list[NDArray[np.float64]]:
     """Return the statistics of the training data that a step keeps, a row for each."""
     statistics: list[NDArray[np.float64]] = []
-    for name in ("data_min_", "data_max_", "mean_", "center_", "quantiles_"):
-        kept = getattr(step, name, None)
-        table = np.atleast_2d(np.asarray([] if kept is None else kept, float))
+    names = ("data_min_", "data_max_", "mean_", "center_", "quantiles_", "n_categories_")
+    kept = [getattr(step, name, None) for name in names]
+    if known_class(step, ("SplineTransformer",)):
+        kept.append(np.array([curve.t[curve.k : -curve.k - 1] for curve in step.bsplines_]).T)
+    for given in kept:
+        table = np.atleast_2d(np.asarray([] if given is None else given, float))
         if table.shape[1] == columns:
             some = np.linspace(0, len(table) - 1, min(len(table), 7)).astype(int)
             statistics += list(table[some])

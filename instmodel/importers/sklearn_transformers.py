@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +12,24 @@ from numpy.typing import NDArray
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.sklearn_curves import quantiles, splines
 from instmodel.importers.sklearn_encoders import dense_array, encode
-from instmodel.importers.sklearn_functions import POLES, apply_function, bins, yeo_johnson
+from instmodel.importers.sklearn_functions import (
+    POLES,
+    apply_function,
+    bins,
+    box_cox,
+    inverse_box_cox,
+    inverse_yeo_johnson,
+    normalized,
+    yeo_johnson,
+)
+from instmodel.importers.sklearn_imputers import (
+    imputer,
+    iterative_imputer,
+    missing_indicator,
+)
+from instmodel.importers.sklearn_kernels import nystroem
 from instmodel.importers.sklearn_walk import (
     Walk,
     inside,
@@ -168,6 +183,10 @@ def _max_abs(walk: Walk, e: Any, x: Value, place: str) -> Value:
     return ex.clip(x, -1.0, 1.0) if getattr(e, "clip", False) else x
 
 
+def _normalizer(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    return normalized(x, e.norm)
+
+
 def _binarizer(walk: Walk, e: Any, x: Value, place: str) -> Value:
     return fn.exceeds(x, float(e.threshold))
 
@@ -181,8 +200,12 @@ def _function(walk: Walk, e: Any, x: Value, place: str) -> Value:
 
 
 def _power(walk: Walk, e: Any, x: Value, place: str) -> Value:
-    require(e.method == "yeo-johnson", f"method={e.method!r}")
-    x = yeo_johnson(x, e.lambdas_)
+    if e.method == "box-cox":
+        outside = ex.activation(fn.exceeds(x, 0.0), "INVERSE")
+        walk.refuse(ex.activation(outside, "SQRT"))  # but not NaN, which SQRT makes 0
+        x = box_cox(x, e.lambdas_)
+    else:
+        x = yeo_johnson(x, e.lambdas_)
     return _standard(walk, e._scaler, x, place) if e.standardize else x
 
 
@@ -192,7 +215,13 @@ def _bins(walk: Walk, e: Any, x: Value, place: str) -> Value:
 
 def inverse(estimator: Any, x: Value) -> Value:
     """Return ``estimator.inverse_transform`` of x."""
-    kinds = ("FunctionTransformer", "StandardScaler", "RobustScaler", "MinMaxScaler")
+    kinds = (
+        "FunctionTransformer",
+        "StandardScaler",
+        "RobustScaler",
+        "MinMaxScaler",
+        "PowerTransformer",
+    )
     kind = known_class(estimator, kinds)
     if kind is None:
         raise Unsupported(f"the inverse of a {type(estimator).__name__}")
@@ -204,6 +233,11 @@ def inverse(estimator: Any, x: Value) -> Value:
         low, _ = estimator.feature_range
         x = ex.divide(ex.add(x, ex.constant(-low)), ex.constant(estimator.scale_))
         return ex.add(x, ex.constant(estimator.data_min_))
+    if kind == "PowerTransformer":
+        if estimator.standardize:
+            x = inverse(estimator._scaler, x)
+        undo = inverse_box_cox if estimator.method == "box-cox" else inverse_yeo_johnson
+        return undo(x, estimator.lambdas_)
     center = estimator.mean_ if kind == "StandardScaler" else estimator.center_
     spread = estimator.scale_
     x = x if spread is None else ex.multiply(x, ex.constant(spread))
@@ -219,36 +253,6 @@ def _polynomial(walk: Walk, e: Any, x: Value, place: str) -> Value:
             product = ex.multiply(product, ex.rearrange(x, np.array([index])))
         parts.append(product)
     return ex.concatenate(parts)
-
-
-# ---------------------------------------------------------------------------------------- imputing
-
-
-def _imputer(walk: Walk, e: Any, x: Value, place: str) -> Value:
-    missing = e.missing_values
-    try:
-        fills = np.asarray(e.statistics_, np.float64)
-    except ValueError:
-        raise Unsupported("an imputer of text") from None
-    is_number = isinstance(missing, numbers.Real) and not isinstance(missing, bool)
-    require(is_number, f"missing_values={missing!r}")
-    empty = np.isnan(fills)
-    if np.isnan(missing):
-        gaps = fn.is_nan(x)
-        filled = fn.replace_nan(x, np.where(empty, 0.0, fills))
-    else:
-        # SIGN of the distance is 0 only at the value itself.
-        distance = ex.activation(ex.subtract(x, ex.constant(float(missing))), "SIGN")
-        kept = ex.multiply(distance, distance)
-        gaps = ex.activation(kept, "INVERSE")
-        fill = ex.multiply(gaps, ex.constant(np.where(empty, 0.0, fills)))
-        filled = ex.add(ex.multiply(x, kept), fill)
-    if not e.keep_empty_features and empty.any():
-        require(not empty.all(), "no columns are left")
-        filled = ex.rearrange(filled, np.flatnonzero(~empty))
-    if not e.add_indicator or not len(e.indicator_.features_):
-        return filled
-    return ex.concatenate([filled, ex.rearrange(gaps, np.asarray(e.indicator_.features_))])
 
 
 # -------------------------------------------------------------------------------------- projections
@@ -291,7 +295,13 @@ def _discriminant(walk: Walk, e: Any, x: Value, place: str) -> Value:
 
 # Whether these take NaN, their parts decide, or the column.
 _ENCODERS = ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
-_DECIDED_INSIDE = ("Pipeline", "FeatureUnion", "ColumnTransformer", *_ENCODERS)
+_DECIDED_INSIDE = (
+    "Pipeline",
+    "FeatureUnion",
+    "ColumnTransformer",
+    "MissingIndicator",
+    *_ENCODERS,
+)
 
 _TRANSFORMERS: dict[str, Callable[[Walk, Any, Value, str], Value]] = {
     "Pipeline": _pipeline,
@@ -301,12 +311,18 @@ _TRANSFORMERS: dict[str, Callable[[Walk, Any, Value, str], Value]] = {
     "RobustScaler": _robust,
     "MinMaxScaler": _min_max,
     "MaxAbsScaler": _max_abs,
+    "Normalizer": _normalizer,
     "Binarizer": _binarizer,
     "FunctionTransformer": _function,
     "PowerTransformer": _power,
     "KBinsDiscretizer": _bins,
+    "SplineTransformer": splines,
+    "QuantileTransformer": quantiles,
+    "Nystroem": nystroem,
     "PolynomialFeatures": _polynomial,
-    "SimpleImputer": _imputer,
+    "SimpleImputer": imputer,
+    "IterativeImputer": iterative_imputer,
+    "MissingIndicator": missing_indicator,
     **dict.fromkeys(_ENCODERS, encode),
     "PCA": _principal,
     "IncrementalPCA": _principal,

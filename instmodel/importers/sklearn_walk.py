@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,13 @@ class Walk:
     def refuse_nan(self, x: Value) -> None:
         """Note that the source raises an error for rows with NaN in x."""
         self._whole.append(x)
+
+    @contextlib.contextmanager
+    def without_nan(self) -> Iterator[None]:
+        """Note no NaN in the block, which reads only what cannot be missing."""
+        count = len(self._whole)
+        yield
+        del self._whole[count:]
 
     def note_infinite(self, flags: Value) -> None:
         """Note rows where a step gives infinities; see `refuse_infinite`."""

@@ -151,7 +151,7 @@ def outputs_or_nan(
     run: Callable[[NDArray[np.float32]], Any],
     rows: NDArray[np.float32],
     outputs: int,
-    errors: type[Exception] = Exception,
+    errors: type[Exception] | tuple[type[Exception], ...] = Exception,
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Return what a source computes (N, O), and which rows (N,) it refuses: they get NaN."""
     try:

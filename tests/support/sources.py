@@ -54,6 +54,30 @@ def source_of_each_row(estimator, method: str, rows: np.ndarray, outputs: int) -
 
     computed = np.full((len(rows), outputs), np.nan)
     for row, result in zip(rows, computed, strict=True):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, IndexError):
             result[:] = source_outputs(estimator, method, row[None], outputs)[0]
     return computed
+
+
+def outputs_or_nan(estimator, method: str, rows: np.ndarray, outputs: int) -> np.ndarray:
+    """Return what a scikit-learn estimator computes, NaN for rows that it refuses: fast."""
+    from instmodel.importers.sklearn import source_outputs
+
+    try:
+        return source_outputs(estimator, method, rows, outputs)
+    except (ValueError, IndexError):
+        if len(rows) == 1:
+            return np.full((1, outputs), np.nan)
+    halves = np.array_split(rows, 2)
+    return np.concatenate([outputs_or_nan(estimator, method, half, outputs) for half in halves])
+
+
+def rows_around(x: np.ndarray, count: int = 1000) -> np.ndarray:
+    """Return rows of the training data mixed anew, with some numbers that are not like it."""
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.choice(column, count) for column in np.asarray(x, float).T])
+    odd = np.choose(
+        rng.integers(0, 6, rows.shape),
+        [np.full(rows.shape, np.nan), 0 * rows, -rows, 3 * rows, rows - 0.5, 100 * rows],
+    )
+    return np.where(rng.random(rows.shape) < 0.03, odd, rows).astype(np.float32)
