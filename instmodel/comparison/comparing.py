@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from instmodel.base import arguments
 from instmodel.base.extras import require
-from instmodel.base.values import integer_argument
 from instmodel.comparison.decisions import AT_THRESHOLD, Decision, decision_of
 from instmodel.comparison.dependence import MOST_ROWS as DEPENDENCE_ROWS
 from instmodel.comparison.dependence import Dependence, partial_dependence
@@ -21,11 +20,17 @@ from instmodel.comparison.groups import Grouping
 from instmodel.comparison.importance import MOST_ROWS as IMPORTANCE_ROWS
 from instmodel.comparison.importance import Importance, permutation_importance
 from instmodel.comparison.intervals import auc_gain
-from instmodel.comparison.labels import Labels, place_of
-from instmodel.comparison.metrics import TASKS, AgainstLabels, BothFigures, task_of
+from instmodel.comparison.labels import Labels
+from instmodel.comparison.metrics import AgainstLabels, BothFigures, task_of
 from instmodel.comparison.pair import Pair
 from instmodel.comparison.population import population_bins, total
-from instmodel.comparison.reference import against_reference
+from instmodel.comparison.question import (
+    checked_classes,
+    checked_output,
+    checked_task,
+    columns_of,
+)
+from instmodel.comparison.reference import InputPsi, Reference, against_reference
 from instmodel.errors import InputError
 from instmodel.tables.binding import Nulls
 from instmodel.tables.rows import first_row, read_rows
@@ -114,15 +119,14 @@ def compare(
     require("sklearn", "report")
     pair = Pair(old, new, threads)
     if classes is not None:
-        pair.classes = _checked_classes(classes, pair.outputs)
-    task = _checked_task(task, pair.outputs, labels, positive, threshold)
-    column = _checked_output(output, pair, positive)
+        pair.classes = checked_classes(classes, pair.outputs)
+    task = checked_task(task, pair.outputs, labels, positive, threshold)
+    column = checked_output(output, pair, positive)
     decision = decision_of(pair.outputs, column, threshold, task)
     tolerance = arguments.real(tolerance, "tolerance", least=0)
     dependence = arguments.count(dependence, "dependence", least=0)
     most_rows = arguments.count(most_rows, "most_rows")
-    named = [by] if isinstance(by, str) or not isinstance(by, Sequence) else list(by)
-    named = [] if by is None else named
+    named = columns_of(by)
     truths = None
     if labels is not None:
         truths = Labels(str(labels), pair.classes, classes is not None, positive)
@@ -162,15 +166,15 @@ def compare(
         judged = AgainstLabels(truth, before, after, column, str(task), at, tolerance)
     old_metrics, new_metrics = judged.figures() if judged else ({}, {})
     groupings = [_grouping(rows, place, decision, judged) for place in range(len(named))]
-    shift, shifts = None, []
+    shift: tuple[Reference | None, list[InputPsi]] = (None, [])
     if reference is not None:
         inputs, _ = rows.inputs()
-        shift, shifts = against_reference(
+        shift = against_reference(
             reference, pair, column, inputs, (a, b), most_rows, batch_rows, nulls
         )
-    weights, curves = None, []
+    explained: tuple[Importance | None, list[Dependence]] = (None, [])
     if importance or dependence:
-        weights, curves = _explained(rows, pair, task, column, dependence)
+        explained = _explained(rows, pair, task, column, dependence)
     bins = population_bins(a, b)
     return Comparison(
         rows=rows.seen,
@@ -199,10 +203,10 @@ def compare(
         old_metrics=old_metrics,
         new_metrics=new_metrics,
         auc_gain=auc_gain(truth, a, b) if truth is not None and "ks" in old_metrics else None,
-        reference=shift,
-        input_psi=shifts,
-        importance=weights,
-        dependence=curves,
+        reference=shift[0],
+        input_psi=shift[1],
+        importance=explained[0],
+        dependence=explained[1],
     )
 
 
@@ -233,77 +237,6 @@ def _explained(
     return importance, partial_dependence(
         pair, table[:DEPENDENCE_ROWS], importance, dependence, column
     )
-
-
-def _checked_task(
-    task: str | None, outputs: int, labels: Any, positive: Any, threshold: float | None
-) -> str | None:
-    """Return what the labels are, as far as the arguments tell."""
-    if task is not None:
-        arguments.choice(task, "task", TASKS)
-    if task == "multiclass" and outputs == 1:
-        raise InputError(
-            "invalid_type",
-            "one output tells no classes apart",
-            field="task",
-            expected="binary or regression",
-            actual=task,
-        )
-    if positive is not None:
-        if labels is None or task not in (None, "binary"):
-            raise InputError(
-                "invalid_type",
-                "which label is positive asks for labels of two classes",
-                field="positive",
-                expected="labels, and no other task than binary",
-                actual=positive,
-            )
-        return "binary"
-    # Somebody who names a threshold looks at one output.
-    return "binary" if task is None and threshold is not None and outputs > 1 else task
-
-
-def _checked_classes(classes: Any, outputs: int) -> list[Any]:
-    """Return the names of the classes, one for each output, or two for one output."""
-    names = list(classes) if isinstance(classes, list | tuple) else []
-    if not all(isinstance(name, str | int | float) for name in names) or len(names) != max(
-        2, outputs
-    ):
-        raise InputError(
-            "invalid_type",
-            "not the names of the classes, in the order of the outputs",
-            field="classes",
-            expected=f"{max(2, outputs)} names",
-            actual=str(classes)[:60],
-        )
-    return names
-
-
-def _checked_output(output: Any, pair: Pair, positive: Any) -> int:
-    """Return the output that is looked at."""
-    count = pair.outputs
-    place = None
-    if positive is not None and pair.classes:
-        place = place_of(positive, pair.classes)
-        if place is None or (count == 1 and place == 0):
-            raise InputError(
-                "invalid_label",
-                "the score is not that of the positive label",
-                field="positive",
-                expected=" or ".join(map(repr, pair.classes if count > 1 else pair.classes[1:])),
-                actual=positive,
-            )
-    if output is None:
-        return count - 1 if place is None else min(place, count - 1)
-    if not -count <= integer_argument(output, "output") < count:
-        raise InputError(
-            "result_index_out_of_bounds",
-            "no such output",
-            field="output",
-            expected=f"0 … {count - 1}",
-            actual=output,
-        )
-    return int(output) % count
 
 
 def _rank_correlation(a: Floats, b: Floats) -> float:

@@ -41,10 +41,11 @@ class Decision:
     def of(self, scores: Floats) -> NDArray[Any]:
         """Return what scores (N, O) decide: whether 1, or for which output."""
         if self.kind == LARGEST:
-            return scores.argmax(axis=1)
-        if self.kind == AT_THRESHOLD:
-            return scores[:, self.column] >= self.threshold
-        return np.zeros(len(scores), bool)
+            return np.asarray(scores.argmax(axis=1))
+        if self.kind is None:
+            return np.zeros(len(scores), bool)
+        chosen: NDArray[np.bool_] = scores[:, self.column] >= self.threshold
+        return chosen
 
     def settled(self, task: str | None, least: float, greatest: float) -> Decision:
         """Return what is left of it once all scores, and what the labels are, are known.

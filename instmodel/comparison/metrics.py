@@ -42,7 +42,6 @@ NAMES = {
     "r2": "R²",
     "share_within_tolerance": "Within the tolerance",
     "mean_label": "Mean label",
-    "mean_absolute_change": "Mean absolute change of the score",
 }
 # Classes with curves of their own, those with the most rows; the others have numbers.
 _MOST_CURVES = 10

@@ -96,8 +96,8 @@ def against_reference(
     for place, name in enumerate(pair.columns):
         before, after = rows[:, place], inputs[:, place]
         bins = population_bins(before, after)
-        missing = [float(np.isnan(values).mean()) for values in (before, after)]
-        found.append(InputPsi(name, total(bins), *missing, bins))
+        was, is_now = (float(np.isnan(values).mean()) for values in (before, after))
+        found.append(InputPsi(name, total(bins), was, is_now, bins))
     found.sort(key=lambda item: -item.psi)
     return (
         Reference(kept.seen, len(rows), len(inputs), total(old), total(new), old, new),

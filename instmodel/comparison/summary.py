@@ -12,7 +12,7 @@ from instmodel.comparison.groups import SMALL_CLASS, SMALL_ROWS
 from instmodel.comparison.metrics import NAMES, plain_numbers
 from instmodel.comparison.moves import QUANTILES
 from instmodel.comparison.population import PsiBin
-from instmodel.comparison.tables import NONE, group_tables, number, percent, ranged
+from instmodel.comparison.tables import NONE, group_tables, loss_of, number, percent, ranged
 from instmodel.verification.summary import Cells, Summary, Table, table_of_rows
 
 # Columns of a confusion matrix that a person reads, and the cells that stand for a larger one.
@@ -146,7 +146,7 @@ def _classes(found: Comparison) -> Table:
     pairs = zip(found.old_metrics["by_class"], found.new_metrics["by_class"], strict=True)
     figures = ("precision", "recall", "roc_auc")
     columns = ["class", "rows"]
-    columns += [f"{side} {NAMES[name]}" for name in figures for side in ("old", "new")]
+    columns += [f"{NAMES[name]}, {side}" for name in figures for side in ("old", "new")]
     rows: list[Cells] = []
     for old, new in pairs:
         cells = [
@@ -249,10 +249,7 @@ def _importance(found: Comparison) -> Table:
         [item.name, number(item.old), number(item.new), f"{item.new - item.old:+.3g}"]
         for item in found.importance.inputs[:_MOST_INPUTS]
     ]
-    measure = NAMES[found.importance.measure]
-    what = measure if found.importance.measure == "mean_absolute_change" else f"loss of {measure}"
-    if found.importance.measure in ("log_loss", "rmse"):
-        what = f"growth of {measure}"
+    what = loss_of(found.importance.measure)
     title = f"Importance: {what} when an input is shuffled, {found.importance.rows} rows"
     columns = ["input", "old", "new", "difference"]
     title = _of_many(title, found.importance.inputs)

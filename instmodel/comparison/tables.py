@@ -32,6 +32,14 @@ def ranged(value: float, ends: Sequence[float] | None = None) -> str:
     return f"{value:.4f} ({ends[0]:.4f} … {ends[1]:.4f})" if ends and known else number(value)
 
 
+def loss_of(measure: str) -> str:
+    """Return what an `Importance` counts, in words."""
+    if measure == "mean_absolute_change":
+        return "mean absolute change of the score"
+    change = "growth" if measure in ("log_loss", "rmse") else "loss"
+    return f"{change} of {NAMES[measure]}"
+
+
 def group_tables(by: Grouping, place: int) -> list[Table]:
     """Return the tables of the groups of one column, the `place`-th one.
 
@@ -50,11 +58,11 @@ def group_tables(by: Grouping, place: int) -> list[Table]:
 
 
 def _scores(id: str, title: str, named: Sequence[tuple[str, Group | OtherGroups]]) -> Table:
-    columns = ["value", "rows", "old mean", "new mean"]
+    columns = ["value", "rows", "mean, old", "mean, new"]
     groups = [group for _, group in named]
     decided = any(group.flips is not None for group in groups)
     rated = any(group.old_positive_rate is not None for group in groups)
-    columns += ["flips"] * decided + ["old decided for 1", "new decided for 1"] * rated
+    columns += ["flips"] * decided + ["decided for 1, old", "decided for 1, new"] * rated
     rows: list[Cells] = []
     for name, g in named:
         row: Cells = [name, g.rows, number(g.old_mean), number(g.new_mean)]
@@ -87,7 +95,7 @@ def _labels(id: str, title: str, named: Sequence[tuple[str, Group | OtherGroups]
     columns = ["value"]
     for figure in figures:
         name = NAMES[figure]
-        columns += [name] if figure in _COMMON else [f"old {name}", f"new {name}"]
+        columns += [name] if figure in _COMMON else [f"{name}, old", f"{name}, new"]
     if not figures:
         return Table(id, title, columns, [])
     rows: list[Cells] = []

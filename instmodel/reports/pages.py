@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from instmodel.base.atomic import replacing
@@ -12,8 +11,10 @@ from instmodel.comparison.findings import Comparison
 from instmodel.comparison.summary import comparison_summary
 from instmodel.errors import printable
 from instmodel.model import InstructionModel
-from instmodel.reports.charts import bars, lines
+from instmodel.reports.charts import bars
+from instmodel.reports.comparison_charts import comparison_charts, score_ticks
 from instmodel.reports.graph import graph_svg, memory_svg
+from instmodel.reports.picture import Picture
 from instmodel.verification.differences import DECADES
 from instmodel.verification.summary import Summary, verification_summary
 from instmodel.verification.verifying import Verification
@@ -22,14 +23,6 @@ from instmodel.verification.verifying import Verification
 _MOST_OUTPUTS = 8
 # Values of a row that a table shows.
 _VALUES = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """An SVG element and what it shows."""
-
-    svg: str
-    caption: str
 
 
 def write_verification(
@@ -45,18 +38,19 @@ def _error_charts(found: Verification) -> list[Picture]:
     ticks = [(0.5, "0"), *((i + 2.0, f"1e{d}") for i, d in enumerate(DECADES) if d % 4 == 0)]
     charts = []
     for index, counts in enumerate(found.histogram[:_MOST_OUTPUTS]):
-        title = f"output {index}: rows by absolute error"
-        charts.append(Picture(bars([("rows", counts)], ticks, title), title))
+        title = f"Output {index}: rows by absolute error"
+        labels = ("absolute error", "rows")
+        charts.append(Picture(bars([("rows", counts)], ticks, title, labels), title))
     return charts
 
 
 def _score_charts(found: Verification) -> list[Picture]:
     charts = []
     for index, scores in enumerate(found.scores[:_MOST_OUTPUTS]):
-        title = f"output {index}: distribution of the scores"
-        ends = _ends(scores.low, scores.high, len(scores.actual))
+        title = f"Output {index}: distribution of the scores"
+        positions = score_ticks(scores.low, scores.high, len(scores.actual))
         pair = [("model", scores.actual), ("other", scores.expected)]
-        charts.append(Picture(bars(pair, ends, title), title))
+        charts.append(Picture(bars(pair, positions, title, ("score", "rows")), title))
     return charts
 
 
@@ -69,33 +63,7 @@ def write_comparison(
 ) -> None:
     """Write the page of a comparison: what is told of it, scores, curves, the new model."""
     summary = comparison_summary(found, old_name, new_name, _VALUES)
-    charts = [_moved_scores(found), *_curves(found)]
-    _write(path, summary, charts, _graphs(new, "The new model"))
-
-
-def _moved_scores(found: Comparison) -> Picture:
-    title = "distribution of the scores"
-    low = min(found.old.least, found.new.least)
-    high = max(found.old.greatest, found.new.greatest)
-    pair = [("old", found.old.histogram), ("new", found.new.histogram)]
-    return Picture(bars(pair, _ends(low, high, len(found.old.histogram)), title), title)
-
-
-def _curves(found: Comparison) -> list[Picture]:
-    both = {"old": found.old_metrics, "new": found.new_metrics}
-    charts = []
-    for curve, caption, labels in (
-        ("roc", "ROC curve", ("false positive rate", "true")),
-        ("calibration", "calibration", ("mean score", "share")),
-    ):
-        drawn = [(side, metrics[curve]) for side, metrics in both.items() if curve in metrics]
-        if drawn:
-            charts.append(Picture(lines(drawn, caption, labels), caption))
-    return charts
-
-
-def _ends(low: float, high: float, bins: int) -> list[tuple[float, str]]:
-    return [(bins * 0.06, f"{low:.4g}"), (bins * 0.94, f"{high:.4g}")]
+    _write(path, summary, comparison_charts(found), _graphs(new, "The new model"))
 
 
 def _graphs(model: InstructionModel, caption: str) -> list[Picture]:

@@ -215,8 +215,8 @@ class CsvReader:
                 if self._blank is not None:
                     raise self._error("invalid_table", "a blank line", "a row", line=self._blank)
                 values += self._numbers(row, self._row + rows + 1, line)
-                for text, place in zip(texts, self._keys, strict=True):
-                    text.append(row[place])
+                for text, column in zip(texts, self._keys, strict=True):
+                    text.append(row[column])
                 rows += 1
         except csv.Error as error:
             place = {"row": self._row + rows + 1, "line": line}

@@ -48,7 +48,15 @@ def comparison(path, outputs):
     table["truth"] = RNG.integers(0, max(2, outputs), len(ROWS))
     table["group"] = [f"group {i} & its <long> name, ünïcode" for i in RNG.integers(0, 60, 900)]
     old, new = classifier(0, outputs), classifier(1, outputs)
-    found = im.compare(old, new, table, labels="truth", by="group")
+    table["region"] = RNG.choice(["north", "south"], len(ROWS))
+    found = im.compare(
+        *(old, new, table),
+        labels="truth",
+        by=["group", "region"],
+        reference={f"f{i}": column for i, column in enumerate(ROWS[:300].T)},
+        importance=True,
+        dependence=2,
+    )
     write_comparison(path, found, new, LONG, LONG)
 
 

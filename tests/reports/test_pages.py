@@ -103,15 +103,24 @@ def test_the_page_of_a_comparison_shows_what_was_computed(files, browser):
     matrix = [[int(cell) for cell in row[1:]] for row in cells(page, "confusion-new")]
     assert matrix == found.new_metrics["confusion_matrix"]
     points = page.execute_script(
-        "return [...document.querySelectorAll('figure polyline')].map(p => p.points.length)"
+        "return Object.fromEntries([...document.querySelectorAll('.charts figure')].map(f => "
+        "[f.querySelector('figcaption').textContent, "
+        "[...f.querySelectorAll('polyline')].map(p => p.points.length)]))"
     )
-    assert points == [
-        2,
-        *[len(m["roc"]) for m in (found.old_metrics, found.new_metrics)],
-        2,
-        10,
-        10,
-    ]
+    both = (found.old_metrics, found.new_metrics)
+    assert points == {
+        "Distribution of the scores": [],
+        "ROC curve": [len(m["roc"]) for m in both],
+        "Cumulative gains": [len(m["gain"]) for m in both],
+        "Calibration": [10, 10],
+    }
+    # A chart of shares is square.
+    square = page.execute_script(
+        "const l = [...document.querySelectorAll('.charts figure')][1].querySelectorAll('line');"
+        "const d = [...l].find(e => e.getAttribute('stroke') === '#999');"
+        "return [d.getBBox().width, d.getBBox().height]"
+    )
+    assert square[0] == square[1]
 
 
 def test_the_page_of_a_comparison_shows_groups_of_any_text(files, browser):
@@ -145,8 +154,8 @@ def test_a_terminal_and_a_page_say_the_same(files, capsys, command):
     title, verdict = texts(page, "h1") + texts(page, "p")[:1]
     assert f"{title}: {verdict}" == said[0]
     assert set(texts(page, "p")[1:]) <= set(said)
-    pictures = texts(page, "h2").index("Pictures")
-    assert [line for line in said if line in texts(page, "h2")] == texts(page, "h2")[:pictures]
+    graph = next(i for i, title in enumerate(texts(page, "h2")) if title.endswith(" model"))
+    assert [line for line in said if line in texts(page, "h2")] == texts(page, "h2")[:graph]
     rows = [texts(row, "td") for row in re.findall("<tr>(.*)</tr>", page) if "<td" in row]
     assert len(rows) >= 6
     told = [re.split("  +", line.strip()) for line in said]

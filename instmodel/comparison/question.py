@@ -1,0 +1,91 @@
+"""What is asked of a comparison: arguments that must suit the models and each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from instmodel.base import arguments
+from instmodel.base.values import integer_argument
+from instmodel.comparison.labels import place_of
+from instmodel.comparison.metrics import TASKS
+from instmodel.comparison.pair import Pair
+from instmodel.errors import InputError
+
+
+def columns_of(by: Any) -> list[str | int]:
+    """Return the columns that rows are grouped by: none, one or several."""
+    if by is None:
+        return []
+    return [by] if isinstance(by, str) or not isinstance(by, Sequence) else list(by)
+
+
+def checked_task(
+    task: str | None, outputs: int, labels: Any, positive: Any, threshold: float | None
+) -> str | None:
+    """Return what the labels are, as far as the arguments tell."""
+    if task is not None:
+        arguments.choice(task, "task", TASKS)
+    if task == "multiclass" and outputs == 1:
+        raise InputError(
+            "invalid_type",
+            "one output tells no classes apart",
+            field="task",
+            expected="binary or regression",
+            actual=task,
+        )
+    if positive is not None:
+        if labels is None or task not in (None, "binary"):
+            raise InputError(
+                "invalid_type",
+                "which label is positive asks for labels of two classes",
+                field="positive",
+                expected="labels, and no other task than binary",
+                actual=positive,
+            )
+        return "binary"
+    # Somebody who names a threshold looks at one output.
+    return "binary" if task is None and threshold is not None and outputs > 1 else task
+
+
+def checked_classes(classes: Any, outputs: int) -> list[Any]:
+    """Return the names of the classes, one for each output, or two for one output."""
+    names = list(classes) if isinstance(classes, list | tuple) else []
+    if not all(isinstance(name, str | int | float) for name in names) or len(names) != max(
+        2, outputs
+    ):
+        raise InputError(
+            "invalid_type",
+            "not the names of the classes, in the order of the outputs",
+            field="classes",
+            expected=f"{max(2, outputs)} names",
+            actual=str(classes)[:60],
+        )
+    return names
+
+
+def checked_output(output: Any, pair: Pair, positive: Any) -> int:
+    """Return the output that is looked at."""
+    count = pair.outputs
+    place = None
+    if positive is not None and pair.classes:
+        place = place_of(positive, pair.classes)
+        if place is None or (count == 1 and place == 0):
+            raise InputError(
+                "invalid_label",
+                "the score is not that of the positive label",
+                field="positive",
+                expected=" or ".join(map(repr, pair.classes if count > 1 else pair.classes[1:])),
+                actual=positive,
+            )
+    if output is None:
+        return count - 1 if place is None else min(place, count - 1)
+    if not -count <= integer_argument(output, "output") < count:
+        raise InputError(
+            "result_index_out_of_bounds",
+            "no such output",
+            field="output",
+            expected=f"0 … {count - 1}",
+            actual=output,
+        )
+    return int(output) % count
