@@ -26,6 +26,7 @@ SUFFIXES = {
 # What Hive calls a folder whose column is null, and the values that make a column of integers.
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+_TEXT = ("csv", "jsonl")
 FORMATS = ("parquet", "csv", "arrow", "jsonl")
 
 
@@ -62,8 +63,9 @@ def format_of(path: str | os.PathLike[str]) -> str | None:
 def find(path: str | os.PathLike[str]) -> list[Source]:
     """Return the files of a table, in the order of their names.
 
-    In a folder, what begins with ``.`` or ``_`` is not looked at, and folders called
-    ``column=value`` give every row below them that column.
+    In a folder, what begins with ``.`` or ``_`` is not looked at, nor are empty files of text,
+    which engines write for parts without rows; folders called ``column=value`` give every row below
+    them that column.
 
     Raises
     ------
@@ -76,6 +78,9 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
         return [Source(os.fspath(path), root.name, _known(root))]
     files = sorted(_walk(root))
     formats = {file: _known(file) for file in files}
+    for file in files:
+        if formats[file] in _TEXT and file.is_file() and not file.stat().st_size:
+            del formats[file]
     if len(set(formats.values())) != 1:
         raise InputError(
             "invalid_table",
@@ -84,7 +89,7 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
             expected="files in one format",
             actual=", ".join(sorted(set(formats.values()))) or "no files",
         )
-    partitions = _partitions(root, files)
+    partitions = _partitions(root, list(formats))
     return [
         Source(os.fspath(file), file.relative_to(root).as_posix(), kind, partitions[file])
         for file, kind in formats.items()

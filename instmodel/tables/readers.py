@@ -52,26 +52,34 @@ class _Arrow(BatchedReader):
 
         self._source = pa.memory_map(path)
         try:
-            magic = self._source.read(6)
-            self._source.seek(0)
-            self._is_file = magic == b"ARROW1"
-            opened = pa.ipc.open_file if self._is_file else pa.ipc.open_stream
-            self._reader = opened(self._source)
+            self._is_file = self._source.read(6) == b"ARROW1"
+            schema = self._reader().schema
         except BaseException:
             self._source.close()
             raise
         self._done = 0.0
-        return self._reader.schema
+        return schema
+
+    def _reader(self, places: Sequence[int] | None = None) -> Any:
+        """Return a reader from the start that decodes the columns at these places, or all."""
+        import pyarrow as pa
+
+        self._source.seek(0)
+        options = pa.ipc.IpcReadOptions(included_fields=places)
+        opened = pa.ipc.open_file if self._is_file else pa.ipc.open_stream
+        return opened(self._source, options=options)
 
     def _batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:
-        wanted = [field.name for field in self._reader.schema if field.name in names]
+        wanted = [name for name in self.schema.names if name in names]
+        # One at least, for the number of rows: an empty list would stand for all.
+        reader = self._reader([self.schema.names.index(name) for name in wanted] or [0])
         if self._is_file:
-            count = self._reader.num_record_batches
+            count = reader.num_record_batches
             for index in range(count):
                 self._done = index / count
-                yield self._reader.get_batch(index).select(wanted)
+                yield reader.get_batch(index).select(wanted)
         else:
-            for batch in self._reader:
+            for batch in reader:
                 self._done = self._source.tell() / self._source.size()
                 yield batch.select(wanted)
 

@@ -89,7 +89,20 @@ def test_kept_columns_of_the_partition_stay_in_the_names_of_folders(data, keep):
     assert len(table) == 33
     assert table["year"].to_pylist() == [2025] * 10 + [2026] * 23
     part = parquet.ParquetFile("out/year=2025/country=at/part-0.parquet")
-    assert part.schema_arrow.names == (["id", "score"] if keep != "*" else ["id", "a", "score"])
+    assert part.schema_arrow.names == (["a", "id", "score"] if keep == "*" else ["id", "score"])
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_empty_files_of_text_hold_no_rows(kind):
+    identity(["a"]).info.save("model.json")
+    Path("in").mkdir()
+    for name in ("1", "3"):
+        Path(f"in/{name}.{kind}").touch()
+    Path(f"in/2.{kind}").write_text("a\n5\n" if kind == "csv" else '{"a": 5}\n')
+    assert score("model.json", "in", "-o", "out.parquet") == 0
+    assert parquet.read_table("out.parquet")["score"].to_pylist() == [5.0]
+    assert score("model.json", "in", "-o", "out") == 0
+    assert names("out") == [f"2.{kind}", "_manifest.json"]
 
 
 def test_a_folder_becomes_one_file(data):
@@ -162,7 +175,11 @@ def test_folders_as_deep_as_the_system_allows(model):
     ("prepare", "arguments", "says"),
     [
         (lambda: Path("empty").mkdir(), ["empty", "-o", "out"], "no files"),
-        (lambda: Path("data/x.csv").touch(), ["data", "-o", "out"], "files in one format"),
+        (
+            lambda: Path("data/x.csv").write_text("a\n"),
+            ["data", "-o", "out"],
+            "files in one format",
+        ),
         (lambda: Path("data/x.txt").touch(), ["data", "-o", "out"], "does not tell a format"),
         (lambda: Path("out").mkdir(), ["data", "-o", "out"], "the output is already there"),
         (lambda: None, ["data", "-o", "data"], "the output is also the input"),
