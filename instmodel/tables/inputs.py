@@ -70,12 +70,13 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
     Raises
     ------
     InputError
-        ``invalid_table``: no files, several formats, or an unknown one.
+        ``invalid_table``: no files, several formats, or an unknown one; a Delta or Iceberg table.
     """
     root = Path(path)
     if not root.is_dir():
         root.stat()  # its error is the best one for a file that is not there
         return [Source(os.fspath(path), root.name, _known(root))]
+    _refuse_logs(root)
     files = sorted(_walk(root))
     formats = {file: _known(file) for file in files}
     for file in files:
@@ -94,6 +95,24 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
         Source(os.fspath(file), file.relative_to(root).as_posix(), kind, partitions[file])
         for file, kind in formats.items()
     ]
+
+
+def _refuse_logs(root: Path) -> None:
+    """Refuse folders of which a log says what files count: the others hold rows that are gone."""
+    kind = None
+    if (root / "_delta_log").is_dir():
+        kind, way = "a Delta table", "deltalake.DeltaTable(path).to_pyarrow_dataset().to_batches()"
+    elif any((root / "metadata").glob("*.metadata.json")):
+        kind, way = "an Iceberg table", "pyiceberg's table.scan().to_arrow_batch_reader()"
+    if kind:
+        raise InputError(
+            "invalid_table",
+            f"{kind}, whose log says which of its files count; read it with {way}, and give that "
+            "to model.score_batches",
+            file=root,
+            expected="a folder of plain files",
+            actual=kind,
+        )
 
 
 def _walk(root: Path) -> Iterator[Path]:

@@ -171,6 +171,12 @@ def test_folders_as_deep_as_the_system_allows(model):
     assert len(names("out")) == 2
 
 
+def iceberg():
+    """Make a folder look like a table of Iceberg."""
+    Path("data/metadata").mkdir()
+    Path("data/metadata/00000-5f.metadata.json").touch()
+
+
 @pytest.mark.parametrize(
     ("prepare", "arguments", "says"),
     [
@@ -190,6 +196,8 @@ def test_folders_as_deep_as_the_system_allows(model):
         (lambda: Path("data/l.parquet").symlink_to("no"), ["data", "-o", "out"], "No such file"),
         (lambda: None, ["data", "-o", "out", "--keep", "no"], "column 'no': missing"),
         (lambda: Path("out").mkdir(), ["data", "-o", "out", "--resume"], "from another job"),
+        (lambda: Path("data/_delta_log").mkdir(), ["data", "-o", "out"], "data: a Delta table"),
+        (iceberg, ["data", "-o", "out.csv"], "data: an Iceberg table"),
     ],
 )
 def test_what_does_not_work(data, capsys, prepare, arguments, says):
