@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from instmodel.base.extras import require as require_package
 from instmodel.document.schema import InstructionModelInfo
@@ -16,21 +16,32 @@ from instmodel.errors import DocumentError, InputError, InstModelError
 from instmodel.importers import common
 from instmodel.importers import expressions as ex
 from instmodel.importers.common import Findings
-from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.keras_layers import LAYERS, OPERATIONS
+from instmodel.importers.expressions import Value
+from instmodel.importers.keras_outputs import Choice, chosen_outputs
+from instmodel.importers.keras_walk import Walker, has_graph
+from instmodel.importers.keys import to_integers, without_conversions_of
+from instmodel.importers.torch_choices import converted
 
 
 def from_keras(
-    model: Any, *, features: Sequence[str] | None = None, sample: ArrayLike | None = None
+    model: Any,
+    *,
+    features: Sequence[str] | None = None,
+    output: Choice = None,
+    sample: ArrayLike | None = None,
 ) -> InstructionModelInfo:
     """Turn a Keras 3 model into a model document.
 
     Parameters
     ----------
     model : keras.Model
-        A functional or sequential model that is built.
+        Functional, sequential or of one's own class; built, so it knows the shapes of its inputs: a
+        model of one's own class is, once it was called.
     features : sequence of str, optional
         Names of the features of all inputs together.
+    output : str, int or sequence of them, optional
+        Which outputs the model is to compute, side by side, where it has several: keys of its
+        dictionary, names of the layers that make them, or positions.
     sample : array_like of shape (N, F), optional
         Rows on which the import is compared with the model, and of which a few become the
         document's validation data. Several inputs stand side by side.
@@ -39,31 +50,44 @@ def from_keras(
     ------
     InstModelError
         ``unsupported_model`` with every layer that has no instructions; ``import_mismatch`` when
-        the model computes something else; ``missing_package``.
+        the model computes something else; ``ambiguous_output`` when it has several outputs and
+        none is chosen; ``missing_package``.
     """
     keras = _keras()
-    if not _has_graph(keras, model) or not model.built:
+    if not isinstance(model, keras.Model) or not model.built or _structure(keras, model) is None:
         raise InputError(
             "invalid_type",
             "nothing to import",
             field="model",
-            expected="a functional or sequential keras.Model that is built",
+            expected="a keras.Model that is built; one of your own class is, once it was called",
             actual=type(model).__name__,
         )
     findings = Findings("Keras")
-    inputs = _inputs(model, findings)
+    inputs = _inputs(keras, model, findings)
+    _check_precision(model, findings)
     findings.check()
-    leaves = [leaf for _, leaf, _, _ in inputs]
-    arguments = [ex.reshape(leaf, shape) for _, leaf, shape, _ in inputs]
-    result = _Walker(keras, findings).model(model, arguments, "")
-    if isinstance(result, list):
-        raise InputError("ambiguous_output", "the model has several outputs", actual=len(result))
+    leaves = [item.leaf for item in inputs]
+    values = [item.value() for item in inputs]
+    arguments = keras.tree.pack_sequence_as(_structure(keras, model), values)
+    walker = Walker(keras, findings)
+    returned = None
+    with findings.at(f"model {model.name!r}"):
+        returned = walker.model(model, arguments)
+    if returned is None:
+        findings.check()
+    flat = keras.tree.flatten(returned)
+    places = chosen_outputs(keras, model, returned, output)
+    result = ex.concatenate([ex.reshape(flat[place], (flat[place].size,)) for place in places])
+    result = without_conversions_of(result, leaves)
     findings.check(result)
     names = features
     if names is None:
-        names = common.feature_names([(name, leaf) for name, leaf, _, _ in inputs])
+        names = common.feature_names([(item.name, item.leaf) for item in inputs])
     info = common.build(result, leaves, names, {"imported_from": "Keras", "model": model.name})
-    return common.compared(info, result, leaves, sample, lambda rows: source_outputs(model, rows))
+    whole = [item.is_whole for item in inputs]
+    return common.compared(
+        info, result, leaves, sample, lambda rows: source_outputs(model, rows, places), whole
+    )
 
 
 def load_keras(path: str | os.PathLike[str]) -> InstructionModelInfo:
@@ -92,90 +116,82 @@ def _keras() -> Any:
         ) from missing
 
 
-def source_outputs(model: Any, rows: ArrayLike) -> Any:
-    """Return what the model computes for rows (N, F), several inputs side by side: (N, O)."""
+def source_outputs(
+    model: Any, rows: ArrayLike, places: Sequence[int] | None = None
+) -> NDArray[np.float64]:
+    """Return what the model computes for rows (N, F), several inputs side by side: (N, O).
+
+    `places` are the positions of the outputs among all that it returns, by default each of them.
+    """
+    keras = _keras()
     table = np.asarray(rows, np.float32)
-    inputs = _inputs(model, Findings("Keras"))
-    parts = common.side_by_side(table, (shape for _, _, shape, _ in inputs))
-    tensors = [part.astype(dtype) for part, (*_, dtype) in zip(parts, inputs, strict=True)]
-    outputs = model.predict(tensors if len(tensors) > 1 else tensors[0], batch_size=1024, verbose=0)
-    return np.asarray(outputs, np.float64).reshape(len(table), -1)
+    inputs = _inputs(keras, model, Findings("Keras"))
+    parts = common.side_by_side(table, (item.shape for item in inputs))
+    tensors = [part.astype(item.dtype) for part, item in zip(parts, inputs, strict=True)]
+    arguments = keras.tree.pack_sequence_as(_structure(keras, model), tensors)
+    outputs = keras.tree.flatten(model(arguments, training=False))
+    chosen = outputs if places is None else [outputs[place] for place in places]
+    arrays = [np.asarray(keras.ops.convert_to_numpy(part), np.float64) for part in chosen]
+    return np.concatenate([array.reshape(len(table), -1) for array in arrays], axis=1)
 
 
-def _inputs(model: Any, findings: Findings) -> list[tuple[str, Value, tuple[int, ...], str]]:
-    """Return name, leaf, shape of a sample and dtype of each input."""
+class _Input(NamedTuple):
+    """An input of a model, and its sample as the expression knows it."""
+
+    name: str
+    leaf: Value
+    shape: tuple[int, ...]  # of a sample
+    dtype: str
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the model takes integers."""
+        return "int" in self.dtype
+
+    def value(self) -> Value:
+        """Return what the model finds in its input."""
+        numbers = ex.reshape(self.leaf, self.shape)
+        if self.is_whole:
+            return to_integers(numbers)
+        return converted(numbers, "bool") if self.dtype == "bool" else numbers
+
+
+def _structure(keras: Any, model: Any) -> Any:
+    """Return symbolic tensors like those that a model takes, in their structure, or None."""
+    if has_graph(model):
+        # A sequential model keeps its graph in a functional one.
+        graph = getattr(model, "_functional", None) or model
+        return getattr(graph, "_inputs_struct", None)
+    shapes = getattr(model, "_build_shapes_dict", None) or {}
+    if len(shapes) != 1:
+        return None
+    return _tensors(keras, next(iter(shapes.values())), model.input_dtype, "input")
+
+
+def _tensors(keras: Any, shapes: Any, dtype: str, name: str) -> Any:
+    """Return a symbolic tensor for each shape of a structure."""
+    if isinstance(shapes, dict):
+        return {key: _tensors(keras, part, dtype, str(key)) for key, part in shapes.items()}
+    if all(size is None or isinstance(size, int) for size in shapes):
+        return keras.KerasTensor((None, *shapes[1:]), dtype, name=name)
+    return [_tensors(keras, part, dtype, f"{name}_{i}") for i, part in enumerate(shapes)]
+
+
+def _inputs(keras: Any, model: Any, findings: Findings) -> list[_Input]:
     found = []
-    for tensor in model.inputs:
+    for tensor in keras.tree.flatten(_structure(keras, model)):
         shape = tuple(tensor.shape[1:])
         if None in shape:
             findings.add(f"input {tensor.name!r}", "only the batch may have any size")
             continue
         with findings.at(f"input {tensor.name!r}"):
-            found.append((tensor.name, ex.source(math.prod(shape)), shape, str(tensor.dtype)))
+            leaf = ex.source(math.prod(shape))
+            found.append(_Input(tensor.name, leaf, shape, str(tensor.dtype)))
     return found
 
 
-def _has_graph(keras: Any, model: Any) -> bool:
-    # What a subclass of Model computes is Python code, unless it was made of inputs and outputs.
-    return isinstance(model, keras.Model) and hasattr(model, "inputs")
-
-
-class _Walker:
-    """Applies handlers to the layers of a model, also of models inside of it."""
-
-    def __init__(self, keras: Any, findings: Findings) -> None:
-        self._keras = keras
-        self._findings = findings
-
-    def model(self, model: Any, arguments: Sequence[Value], place: str) -> Any:
-        """Return what a model makes of its inputs."""
-        if isinstance(model, self._keras.Sequential):
-            result: Any = arguments[0]
-            for layer in model.layers:
-                result = self._operation(layer, place)(result)
-            return result
-        values = {id(tensor): x for tensor, x in zip(model.inputs, arguments, strict=True)}
-        for depth in sorted(model._nodes_by_depth, reverse=True):
-            for node in model._nodes_by_depth[depth]:
-                if node.is_input:
-                    continue
-                # Puts our values in the place of the symbolic tensors.
-                positional, named = node.arguments.fill_in(values)
-                outputs = self._operation(node.operation, place)(*positional, **named)
-                listed = outputs if isinstance(outputs, list) else [outputs]
-                for tensor, value in zip(node.outputs, listed, strict=False):
-                    values[id(tensor)] = value
-        results = [values[id(tensor)] for tensor in model.outputs]
-        return results if len(results) > 1 else results[0]
-
-    def _operation(self, operation: Any, place: str) -> Any:
-        """Return a function of values that does what a layer or operation does."""
-        kind = type(operation).__name__
-        inside = f"{place}.{operation.name}" if place else str(operation.name)
-        is_layer = isinstance(operation, self._keras.layers.Layer)
-
-        def apply(*positional: Any, **named: Any) -> Any:
-            named.pop("mask", None)
-            training = named.pop("training", None)
-            if _has_graph(self._keras, operation):
-                x: Any = positional[0]
-                return self.model(operation, x if isinstance(x, list) else [x], inside)
-            with self._findings.at(f"layer {inside!r} ({kind})"):
-                handler = (LAYERS if is_layer else OPERATIONS).get(kind)
-                if handler is None or not type(operation).__module__.startswith("keras."):
-                    raise Unsupported("no instructions for it")
-                if training:
-                    raise Unsupported("training=True")
-                try:
-                    return handler(operation, *positional, **named)
-                except (TypeError, IndexError, AttributeError) as error:
-                    raise Unsupported(f"not the arguments that are known: {error}") from None
-            return self._placeholder(operation, positional)
-
-        return apply
-
-    def _placeholder(self, operation: Any, positional: Sequence[Any]) -> Any:
-        """Return a value of the right shape after what has no instructions, to go on with."""
-        output = getattr(operation, "output", None)  # symbolic, of the first call
-        shape = getattr(output, "shape", (None, 1))[1:]
-        return ex.reshape(ex.source(math.prod(shape)), shape)
+def _check_precision(model: Any, findings: Findings) -> None:
+    """Note what is computed in 16 bits: other numbers come out of it."""
+    types = {layer.compute_dtype for layer in (model, *model._flatten_layers())}
+    for dtype in sorted(types & {"float16", "bfloat16"}):
+        findings.add("", f"layers that compute in {dtype}: give them the dtype policy float32")

@@ -11,6 +11,7 @@ C. A key that the source refuses makes its row NaN: no number may look like a sc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from instmodel.importers.expressions import (
     bare,
     ordered,
 )
-from instmodel.importers.patterns import under_moves
+from instmodel.importers.patterns import replaced, under_moves
 
 # Up to 2²³, float32 has halves, of which `truncated` makes use.
 _HALVES = 1 << 23
@@ -39,6 +40,20 @@ def to_integers(x: Value) -> Value:
     """Return x without its fraction, as the conversion to an integer type does."""
     reason = "a conversion to integers, other than of the keys of a lookup"
     return x if x.whole else ex.opaque(x.shape, [x], reason, TRUNCATED)
+
+
+def without_conversions_of(x: Value, leaves: Sequence[Value]) -> Value:
+    """Return x with some inputs in the place of their conversions to integers.
+
+    The source takes integers there, so lookups drop fractions; arithmetic need not.
+    """
+
+    def change(node: Value) -> Value:
+        if _is_conversion(node) and any(node.inputs[0] is leaf for leaf in leaves):
+            return ex.reshape(node.inputs[0], node.shape)
+        return node
+
+    return replaced(x, change)
 
 
 def clipped(x: Value, low: Any, high: Any) -> Value:
@@ -59,6 +74,20 @@ def embedding(table: NDArray[Any], keys: Value) -> Value:
     if _always_inside(numbers, len(table)):
         return rows
     return ex.add(rows, ex.reshape(_nan_outside(numbers, len(table)), (*keys.shape, 1)))
+
+
+def one_hot(keys: Value, count: int, refuses_beyond: bool) -> Value:
+    """Return `count` numbers for each key, along a new last axis: 1 at its place, else 0.
+
+    A negative key has no place. So has one that is too large, or it makes the row NaN.
+    """
+    ex.checked((count, count))
+    numbers = rounded_keys(keys, 0, count - 1)
+    rows = ex.lookup(numbers, dict(enumerate(np.eye(count))), np.zeros(count))
+    if _always_inside(numbers, count):
+        return rows
+    strange = _nan_outside(numbers, count if refuses_beyond else None, negative=False)
+    return ex.add(rows, ex.reshape(strange, (*keys.shape, 1)))
 
 
 def rounded_keys(keys: Value, lowest: int, highest: int) -> Value:
@@ -132,11 +161,15 @@ def _always_inside(numbers: Value, count: int) -> bool:
     return True
 
 
-def _nan_outside(numbers: Value, count: int) -> Value:
-    """Return 0 for numbers that round to 0 … count - 1, else NaN."""
-    edges = np.array([-0.5, count - 0.5], np.float32)
-    first, last = np.nextafter(edges, np.float32(0))
-    beyond = ex.subtract(numbers, ex.clip(numbers, first, last))
+def _nan_outside(numbers: Value, count: int | None, negative: bool = True) -> Value:
+    """Return 0 for numbers that round to 0 … count - 1, else NaN.
+
+    With None, no number is too large; with `negative`, those below 0 are outside.
+    """
+    edges = np.array([-0.5, (count or 0) - 0.5], np.float32)
+    first, last = np.nextafter(edges, np.float32(0)).tolist()
+    inside = ex.clip(numbers, first if negative else None, None if count is None else last)
+    beyond = ex.subtract(numbers, inside)
     # The smallest step over an edge is 3e-8: its square overflows, and ∞ · 0 is NaN.
     far = ex.multiply(beyond, ex.constant(1e30))
     return ex.multiply(ex.multiply(far, far), ex.constant(0.0))

@@ -30,6 +30,16 @@ def under_moves(x: Value, change: Callable[[Value], Value]) -> Value:
     return made[id(x)]
 
 
+def replaced(x: Value, change: Callable[[Value], Value]) -> Value:
+    """Return x with other values in the place of any that it needs."""
+    made: dict[int, Value] = {}
+    for node in ordered(x):
+        parts = tuple(bare(made[id(part)]) for part in node.inputs)
+        same = all(a is b for a, b in zip(parts, node.inputs, strict=True))
+        made[id(node)] = change(node if same else replace(node, inputs=parts))
+    return made[id(x)]
+
+
 def obstacles(output: Value) -> list[str]:
     """Return the reasons of all opaque values that `output` needs."""
     return [node.data[1] for node in ordered(bare(output)) if node.kind == "opaque"]
