@@ -51,6 +51,10 @@ _BATCH_FIRST = frozenset(
         *("adaptive_avg_pool1d"),
     )
 )
+# Operators whose other results are of no use here.
+_FIRST_COUNTS = frozenset(
+    ("embedding_bag", "native_dropout", "native_layer_norm", "_native_batch_norm_legit_no_training")
+)
 # Operators whose result counts the samples.
 _COUNTING = frozenset(["arange", "linspace", "logspace", "eye"])
 
@@ -86,8 +90,8 @@ def is_open(size: Any) -> bool:
 
 def is_in_place(node: Any) -> bool:
     """Whether a node changes one of its arguments."""
-    aliases = (item.alias_info for item in parameters_of(node.target))
-    return any(alias is not None and alias.is_write for alias in aliases)
+    base = str(node.target).removeprefix("aten.").split(".")[0]
+    return base.endswith("_") and not base.endswith("__") and base != "detach_"
 
 
 def needed(nodes: Sequence[Any]) -> set[Any]:
@@ -261,7 +265,7 @@ class Walker:
     def _in_shape(self, done: Any, example: Any) -> Any:
         """Return a result in the shape that the export knows: PyTorch drops axes of size 1."""
         if isinstance(done, list | tuple):
-            return [self._in_shape(x, part) for x, part in zip(done, example, strict=True)]
+            return [self._in_shape(x, part) for x, part in zip(done, example, strict=False)]
         known = isinstance(example, self._torch.Tensor) and isinstance(done, Value)
         if not known or done.kind == "unknown" or self._has_other_sizes(example):
             return done
@@ -284,7 +288,8 @@ class Walker:
             return
         results = example if isinstance(example, list | tuple) else [example]
         made = [len(self._batch_axes(x)) for x in results if isinstance(x, self._torch.Tensor)]
-        if any(count != 1 for count in made) and name != "embedding_bag":
+        made = made[:1] if name in _FIRST_COUNTS else made
+        if any(count != 1 for count in made):
             raise Unsupported("an operation along the batch" if 0 in made else "pairs of samples")
         if name in _BATCH_FIRST and own[0] != [0]:
             raise Unsupported("an operation along the batch")
@@ -326,13 +331,11 @@ class Walker:
 
 def _dims(node: Any) -> list[int]:
     """Return the axes that an operator names."""
-    for place, item in enumerate(parameters_of(node.target)):
-        if item.name in ("dim", "dims"):
-            default = item.default_value if item.has_default_value() else None
-            given = node.args[place] if place < len(node.args) else default
-            dims = node.kwargs.get(item.name, given)
-            return [dims] if isinstance(dims, int) else list(dims or [])
-    return []
+    named = parameters_of(node.target) | dict(
+        zip(parameters_of(node.target), node.args, strict=False)
+    )
+    dims = {**named, **node.kwargs}.get("dim", named.get("dims"))
+    return [dims] if isinstance(dims, int) else list(dims or [])
 
 
 def _for_one_sample(example: Any) -> tuple[int, ...]:

@@ -62,8 +62,7 @@ def moved(torch: Any, target: Any, arguments: list[Any], named: dict[str, Any]) 
             return torch.zeros(x.shape)
         return _as_places(torch, x) if name in _PLACES else positions(x)
 
-    names = [item.name for item in parameters_of(target)]
-    pairs = zip(names, arguments, strict=False)
+    pairs = zip(parameters_of(target), arguments, strict=False)
     given = [prepared(name, x) for name, x in pairs]
     done = target(*given, **{name: prepared(name, x) for name, x in named.items()})
     parts = list(done) if isinstance(done, list | tuple) else [done]

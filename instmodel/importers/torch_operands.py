@@ -12,6 +12,7 @@ C. That samples do not mix is seen in the shapes that the export knows; see `tor
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,10 +29,14 @@ class Count(int):
     """A number that depends on the size of the batch: what it is for one sample."""
 
 
-def parameters_of(target: Any) -> list[Any]:
-    """Return the parameters of an operator: each has a name, and perhaps a default value."""
-    schema = getattr(target, "_schema", None)
-    return [] if schema is None else list(schema.arguments)
+@functools.cache
+def parameters_of(target: Any) -> dict[str, Any]:
+    """Return the parameters of an operator, and their default values, None of those without."""
+    from torch.fx.operator_schemas import get_signature_for_torch_op
+
+    (signature,) = get_signature_for_torch_op(target)
+    parameters = signature.parameters.values()
+    return {x.name: None if x.default is x.empty else x.default for x in parameters}
 
 
 def value_of(x: Any) -> Value:

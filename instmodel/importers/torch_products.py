@@ -216,6 +216,11 @@ def _dropout(x: Any, p: float, train: bool) -> Any:
     return x
 
 
+def _first(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a handler for an operator that gives more than its result."""
+    return lambda *arguments, **named: [function(*arguments, **named), None, None]
+
+
 PRODUCTS: dict[str, Callable[..., Any]] = {
     "linear": _linear,
     **dict.fromkeys(("mm", "mv", "bmm", "matmul", "dot"), matmul),
@@ -230,5 +235,12 @@ PRODUCTS: dict[str, Callable[..., Any]] = {
     "group_norm": _group_norm,
     "instance_norm": _instance_norm,
     "batch_norm": _batch_norm,
+    "native_layer_norm": _first(_layer_norm),
+    "native_dropout": _first(_dropout),
+    "_native_batch_norm_legit_no_training": _first(
+        lambda x, weight, bias, mean, variance, momentum, eps: _batch_norm(
+            x, weight, bias, mean, variance, False, momentum, eps
+        )
+    ),
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout"), _dropout),
 }
