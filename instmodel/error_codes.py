@@ -410,6 +410,24 @@ _COMPARING = {
         "field 'by': the column has too many values to group by, or too long ones (expected at "
         "most 50000 values of 10000000 characters together)",
     ),
+    "invalid_limit": Rule(
+        "A limit on a figure of `verify` or `compare` makes no sense, or its file is no TOML.",
+        "field 'max.psi': not a bound (expected a finite number, or a share of the rows such as "
+        "'0.5%', got '0.1')",
+    ),
+    "unknown_figure": Rule(
+        "A limit is on what is no figure, or on one that was not computed.",
+        "field 'outputs.max_upl': no such figure; did you mean 'max_ulp'? (expected one of …, got "
+        "'max_upl')",
+    ),
+    "invalid_record": Rule(
+        "Not a record of `verify` or `compare`.",
+        "rows.json: not a record: no field 'format' with 'instmodel-record-1'",
+    ),
+    "changed_file": Rule(
+        "A file changed while it was read, so that no record can say what was in it.",
+        "rows.npy, field 'data': the file changed while it was read",
+    ),
     "too_many_edges": Rule(
         "The execution graph is too large to draw.",
         "the execution graph is too large to draw (expected at most 100000 edges, got 160000)",

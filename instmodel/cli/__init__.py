@@ -1,6 +1,7 @@
 """The command line: ``instmodel demo``, ``score``, ``inspect``, ``verify`` and so on.
 
-Exit codes: 0 success; 1 `verify` found a difference; 2 any error, told in one line on stderr;
+Exit codes: 0 success; 1 `verify` found a difference, a limit does not hold, or a record is no
+longer true; 2 any error, told in one line on stderr;
 130 interrupted; 141 the reader of the output went away.
 """
 
@@ -16,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn, TextIO
 
 import instmodel as im
-from instmodel.cli import bench, compare, convert, demo, inspect, profile, score, verify
+from instmodel.cli import bench, compare, convert, demo, inspect, profile, record, score, verify
 from instmodel.cli.arguments import BROKEN_PIPE, FAILED, INTERRUPTED, Parser
 from instmodel.errors import printable
 
-COMMANDS = (demo, score, inspect, verify, compare, convert, bench, profile)
+COMMANDS = (demo, score, inspect, verify, compare, record, convert, bench, profile)
 """The modules of the commands, in the order of ``--help``: each has `add` and `run`."""
 
 
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     try:
         args = _parser().parse_args(argv)
+        args.argv = list(sys.argv[1:] if argv is None else argv)
         with _stop_on_signal(), _warnings_in_one_line():
             code: int = args.run(args)
         sys.stdout.flush()

@@ -130,7 +130,7 @@ def _null(value: str) -> str | float:
     return value if math.isnan(number) else number
 
 
-def add_limit_argument(command: argparse.ArgumentParser) -> None:
+def add_limit_argument(command: Arguments) -> None:
     """Add how to raise the limits on the size of a model."""
     command.add_argument(
         "--limit",
@@ -157,7 +157,7 @@ def _limit(text: str) -> tuple[str, int]:
     return name, at_least_one(number)
 
 
-def add_loading_arguments(command: argparse.ArgumentParser) -> None:
+def add_loading_arguments(command: Arguments) -> None:
     """Add how a model is loaded: how its validation data is run, and how large it may be."""
     command.add_argument(
         "--atol",

@@ -5,43 +5,149 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from instmodel.cli.arguments import at_least_one, file_in
+from instmodel.cli.arguments import DIFFERENT, OK, Arguments, at_least_one, file_in
 from instmodel.cli.console import table
 from instmodel.errors import printable
+from instmodel.model import InstructionModel
+from instmodel.verification.limits import Limit, Verdict, limits_of, read_limit
+from instmodel.verification.record import Finding, Recorder, write_record
 from instmodel.verification.summary import Summary
 
 # Values of a row that a table shows.
 VALUES = 6
+# What decides nothing of what is found.
+_NOT_OPTIONS = {
+    *("run", "argv", "limit_flags", "debug", "json", "report", "record", "signer"),
+    *("threads", "batch_rows"),
+}
 
 
-def add_report_arguments(command: argparse.ArgumentParser) -> None:
-    """Add how a comparison over rows is told, and how it runs."""
-    command.add_argument("--json", action="store_true", help="as JSON, for programs")
-    command.add_argument(
+def add_limits(
+    command: argparse.ArgumentParser, flags: Mapping[str, tuple[str, str, str, str]]
+) -> None:
+    """Add limits on what is found.
+
+    Parameters
+    ----------
+    flags : mapping of str to (figure, kind, metavar, help)
+        Limits that have a flag of their own.
+    """
+    group = command.add_argument_group(
+        "limits", "exit code 1 unless all that are given hold; N% is a share of the rows"
+    )
+    for flag, (_, _, metavar, text) in flags.items():
+        group.add_argument(flag, metavar=metavar, help=text)
+    group.add_argument(
+        "--limits",
+        metavar="FILE.toml",
+        help="tables [max] and [min] with bounds for any figure of --json",
+    )
+    command.set_defaults(limit_flags=flags)
+
+
+def limits_asked(args: argparse.Namespace) -> list[Limit]:
+    """Return the limits of `add_limits`."""
+    asked = limits_of(args.limits)
+    for flag, (figure, kind, _, _) in args.limit_flags.items():
+        bound = getattr(args, flag[2:].replace("-", "_"))
+        if bound is not None:
+            asked.append(read_limit(figure, kind, bound))
+    return asked
+
+
+def add_report_arguments(command: argparse.ArgumentParser) -> Arguments:
+    """Add how a comparison over rows is told; return the group of these arguments."""
+    group = command.add_argument_group("what is told, and where")
+    group.add_argument("--json", action="store_true", help="as JSON, for programs")
+    group.add_argument(
         "--report",
         type=file_in(".html"),
         metavar="FILE.html",
         help="write a page with pictures (extra 'report')",
     )
-    command.add_argument("--threads", type=at_least_one, metavar="N")
-    command.add_argument("--batch-rows", type=at_least_one, metavar="N")
+    group.add_argument(
+        "--record",
+        type=file_in(".json"),
+        metavar="FILE.json",
+        help="write what was run, digests of all files, limits and figures, to be signed and "
+        "checked (see `instmodel record`); it is on the page, too",
+    )
+    group.add_argument(
+        "--signer", action="append", default=[], metavar="NAME", help="who signs it; repeatable"
+    )
+    return group
 
 
-def tell(args: argparse.Namespace, summary: Summary, found: dict[str, object]) -> None:
-    """Print what was found: as JSON, or for a person, who is also told where the page is."""
+def add_running_arguments(command: argparse.ArgumentParser) -> Arguments:
+    """Add how a comparison over rows runs; return the group of these arguments."""
+    group = command.add_argument_group("how it runs")
+    group.add_argument("--threads", type=at_least_one, metavar="N", help="default: every CPU")
+    group.add_argument(
+        "--batch-rows", type=at_least_one, metavar="N", help="rows that are scored together"
+    )
+    return group
+
+
+def recorder_of(args: argparse.Namespace, files: Mapping[str, str | None]) -> Recorder | None:
+    """Return what records this run, if somebody asked for a record or a page."""
+    if not args.record and not args.report:
+        return None
+    return Recorder(files, ["instmodel", *args.argv])
+
+
+def record_of(
+    args: argparse.Namespace,
+    recorder: Recorder | None,
+    found: Finding,
+    limits: Sequence[Limit],
+    models: Mapping[str, InstructionModel],
+) -> dict[str, Any] | None:
+    """Return the record of a run, written if somebody asked for the file."""
+    if recorder is None:
+        return None
+    asked = {name: value for name, value in vars(args).items() if name not in _NOT_OPTIONS}
+    target = args.record or args.report
+    record = recorder.record(
+        found,
+        limits,
+        models=models,
+        options=asked,
+        signers=args.signer,
+        folder=os.path.dirname(os.path.abspath(target)),
+    )
+    if args.record:
+        write_record(args.record, record)
+    return record
+
+
+def tell(
+    args: argparse.Namespace, summary: Summary, found: dict[str, object], verdict: Verdict
+) -> int:
+    """Print what was found: as JSON, or for a person, who is also told where the page is.
+
+    Returns the exit code.
+    """
+    code = DIFFERENT if verdict.holds is False else OK
     if args.json:
-        print(json.dumps(_plain(found), indent=2))
-        return
+        judged = {"holds": verdict.holds, "limits": verdict.to_list()}
+        print(json.dumps(_plain(found | judged), indent=2))
+        return code
     print(printable(f"{summary.title}: {summary.verdict}"))
     for note in summary.notes:
         print(printable(note))
-    for part in summary.tables:
+    for part in [*([summary.limits] if summary.limits else []), *summary.tables]:
         print(f"\n{part.title}\n{table(part.columns, part.rows)}", end="")
     if summary.finding:
         print(f"\n{printable(summary.finding)}")
     if args.report:
         print(f"\nreport: {printable(args.report)}")
+    if args.record:
+        print(f"\nrecord: {printable(args.record)}")
+    return code
 
 
 def _plain(value: object) -> object:

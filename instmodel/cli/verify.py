@@ -23,10 +23,27 @@ from instmodel.cli.arguments import (
     rtol,
 )
 from instmodel.cli.console import progress
-from instmodel.cli.reporting import VALUES, add_report_arguments, tell
+from instmodel.cli.reporting import (
+    VALUES,
+    add_limits,
+    add_report_arguments,
+    add_running_arguments,
+    limits_asked,
+    record_of,
+    recorder_of,
+    tell,
+)
 from instmodel.errors import InputError, printable
-from instmodel.verification.summary import verification_summary
+from instmodel.verification.summary import judged, verification_summary
 from instmodel.verification.verifying import verify
+
+_LIMITS = {
+    "--max-different": (
+        *("rows_different", "max", "N|P%"),
+        "rows that may differ by more than the tolerance (default: 0)",
+    ),
+    "--max-ulp": ("outputs.max_ulp", "max", "N", "units of the last float32 digit"),
+}
 
 
 def add(commands: Commands) -> None:
@@ -37,40 +54,40 @@ def add(commands: Commands) -> None:
     )
     command = add_command(commands, "verify", run, summary)
     command.add_argument("model", metavar="MODEL")
-    command.add_argument(
-        "--data", metavar="FILE", help=".csv, .npy; .parquet and more with pyarrow"
-    )
-    command.add_argument(
+    data = command.add_argument_group("what is compared")
+    data.add_argument("--data", metavar="FILE", help=".csv, .npy; .parquet and more with pyarrow")
+    add_nulls_argument(data)
+    data.add_argument(
         "--expected",
         metavar="COLS",
         help="recorded scores to compare with: columns of the file, separated by commas",
     )
-    command.add_argument(
+    data.add_argument(
         "--against",
         metavar="OTHER",
         help="another model file, an .onnx file, 'gpu', or 'reference', the default with --data",
     )
-    add_nulls_argument(command)
-    command.add_argument(
-        "--atol", type=atol, help=f"absolute tolerance (default: {DEFAULT_ATOL:g})"
-    )
-    command.add_argument(
-        "--rtol", type=rtol, help=f"relative tolerance (default: {DEFAULT_RTOL:g})"
-    )
-    command.add_argument(
+    data.add_argument("--atol", type=atol, help=f"absolute tolerance (default: {DEFAULT_ATOL:g})")
+    data.add_argument("--rtol", type=rtol, help=f"relative tolerance (default: {DEFAULT_RTOL:g})")
+    add_limits(command, _LIMITS)
+    told = add_report_arguments(command)
+    told.add_argument(
         "--worst", type=at_least_one, default=5, metavar="N", help="rows to show (default: 5)"
     )
-    add_limit_argument(command)
-    add_report_arguments(command)
+    add_limit_argument(add_running_arguments(command))
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
-    asked = (args.data, args.against, args.expected, args.nulls, args.atol, args.rtol, args.report)
-    if asked == (None,) * 7 and not args.json:
+    bounds = limits_asked(args)
+    asked = (args.data, args.against, args.expected, args.nulls, args.atol, args.rtol)
+    if asked == (None,) * 6 and not (bounds or args.json or args.report or args.record):
         return _run_validation_data(args)
     read = {"model": args.model, "data": args.data, "other side": args.against}
-    places.check({"report": args.report}, read)
+    places.check({"report": args.report, "record": args.record}, read | {"limits": args.limits})
+    against = None if args.against in ("gpu", "reference") else args.against
+    files = {"model": args.model, "against": against, "data": args.data, "limits": args.limits}
+    recorder = recorder_of(args, files)
     with progress(f"verifying {args.model}") as advance:
         model = im.load(args.model, limits=limits(args), validate=False)
         found = verify(
@@ -86,12 +103,14 @@ def run(args: argparse.Namespace) -> int:
             batch_rows=args.batch_rows,
             progress=advance,
         )
+    verdict = found.judge(bounds)
+    record = record_of(args, recorder, found, bounds, {"model": model})
     if args.report:
         from instmodel.reports.pages import write_verification
 
-        write_verification(args.report, found, model, args.model)
-    tell(args, verification_summary(found, args.model, VALUES), found.to_dict())
-    return OK if found.same else DIFFERENT
+        write_verification(args.report, found, model, args.model, verdict, record)
+    summary = judged(verification_summary(found, args.model, VALUES), verdict)
+    return tell(args, summary, found.to_dict(), verdict)
 
 
 def _run_validation_data(args: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from instmodel.comparison.intervals import Gain
 from instmodel.comparison.moves import Distribution, Mover
 from instmodel.comparison.population import PsiBin
 from instmodel.comparison.reference import InputPsi, Reference
+from instmodel.verification.limits import Limits, Verdict, judge, limits_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +106,19 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""
         return dataclasses.asdict(self)
+
+    def judge(self, limits: Limits | None = None) -> Verdict:
+        """Return whether what was found is within limits.
+
+        Parameters
+        ----------
+        limits : mapping, path-like or sequence of Limit, optional
+            ``{"max": {"psi": 0.1, "flips": "0.5%"}, "min": {"change.roc_auc": 0}}``, a TOML file
+            with these tables, or `instmodel.verification.limits.Limit`.
+
+        Raises
+        ------
+        InputError
+            ``invalid_limit``; ``unknown_figure`` for what is no figure or was not computed.
+        """
+        return judge(self.to_dict(), limits_of(limits))

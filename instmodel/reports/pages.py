@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from instmodel.base.atomic import replacing
 from instmodel.base.extras import require
@@ -16,7 +18,8 @@ from instmodel.reports.comparison_charts import comparison_charts, score_ticks
 from instmodel.reports.graph import graph_svg, memory_svg
 from instmodel.reports.picture import Picture
 from instmodel.verification.differences import DECADES
-from instmodel.verification.summary import Summary, verification_summary
+from instmodel.verification.limits import Verdict
+from instmodel.verification.summary import Summary, judged, verification_summary
 from instmodel.verification.verifying import Verification
 
 # Pictures for each output, as far as anyone would look at them.
@@ -26,12 +29,26 @@ _VALUES = 12
 
 
 def write_verification(
-    path: str | os.PathLike[str], found: Verification, model: InstructionModel, name: str
+    path: str | os.PathLike[str],
+    found: Verification,
+    model: InstructionModel,
+    name: str,
+    verdict: Verdict | None = None,
+    record: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the page of a verification: what is told of it, errors, scores, the model."""
+    """Write the page of a verification: what is told of it, errors, the model, the record.
+
+    Parameters
+    ----------
+    verdict : Verdict, optional
+        By default that of no further limits.
+    record : mapping, optional
+        See `instmodel.verification.record`.
+    """
     charts = [*_error_charts(found), *_score_charts(found)]
     graphs = _graphs(model, "The model")
-    _write(path, verification_summary(found, name, _VALUES), charts, graphs)
+    summary = judged(verification_summary(found, name, _VALUES), verdict or found.judge())
+    _write(path, summary, charts, graphs, record)
 
 
 def _error_charts(found: Verification) -> list[Picture]:
@@ -60,10 +77,21 @@ def write_comparison(
     new: InstructionModel,
     old_name: str,
     new_name: str,
+    verdict: Verdict | None = None,
+    record: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the page of a comparison: what is told of it, scores, curves, the new model."""
+    """Write the page of a comparison: what is told of it, curves, the new model, the record.
+
+    Parameters
+    ----------
+    verdict : Verdict, optional
+        By default that of no limits.
+    record : mapping, optional
+        See `instmodel.verification.record`.
+    """
     summary = comparison_summary(found, old_name, new_name, _VALUES)
-    _write(path, summary, comparison_charts(found), _graphs(new, "The new model"))
+    summary = judged(summary, verdict or found.judge())
+    _write(path, summary, comparison_charts(found), _graphs(new, "The new model"), record)
 
 
 def _graphs(model: InstructionModel, caption: str) -> list[Picture]:
@@ -74,7 +102,11 @@ def _graphs(model: InstructionModel, caption: str) -> list[Picture]:
 
 
 def _write(
-    path: str | os.PathLike[str], summary: Summary, charts: list[Picture], graphs: list[Picture]
+    path: str | os.PathLike[str],
+    summary: Summary,
+    charts: list[Picture],
+    graphs: list[Picture],
+    record: Mapping[str, Any] | None,
 ) -> None:
     jinja = require("jinja2", "report")
     environment = jinja.Environment(autoescape=True)
@@ -83,6 +115,6 @@ def _write(
     environment.filters["drawn"] = require("markupsafe", "report").Markup
     source = Path(__file__).with_name("page.html.jinja").read_text(encoding="utf-8")
     template = environment.from_string(source)
-    page = template.render(summary=summary, charts=charts, graphs=graphs)
+    page = template.render(summary=summary, charts=charts, graphs=graphs, record=record)
     with replacing(path) as file:
         file.write(page.encode())

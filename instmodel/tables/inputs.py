@@ -77,7 +77,7 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
         root.stat()  # its error is the best one for a file that is not there
         return [Source(os.fspath(path), root.name, _known(root))]
     _refuse_logs(root)
-    files = sorted(_walk(root))
+    files = sorted(files_below(root))
     formats = {file: _known(file) for file in files}
     for file in files:
         if formats[file] in _TEXT and file.is_file() and not file.stat().st_size:
@@ -115,7 +115,7 @@ def _refuse_logs(root: Path) -> None:
         )
 
 
-def _walk(root: Path) -> Iterator[Path]:
+def files_below(root: Path) -> Iterator[Path]:
     """Yield every file below a folder, also through links; what cannot be read is an error."""
 
     def stop(error: OSError) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from instmodel.verification.limits import NO_DIFFERENCE, Verdict
 from instmodel.verification.verifying import Verification
 
 Cells = list[Any]
@@ -43,22 +44,25 @@ class Summary:
     title : str
         What was compared with what.
     verdict : str
-    alarm : bool
-        Whether the verdict is bad news.
+    alarm : bool or None
+        Whether the verdict is bad news; None where nobody set a limit.
     finding : str
         The cause in a sentence; empty without one.
     notes : list of str
         Sentences about how it was done.
     tables : list of Table
         Those that have rows.
+    limits : Table or None
+        The limits and whether they hold, if there are any.
     """
 
     title: str
     verdict: str
-    alarm: bool
+    alarm: bool | None
     finding: str
     notes: list[str]
     tables: list[Table]
+    limits: Table | None = None
 
 
 def verification_summary(found: Verification, name: str, values: int) -> Summary:
@@ -87,6 +91,37 @@ def verification_summary(found: Verification, name: str, values: int) -> Summary
         notes=_speeds(found),
         tables=[table for table in tables if table.rows],
     )
+
+
+def judged(summary: Summary, verdict: Verdict) -> Summary:
+    """Return a summary with what its limits say.
+
+    A verification that has no limits beside its tolerance is told as it is.
+    """
+    if verdict.holds is None:
+        return replace(summary, verdict=f"{summary.verdict}; no limits set", alarm=None)
+    if [outcome.limit for outcome in verdict.outcomes] == [NO_DIFFERENCE]:
+        return summary
+    count = len(verdict.outcomes)
+    broken = sum(not outcome.holds for outcome in verdict.outcomes)
+    said = f"{broken} of {count} limits EXCEEDED" if broken else f"all {count} limits hold"
+    return replace(
+        summary,
+        verdict=f"{said}: {summary.verdict}",
+        alarm=bool(broken),
+        limits=_limits(verdict),
+    )
+
+
+def _limits(verdict: Verdict) -> Table:
+    rows: list[Cells] = []
+    for outcome in verdict.outcomes:
+        limit = outcome.limit
+        value = f"{100 * outcome.value:.4g} %" if limit.share else f"{outcome.value:.6g}"
+        said = "holds" if outcome.holds else "EXCEEDED"
+        rows.append([limit.figure, str(limit), value, outcome.place or "all rows", said])
+    columns = ["figure", "limit", "found", "in", "verdict"]
+    return Table("limits", "Limits", columns, rows, ["figure", "in"])
 
 
 def _speeds(found: Verification) -> list[str]:

@@ -26,6 +26,7 @@ from instmodel.verification.differences import (
     OutputDifference,
     WorstRow,
 )
+from instmodel.verification.limits import NO_DIFFERENCE, Limits, Verdict, judge, limits_of
 from instmodel.verification.sample import Sample, histogram
 from instmodel.verification.tracing import Divergence
 from instmodel.verification.witnesses import (
@@ -109,6 +110,27 @@ class Verification:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data; not all of its floats are finite."""
         return dataclasses.asdict(self)
+
+    def judge(self, limits: Limits | None = None) -> Verdict:
+        """Return whether what was found is within limits.
+
+        Parameters
+        ----------
+        limits : mapping, path-like or sequence of Limit, optional
+            ``{"max": {"outputs.max_ulp": 4}, "min": {"rows": 1000}}``, a TOML file with these
+            tables, or `instmodel.verification.limits.Limit`. Without one on `rows_different`, no
+            row may differ by more than the tolerance.
+
+        Raises
+        ------
+        InputError
+            ``invalid_limit``; ``unknown_figure`` for what is no figure or was not computed.
+        """
+        asked = limits_of(limits)
+        own = (NO_DIFFERENCE.figure, NO_DIFFERENCE.kind)
+        if not any((limit.figure, limit.kind) == own for limit in asked):
+            asked = [NO_DIFFERENCE, *asked]
+        return judge(self.to_dict(), asked)
 
 
 def verify(

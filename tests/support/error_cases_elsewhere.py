@@ -23,6 +23,7 @@ from instmodel.importers.common import attach_cases
 from instmodel.importers.files import import_file
 from instmodel.reports.graph import graph_svg
 from instmodel.tables.numpy_files import open_reader
+from instmodel.verification.record import Recorder, check_record
 from support.documents import build, dense
 from support.error_cases import Case
 from support.table_models import identity, lookups, network
@@ -97,6 +98,22 @@ def unknown_category():
 def compare(columns, **options):
     pytest.importorskip("sklearn")
     im.compare(AB, AB, columns, **options)
+
+
+def misspelt_figure():
+    im.verify(AB, np.zeros((1, 2))).judge({"max": {"outputs.max_upl": 4}})
+
+
+def other_record():
+    Path("rows.json").write_text("{}")
+    check_record("rows.json")
+
+
+def changed_file():
+    np.save("rows.npy", np.zeros((1, 2)))
+    recorder = Recorder({"data": "rows.npy"})
+    np.save("rows.npy", np.zeros((2, 2)))
+    recorder.record(im.verify(AB, "rows.npy"))
 
 
 def many_edges():
@@ -203,6 +220,10 @@ ELSEWHERE = [
     Case("output_size_mismatch", lambda: im.verify(AB, np.zeros((1, 2)), expected=[[1, 2, 3]])),
     Case("invalid_label", lambda: compare(np.full((4, 3), 2.0), labels="t", task="binary")),
     Case("too_many_groups", lambda: compare(np.outer(np.arange(50_001), [0, 0, 1]), by="id")),
+    Case("invalid_limit", lambda: im.verify(AB, np.zeros((1, 2))).judge({"max": {"psi": "0.1"}})),
+    Case("unknown_figure", misspelt_figure),
+    Case("invalid_record", other_record),
+    Case("changed_file", changed_file),
     Case("too_many_edges", many_edges),
     Case("unsupported_model", unsupported_model),
     Case("ambiguous_output", several_outputs),

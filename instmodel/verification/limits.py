@@ -1,0 +1,334 @@
+"""Limits on what was found: which figure, which bound, and whether it holds.
+
+Design
+------
+A. A limit names a figure of `to_dict()` by its path, ``psi`` or ``new_metrics.roc_auc``, so that
+   whatever is found can be limited. A path through a list is of each of its elements, and the worst
+   one counts; a whole number picks a single one.
+B. Nothing passes in silence. A figure that is not there is an error, and NaN holds no limit. An
+   element of a list that lacks the figure, as a group with a single class lacks ROC AUC, counts as
+   NaN.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from instmodel.base import values
+from instmodel.errors import InputError
+
+KINDS = ("max", "min")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The largest or the least value that a figure may have.
+
+    Attributes
+    ----------
+    figure : str
+        Its path in `to_dict()`, with dots. ``change.NAME`` is what the figure of the labels
+        ``new_metrics.NAME`` is above ``old_metrics.NAME``.
+    kind : {"max", "min"}
+    bound : float
+        The figure may be equal to it.
+    share : bool
+        Whether the bound is a share of the `rows` that stand beside the figure, a count.
+    """
+
+    figure: str
+    kind: str
+    bound: float
+    share: bool = False
+
+    def __str__(self) -> str:
+        """Return the bound for a person."""
+        sign = "≤" if self.kind == "max" else "≥"
+        return f"{sign} {100 * self.bound:g} % of rows" if self.share else f"{sign} {self.bound:g}"
+
+
+NO_DIFFERENCE = Limit("rows_different", "max", 0.0)
+"""What a verification is held to if nobody says more: every row within the tolerance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A limit, and whether it holds.
+
+    Attributes
+    ----------
+    limit : Limit
+    value : float
+        The figure; in a list, the worst. A share where the bound is one.
+    place : str
+        Where in a list that is, such as ``groups[north]``; empty for a single figure.
+    holds : bool
+        False for NaN.
+    """
+
+    limit: Limit
+    value: float
+    place: str
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether what was found is within its limits.
+
+    Attributes
+    ----------
+    holds : bool or None
+        Whether every limit holds; None if there are none.
+    outcomes : list of Outcome
+        In the order of the limits.
+    """
+
+    holds: bool | None
+    outcomes: list[Outcome]
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Return the outcomes as plain data; not all of its floats are finite."""
+        return [
+            {
+                "figure": outcome.limit.figure,
+                "kind": outcome.limit.kind,
+                "bound": outcome.limit.bound,
+                "share": outcome.limit.share,
+                "value": outcome.value,
+                "place": outcome.place,
+                "holds": outcome.holds,
+            }
+            for outcome in self.outcomes
+        ]
+
+
+Limits = Mapping[str, Any] | Sequence[Limit] | Limit | str | os.PathLike[str]
+"""``{"max": {figure: bound}, "min": …}``, the same as a TOML file, one, or a list."""
+
+
+def limits_of(limits: Limits | None) -> list[Limit]:
+    """Return limits in any form as a list.
+
+    Raises
+    ------
+    InputError
+        ``invalid_limit``: they make no sense.
+    OSError
+        The file cannot be read.
+    """
+    if limits is None:
+        return []
+    if isinstance(limits, str | os.PathLike):
+        return _read(limits)
+    if isinstance(limits, Mapping):
+        return _of_tables(limits)
+    given: list[Any] = list(limits) if isinstance(limits, Sequence) else [limits]
+    if all(isinstance(limit, Limit) for limit in given):
+        return given
+    raise values.wrong_type(limits, "limits", "a mapping, the path of a TOML file, or a list")
+
+
+def _read(path: str | os.PathLike[str]) -> list[Limit]:
+    with open(path, "rb") as file:
+        try:
+            return _of_tables(tomllib.load(file))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError("invalid_limit", f"not TOML: {error}", file=path) from None
+        except InputError as error:
+            raise error.in_file(path) from None
+
+
+def _of_tables(tables: Mapping[str, Any]) -> list[Limit]:
+    found: list[Limit] = []
+    for kind, table in tables.items():
+        if kind not in KINDS or not isinstance(table, Mapping):
+            raise InputError(
+                "invalid_limit",
+                "limits are tables of figures",
+                field=str(kind),
+                expected=" and ".join(f"[{name}]" for name in KINDS),
+            )
+        found += _of_table(kind, table, "")
+    return found
+
+
+def _of_table(kind: str, table: Mapping[str, Any], prefix: str) -> Iterator[Limit]:
+    for name, bound in table.items():
+        figure = f"{prefix}{name}"
+        if isinstance(bound, Mapping):  # what TOML makes of a dotted key without quotes
+            yield from _of_table(kind, bound, f"{figure}.")
+        else:
+            yield Limit(figure, kind, *_bound(bound, f"{kind}.{figure}"))
+
+
+def read_limit(figure: str, kind: str, text: str) -> Limit:
+    """Return a limit whose bound is text, as on a command line: ``120``, ``0.5%``.
+
+    Raises
+    ------
+    InputError
+        ``invalid_limit``.
+    """
+    try:
+        bound: Any = text if text.endswith("%") else float(text)
+    except ValueError:
+        bound = text
+    return Limit(figure, kind, *_bound(bound, f"{kind}.{figure}"))
+
+
+def _bound(bound: Any, field: str) -> tuple[float, bool]:
+    """Return a bound, and whether it is a share."""
+    is_share = isinstance(bound, str) and bound.endswith("%")
+    is_number = isinstance(bound, int | float) and not isinstance(bound, bool)
+    try:
+        number = float(bound[:-1]) / 100 if is_share else float(bound) if is_number else math.nan
+        if math.isfinite(number) and (0 <= number <= 1 or not is_share):
+            return number, is_share
+    except (ValueError, OverflowError):
+        pass
+    raise InputError(
+        "invalid_limit",
+        "not a bound",
+        field=field,
+        expected="a finite number, or a share of the rows such as '0.5%'",
+        actual=repr(bound),
+    )
+
+
+def judge(figures: Mapping[str, Any], limits: Sequence[Limit]) -> Verdict:
+    """Return whether figures are within limits.
+
+    Parameters
+    ----------
+    figures : mapping
+        The `to_dict()` of what was found.
+    limits : sequence of Limit
+
+    Raises
+    ------
+    InputError
+        ``unknown_figure``: there is no such figure, it was not computed, or it is no number.
+    """
+    outcomes = [_outcome(figures, limit) for limit in limits]
+    return Verdict(all(outcome.holds for outcome in outcomes) if outcomes else None, outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A value behind a path: its place, and the object that it stands in."""
+
+    place: str
+    value: Any
+    beside: Mapping[str, Any]
+
+
+def _outcome(figures: Mapping[str, Any], limit: Limit) -> Outcome:
+    found = list(_find(figures, limit.figure.split("."), "", {}))
+    known = [item for item in found if item.value is not None]
+    if not known:
+        raise _not_found(figures, limit.figure)
+    # Of the place, what tells the elements of lists apart.
+    numbers = [(_number(item, limit), item.place[: item.place.rfind("]") + 1]) for item in found]
+    sign = 1 if limit.kind == "max" else -1
+    # NaN is the worst of all.
+    value, place = max(numbers, key=lambda n: math.inf if math.isnan(n[0]) else sign * n[0])
+    holds = value <= limit.bound if limit.kind == "max" else value >= limit.bound
+    return Outcome(limit, value, place, holds)
+
+
+def _find(value: Any, path: list[str], place: str, beside: Mapping[str, Any]) -> Iterator[_Found]:
+    """Yield what is at a path; None where it is not there."""
+    if isinstance(value, list | tuple):
+        if path and path[0].isdecimal():
+            index = int(path[0])
+            item = value[index] if index < len(value) else None
+            yield from _find(item, path[1:], f"{place}[{index}]", {})
+        else:
+            for index, item in enumerate(value):
+                yield from _find(item, path, f"{place}[{_name(item, index)}]", {})
+    elif not path:
+        yield _Found(place, value, beside)
+    elif isinstance(value, Mapping):
+        children = _children(value)
+        below = f"{place}.{path[0]}" if place else path[0]
+        yield from _find(children.get(path[0]), path[1:], below, children)
+    else:
+        yield _Found(place, None, beside)
+
+
+def _children(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an object with what is new minus old among its metrics."""
+    if not {"old_metrics", "new_metrics"} <= value.keys():
+        return value
+    old, new = value["old_metrics"], value["new_metrics"]
+    change = {name: new[name] - old[name] for name in new if _both_numbers(new, old, name)}
+    return {**value, "change": change}
+
+
+def _both_numbers(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> bool:
+    return all(
+        isinstance(side.get(name), int | float) and not isinstance(side[name], bool)
+        for side in (one, other)
+    )
+
+
+def _name(item: Any, index: int) -> str:
+    """Return what a person calls an element of a list."""
+    for key in ("value", "column", "name"):
+        if isinstance(item, Mapping) and key in item:
+            return "null" if item[key] is None else str(item[key])
+    return str(index)
+
+
+def _number(found: _Found, limit: Limit) -> float:
+    value = found.value
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(
+            "unknown_figure",
+            "the figure is no number",
+            field=limit.figure,
+            actual=", ".join(map(str, value)) if isinstance(value, Mapping) else repr(value),
+        )
+    if not limit.share:
+        return float(value)
+    rows = found.beside.get("rows")
+    if not isinstance(value, int) or not rows:
+        raise InputError(
+            "invalid_limit",
+            "a share is of a count that has its rows beside it, such as flips",
+            field=limit.figure,
+        )
+    return float(value) / float(rows)
+
+
+def _not_found(figures: Mapping[str, Any], figure: str) -> InputError:
+    """Return the error that says how far the path leads, and what is there."""
+    value: Any = figures
+    for name in figure.split("."):
+        while isinstance(value, list | tuple) and value and not name.isdecimal():
+            value = value[0]
+        if not isinstance(value, Mapping):
+            break
+        children = _children(value)
+        if children and name not in children:
+            return InputError(
+                "unknown_figure",
+                f"no such figure{values.hint(name, sorted(children))}",
+                field=figure,
+                expected="one of " + ", ".join(children),
+                actual=repr(name),
+            )
+        value = children.get(name)
+    return InputError(
+        "unknown_figure",
+        "the figure was not computed; some need labels, groups or a threshold",
+        field=figure,
+    )
