@@ -66,7 +66,8 @@ class Labels:
     def _both(self, value: Key) -> tuple[float, float]:
         if _is_missing(value):
             return math.nan, math.nan
-        name, text = _canonical(value), shown(value)
+        name = _canonical(value)
+        text = shown(value if isinstance(value, bool) else name)
         # Files without types hold booleans as their text.
         names = [name, str(value)] if isinstance(value, bool) else [name]
         if self._positive is not None:
@@ -117,7 +118,7 @@ class Labels:
         return numbers, None
 
     def _two_classes(self) -> list[str]:
-        positive = shown(self._positive)
+        positive = shown(_canonical(self._positive))
         others = list(self._other.values())
         if len(others) > 1:
             raise self._error(

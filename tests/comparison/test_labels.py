@@ -1,0 +1,221 @@
+"""Labels of any kind, and what is decided: neither is guessed where it makes a difference."""
+
+import csv
+
+import numpy as np
+import pytest
+
+import instmodel as im
+from instmodel.cli import main
+
+pytest.importorskip("sklearn")
+
+from sklearn import metrics
+
+RNG = np.random.default_rng(0)
+ROWS = RNG.normal(size=(600, 3)).astype(np.float32)
+
+
+def network(outputs=1, seed=0, last="SIGMOID", classes=None):
+    b = im.ModelBuilder()
+    weights = np.random.default_rng(seed).normal(size=(outputs, 3))
+    info = b.build(output=b.dense(b.input(list("abc")), weights, None, last))
+    info.metadata = None if classes is None else {"classes": classes}
+    return info
+
+
+OLD, NEW = network(seed=1), network(seed=2)
+SCORE = im.InstructionModel(NEW).predict(ROWS)[:, 0].astype(float)
+TRUTH = RNG.random(600) < SCORE
+CLASSES = RNG.integers(0, 3, 600)
+
+
+def table(labels, **columns):
+    return {**dict(zip("abc", ROWS.T, strict=True)), "y": labels, **columns}
+
+
+def compare(labels, old=OLD, new=NEW, **arguments):
+    return im.compare(old, new, table(labels), labels="y", **arguments)
+
+
+EXPECTED = metrics.roc_auc_score(TRUTH, SCORE)
+WORDS = np.where(TRUTH, "bad", "good")
+
+
+def write_csv(path, columns):
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("labels", "arguments", "names"),
+    [
+        (WORDS, {"positive": "bad"}, ["good", "bad"]),
+        (WORDS, {"classes": ["good", "bad"]}, ["good", "bad"]),
+        (TRUTH, {}, None),
+        (TRUTH.astype(int), {}, None),
+        (TRUTH.astype(float), {"positive": 1}, ["0", "1"]),
+        (TRUTH + 1, {"positive": "2"}, ["1", "2"]),
+        (np.where(TRUTH, 7.5, -1), {"classes": [-1, 7.5]}, ["-1", "7.5"]),
+        (TRUTH, {"classes": ["False", "True"]}, ["False", "True"]),
+        (TRUTH, {"positive": "True"}, ["False", "True"]),
+    ],
+)
+@pytest.mark.parametrize("where", ["memory", "CSV"])
+def test_labels_of_two_classes(tmp_path, where, labels, arguments, names):
+    data = table(labels)
+    if where == "CSV":
+        if labels.dtype == bool and not arguments:
+            return  # a file without types does not say that True is 1
+        write_csv(tmp_path / "data.csv", data)
+        data = tmp_path / "data.csv"
+    found = im.compare(OLD, NEW, data, labels="y", batch_rows=70, **arguments)
+    assert found.new_metrics["roc_auc"] == pytest.approx(EXPECTED)
+    assert (found.task, found.classes) == ("binary", names)
+
+
+def test_a_model_knows_its_classes():
+    named = network(seed=2, classes=["good", "bad"])
+    assert compare(WORDS, new=named).new_metrics["roc_auc"] == pytest.approx(EXPECTED)
+    assert compare(TRUTH, new=named).new_metrics["roc_auc"] == pytest.approx(EXPECTED)
+    flipped = np.where(TRUTH, "good", "bad")
+    assert compare(flipped, new=named).new_metrics["roc_auc"] == pytest.approx(1 - EXPECTED)
+
+
+def test_labels_are_names_of_classes_before_they_are_numbers():
+    words = np.array(["mid", "low", "high"])
+    classes = ["mid", "low", "high"]
+    old, new = (network(3, seed, "SOFTMAX", classes) for seed in (1, 2))
+    found = compare(words[CLASSES], old, new)
+    chosen = im.InstructionModel(new).predict(ROWS).argmax(axis=1)
+    assert found.new_metrics["accuracy"] == metrics.accuracy_score(CLASSES, chosen)
+    assert found.classes == classes
+    assert compare(CLASSES, old, new).classes is None
+    years = [2024, 2025, 2026]
+    old, new = (network(3, seed, "SOFTMAX", years) for seed in (1, 2))
+    found = compare(np.array(years)[CLASSES], old, new)
+    assert found.new_metrics["accuracy"] == metrics.accuracy_score(CLASSES, chosen)
+
+
+def test_of_several_outputs_that_of_the_positive_class_is_judged():
+    old, new = (network(2, seed, "SOFTMAX", ["bad", "good"]) for seed in (1, 2))
+    found = compare(WORDS, old, new, positive="bad")
+    score = im.InstructionModel(new).predict(ROWS)[:, 0]
+    assert (found.output, found.task) == (0, "binary")
+    assert found.new_metrics["roc_auc"] == pytest.approx(metrics.roc_auc_score(TRUTH, score))
+
+
+@pytest.mark.parametrize(
+    ("labels", "arguments", "said"),
+    [
+        (WORDS, {}, "labels are text"),
+        (np.append(WORDS[1:], "maybe"), {"positive": "bad"}, "more than two kinds"),
+        (WORDS, {"positive": "BAD"}, "more than two kinds"),
+        (np.full(600, "x"), {"positive": "bad"}, "no label is the positive one"),
+        (WORDS, {"classes": ["good", "evil"]}, "none of the classes.*'bad'"),
+        (WORDS, {"new": network(seed=2, classes=["good", "evil"])}, "none of the classes"),
+        (TRUTH, {"classes": ["good", "evil"]}, "none of the classes"),
+        (WORDS, {"new": network(classes=["bad", "good"]), "positive": "bad"}, "not that of the"),
+        (WORDS, {"new": network(classes=["b", "g"]), "positive": "bad"}, "not that of the"),
+        (WORDS, {"old": network(classes=["a", "b"]), "new": network(classes=["b", "a"])}, "other"),
+    ],
+)
+def test_labels_that_fit_nothing_are_an_error(labels, arguments, said):
+    with pytest.raises(im.InstModelError, match=said) as caught:
+        compare(labels, **arguments)
+    assert caught.value.code == "invalid_label"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"classes": ["a"]}, "classes"),
+        ({"classes": "ab"}, "classes"),
+        ({"classes": [None, "a"]}, "classes"),
+        ({"positive": 1, "task": "regression"}, "positive"),
+        ({"positive": 1, "labels": None}, "positive"),
+    ],
+)
+def test_arguments_that_contradict_are_an_error(arguments, field):
+    with pytest.raises(im.InstModelError) as caught:
+        im.compare(OLD, NEW, table(TRUTH), **({"labels": "y"} | arguments))
+    assert (caught.value.code, caught.value.field) == ("invalid_type", field)
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), float("inf"), ""])
+def test_rows_without_a_label_are_counted_whatever_the_labels_are(tmp_path, missing):
+    labels = [*WORDS[:-3].tolist(), missing, missing, missing]
+    columns = table(["" if label is None else label for label in labels])
+    write_csv(tmp_path / "data.csv", columns)
+    tables = [tmp_path / "data.csv"] if missing == "" else [table(labels), tmp_path / "data.csv"]
+    for data in tables:
+        with pytest.raises(im.InstModelError, match="3 of 600 rows have no finite label"):
+            im.compare(OLD, NEW, data, labels="y", positive="bad", batch_rows=100)
+
+
+def test_the_command_line_takes_text(tmp_path, capsys):
+    OLD.save(tmp_path / "old.json")
+    NEW.save(tmp_path / "new.json")
+    write_csv(tmp_path / "data.csv", table(WORDS))
+    files = [str(tmp_path / name) for name in ("old.json", "new.json", "data.csv")]
+    command = ["compare", *files[:2], "--data", files[2], "--labels", "y"]
+    for more in (["--positive", "bad"], ["--classes", "good,bad"]):
+        assert main([*command, *more]) == 0
+        shown = capsys.readouterr().out
+        assert "Labels: good is 0, bad is 1." in shown
+        assert f"{EXPECTED:.4f}" in shown
+    assert main(command) == 2
+    assert "say which is positive" in capsys.readouterr().err
+
+
+# -------------------------------------------------------------------------------------- decisions
+
+
+def linear(seed):
+    return network(seed=seed, last=None)
+
+
+def test_values_are_no_decisions():
+    value = ROWS.sum(axis=1)
+    found = compare(value, linear(1), linear(2))
+    assert (found.task, found.decision, found.threshold) == ("regression", None, None)
+    assert (found.flips, found.flips_up, found.flips_down) == (None, None, None)
+    assert "accuracy" not in found.new_metrics
+
+
+def test_neither_are_scores_that_are_no_probabilities():
+    found = compare(TRUTH, linear(1), linear(2))
+    assert (found.task, found.decision, found.flips) == ("binary", None, None)
+    assert "confusion_matrix" not in found.new_metrics
+    assert "roc_auc" in found.new_metrics
+    assert im.compare(linear(1), linear(2), ROWS).decision is None
+
+
+def test_probabilities_that_are_values_are_no_decisions():
+    assert compare(SCORE * 0.7, OLD, NEW).flips is None
+    assert compare(TRUTH, OLD, NEW, task="regression").flips is None
+
+
+@pytest.mark.parametrize("task", [None, "binary", "regression"])
+def test_a_threshold_that_somebody_names_decides(task):
+    old, new = (im.InstructionModel(linear(seed)).predict(ROWS)[:, 0] for seed in (1, 2))
+    found = compare(TRUTH, linear(1), linear(2), threshold=-0.3, task=task)
+    assert (found.decision, found.threshold) == ("threshold", -0.3)
+    assert found.flips == np.sum((old >= -0.3) != (new >= -0.3))
+
+
+def test_of_several_outputs_the_largest_decides_or_one_with_a_threshold():
+    old, new = (network(2, seed, "SOFTMAX") for seed in (1, 2))
+    a, b = (im.InstructionModel(info).predict(ROWS) for info in (old, new))
+    found = compare(TRUTH, old, new)
+    assert (found.decision, found.threshold, found.task) == ("largest", None, "multiclass")
+    assert found.flips == np.sum(a.argmax(axis=1) != b.argmax(axis=1))
+    found = compare(TRUTH, old, new, threshold=0.8)
+    assert (found.decision, found.task, found.output) == ("threshold", "binary", 1)
+    assert found.flips == np.sum((a[:, 1] >= 0.8) != (b[:, 1] >= 0.8))
+    assert found.new_metrics["accuracy"] == metrics.accuracy_score(TRUTH, b[:, 1] >= 0.8)
+    with pytest.raises(im.InstModelError, match="largest output") as caught:
+        compare(TRUTH, old, new, threshold=0.8, task="multiclass")
+    assert caught.value.field == "threshold"
