@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Sequence
@@ -19,9 +20,12 @@ from instmodel.importers import common
 from instmodel.importers import expressions as ex
 from instmodel.importers.common import Findings
 from instmodel.importers.expressions import Value
-from instmodel.importers.onnx_context import Node
+from instmodel.importers.onnx_choices import CHOICE_OPERATORS
+from instmodel.importers.onnx_constants import Shapes, folded, is_folded
+from instmodel.importers.onnx_context import Node, Notes
 from instmodel.importers.onnx_file import Session, load_model, needed_nodes, tensor_array
 from instmodel.importers.onnx_ml import ML_OPERATORS
+from instmodel.importers.onnx_norms import NORM_OPERATORS
 from instmodel.importers.onnx_ops import OPERATORS
 from instmodel.importers.onnx_shapes import SHAPE_OPERATORS
 from instmodel.importers.operands import Operand, one_row
@@ -100,6 +104,7 @@ class OnnxGraph:
         self._graph = self._model.graph
         self._constants = {item.name: item for item in self._graph.initializer}
         self._inputs = [i for i in self._graph.input if i.name not in self._constants]
+        self._shapes = Shapes(self._model)
         self._opsets = {item.domain: item.version for item in self._model.opset_import}
 
     def session(self, output: str) -> Session:
@@ -158,14 +163,14 @@ class OnnxGraph:
         known: dict[str, Operand | None] = {}  # None: follows something unsupported
         leaves = self._leaves(known, findings)
         findings.check()
-        normalised: set[int] = set()
+        notes: Notes = {}
         budget = _BUDGET
         for index, node in enumerate(needed_nodes(self._graph, output)):
             place = f"node {node.name or index!r} ({node.op_type})"
             results: Any = None
             with findings.at(place):
-                results = self._run_handler(node, known, normalised, place)
-            named = _named(node, results, place)
+                results = self._run_handler(node, known, notes, place)
+            named = _named(node, results, place) if results is not None else self._stand_ins(node)
             known |= named
             budget -= sum(math.prod(item.shape) for item in named.values() if item is not None)
             if budget < 0:
@@ -196,13 +201,12 @@ class OnnxGraph:
         return leaves
 
     def _run_handler(
-        self, node: Any, known: dict[str, Operand | None], normalised: set[int], place: str
+        self, node: Any, known: dict[str, Operand | None], notes: Notes, place: str
     ) -> Any:
         domain = "" if node.domain in _MAIN else node.domain
-        handler = {"": OPERATORS | SHAPE_OPERATORS, _ML: ML_OPERATORS}.get(domain, {}).get(
-            node.op_type
-        )
-        if handler is None:
+        handler = _HANDLERS.get(domain, {}).get(node.op_type)
+        fixed = not domain and is_folded(node.op_type) and self._all_constant(node, known)
+        if handler is None and not fixed:
             raise ex.Unsupported(
                 f"no instructions for {node.domain}:{node.op_type}".replace(" :", " ")
             )
@@ -219,13 +223,31 @@ class OnnxGraph:
             inputs.append(known[name] if name else None)
         version = self._opsets.get(node.domain, self._opsets.get("", 1))
         try:
+            if fixed:
+                return folded(node, inputs, version)
             return handler(
-                Node(node.op_type, version, inputs, _attributes(node), normalised, len(node.output))
+                Node(node.op_type, version, inputs, _attributes(node), notes, len(node.output))
             )
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             if isinstance(error, StructureError | DocumentError):
                 raise
             raise ex.Unsupported(f"not what the operator takes: {error}") from None
+
+    def _all_constant(self, node: Any, known: dict[str, Operand | None]) -> bool:
+        return all(
+            isinstance(known[name], np.ndarray) if name in known else name in self._constants
+            for name in node.input
+            if name
+        )
+
+    def _stand_ins(self, node: Any) -> dict[str, Operand | None]:
+        """Return what stands in for the outputs of a node that was refused, or follows one."""
+        found: dict[str, Operand | None] = {}
+        for name in node.output:
+            found[name] = None
+            with contextlib.suppress(ex.Unsupported):
+                found[name] = self._shapes.stand_in(name)
+        return found
 
     def features(self, leaves: list[tuple[str, Value]]) -> list[str] | None:
         """Return the features: as this package's exporter wrote them, or of the inputs' names."""
@@ -257,6 +279,10 @@ class OnnxGraph:
             return None
 
 
+_HANDLERS: dict[str, dict[str, Any]] = {
+    "": OPERATORS | CHOICE_OPERATORS | NORM_OPERATORS | SHAPE_OPERATORS,
+    _ML: ML_OPERATORS,
+}
 _CLASSIFIERS = ("LinearClassifier", "TreeEnsembleClassifier", "SVMClassifier", "ArgMax")
 
 
@@ -277,9 +303,7 @@ def _dimensions(item: Any, findings: Findings) -> tuple[int, ...]:
 
 
 def _named(node: Any, results: Any, place: str) -> dict[str, Operand | None]:
-    """Return the outputs of a node by name: what its handler returned, None if it returned none."""
-    if results is None:
-        return dict.fromkeys(node.output)
+    """Return the outputs of a node by name: what its handler returned."""
     listed = results if isinstance(results, list) else [results]
     missing = [
         ex.opaque((1,), [], f"{place}: no instructions for the output {name!r}")

@@ -7,8 +7,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.expressions import Unsupported, Value, bare
 from instmodel.importers.operands import Operand, one_row, sample_axis
+
+# What values are, beyond what they are made of: by the id of a value, the value itself, which must
+# live as long as its id, a name, and the value that it is about.
+Notes = dict[int, tuple[Value, str, Value]]
 
 
 class Node:
@@ -33,7 +37,7 @@ class Node:
         version: int,
         inputs: Sequence[Operand | None],
         attributes: dict[str, Any],
-        normalised: set[int],
+        notes: Notes,
         outputs: int = 1,
     ) -> None:
         self.kind = kind
@@ -41,7 +45,7 @@ class Node:
         self.inputs = list(inputs)
         self.attributes = attributes
         self.outputs = outputs
-        self._normalised = normalised  # ids of values whose numbers have the sum 1
+        self._notes = notes
 
     def operand(self, index: int) -> Operand:
         """Return an input that must be there."""
@@ -81,11 +85,12 @@ class Node:
         """Return the axis of a `Value` of `rank` axes for an axis of ONNX, which has the batch."""
         return sample_axis(axis, rank)
 
-    def mark_normalised(self, x: Value) -> Value:
-        """Remember that the numbers of x have the sum 1."""
-        self._normalised.add(id(x))
+    def note(self, x: Value, name: str, about: Value | None = None) -> Value:
+        """Remember what x is, for a node that has another instruction for it; return x."""
+        self._notes[id(bare(x))] = (bare(x), name, bare(x if about is None else about))
         return x
 
-    def is_normalised(self, x: Value) -> bool:
-        """Whether the numbers of x are known to have the sum 1."""
-        return id(x) in self._normalised
+    def noted(self, x: Value, name: str) -> Value | None:
+        """Return what a note of this name at x is about."""
+        _, found, about = self._notes.get(id(bare(x)), (x, "", x))
+        return about if found == name else None

@@ -11,6 +11,7 @@ from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.keys import exact_keys, rounded_keys, to_integers
 from instmodel.importers.onnx_context import Node
+from instmodel.importers.onnx_norms import normalizer
 from instmodel.importers.onnx_ops import Handler
 from instmodel.importers.operands import Operand
 
@@ -35,7 +36,7 @@ def _post_transform(node: Node, scores: Value) -> Value:
     if name == "LOGISTIC":
         return ex.activation(scores, "SIGMOID")
     if name == "SOFTMAX":
-        return node.mark_normalised(ex.softmax(scores))
+        return node.note(ex.softmax(scores), "shares")
     raise Unsupported(f"post_transform {name}")
 
 
@@ -62,7 +63,8 @@ def _both_classes(node: Node, score: Value) -> Value:
     name = node.attributes.get("post_transform", b"NONE").decode()
     if name == "LOGISTIC":
         positive = ex.activation(score, "SIGMOID")
-        return node.mark_normalised(ex.concatenate([ex.activation(positive, "INVERSE"), positive]))
+        both = ex.concatenate([ex.activation(positive, "INVERSE"), positive])
+        return node.note(both, "shares")
     if name == "NONE":
         return ex.concatenate([ex.multiply(score, ex.constant(-1.0)), score])
     raise Unsupported(f"post_transform {name} of one score")
@@ -75,13 +77,6 @@ def _labels(scores: Value) -> Value:
 def _scaler(node: Node) -> Operand:
     shifted = ex.subtract(node.value(0), ex.constant(_floats(node, "offset")))
     return ex.multiply(shifted, ex.constant(_floats(node, "scale")))
-
-
-def _normalizer(node: Node) -> Operand:
-    x = node.value(0)
-    if node.attributes.get("norm", b"MAX") != b"L1" or not node.is_normalised(x):
-        raise Unsupported("a division by what is not constant")
-    return x  # probabilities have the sum 1 already
 
 
 def _imputer(node: Node) -> Operand:
@@ -145,15 +140,14 @@ def _vectorizer(node: Node) -> Operand:
 
 
 def _binarizer(node: Node) -> Operand:
-    threshold = ex.constant(float(node.attributes.get("threshold", 0.0)))
-    return fn.positive(ex.subtract(node.value(0), threshold))
+    return fn.above(node.value(0), ex.constant(float(node.attributes.get("threshold", 0.0))))
 
 
 ML_OPERATORS: dict[str, Handler | Any] = {
     "LinearRegressor": _linear_regressor,
     "LinearClassifier": _linear_classifier,
     "Scaler": _scaler,
-    "Normalizer": _normalizer,
+    "Normalizer": normalizer,
     "Imputer": _imputer,
     "OneHotEncoder": _one_hot,
     "LabelEncoder": _label_encoder,

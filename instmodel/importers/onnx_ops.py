@@ -5,6 +5,7 @@ A handler takes a `Node` and returns the operands of its outputs.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -16,9 +17,9 @@ from instmodel.importers import functions as fn
 from instmodel.importers.expressions import ROUNDED, Unsupported, Value
 from instmodel.importers.keys import clipped, to_integers
 from instmodel.importers.onnx_context import Node
-from instmodel.importers.operands import Operand, checked_size, together
-from instmodel.importers.patterns import factor_of, is_opaque, same_numbers, summand_of
-from instmodel.importers.products import matmul
+from instmodel.importers.operands import Operand, checked_size, finite, together
+from instmodel.importers.patterns import factor_of, is_opaque, summand_of
+from instmodel.importers.products import einsum, matmul
 
 Handler = Callable[[Node], Operand]
 
@@ -67,15 +68,8 @@ def _arithmetic(on_values: Any, on_arrays: Any) -> Handler:
         operands = [node.operand(index) for index in range(len(node.inputs))]
         if node.all_constant:
             checked_size(np.broadcast_shapes(*(item.shape for item in operands)))
-            result = operands[0]
-            for item in operands[1:]:
-                result = on_arrays(result, item)
-            return np.asarray(result)
-        values = together(operands)
-        total = values[0]
-        for item in values[1:]:
-            total = on_values(total, item)
-        return total
+            return np.asarray(functools.reduce(on_arrays, operands))
+        return functools.reduce(lambda a, b: on_values(node, a, b), together(operands))
 
     return handler
 
@@ -84,14 +78,20 @@ def _quotient(a: Any, b: Any) -> Any:
     return a // b if np.asarray(a).dtype.kind in "iu" else np.divide(a, b)
 
 
-def _product(a: Value, b: Value) -> Value:
+def _division(node: Node, a: Value, b: Value) -> Value:
+    if a.whole and b.is_constant and b.data.dtype.kind in "iu":
+        raise Unsupported("a division of integers")
+    if a.is_constant and b.is_constant:
+        return ex.constant(_quotient(a.data, b.data))
+    return ex.divide(a, b)
+
+
+def _product(node: Node, a: Value, b: Value) -> Value:
     """Multiply; x/2 · (1 + erf(x/√2)) in any of its forms is GELU."""
     for one, other in ((a, b), (b, a)):
         erf, factor = factor_of(one)
-        if is_opaque(erf, "1 + erf"):
-            if other.is_constant:
-                return ex.multiply(one, other)
-            root, scale = factor_of(erf.inputs[0])
+        if (angle := node.noted(erf, "1 + erf")) is not None and not other.is_constant:
+            root, scale = factor_of(angle)
             x, times = factor_of(other)
             if x is root and abs(scale - math.sqrt(0.5)) < 1e-6:
                 gelu = ex.activation(ex.reshape(x, one.shape), "GELU")
@@ -105,21 +105,59 @@ def _product(a: Value, b: Value) -> Value:
     return ex.multiply(a, b)
 
 
-def _sum(a: Value, b: Value) -> Value:
+def _sum(node: Node, a: Value, b: Value) -> Value:
     for one, other in ((a, b), (b, a)):
-        if is_opaque(one, "erf") and other.is_constant and np.all(other.data == 1.0):
-            return ex.opaque(one.shape, one.inputs, "Erf outside of a GELU", "1 + erf")
+        angle = node.noted(one, "erf")
+        if angle is not None and other.is_constant and np.all(other.data == 1.0):
+            return node.note(ex.add(a, b), "1 + erf", angle)
+        if other.is_constant and not one.is_constant and np.any(np.isneginf(other.data)):
+            # What a softmax leaves out: in float32, nothing comes back from so far below.
+            return ex.add(one, ex.constant(finite(other.data)))
     return ex.add(a, b)
 
 
+def _erf(node: Node) -> Operand:
+    x = node.operand(0)
+    if not isinstance(x, Value):
+        return np.vectorize(math.erf, otypes=[float])(x)
+    return (
+        ex.constant(np.vectorize(math.erf)(x.data))
+        if x.is_constant
+        else node.note(fn.erf(x), "erf", x)
+    )
+
+
+def _sqrt(node: Node) -> Operand:
+    x = node.operand(0)
+    if not isinstance(x, Value):
+        return np.sqrt(x)
+    return node.note(fn.sqrt(x), "sqrt", x)
+
+
+def _log(node: Node) -> Operand:
+    x = node.operand(0)
+    if not isinstance(x, Value):
+        return np.log(x)
+    inner = ex.bare(x)
+    if inner.kind == "activation" and inner.data == "SIGMOID":
+        return ex.reshape(fn.log_sigmoid(inner.inputs[0]), x.shape)
+    rest, one = summand_of(x)
+    logarithm = fn.log1p(ex.reshape(rest, x.shape)) if one == 1.0 else fn.log(x)
+    return node.note(logarithm, "log", x)
+
+
 def _power(node: Node) -> Operand:
-    x, exponent = node.value(0), node.array(1)
-    if exponent.size != 1 or float(exponent.reshape(())) not in (1.0, 2.0, 3.0, 4.0):
-        raise Unsupported("an exponent that is not 1, 2, 3 or 4")
-    result = x
-    for _ in range(int(exponent.reshape(())) - 1):
-        result = ex.multiply(result, x)
-    return result
+    exponent = node.operand(1)
+    if isinstance(exponent, Value):
+        base = node.array(0)
+        if base.size != 1 or not np.all(base > 0):
+            raise Unsupported("a power of a computed exponent")
+        return ex.activation(ex.multiply(exponent, ex.constant(math.log(base.item()))), "EXP")
+    if len(set(exponent.ravel().tolist())) != 1:
+        raise Unsupported("several exponents")
+    value, shape = together([node.value(0), exponent])
+    wide = ex.broadcast(value, np.broadcast_shapes(value.shape, shape.shape))
+    return fn.power(wide, float(exponent.ravel()[0]))
 
 
 def _activation(name: str) -> Handler:
@@ -128,29 +166,28 @@ def _activation(name: str) -> Handler:
     )
 
 
-def _softmax(node: Node) -> Operand:
-    x = node.value(0)
-    rank = len(x.shape)
-    axis = node.axis(node.attributes.get("axis", -1 if node.version >= 13 else 1), rank)
-    if node.version < 13 and axis != rank - 1:
-        raise Unsupported("a Softmax over several axes")
-    result = ex.softmax(x, axis)
-    return node.mark_normalised(result) if rank == 1 else result
+def _over_axis(function: Callable[[Value, int], Value]) -> Handler:
+    """Handle a softmax or its logarithm: until opset 12 over an axis and all after it."""
+
+    def handler(node: Node) -> Operand:
+        x = node.value(0)
+        axis = node.axis(node.attributes.get("axis", -1 if node.version >= 13 else 1), len(x.shape))
+        if node.version >= 13:
+            return node.note(function(x, axis), "shares" if len(x.shape) == 1 else "")
+        flat = ex.reshape(x, (math.prod(x.shape[:axis]), -1))
+        return node.note(ex.reshape(function(flat, 1), x.shape), "shares" if axis == 0 else "")
+
+    return handler
+
+
+def _log_softmax(x: Value, axis: int) -> Value:
+    return ex.subtract(x, fn.log_sum_exp(x, axis))
 
 
 def _gelu(node: Node) -> Operand:
     x = node.value(0)
     form = node.attributes.get("approximate", b"none")
     return ex.activation(x, "GELU") if form == b"none" else fn.gelu_tanh(x)
-
-
-def _log(node: Node) -> Operand:
-    x = node.operand(0)
-    if isinstance(x, Value):
-        inner = ex.bare(x)
-        if inner.kind == "activation" and inner.data == "SIGMOID":
-            return ex.reshape(fn.log_sigmoid(inner.inputs[0]), x.shape)
-    return _BARE_LOG(node)
 
 
 def _opaque(name: str, on_array: Any, reason: str) -> Handler:
@@ -164,60 +201,15 @@ def _opaque(name: str, on_array: Any, reason: str) -> Handler:
     return _unary(on_value, on_array)
 
 
-def _greater(node: Node) -> Operand:
-    """Return x > c as an opaque value over x - c: Where and Cast know what to make of it."""
-    a, b = together([node.operand(0), node.operand(1)])
-    if node.kind == "Less":
-        a, b = b, a
-    difference = ex.subtract(a, b)
-    if difference.is_constant:
-        return ex.constant(difference.data > 0)
-    return ex.opaque(difference.shape, [difference], "a comparison", "positive")
+def _log_of_sum(x: Value, axes: list[int], keep: bool) -> Value:
+    for axis in axes:
+        x = fn.log_sum_exp(x, axis)
+    return x if keep else ex.reshape(x, [n for i, n in enumerate(x.shape) if i not in axes])
 
 
-def _where(node: Node) -> Operand:
-    """Recognise √x and ln(x + 1) for x > 0, else 0, and a choice of two constants."""
-    condition, chosen, other = together([node.operand(i) for i in range(3)])
-    if condition.is_constant and chosen.is_constant and other.is_constant:
-        return ex.constant(np.where(condition.data, chosen.data, other.data))
-    if is_opaque(condition, "both") and is_opaque(chosen, ROUNDED) and other.is_constant:
-        return chosen  # keys that no int32 holds: a lookup finds none of them
-    if is_opaque(condition, "positive"):
-        x = ex.reshape(condition.inputs[0], condition.shape)
-        zero = other.is_constant and not np.any(other.data)
-        if zero and is_opaque(chosen, "sqrt") and chosen.inputs[0] is condition.inputs[0]:
-            return ex.activation(x, "SQRT")
-        if zero and is_opaque(chosen, "log"):
-            argument, one = summand_of(chosen.inputs[0])
-            if one == 1.0 and same_numbers(argument, x):
-                return ex.activation(x, "LOG")
-        if chosen.is_constant and other.is_constant:
-            step = ex.subtract(chosen, other)
-            return ex.add(ex.multiply(fn.positive(x), step), other)
-        if _is_line_beyond_softplus(x, chosen, other):
-            return other
-    raise Unsupported("a choice that no activation makes")
-
-
-def _is_line_beyond_softplus(difference: Value, chosen: Value, other: Value) -> bool:
-    """Whether `other` is ln(1 + e^z), perhaps scaled, and `chosen` is z where `difference` is > 0.
-
-    That is how PyTorch exports a softplus. From 14 on, both are the same in float32.
-    """
-    softplus, scale = factor_of(other)
-    if softplus.kind != "activation" or softplus.data != "SOFTPLUS":
-        return False
-    z, limit = summand_of(difference)
-    (base, factor), (same, slope) = factor_of(z), factor_of(chosen)
-    fits = same is base and math.isclose(slope, factor * scale, rel_tol=1e-6)
-    return fits and softplus.inputs[0] is z and limit <= -14.0
-
-
-def _and(node: Node) -> Operand:
-    a, b = together([node.operand(0), node.operand(1)])
-    if a.is_constant and b.is_constant:
-        return ex.constant(np.logical_and(a.data, b.data))
-    return ex.opaque(a.shape, [a, b], "an And", "both")
+def _mean(node: Node) -> Operand:
+    values = together([node.operand(index) for index in range(len(node.inputs))])
+    return ex.divide(functools.reduce(ex.add, values), ex.constant(float(len(values))))
 
 
 def _cast(node: Node) -> Operand:
@@ -229,29 +221,20 @@ def _cast(node: Node) -> Operand:
         return x.astype(types[to])
     if x.is_constant:
         return ex.constant(x.data.astype(types[to]))
-    if is_opaque(x, "positive") and to != 9:
-        return fn.positive(ex.reshape(x.inputs[0], x.shape))
     if to == 9:
-        raise Unsupported("a cast to booleans")
-    if to in (6, 7):
-        return to_integers(x)
-    return x
+        return ex.activation(fn.equal(x, ex.constant(0.0)), "INVERSE")
+    return to_integers(x) if to in (6, 7) else x
+
+
+def _swish(node: Node) -> Operand:
+    x = node.value(0)
+    gate = ex.multiply(x, ex.constant(node.attributes.get("alpha", 1.0)))
+    return ex.multiply(x, ex.activation(gate, "SIGMOID"))
 
 
 def _clip(node: Node) -> Operand:
     low, high = node.setting("min", 1), node.setting("max", 2)
     return clipped(node.value(0), low, high)
-
-
-def _extreme(node: Node) -> Operand:
-    values = together([node.operand(index) for index in range(len(node.inputs))])
-    x, *bounds = sorted(values, key=lambda item: item.is_constant)
-    if not all(item.is_constant for item in bounds):
-        raise Unsupported(f"{node.kind} of tensors")
-    for bound in (item.data for item in bounds):
-        x = ex.broadcast(x, np.broadcast_shapes(x.shape, bound.shape))
-        x = ex.clip(x, bound, None) if node.kind == "Max" else ex.clip(x, None, bound)
-    return x
 
 
 def _leaky(node: Node) -> Operand:
@@ -298,11 +281,18 @@ def _unary(on_value: Callable[[Value], Value], on_array: Any) -> Handler:
     return handler
 
 
+def _einsum(node: Node) -> Operand:
+    equation = node.attributes["equation"].decode()
+    return einsum(equation, [node.operand(i) for i in range(len(node.inputs))])
+
+
 def _reduce(function: Callable[..., Value]) -> Handler:
     def handler(node: Node) -> Operand:
         x = node.value(0)
         axes = node.setting("axes", 1)
-        if axes is None:
+        if not axes and node.attributes.get("noop_with_empty_axes", 0):
+            return x
+        if not axes:
             raise Unsupported("a sum over the batch")
         chosen = [node.axis(axis, len(x.shape)) for axis in axes]
         return function(x, chosen, bool(node.attributes.get("keepdims", 1)))
@@ -310,17 +300,17 @@ def _reduce(function: Callable[..., Value]) -> Handler:
     return handler
 
 
-_BARE_LOG = _opaque("log", np.log, "Log that is not ln(x + 1) guarded by Where(x > 0, …, 0)")
-
 OPERATORS: dict[str, Handler] = {
     "Gemm": _gemm,
     "MatMul": _matmul,
     "BatchNormalization": _batch_normalization,
+    "Einsum": _einsum,
     "Add": _arithmetic(_sum, np.add),
     "Sum": _arithmetic(_sum, np.add),
-    "Sub": _arithmetic(ex.subtract, np.subtract),
+    "Sub": _arithmetic(lambda node, a, b: ex.subtract(a, b), np.subtract),
     "Mul": _arithmetic(_product, np.multiply),
-    "Div": _arithmetic(ex.divide, _quotient),
+    "Div": _arithmetic(_division, _quotient),
+    "Mean": _mean,
     "Neg": _unary(lambda x: ex.multiply(x, ex.constant(-1.0)), np.negative),
     "Abs": _unary(fn.magnitude, np.abs),
     "Pow": _power,
@@ -331,20 +321,17 @@ OPERATORS: dict[str, Handler] = {
     "Sign": _activation("SIGN"),
     "Reciprocal": _activation("RECIPROCAL"),
     "Exp": _activation("EXP"),
-    "Softmax": _softmax,
+    "Softmax": _over_axis(ex.softmax),
+    "LogSoftmax": _over_axis(_log_softmax),
     "Gelu": _gelu,
-    "Erf": _opaque("erf", np.vectorize(math.erf, otypes=[float]), "Erf outside of a GELU"),
-    "Sqrt": _opaque("sqrt", np.sqrt, "Sqrt that is not guarded by Where(x > 0, …, 0)"),
+    "Erf": _erf,
+    "Sqrt": _sqrt,
     "Log": _log,
-    "Greater": _greater,
-    "Less": _greater,
-    "Where": _where,
-    "And": _and,
+    "Softsign": _unary(fn.softsign, lambda x: x / (1 + np.abs(x))),
+    "Swish": _swish,
     "Floor": _opaque("floor", np.floor, "Floor outside of a rounding to a key"),
     "Cast": _cast,
     "Clip": _clip,
-    "Max": _extreme,
-    "Min": _extreme,
     "LeakyRelu": _leaky,
     "PRelu": _parametric,
     "Elu": _elu,
@@ -355,4 +342,12 @@ OPERATORS: dict[str, Handler] = {
     "HardSwish": _hard_swish,
     "ReduceSum": _reduce(ex.reduce_sum),
     "ReduceMean": _reduce(ex.reduce_mean),
+    "ReduceMax": _reduce(fn.largest_over),
+    "ReduceMin": _reduce(fn.smallest_over),
+    "ReduceProd": _reduce(fn.product_over),
+    "ReduceL1": _reduce(lambda x, axes, keep: fn.norm(x, axes, keep, 1)),
+    "ReduceL2": _reduce(fn.norm),
+    "ReduceSumSquare": _reduce(lambda x, axes, keep: ex.reduce_sum(ex.multiply(x, x), axes, keep)),
+    "ReduceLogSum": _reduce(lambda x, axes, keep: fn.log(ex.reduce_sum(x, axes, keep))),
+    "ReduceLogSumExp": _reduce(_log_of_sum),
 }

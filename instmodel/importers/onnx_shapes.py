@@ -168,10 +168,58 @@ def _without_batch(wanted: Sequence[int], rank: int) -> tuple[int, ...]:
     return tuple(wanted)
 
 
+def _tile(node: Node) -> Operand:
+    x, repeats = node.operand(0), [int(count) for count in node.array(1)]
+    checked_size([size * count for size, count in zip(x.shape[::-1], repeats[::-1], strict=False)])
+    if isinstance(x, np.ndarray):
+        return np.tile(x, repeats)
+    if repeats[0] != 1:
+        raise Unsupported("a Tile of the batch")
+    return ex.rearrange(x, np.tile(ex.positions_of(x), repeats[1:]))
+
+
+def _pad(node: Node) -> Operand:
+    x = node.value(0)
+    edges = np.asarray(node.setting("pads", 1), int)
+    rank = len(x.shape) + 1
+    axes = node.array(3) if node.has(3) else np.arange(rank)
+    widths = np.zeros((rank, 2), int)
+    widths[axes] = edges.reshape(2, -1).T
+    if widths[0].any() or (widths < 0).any():
+        raise Unsupported(f"a Pad of {edges.tolist()}")
+    mode = node.attributes.get("mode", b"constant").decode()
+    checked_size(np.asarray(x.shape) + widths[1:].sum(axis=1))
+    places = ex.positions_of(x)
+    if mode != "constant":
+        return ex.rearrange(x, np.pad(places, widths[1:], {"wrap": "wrap"}.get(mode, mode)))
+    fill = node.setting("value", 2, 0.0)
+    filled = ex.concatenate([ex.reshape(x, (-1,)), ex.constant(np.reshape(fill, (1,)))])
+    return ex.rearrange(filled, np.pad(places, widths[1:], constant_values=x.size))
+
+
+def _trilu(node: Node) -> Operand:
+    x, shift = node.operand(0), int(node.array(1)) if node.has(1) else 0
+    part = np.triu if node.attributes.get("upper", 1) else np.tril
+    if isinstance(x, np.ndarray):
+        return part(x, shift)
+    return ex.multiply(x, ex.constant(part(np.ones(x.shape), shift)))
+
+
+def _gather_elements(node: Node) -> Operand:
+    x, indexes = node.operand(0), node.array(1)
+    axis = node.attributes.get("axis", 0)
+    if isinstance(x, np.ndarray):
+        return np.take_along_axis(x, indexes, axis)
+    place = node.axis(axis, len(x.shape))
+    chosen = aligned(indexes, len(x.shape)).data
+    return ex.rearrange(x, np.take_along_axis(ex.positions_of(x), chosen, place))
+
+
 def _constant(node: Node) -> Operand:
     for name in ("value", "value_float", "value_int", "value_floats", "value_ints"):
         if name in node.attributes:
-            return np.asarray(node.attributes[name])
+            found = np.asarray(node.attributes[name])
+            return found.astype(np.float32) if name.startswith("value_float") else found
     raise Unsupported("a constant that is no dense tensor of numbers")
 
 
@@ -195,6 +243,10 @@ SHAPE_OPERATORS: dict[str, Handler | Any] = {
     "Split": _split,
     "Shape": _shape,
     "Expand": _expand,
+    "Tile": _tile,
+    "Pad": _pad,
+    "Trilu": _trilu,
+    "GatherElements": _gather_elements,
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
 }

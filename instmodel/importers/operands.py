@@ -84,3 +84,9 @@ def together(operands: Sequence[Operand]) -> list[Value]:
 def checked_size(shape: Sequence[int]) -> tuple[int, ...]:
     """Return a shape of a constant that is about to be made, unless it is too large."""
     return ex.checked(tuple(int(size) for size in shape))
+
+
+def finite(constant: NDArray[Any]) -> NDArray[Any]:
+    """Return a constant with the largest float32 numbers in the place of infinities."""
+    largest = float(np.finfo(np.float32).max)
+    return np.nan_to_num(constant, nan=np.nan, posinf=largest, neginf=-largest)

@@ -1,0 +1,110 @@
+"""What an ONNX graph computes from constants alone, and the shapes that it says its tensors have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.importers import expressions as ex
+from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.operands import checked_size
+
+# Operators whose output is not larger than their inputs, broadcast.
+_ELEMENTWISE = """
+    Abs Acos Acosh Add And Asin Asinh Atan Atanh BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast
+    CastLike Ceil Clip Cos Cosh Div Equal Erf Exp Floor Greater GreaterOrEqual HardSigmoid HardSwish
+    Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not Or Pow
+    PRelu Reciprocal Relu Round Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Sub Sum Tan Tanh Where
+    Xor
+"""
+_REDUCTIONS = """
+    ArgMax ArgMin CumSum GatherND LayerNormalization LogSoftmax NonZero ReduceL1 ReduceL2
+    ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum
+    ReduceSumSquare ScatterElements ScatterND Size Softmax TopK Trilu Unique
+"""
+
+
+def is_folded(operator: str) -> bool:
+    """Whether `folded` computes an operator of the main domain."""
+    return operator in (_ELEMENTWISE + _REDUCTIONS).split()
+
+
+def folded(node: Any, inputs: Sequence[NDArray[Any] | None], opset: int) -> list[NDArray[Any]]:
+    """Return what a node of the main domain computes from constants.
+
+    Parameters
+    ----------
+    node : NodeProto
+    inputs : sequence of array or None
+        None for an optional input that is absent.
+    opset : int
+    """
+    import onnx
+    import onnx.reference
+
+    given = {name: x for name, x in zip(node.input, inputs, strict=True) if x is not None}
+    if node.op_type in _ELEMENTWISE.split():
+        checked_size(np.broadcast_shapes(*(x.shape for x in given.values())))
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    described = [
+        onnx.helper.make_tensor_value_info(
+            name, onnx.helper.np_dtype_to_tensor_dtype(x.dtype), x.shape
+        )
+        for name, x in given.items()
+    ]
+    outputs = [onnx.helper.make_empty_tensor_value_info(name) for name in node.output if name]
+    graph = onnx.helper.make_graph([copy], "constants", described, outputs)
+    opsets = [onnx.helper.make_opsetid("", opset)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets)
+    try:
+        with np.errstate(all="ignore"):
+            results = onnx.reference.ReferenceEvaluator(model).run(None, given)
+    except Exception as error:  # its classes are many
+        raise Unsupported(f"not what the operator takes: {error}") from None
+    return [np.asarray(result) for result in results]
+
+
+class Shapes:
+    """The shapes that a graph declares, or that follow, for what stands in for refused nodes."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._known: dict[str, Any] | None = None
+
+    def stand_in(self, name: str) -> Value | None:
+        """Return what stands in for a tensor whose shape is known, so that all else is looked at.
+
+        Only the first axis, the batch, may have any size.
+        """
+        if self._known is None:
+            self._known = self._inferred()
+        tensor = self._known.get(name)
+        if tensor is None or not tensor.HasField("shape") or not tensor.shape.dim:
+            return None
+        sizes = [int(dim.dim_value) for dim in tensor.shape.dim[1:]]
+        if any(size < 1 for size in sizes):
+            return None
+        return ex.unknown(sizes, np.dtype(_dtype(tensor.elem_type)).kind in "iu")
+
+    def _inferred(self) -> dict[str, Any]:
+        import onnx.shape_inference
+
+        try:
+            graph = onnx.shape_inference.infer_shapes(self._model).graph
+        except Exception:  # of a model that is not valid
+            graph = self._model.graph
+        listed = [*graph.value_info, *graph.output]
+        return {item.name: item.type.tensor_type for item in listed}
+
+
+def _dtype(kind: int) -> Any:
+    import onnx.helper
+
+    try:
+        return onnx.helper.tensor_dtype_to_np_dtype(kind)
+    except KeyError:
+        return np.float32
