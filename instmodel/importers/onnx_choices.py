@@ -81,6 +81,17 @@ def _is_nan(node: Node) -> Operand:
     return node.note(fn.is_nan(x), "missing", x) if isinstance(x, Value) else np.isnan(x)
 
 
+def _is_infinite(node: Node) -> Operand:
+    x = node.operand(0)
+    if not isinstance(x, Value):
+        return np.isinf(x)
+    sides = [x] if node.attributes.get("detect_positive", 1) else []
+    if node.attributes.get("detect_negative", 1):
+        sides.append(ex.multiply(x, ex.constant(-1.0)))
+    largest = ex.constant(float(np.finfo(np.float32).max))
+    return functools.reduce(ex.add, [fn.above(side, largest) for side in sides])
+
+
 # ----------------------------------------------------------------------------------------- choices
 
 
@@ -205,6 +216,7 @@ CHOICE_OPERATORS: dict[str, Handler] = {
     "Xor": _folding(np.logical_xor, _differ),
     "Not": _negation,
     "IsNaN": _is_nan,
+    "IsInf": _is_infinite,
     "Where": _where,
     "Max": _folding(np.maximum, _extreme),
     "Min": _folding(np.minimum, _extreme),

@@ -1,4 +1,4 @@
-"""What an ONNX graph computes from constants alone, and the shapes that it says its tensors have."""
+"""What an ONNX graph computes from constants alone, and the shapes that it declares."""
 
 from __future__ import annotations
 

@@ -192,4 +192,12 @@ class Session:
             raise DocumentError(
                 "invalid_document", f"ONNX Runtime does not run the model: {error}"
             ) from None
-        return np.asarray(result, np.float32).reshape(len(rows), -1)
+        found = np.asarray(result, np.float32)
+        if found.shape[:1] not in ((1,), (len(rows),)):
+            raise DocumentError(
+                "invalid_document",
+                "the first axis of the output is not the batch",
+                expected=len(rows),
+                actual=str(found.shape),
+            )
+        return np.broadcast_to(found, (len(rows), *found.shape[1:])).reshape(len(rows), -1)

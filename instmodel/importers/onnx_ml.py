@@ -14,6 +14,7 @@ from instmodel.importers.onnx_context import Node
 from instmodel.importers.onnx_norms import normalizer
 from instmodel.importers.onnx_ops import Handler
 from instmodel.importers.operands import Operand
+from instmodel.importers.sklearn_kernels import weighted
 
 
 def _floats(node: Node, name: str) -> Any:
@@ -140,7 +141,32 @@ def _vectorizer(node: Node) -> Operand:
 
 
 def _binarizer(node: Node) -> Operand:
-    return fn.above(node.value(0), ex.constant(float(node.attributes.get("threshold", 0.0))))
+    threshold = ex.constant(float(node.attributes.get("threshold", 0.0)))
+    return fn.positive(ex.subtract(node.value(0), threshold))
+
+
+def _support_vectors(node: Node) -> Operand:
+    """Handle the support vector machine of a regression, with a linear or an RBF kernel."""
+    x, kernel = node.value(0), node.attributes.get("kernel_type", b"LINEAR")
+    factors, shift = _floats(node, "coefficients"), _floats(node, "rho")[:1]
+    if node.attributes.get("one_class", 0) or node.attributes.get("post_transform", b"NONE") != (
+        b"NONE"
+    ):
+        raise Unsupported("a support vector machine of one class, or with a post_transform")
+    if not node.attributes.get("n_supports", 0):
+        return ex.dense(x, factors[None], shift)
+    gamma, constant, degree = node.attributes.get("kernel_params", (0.0, 0.0, 0.0))
+    vectors = _floats(node, "support_vectors").reshape(len(factors), -1)
+    return weighted(
+        x,
+        vectors,
+        factors[None],
+        shift,
+        kernel=kernel.decode().lower(),
+        gamma=gamma,
+        coef0=constant,
+        degree=degree,
+    )
 
 
 ML_OPERATORS: dict[str, Handler | Any] = {
@@ -154,4 +180,5 @@ ML_OPERATORS: dict[str, Handler | Any] = {
     "ArrayFeatureExtractor": _extractor,
     "FeatureVectorizer": _vectorizer,
     "Binarizer": _binarizer,
+    "SVMRegressor": _support_vectors,
 }

@@ -226,6 +226,24 @@ def _cast(node: Node) -> Operand:
     return to_integers(x) if to in (6, 7) else x
 
 
+def _cast_like(node: Node) -> Operand:
+    x, like = node.operand(0), node.operand(1)
+    kind = like.dtype.kind if isinstance(like, np.ndarray) else "i" if like.whole else "f"
+    if isinstance(x, np.ndarray):
+        return x.astype({"i": np.int64, "b": np.bool_}.get(kind, np.float32))
+    if kind == "b":
+        raise Unsupported("a cast to booleans")
+    return to_integers(x) if kind in "iu" else x
+
+
+def _pooled(function: Callable[..., Value]) -> Handler:
+    def handler(node: Node) -> Operand:
+        x = node.value(0)
+        return function(x, range(1, len(x.shape)), True)
+
+    return handler
+
+
 def _swish(node: Node) -> Operand:
     x = node.value(0)
     gate = ex.multiply(x, ex.constant(node.attributes.get("alpha", 1.0)))
@@ -331,6 +349,9 @@ OPERATORS: dict[str, Handler] = {
     "Swish": _swish,
     "Floor": _opaque("floor", np.floor, "Floor outside of a rounding to a key"),
     "Cast": _cast,
+    "CastLike": _cast_like,
+    "GlobalAveragePool": _pooled(ex.reduce_mean),
+    "GlobalMaxPool": _pooled(fn.largest_over),
     "Clip": _clip,
     "LeakyRelu": _leaky,
     "PRelu": _parametric,

@@ -199,6 +199,8 @@ def _pad(node: Node) -> Operand:
 
 def _trilu(node: Node) -> Operand:
     x, shift = node.operand(0), int(node.array(1)) if node.has(1) else 0
+    if len(x.shape) < 2:
+        raise Unsupported("a triangle over the batch")
     part = np.triu if node.attributes.get("upper", 1) else np.tril
     if isinstance(x, np.ndarray):
         return part(x, shift)
@@ -213,6 +215,14 @@ def _gather_elements(node: Node) -> Operand:
     place = node.axis(axis, len(x.shape))
     chosen = aligned(indexes, len(x.shape)).data
     return ex.rearrange(x, np.take_along_axis(ex.positions_of(x), chosen, place))
+
+
+def _range(node: Node) -> Operand:
+    start, limit, step = (np.asarray(node.array(i)).item() for i in range(3))
+    if limit == BATCH:
+        raise Unsupported("a range over the batch")
+    checked_size((max(0, math.ceil((limit - start) / step)),))
+    return np.arange(start, limit, step, dtype=node.array(0).dtype)
 
 
 def _constant(node: Node) -> Operand:
@@ -243,6 +253,7 @@ SHAPE_OPERATORS: dict[str, Handler | Any] = {
     "Split": _split,
     "Shape": _shape,
     "Expand": _expand,
+    "Range": _range,
     "Tile": _tile,
     "Pad": _pad,
     "Trilu": _trilu,
