@@ -74,6 +74,11 @@ def add(commands: Commands) -> None:
     told.add_argument(
         "--worst", type=at_least_one, default=5, metavar="N", help="rows to show (default: 5)"
     )
+    told.add_argument(
+        "--no-coverage",
+        action="store_true",
+        help="do not look for what the data never reaches in the model",
+    )
     add_limit_argument(add_running_arguments(command))
 
 
@@ -98,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
             atol=DEFAULT_ATOL if args.atol is None else args.atol,
             rtol=DEFAULT_RTOL if args.rtol is None else args.rtol,
             worst=args.worst,
+            coverage=not args.no_coverage,
             nulls=None if args.nulls is None else nulls(args.nulls),
             threads=args.threads,
             batch_rows=args.batch_rows,

@@ -6,10 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from instmodel.verification.coverage import gap_rows
 from instmodel.verification.limits import NO_DIFFERENCE, Verdict
 from instmodel.verification.verifying import Verification
 
 Cells = list[Any]
+
+# Gaps and changes that a person reads; --json has them all.
+_MOST_GAPS, _MOST_CHANGES = 10, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +86,15 @@ def verification_summary(found: Verification, name: str, values: int) -> Summary
         finding = f"First difference: {found.divergence}"
     elif found.note:
         finding = f"No instruction is at fault: {found.note}"
-    tables = [_outputs(found), _worst(found, values)]
+    elif found.digest_against and found.digest_against != found.digest:
+        finding = _other_document(found)
+    tables = [_outputs(found), _worst(found, values), _changes(found), _coverage(found)]
     return Summary(
         title=f"{name} against {found.against}",
         verdict=f"{outcome} {found.rows} rows (tolerance {found.tolerance})",
         alarm=not found.same,
         finding=finding,
-        notes=_speeds(found),
+        notes=[*_speeds(found), *_reached(found)],
         tables=[table for table in tables if table.rows],
     )
 
@@ -130,6 +136,49 @@ def _speeds(found: Verification) -> list[str]:
     return [f"Rows a second: {', '.join(speeds)}."] if speeds else []
 
 
+def _other_document(found: Verification) -> str:
+    """Return in a sentence that another document gives the same, and in what it is another one."""
+    digests = f"{found.digest[:12]}…, not {found.digest_against[:12]}…"
+    start = f"The same outputs, but not the same document (digest {digests})"
+    if not found.changes and not found.difference:
+        return f"{start}: names, metadata or validation data differ, and nothing that is computed."
+    kinds = [f"{len(found.changes)} of its constants and settings differ"] * bool(found.changes)
+    return f"{start}: {'; '.join([*kinds, *filter(None, [found.difference])])}."
+
+
+def _changes(found: Verification) -> Table:
+    rows: list[Cells] = [
+        [f"{change.instruction} {change.type}", str(change)]
+        for change in found.changes[:_MOST_CHANGES]
+    ]
+    title = _title("What the documents have in other ways", len(found.changes), _MOST_CHANGES)
+    return Table("changes", title, ["instruction", "change"], rows, ["change"])
+
+
+def _reached(found: Verification) -> list[str]:
+    coverage = found.coverage
+    if coverage is None:
+        return []
+    sample = ""
+    if coverage.traced_rows < coverage.rows:
+        sample = f"; what is computed was watched in a sample of {coverage.traced_rows:,}"
+    return [
+        f"Coverage: {coverage.rows:,} rows reached {coverage.reached:,} of the "
+        f"{coverage.states:,} states of the model{sample}."
+    ]
+
+
+def _coverage(found: Verification) -> Table:
+    gaps = found.coverage.gaps if found.coverage else []
+    title = _title("What the data never reached", len(gaps), _MOST_GAPS)
+    columns = ["instruction", "never reached"]
+    return Table("coverage", title, columns, gap_rows(gaps[:_MOST_GAPS]), columns[1:])
+
+
+def _title(title: str, count: int, most: int) -> str:
+    return title if count <= most else f"{title}: {most} of {count}"
+
+
 def _outputs(found: Verification) -> Table:
     columns = [
         *("output", "max abs", "mean abs", "max rel", "mean rel", "max ULP", "mean ULP"),
@@ -148,7 +197,11 @@ def _outputs(found: Verification) -> Table:
 
 def _worst(found: Verification, values: int) -> Table:
     cells = [
-        [f"{w.excess:.3g}", *(first(part, values) for part in (w.actual, w.expected, w.inputs))]
+        [
+            f"{w.excess:.3g}",
+            *(first(part, values) for part in (w.actual, w.expected)),
+            first(w.inputs, values, found.inputs),
+        ]
         for w in found.worst
     ]
     long = ["inputs"] if len(found.outputs) == 1 else ["model", "other", "inputs"]
@@ -179,7 +232,9 @@ def table_of_rows(
     return Table(id, f"{title}, counted from {first_row}", ["row", *columns], numbered, text)
 
 
-def first(numbers: Sequence[float], count: int) -> str:
-    """Return the first values of a row, and a sign if there are more."""
-    more = " …" if numbers[count:] else ""
-    return ", ".join(f"{x:.7g}" for x in numbers[:count]) + more
+def first(numbers: Sequence[float], count: int, names: Sequence[str] = ()) -> str:
+    """Return the first values of a row, with their names if they have some; a sign if more."""
+    shown = [f"{x:.7g}" for x in numbers[:count]]
+    if names:
+        shown = [f"{name}={x}" for name, x in zip(names, shown, strict=False)]
+    return ", ".join(shown) + (" …" if numbers[count:] else "")

@@ -12,7 +12,7 @@ C. What the engine holds after instruction k is what a model of the first k + 1 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ from instmodel.document.constants import first_instructions
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.model import InstructionModel
+from instmodel.verification.changes import Change, instruction_changes, structure_difference
+from instmodel.verification.origins import input_names, input_origins
 
 # Values of a buffer that a divergence shows.
 _SHOWN = 8
@@ -51,6 +53,10 @@ class Divergence:
         The first value of the buffer that differs.
     actual, expected : list of float
         Values of the buffer from `element` on, at most 8; empty where they cannot be compared.
+    changes : list of Change
+        Of two models with the inputs in the same order: what the instruction has in another way.
+    difference : str
+        For another instruction: in what way; empty otherwise.
     """
 
     instruction: int
@@ -61,18 +67,18 @@ class Divergence:
     element: int
     actual: list[float]
     expected: list[float]
+    changes: list[Change] = field(default_factory=list)
+    difference: str = ""
 
     def __str__(self) -> str:
-        place = f"instruction {self.instruction} ({self.type})"
         if self.reason == "structure":
-            other = self.other_type or "nothing"
-            if other == self.type:
-                return f"{place} has another size or setting in the other model"
-            return f"{place} is another one: {other} in the other model"
-        return (
-            f"{place} writes other values to buffer {self.buffer}, from value {self.element} on: "
+            return self.difference
+        text = (
+            f"instruction {self.instruction} ({self.type}) writes other values to buffer "
+            f"{self.buffer}, from value {self.element} on: "
             f"{_shown(self.actual)} instead of {_shown(self.expected)}"
         )
+        return "; ".join([text, *map(str, self.changes)])
 
 
 def _shown(numbers: list[float]) -> str:
@@ -100,36 +106,47 @@ def against_model(
     model: InstructionModel,
     other_model: InstructionModel,
     row: NDArray[np.float32],
-    other_row: NDArray[np.float32],
+    order: NDArray[np.intp],
 ) -> Divergence | None:
-    """Return where two models part for a row, which each gets in its own order (F,); or None."""
+    """Return where two models part for a row (F,), or None.
+
+    Parameters
+    ----------
+    model, other_model : InstructionModel
+    row : (F,) float32
+    order : (F,) int
+        Where each input of the other model stands in the row.
+    """
+    other_row = row[order]
+    same_order = np.array_equal(order, np.arange(len(order)))
     info, other = model.info, other_model.info
-    for index, instruction in enumerate(info.instructions):
+    names = input_names(model.columns, model.feature_size)
+    steps = input_origins(info.instructions, info.buffer_sizes, model.feature_size)
+    for index, (instruction, origins) in enumerate(zip(info.instructions, steps, strict=True)):
         twin = other.instructions[index] if index < len(other.instructions) else None
         written = instruction.write(info.buffer_sizes).buffer
-        if twin is None or not _comparable(info, other, instruction, twin):
+        difference = structure_difference(info, other, index)
+        if difference:
             kind = None if twin is None else twin.TYPE
-            return Divergence(index, instruction.TYPE, kind, "structure", written, 0, [], [])
+            return Divergence(
+                *(index, instruction.TYPE, kind, "structure", written, 0, [], []),
+                difference=difference,
+            )
         actual = _engine_buffer(info, model.limits, index, row, written)
         expected = _engine_buffer(other, other_model.limits, index, other_row, written)
         different = actual.view(np.uint32) != expected.view(np.uint32)
         if different.any():
-            return _divergence(index, instruction, twin, written, actual, expected, different)
-    if len(other.instructions) > len(info.instructions):
-        index = len(info.instructions)
-        kind = other.instructions[index].TYPE
-        return Divergence(index, "nothing", kind, "structure", -1, 0, [], [])
-    return None
-
-
-def _comparable(
-    info: InstructionModelInfo, other: InstructionModelInfo, a: Instruction, b: Instruction
-) -> bool:
-    """Whether two instructions are of one type and write the same place of equal buffers."""
-    sizes, other_sizes = info.buffer_sizes, other.buffer_sizes
-    place, twin = a.write(sizes), b.write(other_sizes)
-    same = a.TYPE == b.TYPE and place == twin and a.reads() == b.reads()
-    return same and sizes[place.buffer] == other_sizes[place.buffer]
+            found = _divergence(index, instruction, twin, written, actual, expected, different)
+            if not same_order:
+                return found
+            changes = instruction_changes(info, other, index, origins, names)
+            return replace(found, changes=changes)
+    index = len(info.instructions)
+    difference = structure_difference(info, other, index)
+    if not difference:
+        return None
+    kind = other.instructions[index].TYPE
+    return Divergence(*(index, "nothing", kind, "structure", -1, 0, [], []), difference=difference)
 
 
 def _divergence(

@@ -21,6 +21,8 @@ from instmodel.errors import InputError
 from instmodel.model import InstructionModel
 from instmodel.tables.binding import Nulls
 from instmodel.tables.rows import Batch, first_row, read_rows
+from instmodel.verification.changes import Change
+from instmodel.verification.coverage import Coverage, CoverageWatch
 from instmodel.verification.differences import (
     Differences,
     OutputDifference,
@@ -76,6 +78,8 @@ class Verification:
         The number of the first row where rows are shown: 1 for files, 0 for what is in memory. In
         `worst`, rows count from 0 in any case.
     tolerance : Tolerance
+    inputs : list of str
+        The column of each input; empty where the model names none.
     outputs : list of OutputDifference
     worst : list of WorstRow
         The worst first; rows that are equal to the bit are not among them.
@@ -90,6 +94,15 @@ class Verification:
         One for each output.
     seconds, seconds_against : float
         Time that the model and the other side took to compute; 0 for recorded values.
+    digest, digest_against : str
+        Of the document, and of the other one if it is compared with one; else empty.
+    changes : list of Change
+        Where these two digests differ: the numbers of the documents that do, as far as their
+        instructions are of the same kinds; at most 50.
+    difference : str
+        From where on the instructions are of other kinds, or why that is not told.
+    coverage : Coverage or None
+        What the data reached in the model; None if it was not asked for.
     """
 
     same: bool
@@ -98,6 +111,7 @@ class Verification:
     rows_different: int
     first_row: int
     tolerance: Tolerance
+    inputs: list[str] = field(repr=False)
     outputs: list[OutputDifference]
     worst: list[WorstRow] = field(repr=False)
     divergence: Divergence | None
@@ -106,6 +120,11 @@ class Verification:
     scores: list[Scores] = field(repr=False)
     seconds: float
     seconds_against: float
+    digest: str
+    digest_against: str
+    changes: list[Change] = field(repr=False)
+    difference: str
+    coverage: Coverage | None = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data; not all of its floats are finite."""
@@ -142,6 +161,7 @@ def verify(
     atol: float = DEFAULT_ATOL,
     rtol: float = DEFAULT_RTOL,
     worst: int = 10,
+    coverage: bool = True,
     nulls: Nulls | None = None,
     threads: int | None = None,
     batch_rows: int | None = None,
@@ -197,7 +217,8 @@ def verify(
             data, engine, witness.columns, batch_rows, key_inputs=witness.key_inputs, nulls=nulls
         )
         batches = opened.enter_context(contextlib.closing(rows))
-        found = _Pass(engine, witness, tolerance, worst, threads)
+        watch = CoverageWatch(engine) if coverage else None
+        found = _Pass(engine, witness, tolerance, worst, threads, watch)
         for batch in batches:
             found.add(batch)
             if progress:
@@ -206,6 +227,7 @@ def verify(
     if not differences.rows:
         raise InputError("no_rows", "there are no rows to compare on", field="data")
     divergence, note = _first_difference(differences, witness, tolerance)
+    changes, difference = witness.changes()
     return Verification(
         same=differences.rows_different == 0,
         against=witness.name,
@@ -213,6 +235,7 @@ def verify(
         rows_different=differences.rows_different,
         first_row=first_row(data),
         tolerance=tolerance,
+        inputs=engine.columns,
         outputs=differences.outputs(),
         worst=differences.worst[:worst],
         divergence=divergence,
@@ -221,6 +244,11 @@ def verify(
         scores=found.scores(),
         seconds=found.seconds,
         seconds_against=found.seconds_against,
+        digest=engine.digest,
+        digest_against=witness.digest,
+        changes=changes,
+        difference=difference,
+        coverage=watch.result() if watch else None,
     )
 
 
@@ -294,8 +322,10 @@ class _Pass:
         tolerance: Tolerance,
         worst: int,
         threads: int | None,
+        watch: CoverageWatch | None,
     ) -> None:
         self._engine, self._witness, self._threads = engine, witness, threads
+        self._watch = watch
         # At least one row is kept: it tells where the two part.
         self.differences = Differences(engine.output_size, tolerance, max(1, worst))
         self._sample = Sample(_SAMPLED_ROWS, 2 * engine.output_size)
@@ -313,6 +343,8 @@ class _Pass:
         check_outputs(expected.shape[1], self._engine.output_size)
         self.differences.add(batch.inputs, actual, expected)
         self._sample.add(np.hstack([actual, expected]))
+        if self._watch:
+            self._watch.add(batch.inputs)
 
     def scores(self) -> list[Scores]:
         """Return how the values of each output are distributed."""

@@ -22,6 +22,8 @@ from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError
 from instmodel.model import InstructionModel
 from instmodel.tables.rows import Batch, input_order
+from instmodel.verification.changes import Change, document_changes
+from instmodel.verification.origins import input_names
 from instmodel.verification.tracing import Divergence, against_model, against_reference
 
 Floats = NDArray[np.float32]
@@ -48,11 +50,14 @@ class Witness(ABC):
         Whether its scores take time that tells anything.
     key_inputs : sequence of int
         Inputs that it looks up in maps as they come.
+    digest : str
+        Of its document, if it has one.
     """
 
     columns: Sequence[str | int] = ()
     computes = True
     key_inputs: Sequence[int] = ()
+    digest = ""
 
     def __init__(self, model: InstructionModel, name: str) -> None:
         self.name = name
@@ -69,6 +74,10 @@ class Witness(ABC):
         model with its definition, the reference.
         """
         return against_reference(self._model, row, tolerance)
+
+    def changes(self) -> tuple[list[Change], str]:
+        """Return what its document has in other ways, and why no more can be told."""
+        return [], ""
 
 
 class Recorded(Witness):
@@ -135,6 +144,7 @@ class OtherModel(Witness):
     ) -> None:
         super().__init__(model, name)
         self._other = other
+        self.digest = other.digest
         self._order = input_order(model, other)
         self.key_inputs = self._order[list(other.key_inputs)].tolist()
         self._threads = threads
@@ -146,7 +156,17 @@ class OtherModel(Witness):
 
     def divergence(self, row: Floats, tolerance: Tolerance) -> Divergence | None:
         """Return the first instruction that differs."""
-        return against_model(self._model, self._other, row, row[self._order])
+        return against_model(self._model, self._other, row, self._order)
+
+    def changes(self) -> tuple[list[Change], str]:
+        """Return the numbers that differ, and from where on the instructions do."""
+        model = self._model
+        if self.digest == model.digest:
+            return [], ""
+        if not np.array_equal(self._order, np.arange(len(self._order))):
+            return [], "the inputs are in another order there"
+        names = input_names(model.columns, model.feature_size)
+        return document_changes(model.info, self._other.info, names)
 
 
 def make_witness(

@@ -1,0 +1,62 @@
+"""Which input each value of a buffer comes from, so that people are told its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.base.activations import Activation
+from instmodel.document.instruction_base import Instruction
+
+# Positions of inputs (size,) for each value of a buffer; -1 for what comes from several, or none.
+Origins = list[NDArray[np.intp]]
+
+
+def input_origins(
+    instructions: Sequence[Instruction],
+    sizes: Sequence[int],
+    feature_size: int,
+    *,
+    unchanged: bool = False,
+) -> Iterator[Origins]:
+    """Yield the inputs that the values of all buffers come from, before each instruction.
+
+    It is always the same list: take what you need of it before you go on.
+
+    Parameters
+    ----------
+    instructions : sequence of Instruction
+    sizes : sequence of int
+        Size of each buffer.
+    feature_size : int
+        Number of input values, which fill the first buffers.
+    unchanged : bool
+        Only follow values that are moved. Else a value still comes from an input when it was
+        scaled, limited or looked up.
+    """
+    positions = np.full(sum(sizes), -1, np.intp)
+    positions[:feature_size] = np.arange(feature_size)
+    buffers = np.split(positions, np.cumsum(sizes)[:-1])
+    for item in instructions:
+        yield buffers
+        target, start, stop, _ = item.write(sizes)
+        sources = item.sources(np.arange(start, stop))
+        key = item.looked_up()
+        if sources is not None:
+            buffers[target][start:stop] = buffers[item.reads()[0]][sources]
+        elif key is not None and not unchanged:
+            buffers[target][start:stop] = buffers[key[0]][key[1]]
+        elif unchanged or not _one_by_one(item):
+            buffers[target][start:stop] = -1
+
+
+def _one_by_one(item: Instruction) -> bool:
+    """Whether every value that it writes was the value in its place before."""
+    return item.IN_PLACE and getattr(item, "activation", None) != Activation.SOFTMAX
+
+
+def input_names(columns: Sequence[str], feature_size: int) -> list[str]:
+    """Return what a person calls each input value: its column, or its number."""
+    return list(columns) or [f"input {position}" for position in range(feature_size)]
