@@ -27,6 +27,7 @@ from instmodel.cli.reporting import (
     tell,
 )
 from instmodel.comparison.comparing import compare
+from instmodel.comparison.decisions import APPROVALS
 from instmodel.comparison.metrics import TASKS
 from instmodel.comparison.summary import comparison_summary
 from instmodel.verification.summary import judged
@@ -89,6 +90,11 @@ def add(commands: Commands) -> None:
         "--threshold", type=float, help="of a decision (default: 0.5 for probabilities)"
     )
     figures.add_argument(
+        "--approve",
+        choices=APPROVALS,
+        help="on which side of the threshold an applicant is approved, for rates of approval",
+    )
+    figures.add_argument(
         "--tolerance", type=float, default=1.0, help="what is close, with labels that are values"
     )
     figures.add_argument("--task", choices=TASKS, help="default: as the labels look")
@@ -147,6 +153,7 @@ def run(args: argparse.Namespace) -> int:
             reference=args.reference,
             output=args.output,
             threshold=args.threshold,
+            approve=args.approve,
             tolerance=args.tolerance,
             task=args.task,
             movers=args.movers,

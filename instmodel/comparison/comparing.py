@@ -50,6 +50,7 @@ def compare(
     reference: Any = None,
     output: int | None = None,
     threshold: float | None = None,
+    approve: str | None = None,
     tolerance: float = 1.0,
     task: str | None = None,
     movers: int = 10,
@@ -90,6 +91,8 @@ def compare(
     threshold : float, optional
         A score of at least this is a decision; by default 0.5, if all scores lie between 0 and 1.
         Of several outputs, the largest decides, unless a threshold is given.
+    approve : {"above", "below"}, optional
+        On which side of the threshold an applicant is approved, for rates of approval.
     tolerance : float
         With labels that are values, what counts as close.
     task : {"binary", "multiclass", "regression"}, optional
@@ -122,7 +125,7 @@ def compare(
         pair.classes = checked_classes(classes, pair.outputs)
     task = checked_task(task, pair.outputs, labels, positive, threshold)
     column = checked_output(output, pair, positive)
-    decision = decision_of(pair.outputs, column, threshold, task)
+    decision = decision_of(pair.outputs, column, threshold, task, approve)
     tolerance = arguments.real(tolerance, "tolerance", least=0)
     dependence = arguments.count(dependence, "dependence", least=0)
     most_rows = arguments.count(most_rows, "most_rows")
@@ -161,6 +164,8 @@ def compare(
     decision = decision.settled(task, *ends.tolist())
     at = decision.threshold if decision.kind == AT_THRESHOLD else None
     decided = decision.kind is not None
+    approved = [decision.approved(int(side), rows.seen) for side in moves.chosen]
+    approval = [None if count is None else count / rows.seen for count in approved]
     judged = None
     if truth is not None:
         judged = AgainstLabels(truth, before, after, column, str(task), at, tolerance)
@@ -192,6 +197,8 @@ def compare(
         flips=moves.flips if decided else None,
         flips_up=moves.flips_up if decided else None,
         flips_down=moves.flips_down if decided else None,
+        old_approval_rate=approval[0],
+        new_approval_rate=approval[1],
         largest_move=moves.largest,
         mean_move=moves.total / rows.seen,
         columns=pair.columns,

@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 DEFAULT_THRESHOLD = 0.5
 # What `Comparison.decision` is, if anything is decided.
 AT_THRESHOLD, LARGEST = "threshold", "largest"
+# On which side of the threshold an applicant is approved.
+APPROVALS = ("above", "below")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,14 @@ class Decision:
     threshold : float
     asked : bool
         Whether somebody named the threshold; if not, it is one for probabilities alone.
+    approve : {"above", "below"}, optional
     """
 
     kind: str | None
     column: int
     threshold: float = DEFAULT_THRESHOLD
     asked: bool = False
+    approve: str | None = None
 
     def of(self, scores: Floats) -> NDArray[Any]:
         """Return what scores (N, O) decide: whether 1, or for which output."""
@@ -46,6 +50,12 @@ class Decision:
             return np.zeros(len(scores), bool)
         chosen: NDArray[np.bool_] = scores[:, self.column] >= self.threshold
         return chosen
+
+    def approved(self, chosen: int, rows: int) -> int | None:
+        """Return how many rows are approved, if `chosen` of them reach the threshold."""
+        if self.kind != AT_THRESHOLD or self.approve is None:
+            return None
+        return chosen if self.approve == "above" else rows - chosen
 
     def settled(self, task: str | None, least: float, greatest: float) -> Decision:
         """Return what is left of it once all scores, and what the labels are, are known.
@@ -61,7 +71,13 @@ class Decision:
         return self
 
 
-def decision_of(outputs: int, column: int, threshold: float | None, task: str | None) -> Decision:
+def decision_of(
+    outputs: int,
+    column: int,
+    threshold: float | None,
+    task: str | None,
+    approve: str | None = None,
+) -> Decision:
     """Return the decision of models with so many outputs, as far as the arguments tell.
 
     Raises
@@ -69,6 +85,8 @@ def decision_of(outputs: int, column: int, threshold: float | None, task: str | 
     InputError
         ``non_finite_value``, or ``invalid_type`` for a threshold of classes.
     """
+    if approve is not None:
+        arguments.choice(approve, "approve", APPROVALS)
     if threshold is not None:
         if not math.isfinite(arguments.real(threshold, "threshold")):
             raise InputError(
@@ -82,9 +100,9 @@ def decision_of(outputs: int, column: int, threshold: float | None, task: str | 
                 expected="no threshold, or the task binary, which looks at one output",
                 actual=threshold,
             )
-        return Decision(AT_THRESHOLD, column, threshold, asked=True)
+        return Decision(AT_THRESHOLD, column, threshold, asked=True, approve=approve)
     if task == "regression":
         return Decision(None, column)
     if outputs == 1 or task == "binary":
-        return Decision(AT_THRESHOLD, column)
+        return Decision(AT_THRESHOLD, column, approve=approve)
     return Decision(LARGEST, column)

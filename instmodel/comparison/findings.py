@@ -47,6 +47,8 @@ class Comparison:
     flips, flips_up, flips_down : int or None
         Rows whose decision changes; up: from below the threshold to it or above. Where the largest
         output decides, up and down are 0; where nothing is decided, all three are None.
+    old_approval_rate, new_approval_rate : float or None
+        The share of the rows that is approved; None unless `approve` said which these are.
     largest_move, mean_move : float
         |new - old|.
     columns : list of str
@@ -87,6 +89,8 @@ class Comparison:
     flips: int | None
     flips_up: int | None
     flips_down: int | None
+    old_approval_rate: float | None
+    new_approval_rate: float | None
     largest_move: float
     mean_move: float
     columns: list[str] = field(repr=False)

@@ -42,6 +42,9 @@ class GroupFigures:
         The share of the rows that are decided for 1, at the threshold; None without one.
     old_positive_interval, new_positive_interval : list of float or None
         Where it lies with 95 % confidence (Wilson).
+    old_approval_rate, new_approval_rate : float or None
+        The share that is approved, if `compare` was told on which side of the threshold that is.
+    old_approval_interval, new_approval_interval : list of float or None
     small : bool
         Fewer than 100 rows, or with labels of two classes fewer than 10 of either in the sample:
         the figures say little.
@@ -57,6 +60,10 @@ class GroupFigures:
     new_positive_rate: float | None
     old_positive_interval: list[float] | None
     new_positive_interval: list[float] | None
+    old_approval_rate: float | None
+    new_approval_rate: float | None
+    old_approval_interval: list[float] | None
+    new_approval_interval: list[float] | None
     small: bool
 
 
@@ -187,10 +194,8 @@ def _figures(
     rows = int(count)
     positives = old_metrics.get("positives")
     few = positives is not None and min(positives, old_metrics["rows"] - positives) < SMALL_CLASS
-    rates: list[Any] = [None] * 4
-    if decision.kind == AT_THRESHOLD:
-        rates = [decided / rows for decided in chosen]
-        rates += [share_interval(int(decided), rows) for decided in chosen]
+    decided = [int(side) if decision.kind == AT_THRESHOLD else None for side in chosen]
+    approved = [decision.approved(int(side), rows) for side in chosen]
     return {
         "rows": rows,
         "old_mean": old / rows,
@@ -198,12 +203,20 @@ def _figures(
         "flips": None if decision.kind is None else int(flips),
         "old_metrics": old_metrics,
         "new_metrics": new_metrics,
-        "old_positive_rate": rates[0],
-        "new_positive_rate": rates[1],
-        "old_positive_interval": rates[2],
-        "new_positive_interval": rates[3],
+        **_rates("positive", decided, rows),
+        **_rates("approval", approved, rows),
         "small": rows < SMALL_ROWS or few,
     }
+
+
+def _rates(name: str, counts: list[int | None], rows: int) -> dict[str, Any]:
+    """Return the shares of both models and their intervals; None for what is not counted."""
+    found: dict[str, Any] = {}
+    for side, count in zip(("old", "new"), counts, strict=True):
+        found[f"{side}_{name}_rate"] = None if count is None else count / rows
+        interval = None if count is None else share_interval(count, rows)
+        found[f"{side}_{name}_interval"] = interval
+    return found
 
 
 def _order(value: Key) -> tuple[Any, ...]:

@@ -67,6 +67,7 @@ class Moves:
         self._sums = np.zeros(2)
         self.least, self.greatest = np.full(2, np.inf), np.full(2, -np.inf)
         self.flips = self.flips_up = self.flips_down = 0
+        self.chosen = np.zeros(2, int)  # at the threshold or above, by the old model and the new
         self.largest = self.total = 0.0
         self.movers: list[Mover] = []
 
@@ -75,6 +76,7 @@ class Moves:
         before, after = self._decision.of(old), self._decision.of(new)
         self.flips += int(np.sum(before != after))
         if self._decision.kind == AT_THRESHOLD:
+            self.chosen += [before.sum(), after.sum()]
             self.flips_up += int(np.sum(~before & after))
             self.flips_down += int(np.sum(before & ~after))
         pair = np.stack([old[:, self._column], new[:, self._column]])

@@ -112,6 +112,9 @@ def _moves(found: Comparison) -> Table:
         "Largest move": found.largest_move,
     }
     rows: list[Cells] = [[name, number(figure)] for name, figure in figures.items()]
+    for side, rate in (("old", found.old_approval_rate), ("new", found.new_approval_rate)):
+        if rate is not None:
+            rows.append([f"Approved, {side}", percent(rate)])
     return Table("moves", "Moves", ["figure", "value"], rows)
 
 

@@ -61,19 +61,18 @@ def _scores(id: str, title: str, named: Sequence[tuple[str, Group | OtherGroups]
     columns = ["value", "rows", "mean, old", "mean, new"]
     groups = [group for _, group in named]
     decided = any(group.flips is not None for group in groups)
+    rate = "approval" if any(g.old_approval_rate is not None for g in groups) else "positive"
+    name = "approved" if rate == "approval" else "decided for 1"
     rated = any(group.old_positive_rate is not None for group in groups)
-    columns += ["flips"] * decided + ["decided for 1, old", "decided for 1, new"] * rated
+    columns += ["flips"] * decided + [f"{name}, old", f"{name}, new"] * rated
     rows: list[Cells] = []
-    for name, g in named:
-        row: Cells = [name, g.rows, number(g.old_mean), number(g.new_mean)]
+    for value, g in named:
+        row: Cells = [value, g.rows, number(g.old_mean), number(g.new_mean)]
         row += [g.flips] * decided
         if rated:
             row += [
-                NONE if rate is None else percent(rate, ends)
-                for rate, ends in (
-                    (g.old_positive_rate, g.old_positive_interval),
-                    (g.new_positive_rate, g.new_positive_interval),
-                )
+                percent(getattr(g, f"{side}_{rate}_rate"), getattr(g, f"{side}_{rate}_interval"))
+                for side in ("old", "new")
             ]
         rows.append(row)
     return Table(id, title, columns, rows, ["value"])

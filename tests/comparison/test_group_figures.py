@@ -65,6 +65,23 @@ def test_rates_of_all_rows_are_counted_even_if_few_are_sampled():
         assert (group.rows, group.old_positive_rate) == (part.sum(), (A[part] >= 0.5).mean())
 
 
+@pytest.mark.parametrize("side", ["above", "below"])
+def test_who_is_approved_is_counted_on_the_side_that_was_named(side):
+    found = im.compare(OLD, NEW, table(r=REGION), by="r", approve=side, most_rows=100)
+    approved = (A >= 0.5) == (side == "above"), (B >= 0.5) == (side == "above")
+    assert [found.old_approval_rate, found.new_approval_rate] == [x.mean() for x in approved]
+    for group in found.groups:
+        part = group.value == REGION
+        assert group.new_approval_rate == approved[1][part].mean()
+        assert group.old_approval_interval == share_interval(approved[0][part].sum(), part.sum())
+    shown = {t.id: t for t in comparison_summary(found, "old", "new", 3).tables}
+    assert "approved, old" in shown["groups"].columns
+    assert shown["moves"].rows[-1] == ["Approved, new", f"{100 * approved[1].mean():.1f} %"]
+    assert im.compare(OLD, NEW, ROWS).old_approval_rate is None
+    with pytest.raises(im.InstModelError):
+        im.compare(OLD, NEW, ROWS, approve="maybe")
+
+
 def test_several_columns_have_a_table_each():
     found = im.compare(OLD, NEW, table(r=REGION, s=SEX), labels="y", by=["r", "s"])
     alone = [im.compare(OLD, NEW, table(r=REGION, s=SEX), labels="y", by=by) for by in "rs"]
