@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,7 @@ def _write(
     jinja = require("jinja2", "report")
     environment = jinja.Environment(autoescape=True)
     environment.filters["printable"] = printable
+    environment.filters["command"] = shlex.join
     # Our own SVG; every text inside of it is escaped where it is made.
     environment.filters["drawn"] = require("markupsafe", "report").Markup
     source = Path(__file__).with_name("page.html.jinja").read_text(encoding="utf-8")

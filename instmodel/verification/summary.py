@@ -125,9 +125,9 @@ def _limits(verdict: Verdict) -> Table:
         limit = outcome.limit
         value = f"{100 * outcome.value:.4g} %" if limit.share else f"{outcome.value:.6g}"
         said = "holds" if outcome.holds else "EXCEEDED"
-        rows.append([limit.figure, str(limit), value, outcome.place or "all rows", said])
-    columns = ["figure", "limit", "found", "in", "verdict"]
-    return Table("limits", "Limits", columns, rows, ["figure", "in"])
+        rows.append([limit.figure, said, str(limit), value, outcome.place])
+    columns = ["figure", "verdict", "limit", "found", "at"]
+    return Table("limits", "Limits", columns, rows, ["at"])
 
 
 def _speeds(found: Verification) -> list[str]:
