@@ -1,6 +1,7 @@
 """The pages of verify and compare, opened in a browser: no errors, and the computed figures."""
 
 import html
+import json
 import re
 
 import numpy as np
@@ -165,6 +166,46 @@ def test_a_terminal_and_a_page_say_the_same(files, capsys, command):
 def texts(page, tag):
     """Return what elements without markup inside say."""
     return [html.unescape(text) for text in re.findall(f"<{tag}(?: [^>]*)?>([^<]*)</{tag}>", page)]
+
+
+def classes(page):
+    return re.search('<p class="([^"]*)" id="verdict">', page.read_text())[1]
+
+
+@pytest.mark.parametrize(
+    ("limits", "banner"),
+    [
+        ([], "verdict open"),
+        (["--max-psi", "9"], "verdict"),
+        (["--max-psi", "0", "--max-flips", "100%"], "verdict different"),
+    ],
+)
+def test_a_banner_is_green_only_if_limits_were_set_and_hold(files, limits, banner):
+    compared = ["compare", "old.json", "new.json", "--data", "data.npy", "--report", "page.html"]
+    main([*compared, *limits])
+    page = files / "page.html"
+    assert classes(page) == banner
+    assert ("no limits set" in page.read_text()) == (not limits)
+    assert ('id="limits"' in page.read_text()) == bool(limits)
+
+
+def test_a_page_ends_with_the_record_and_room_to_sign(files, browser):
+    compared = ["compare", "old.json", "new.json", "--data", "labelled.npy", "--labels", "4"]
+    rest = ["--max-flips", "50%", "--report", "page.html", "--signer", f"J. Doe, {UGLY}"]
+    assert main([*compared, *rest, "--record", "record.json"]) == 0
+    record = json.loads((files / "record.json").read_text())
+    page = opened(browser, files / "page.html")
+    assert cells(page, "limits") == [
+        ["flips", "holds", "≤ 50 % of rows", cells(page, "limits")[0][3], ""]
+    ]
+    shown = page.find_element("id", "record").text
+    for known in record["files"].values():
+        assert known["path"] in shown
+        assert known["sha256"] in shown
+    for text in (record["sha256"], record["time"], *record["models"].values(), "Signature", UGLY):
+        assert text in shown
+    assert main([*compared, "--report", "page.html"]) == 0  # a record that nobody has
+    assert "canonical bytes" not in (files / "page.html").read_text()
 
 
 def test_a_command_says_where_its_page_is(files, capsys):
