@@ -12,13 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from instmodel.base.extras import require as require_package
 from instmodel.document.schema import InstructionModelInfo
-from instmodel.errors import DocumentError, InputError, InstModelError
+from instmodel.errors import DocumentError, InputError, InstModelError, ValidationDataError
 from instmodel.importers import common
 from instmodel.importers import expressions as ex
 from instmodel.importers.common import Findings
 from instmodel.importers.expressions import Value
 from instmodel.importers.keras_outputs import Choice, chosen_outputs
-from instmodel.importers.keras_walk import Walker, has_graph
+from instmodel.importers.keras_walk import Walker, has_graph, told
 from instmodel.importers.keys import to_integers, without_conversions_of
 from instmodel.importers.torch_choices import converted
 
@@ -51,7 +51,7 @@ def from_keras(
     InstModelError
         ``unsupported_model`` with every layer that has no instructions; ``import_mismatch`` when
         the model computes something else; ``ambiguous_output`` when it has several outputs and
-        none is chosen; ``missing_package``.
+        none is chosen; ``source_failed`` when Keras refuses the rows; ``missing_package``.
     """
     keras = _keras()
     if not isinstance(model, keras.Model) or not model.built or _structure(keras, model) is None:
@@ -78,16 +78,23 @@ def from_keras(
     flat = keras.tree.flatten(returned)
     places = chosen_outputs(keras, model, returned, output)
     result = ex.concatenate([ex.reshape(flat[place], (flat[place].size,)) for place in places])
-    result = without_conversions_of(result, leaves)
+    result = without_conversions_of(result, [item.leaf for item in inputs if item.is_whole])
     findings.check(result)
     names = features
     if names is None:
         names = common.feature_names([(item.name, item.leaf) for item in inputs])
     info = common.build(result, leaves, names, {"imported_from": "Keras", "model": model.name})
     whole = [item.is_whole for item in inputs]
-    return common.compared(
-        info, result, leaves, sample, lambda rows: source_outputs(model, rows, places), whole
-    )
+
+    def run(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        try:
+            return source_outputs(model, rows, places)
+        except Exception as error:  # of a layer or its backend
+            raise ValidationDataError(
+                "source_failed", f"Keras refuses rows to compare on: {told(error)}", field="sample"
+            ) from error
+
+    return common.compared(info, result, leaves, sample, run, whole)
 
 
 def load_keras(path: str | os.PathLike[str]) -> InstructionModelInfo:

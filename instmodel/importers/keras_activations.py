@@ -9,7 +9,7 @@ import numpy as np
 
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
-from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.expressions import Value
 
 # By the name that `keras.activations.get` knows.
 ACTIVATIONS: dict[str, Callable[[Value], Value]] = {
@@ -50,9 +50,17 @@ def activation_of(layer: Any) -> Callable[[Value], Value] | None:
 
 
 def rectified(layer: Any, x: Value) -> Value:
-    """Return what a ReLU with a slope and limits makes of x."""
-    if layer.threshold:
-        raise Unsupported(f"threshold={layer.threshold}")
-    slope = np.asarray(layer.negative_slope or 0.0, float)
-    result = fn.leaky_relu(x, slope) if slope else ex.activation(x, "RELU")
-    return result if layer.max_value is None else ex.clip(result, None, float(layer.max_value))
+    """Return what a ReLU with a slope, a limit and a threshold makes of x."""
+    slope, limit, threshold = layer.negative_slope, layer.max_value, layer.threshold
+    if threshold:
+        start = ex.constant(float(np.float32(threshold)))
+        result = fn.selected(fn.above(x, start), x, ex.constant(0.0))
+    else:
+        start = ex.constant(0.0)
+        result = ex.activation(x, "RELU")
+    if limit is not None:
+        result = ex.clip(result, 0.0 if threshold else None, float(limit))
+    if not slope:
+        return result
+    below = ex.activation(ex.subtract(start, x), "RELU")
+    return ex.subtract(result, ex.multiply(below, ex.constant(np.asarray(slope, float))))

@@ -22,7 +22,9 @@ from instmodel.importers.keras_encoders import (
     normalization,
 )
 from instmodel.importers.keys import embedding, to_integers
-from instmodel.importers.operands import sample_axis
+from instmodel.importers.masks import masked, softmax
+from instmodel.importers.operands import operand, sample_axis, together
+from instmodel.importers.torch_choices import is_boolean, numbers_of
 
 Handler = Callable[..., Any]
 
@@ -73,11 +75,19 @@ def _identity(layer: Any, x: Value) -> Value:
     return x
 
 
-def _softmax(layer: Any, x: Value) -> Value:
+def _softmax(layer: Any, x: Value, mask: Any = None) -> Value:
     axes = np.atleast_1d(layer.axis).tolist()
     if len(axes) != 1:
         raise Unsupported("a softmax over several axes")
-    return ex.softmax(x, sample_axis(axes[0], len(x.shape)))
+    axis = sample_axis(axes[0], len(x.shape))
+    if mask is None:
+        return softmax(x, axis)
+    (shown,) = together([operand(mask), x])[:1]
+    if not is_boolean(shown):
+        raise Unsupported("a mask of numbers")
+    truth = numbers_of(shown)
+    done = softmax(masked(x, ex.activation(truth, "INVERSE")), axis)
+    return done if truth.is_constant else fn.selected(truth, done, ex.constant(0.0))
 
 
 def _masking(layer: Any, x: Value) -> Value:

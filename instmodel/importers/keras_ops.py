@@ -17,8 +17,8 @@ from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.keras_activations import ACTIVATIONS, rectified
 from instmodel.importers.keys import clipped
-from instmodel.importers.masks import softmax
-from instmodel.importers.operands import Operand, operand, sample_axis, together, value_of
+from instmodel.importers.masks import masked, softmax
+from instmodel.importers.operands import Operand, aligned, operand, sample_axis, together, value_of
 from instmodel.importers.products import einsum, matmul
 from instmodel.importers.torch_choices import CHOICES, converted, numbers_of
 from instmodel.importers.torch_functions import FUNCTIONS
@@ -42,12 +42,6 @@ def _numbers(x: Any) -> Value:
 
 def _scaled(x: Value, factor: float) -> Value:
     return ex.multiply(x, ex.constant(factor))
-
-
-def _power(operation: Any, x: Any, exponent: Any) -> Value:
-    if isinstance(exponent, Value) or np.ndim(exponent):
-        raise Unsupported("an exponent that is no number")
-    return fn.power(_numbers(x), float(exponent))
 
 
 # --------------------------------------------------------------------------------------- functions
@@ -145,6 +139,16 @@ def _reduce(function: Callable[..., Value]) -> Handler:
 def _variance(x: Value, axes: Sequence[int], keep: bool) -> Value:
     rest = ex.subtract(x, ex.reduce_mean(x, axes, True))
     return ex.reduce_mean(ex.multiply(rest, rest), axes, keep)
+
+
+def _average(operation: Any, x: Value, weights: Any = None) -> Value:
+    if not isinstance(operation.axis, int) or isinstance(weights, Value):
+        raise Unsupported("an average over several axes, or by computed weights")
+    axis = sample_axis(operation.axis, len(x.shape))
+    shares = np.ones(x.shape[axis]) if weights is None else np.asarray(weights, np.float64)
+    if shares.ndim != 1:
+        raise Unsupported("weights of several axes")
+    return ex.reduce_sum(ex.multiply(x, _along(shares / shares.sum(), [axis], x.shape)), [axis])
 
 
 def _extreme(function: Callable[..., Value]) -> Handler:
@@ -249,15 +253,38 @@ def einsum_of(equation: str, *operands: Any) -> Value:
         if len(counts) != 1:
             raise Unsupported(f"the einsum {equation!r}")
         equation = equation.replace("...", "".join(free[: counts.pop()]))
+    if len(parts) == 1 and isinstance(parts[0], Value):
+        return _einsum_of_one(equation, parts[0])
     return einsum(equation, parts)
 
 
+def _einsum_of_one(equation: str, x: Value) -> Value:
+    """Return a sum over some axes, and the others in another order."""
+    letters, _, result = equation.replace(" ", "").partition("->")
+    if len(set(letters)) < len(letters) or result[:1] != letters[0]:
+        raise Unsupported(f"the einsum {equation!r}")
+    own = letters[1:]
+    summed = [i for i, letter in enumerate(own) if letter not in result]
+    rest = [letter for letter in own if letter in result]
+    done = ex.reduce_sum(x, summed) if summed else x
+    order = [rest.index(letter) for letter in result[1:]]
+    return ex.rearrange(done, ex.positions_of(done).transpose(order))
+
+
 def _tensordot(operation: Any, a: Any, b: Any) -> Value:
-    if operation.axes not in (1, [[-1], [0]]) or isinstance(b, Value):
-        raise Unsupported(f"axes={operation.axes!r}")
-    table = np.asarray(b)
-    done = ex.dense(value_of(a), table.reshape(len(table), -1).T)
-    return ex.reshape(done, (*done.shape[:-1], *table.shape[1:]))
+    x, table, axes = value_of(a), np.asarray(b), operation.axes
+    if isinstance(axes, int):
+        axes = [range(-axes, 0), range(axes)]
+    summed = [sample_axis(int(axis), len(x.shape)) for axis in np.atleast_1d(axes[0])]
+    other = [int(axis) % table.ndim for axis in np.atleast_1d(axes[1])]
+    if isinstance(b, Value) or len(summed) != len(other):
+        raise Unsupported(f"axes={operation.axes!r} of two computed values")
+    places = np.moveaxis(ex.positions_of(x), summed, range(-len(summed), 0))
+    lead = places.shape[: places.ndim - len(summed)]
+    rows = ex.rearrange(x, places.reshape(*lead, -1))
+    turned = np.moveaxis(table, other, range(len(other)))
+    done = ex.dense(rows, turned.reshape(rows.shape[-1], -1).T)
+    return ex.reshape(done, (*lead, *turned.shape[len(other) :]))
 
 
 def _dot(operation: Any, a: Any, b: Any) -> Value:
@@ -271,8 +298,8 @@ def _attention(
     scale: float | None = None, **unused: Any,
 ) -> Value:  # fmt: skip
     """Compute the attention of heads (steps, heads, width), as they are before a transpose."""
-    if mask is not None or operation.is_causal or operation.attn_logits_soft_cap is not None:
-        raise Unsupported("an attention with a mask or a cap")
+    if isinstance(mask, Value) or operation.attn_logits_soft_cap is not None:
+        raise Unsupported("an attention with a computed mask or a cap")
     query, key, value = (
         ex.rearrange(x, np.swapaxes(ex.positions_of(x), 0, 1)) for x in (query, key, value)
     )
@@ -286,7 +313,14 @@ def _attention(
     scores = _scaled(matmul(query, turned), factor)
     if bias is not None:
         scores = ex.add(*together([scores, operand(bias)]))
-    mixed = matmul(ex.softmax(scores), value)
+    hidden = np.zeros(scores.shape, bool)
+    if operation.is_causal:
+        hidden |= np.triu(np.ones(scores.shape[-2:], bool), 1)
+    if mask is not None:
+        hidden |= ~aligned(np.asarray(mask, bool), len(scores.shape)).data
+    if hidden.any():
+        scores = masked(scores, ex.constant(hidden))
+    mixed = matmul(softmax(scores, len(scores.shape) - 1), value)
     return ex.rearrange(mixed, np.swapaxes(ex.positions_of(mixed), 0, 1))
 
 
@@ -350,7 +384,7 @@ CALCULATIONS: dict[str, Handler] = {
     "Multiply": _elsewhere("mul"),
     "Divide": _elsewhere("div"),
     "TrueDivide": _elsewhere("div"),
-    "Power": _power,
+    "Power": _elsewhere("pow"),
     "Reciprocal": _unary(lambda x: ex.activation(x, "RECIPROCAL")),
     "Negative": _unary(lambda x: _scaled(x, -1.0)),
     **dict.fromkeys(("Abs", "Absolute", "Fabs"), _unary(fn.magnitude)),
@@ -400,6 +434,7 @@ CALCULATIONS: dict[str, Handler] = {
     "ConvertToTensor": lambda operation, x: x if operation.dtype is None else _cast(operation, x),
     "NanToNum": _nan_to_num,
     "Isnan": _elsewhere("isnan"),
+    "Isfinite": _elsewhere("isfinite"),
     "Where": _elsewhere("where"),
     "Maximum": _elsewhere("maximum"),
     "Minimum": _elsewhere("minimum"),
@@ -415,6 +450,7 @@ CALCULATIONS: dict[str, Handler] = {
     "LogicalXor": _truths("ne"),
     "Sum": _reduce(ex.reduce_sum),
     "Mean": _reduce(ex.reduce_mean),
+    "Average": _average,
     "Var": _reduce(_variance),
     "Std": _reduce(lambda x, axes, keep: fn.sqrt(_variance(x, axes, keep))),
     "Prod": _reduce(fn.product_over),

@@ -46,6 +46,9 @@ def _each_step(layer: Any) -> Callable[..., Any]:
     return call
 
 
+# Layers whose mask is one more argument.
+_MASKED = ("Softmax",)
+
 _CALLS: dict[str, Callable[[Any], Callable[..., Any]]] = {"TimeDistributed": _each_step}
 
 
@@ -107,10 +110,8 @@ class Walker:
         kind = type(operation).__name__
         with self._findings.at(f"{'layer' if is_layer else 'operation'} {inside!r} ({kind})"):
             positional, named = self._filled(node, known)
-            if named.pop("training", None):
-                raise Unsupported("training=True")
-            if named.pop("mask", None) is not None:
-                raise Unsupported("a mask")
+            if is_layer:
+                _check_call(kind, named, self._tree)
             if isinstance(operation, self._keras.Model) and has_graph(operation):
                 return self.model(operation, positional[0], inside)
             return self._applied(node, known, positional, named, inside)
@@ -289,6 +290,16 @@ class Walker:
             raise Unsupported("its own compute_mask")
 
 
+def _check_call(kind: str, named: dict[str, Any], tree: Any) -> None:
+    """Take out of the arguments of a layer what says how it runs; IN/OUT."""
+    if named.pop("training", None):
+        raise Unsupported("training=True")
+    if kind in _MASKED:
+        return
+    if any(part is not None for part in tree.flatten(named.pop("mask", None))):
+        raise Unsupported("a mask")
+
+
 def _ordered(outputs: Sequence[Any], known: Mapping[int, Any]) -> list[Any]:
     """Return the nodes that `outputs` need, those before that others need; without recursion."""
     order: list[Any] = []
@@ -336,5 +347,12 @@ def _placeholder(tensor: Any) -> Value:
 def _why_not(operation: Any, error: Exception | None) -> str:
     if type(operation).__module__.startswith("keras.") and type(operation).__name__ != "Lambda":
         return "no instructions for it"
-    sentence = str(error).strip().split("\n")[0]
-    return f"its call cannot be followed: {sentence or type(error).__name__}"
+    return f"its call cannot be followed: {told(error)}"
+
+
+def told(error: Exception | None) -> str:
+    """Return the sentence of an error of Keras, which stands between two other paragraphs."""
+    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
+    marked = [line for line in lines if line.startswith("\x1b[1m")]
+    sentence = (marked or lines or [type(error).__name__])[0]
+    return sentence.removeprefix("\x1b[1m").removesuffix("\x1b[0m")
