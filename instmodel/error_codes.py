@@ -412,8 +412,8 @@ _COMPARING = {
     ),
     "invalid_limit": Rule(
         "A limit on a figure of `verify` or `compare` makes no sense, or its file is no TOML.",
-        "field 'max.psi': not a bound (expected a finite number, or a share of the rows such as "
-        "'0.5%', got '0.1')",
+        "field 'max.psi': not a bound (expected a finite number, or a share such as '0.5%', got "
+        "'0.1')",
     ),
     "unknown_figure": Rule(
         "A limit is on what is no figure, or on one that was not computed.",

@@ -37,7 +37,7 @@ def add_limits(
         Limits that have a flag of their own.
     """
     group = command.add_argument_group(
-        "limits", "exit code 1 unless all that are given hold; N% is a share of the rows"
+        "limits", "exit code 1 unless all that are given hold; P% is a share of all rows or states"
     )
     for flag, (_, _, metavar, text) in flags.items():
         group.add_argument(flag, metavar=metavar, help=text)

@@ -42,6 +42,10 @@ _LIMITS = {
         *("rows_different", "max", "N|P%"),
         "rows that may differ by more than the tolerance (default: 0)",
     ),
+    "--min-coverage": (
+        *("coverage.reached", "min", "N|P%"),
+        "states of the model that the data must reach",
+    ),
     "--max-ulp": ("outputs.max_ulp", "max", "N", "units of the last float32 digit"),
 }
 

@@ -23,6 +23,8 @@ from instmodel.base import values
 from instmodel.errors import InputError
 
 KINDS = ("max", "min")
+# What a count is a share of, beside it, where that is not the rows.
+_WHOLES = {"reached": "states", "unseen": "states"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Limit:
     bound : float
         The figure may be equal to it.
     share : bool
-        Whether the bound is a share of the `rows` that stand beside the figure, a count.
+        Whether the bound is a share of the `whole` that stands beside the figure, a count.
     """
 
     figure: str
@@ -46,10 +48,15 @@ class Limit:
     bound: float
     share: bool = False
 
+    @property
+    def whole(self) -> str:
+        """What a share is of: ``rows``, or the ``states`` of a model."""
+        return _WHOLES.get(self.figure.rpartition(".")[2], "rows")
+
     def __str__(self) -> str:
         """Return the bound for a person."""
-        sign = "≤" if self.kind == "max" else "≥"
-        return f"{sign} {100 * self.bound:g} % of rows" if self.share else f"{sign} {self.bound:g}"
+        bound = f"{100 * self.bound:g} % of {self.whole}" if self.share else f"{self.bound:g}"
+        return f"{'≤' if self.kind == 'max' else '≥'} {bound}"
 
 
 NO_DIFFERENCE = Limit("rows_different", "max", 0.0)
@@ -196,7 +203,7 @@ def _bound(bound: Any, field: str) -> tuple[float, bool]:
         "invalid_limit",
         "not a bound",
         field=field,
-        expected="a finite number, or a share of the rows such as '0.5%'",
+        expected="a finite number, or a share such as '0.5%'",
         actual=repr(bound),
     )
 
@@ -299,14 +306,14 @@ def _number(found: _Found, limit: Limit) -> float:
         )
     if not limit.share:
         return float(value)
-    rows = found.beside.get("rows")
-    if not isinstance(value, int) or not rows:
+    whole = found.beside.get(limit.whole)
+    if not isinstance(value, int) or not whole:
         raise InputError(
             "invalid_limit",
-            "a share is of a count that has its rows beside it, such as flips",
+            f"a share is of a count that has its {limit.whole} beside it, such as flips",
             field=limit.figure,
         )
-    return float(value) / float(rows)
+    return float(value) / float(whole)
 
 
 def _not_found(figures: Mapping[str, Any], figure: str) -> InputError:

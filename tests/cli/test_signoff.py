@@ -57,6 +57,15 @@ def test_limits_that_cannot_be_judged_are_errors(model, capsys):
     assert "No such file" in fails(capsys, *data, "--limits", "none.toml")
 
 
+def test_what_the_data_reaches_can_be_limited(model, capsys):
+    data = ["verify", model, "--data", "short.csv"]
+    assert main([*data, "--min-coverage", "0%"]) == 0
+    assert main([*data, "--min-coverage", "100%"]) == 1  # one row: nothing varied
+    capsys.readouterr()
+    said = fails(capsys, *data, "--min-coverage", "1", "--no-coverage")
+    assert "not computed" in said
+
+
 def test_limits_are_not_lost_where_only_validation_data_is_run(model, capsys):
     assert "no validation data" in fails(capsys, "verify", model, "--max-ulp", "0")
 

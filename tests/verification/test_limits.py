@@ -25,6 +25,7 @@ FIGURES = {
         {"value": "north", "rows": 100, "flips": 1, "new_metrics": {"roc_auc": 0.9}},
         {"value": None, "rows": 10, "flips": 2, "new_metrics": {}},
     ],
+    "coverage": {"rows": 9, "states": 80, "reached": 60},
     "none": [],
 }
 
@@ -54,6 +55,8 @@ def outcome(figure, kind, bound):
         ("old.quantiles.1", "max", 0.8, 0.2, "old.quantiles[1]", True),
         ("groups.flips", "max", "10%", 0.2, "groups[null]", False),
         ("groups.flips", "max", "20%", 0.2, "groups[null]", True),
+        ("coverage.reached", "min", "75%", 0.75, "", True),
+        ("coverage.reached", "min", "76%", 0.75, "", False),
     ],
 )
 def test_a_figure_at_its_bound_holds_and_beyond_it_does_not(
@@ -119,6 +122,12 @@ def test_a_share_is_of_counts_alone():
     for figure in ("outputs.ulp", "old.quantiles.0"):
         with pytest.raises(im.InputError, match="a share is of a count"):
             outcome(figure, "max", "1%")
+
+
+def test_a_bound_says_what_it_is_a_share_of():
+    assert str(read_limit("flips", "max", "0.5%")) == "≤ 0.5 % of rows"
+    assert str(read_limit("coverage.reached", "min", "90%")) == "≥ 90 % of states"
+    assert str(read_limit("psi", "max", "0.1")) == "≤ 0.1"
 
 
 def test_a_file_says_the_same_as_a_mapping(tmp_path):
