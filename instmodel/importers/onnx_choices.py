@@ -198,7 +198,10 @@ def _one_hot(node: Node) -> Operand:
     ex.checked((*keys.shape, depth, depth))
     rows = dict(enumerate(np.where(np.eye(depth), on, off)))
     rows |= {key - depth: row for key, row in rows.items()}
-    found = ex.lookup(rounded_keys(keys, -depth, depth - 1), rows, np.full(depth, off))
+    numbers = rounded_keys(keys, -depth, depth - 1)
+    found = ex.lookup(numbers, rows, np.full(depth, off))
+    no_key = ex.clip(numbers, 0.0, 0.0)  # NaN for NaN
+    found = ex.add(found, ex.reshape(no_key, (*keys.shape, 1)))
     axis = node.attributes.get("axis", -1) % (len(keys.shape) + 2) - 1
     if axis < 0:
         raise Unsupported("an operation along the batch")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
@@ -66,7 +68,9 @@ def normalizer(node: Node) -> Operand:
     if kind == b"L1" and node.noted(x, "shares") is not None:
         return x  # probabilities have the sum 1 already
     if kind == b"MAX":
-        return divided_or_kept(x, fn.largest_over(x, [-1], True))
+        # ONNX Runtime passes NaN over.
+        known = fn.replace_nan(x, float(np.finfo(np.float32).min))
+        return divided_or_kept(x, fn.largest_over(known, [-1], True))
     orders = {b"L1": 1.0, b"L2": 2.0}
     return divided_or_kept(x, fn.norm(x, [-1], True, orders.get(kind, math.nan)))
 

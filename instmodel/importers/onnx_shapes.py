@@ -191,10 +191,14 @@ def _pad(node: Node) -> Operand:
     checked_size(np.asarray(x.shape) + widths[1:].sum(axis=1))
     places = ex.positions_of(x)
     if mode != "constant":
-        return ex.rearrange(x, np.pad(places, widths[1:], {"wrap": "wrap"}.get(mode, mode)))
-    fill = node.setting("value", 2, 0.0)
-    filled = ex.concatenate([ex.reshape(x, (-1,)), ex.constant(np.reshape(fill, (1,)))])
+        return ex.rearrange(x, np.pad(places, widths[1:], mode))
+    filled = _with_filler(x, node.setting("value", 2, 0.0))
     return ex.rearrange(filled, np.pad(places, widths[1:], constant_values=x.size))
+
+
+def _with_filler(x: Value, filler: Any) -> Value:
+    """Return the numbers of x, and a constant behind them, to take where none of x is wanted."""
+    return ex.concatenate([ex.reshape(x, (-1,)), ex.constant(np.reshape(filler, (1,)))])
 
 
 def _trilu(node: Node) -> Operand:
@@ -204,7 +208,9 @@ def _trilu(node: Node) -> Operand:
     part = np.triu if node.attributes.get("upper", 1) else np.tril
     if isinstance(x, np.ndarray):
         return part(x, shift)
-    return ex.multiply(x, ex.constant(part(np.ones(x.shape), shift)))
+    kept = part(np.ones(x.shape, bool), shift)
+    places = np.where(kept, ex.positions_of(x), x.size)
+    return ex.rearrange(_with_filler(x, 0.0), places)
 
 
 def _gather_elements(node: Node) -> Operand:
