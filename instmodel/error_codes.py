@@ -402,7 +402,7 @@ _COMPARING = {
         "another number of outputs to compare with (expected 2, got 3)",
     ),
     "invalid_label": Rule(
-        "Labels of classes that are no numbers of classes.",
+        "Labels that are neither numbers nor names of the classes; models of other classes.",
         "labels of two classes must be 0 and 1 (expected 0 or 1, got 2 … 2)",
     ),
     "too_many_groups": Rule(

@@ -13,7 +13,7 @@ from instmodel.comparison.metrics import NAMES, plain_numbers
 from instmodel.comparison.moves import QUANTILES
 from instmodel.comparison.population import PsiBin
 from instmodel.comparison.tables import NONE, group_tables, loss_of, number, percent, ranged
-from instmodel.verification.summary import Cells, Summary, Table, table_of_rows
+from instmodel.verification.summary import Cells, Summary, Table, first, table_of_rows
 
 # Columns of a confusion matrix that a person reads, and the cells that stand for a larger one.
 _MOST_CLASSES = 15
@@ -266,20 +266,12 @@ def _of_many(title: str, inputs: Sequence[Any]) -> str:
 def _movers(found: Comparison, values: int) -> Table:
     indexes = [m.row for m in found.movers]
     rows = [
-        [number(m.old), number(m.new), _named(m.inputs, found.columns, values)]
-        for m in found.movers
+        [number(m.old), number(m.new), first(m.inputs, values, found.columns)] for m in found.movers
     ]
     columns = ["old", "new", "inputs"]
     return table_of_rows(
         "movers", "The rows that move most", found.first_row, indexes, columns, rows, ["inputs"]
     )
-
-
-def _named(inputs: Sequence[float], names: Sequence[str], count: int) -> str:
-    """Return the first inputs of a row with their names, and a sign if there are more."""
-    more = " …" if inputs[count:] else ""
-    pairs = zip(names, inputs[:count], strict=False)
-    return ", ".join(f"{name} = {value:.7g}" for name, value in pairs) + more
 
 
 def _old_and_new(

@@ -40,16 +40,21 @@ def loss_of(measure: str) -> str:
     return f"{change} of {NAMES[measure]}"
 
 
+def group_name(group: Group | OtherGroups) -> str:
+    """Return what a group is called, with a mark if it is small."""
+    name = f"({group.values} others)" if isinstance(group, OtherGroups) else shown(group.value)
+    return f"{name} *" if group.small else name
+
+
 def group_tables(by: Grouping, place: int) -> list[Table]:
     """Return the tables of the groups of one column, the `place`-th one.
 
     The first has their scores and decisions, the second what labels say. Groups that have no line
     of their own have one together.
     """
-    named: list[tuple[str, Group | OtherGroups]] = [(shown(g.value), g) for g in by.groups]
-    if by.other_groups is not None:
-        named.append((f"({by.other_groups.values} others)", by.other_groups))
-    named = [(f"{name} *" if group.small else name, group) for name, group in named]
+    groups: list[Group | OtherGroups] = [*by.groups]
+    groups += [by.other_groups] if by.other_groups is not None else []
+    named = [(group_name(group), group) for group in groups]
     suffix = f"-{place}" if place else ""
     return [
         _scores(f"groups{suffix}", f"By {by.column}", named),

@@ -115,6 +115,7 @@ def rows(
     title: str,
     label: str,
     marks: Sequence[tuple[float, str]] = (),
+    ranges: Sequence[Sequence[Sequence[float]]] = (),
 ) -> str:
     """Return bars that lie on their side, one below the other, with a name each.
 
@@ -127,9 +128,12 @@ def rows(
         What the axis is.
     marks : sequence of (position, text)
         Lines across the bars.
+    ranges : sequence of sequences of (low, high)
+        For each series the intervals around the ends of its bars.
     """
     lengths = [length for _, values in series for length in values if math.isfinite(length)]
-    ends = min(0.0, *lengths, 0.0), max(0.0, *lengths, *(at for at, _ in marks)) or 1.0
+    beyond = [at for at, _ in marks] + [high for side in ranges for _, high in side]
+    ends = min(0.0, *lengths, 0.0), max(0.0, *lengths, *beyond) or 1.0
     left = 30 + 6.2 * min(_MOST_LETTERS, max(map(len, names), default=0))
     plot = _Plot(ends, (0, 1), left=left)
     parts = plot.axes(plot.x_ticks(), [], (label, ""))
@@ -150,6 +154,9 @@ def rows(
                 f'height="{thick:.1f}" fill="{colour}" fill-opacity="0.8">'
                 f"<title>{escape(name)}, {escape(side)}: {values[place]:.4g}</title></rect>"
             )
+            if ranges:
+                low, high = (plot.at(end, 0)[0] for end in ranges[order][place])
+                parts.append(_line(low, y + thick / 2, high, y + thick / 2, _INK))
     for at, text in marks:
         x, _ = plot.at(at, 0)
         parts.append(

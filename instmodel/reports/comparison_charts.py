@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from instmodel.comparison.findings import Comparison
-from instmodel.comparison.tables import loss_of
+from instmodel.comparison.groups import Group, Grouping
+from instmodel.comparison.metrics import NAMES
+from instmodel.comparison.tables import group_name, loss_of
 from instmodel.reports.charts import bars, lines, rows, ticks
 from instmodel.reports.picture import Picture
 
 # Classes and inputs with pictures, as far as anyone would look at them.
 _MOST_CLASSES = 6
 _MOST_INPUTS = 10
+_MOST_GROUPS = 10
 _GAIN_AXES = ("share of the rows, highest scores first", "share of class 1")
+_GROUP_RATES = {
+    "positive_rate": "Decided for 1",
+    "approval_rate": "Approved",
+    "false_positive_rate": NAMES["false_positive_rate"],
+    "false_negative_rate": NAMES["false_negative_rate"],
+}
 # What people take for a shift that matters, and for a large one.
 _PSI_MARKS = ((0.1, "0.1"), (0.25, "0.25"))
 
@@ -21,6 +30,7 @@ def comparison_charts(found: Comparison) -> list[Picture]:
         _scores(found),
         *_two_classes(found),
         *_classes(found),
+        *(chart for by in found.groupings for chart in _groups(by)),
         *_shifts(found),
         *_importance(found),
         *_dependence(found),
@@ -100,11 +110,48 @@ def _classes(found: Comparison) -> list[Picture]:
     return charts
 
 
+def _groups(by: Grouping) -> list[Picture]:
+    """Return the rates of the largest groups, with their intervals."""
+    groups = by.groups[:_MOST_GROUPS]
+    names = [group_name(group) for group in groups]
+    charts = []
+    rates = {name: [_rate(group, name) for group in groups] for name in _GROUP_RATES}
+    if rates["approval_rate"][0]:
+        del rates["positive_rate"]
+    for name, found in rates.items():
+        # A group without rows of a class has no rate of the errors in it.
+        known = [(group, rate) for group, rate in zip(names, found, strict=True) if rate]
+        if known:
+            title = f"{_GROUP_RATES[name]} by {by.column}"
+            sides = [(side, [rate[side][0] for _, rate in known]) for side in ("old", "new")]
+            ranges = [[rate[side][1] for _, rate in known] for side in ("old", "new")]
+            labels = [group for group, _ in known]
+            picture = rows(labels, sides, title, "share, and 95 % intervals", (), ranges)
+            charts.append(Picture(picture, title))
+    return charts
+
+
+def _rate(group: Group, name: str) -> dict[str, tuple[float, list[float]]] | None:
+    """Return a rate of both models and its interval, if the group has one."""
+    if name in ("positive_rate", "approval_rate"):
+        kind = name.removesuffix("_rate")
+        if getattr(group, f"old_{name}") is None:
+            return None
+        return {
+            side: (getattr(group, f"{side}_{name}"), getattr(group, f"{side}_{kind}_interval"))
+            for side in ("old", "new")
+        }
+    if name not in group.old_metrics:
+        return None
+    sides = {"old": group.old_metrics, "new": group.new_metrics}
+    return {side: (found[name], found["intervals"][name]) for side, found in sides.items()}
+
+
 def _shifts(found: Comparison) -> list[Picture]:
     if not found.input_psi:
         return []
     most = found.input_psi[:_MOST_INPUTS]
-    title = "Inputs that shift most since the reference"
+    title = "Inputs that shift most"
     names = [item.name for item in most]
     indexes = [("PSI", [item.psi for item in most])]
     marks = [mark for mark in _PSI_MARKS if mark[0] <= max(0.1, *indexes[0][1])]

@@ -59,6 +59,5 @@ def test_a_row_is_cut_short_visibly():
     (mover,) = tables(found)["movers"].rows
     assert (
         mover[-1]
-        == ", ".join(f"input {i} = {x:.7g}" for i, x in enumerate(found.movers[0].inputs[:2]))
-        + " …"
+        == ", ".join(f"input {i}={x:.7g}" for i, x in enumerate(found.movers[0].inputs[:2])) + " …"
     )
