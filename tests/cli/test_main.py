@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import GOOD, command, fails, identity, write
-from support.paths import SHIPPED
+from support.paths import ROOT, SHIPPED
 
 import instmodel as im
 from instmodel import cli
@@ -141,6 +141,26 @@ def test_numbers_beyond_what_a_machine_counts_are_no_surprise(unnamed, capsys, o
     assert code == (0 if option in ("--atol", "--rtol") else 2)
     assert "unexpected" not in capsys.readouterr().err
     assert main([*job, "--threads", str(sys.maxsize)]) == 0
+
+
+@pytest.mark.parametrize("module", ["instmodel", "numpy", "instmodel.cli.verify"])
+def test_who_stops_the_program_while_it_is_imported_gets_no_traceback(module):
+    code = f"""
+import signal, sys
+
+class Stop:
+    def find_spec(self, name, *rest):
+        if name == {module!r}:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Stop())
+from instmodel_program import main
+sys.exit(main())
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+    assert (done.returncode, done.stdout) == (130, b"")
+    assert done.stderr.splitlines() == [b"instmodel: error: stopped"]
 
 
 def test_version_and_help(capsys):
