@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from instmodel.base import arrays
 from instmodel.base.extras import require as require_package
 from instmodel.base.features import features_of_columns, parse_feature_names
 from instmodel.document.schema import InstructionModelInfo
@@ -23,6 +24,7 @@ from instmodel.importers.sklearn_predictors import METHODS, predict
 from instmodel.importers.sklearn_rows import (
     random_rows,
     strange_values,
+    text_columns,
     warn_of_coarse_columns,
 )
 from instmodel.importers.sklearn_transformers import transform
@@ -84,7 +86,8 @@ def from_sklearn(
         )
     method = _method(estimator, output)
     findings = common.Findings("scikit-learn")
-    walk = Walk(findings, transform, predict)
+    texts = text_columns(estimator)
+    walk = Walk(findings, transform, predict, texts.of)
     leaf = source(size)
     result = leaf
     with findings.at(type(estimator).__name__):
@@ -101,10 +104,18 @@ def from_sklearn(
     if features is None and columns is not None:
         names = _named_after(columns)
     warn_of_coarse_columns(estimator, columns, stacklevel=2)
+    if texts and names is None:
+        names = [f"x{place}" for place in range(size)]  # as scikit-learn calls them
     info = common.build(result, [leaf], names, _metadata(estimator, method))
+    info.categories = texts.categories(names or [])
     if features is not None and list(getattr(sample, "columns", [])) == columns:
         sample = np.asarray(sample)  # its names are not those of the features, but in order
-    rows = common.sample_rows(sample, info, size, lambda rng, n: random_rows(estimator, rng, n))
+    if texts and sample is not None:
+        arrays.check_columns(sample, parse_feature_names(names or []))
+        sample = texts.numbers(sample)
+    rows = common.sample_rows(
+        sample, info, size, lambda rng, n: random_rows(estimator, texts, rng, n)
+    )
     try:
         expected = source_outputs(estimator, method, rows, result.size)
     except ValueError as error:
@@ -114,7 +125,7 @@ def from_sklearn(
             f"{error}",
             field="sample",
         ) from error
-    odd = strange_rows(rows, strange_values(estimator))
+    odd = strange_rows(rows, strange_values(estimator, texts))
 
     def compute(some: NDArray[np.float32]) -> NDArray[np.float64]:
         return source_outputs(estimator, method, some, result.size)
@@ -169,10 +180,14 @@ def source_outputs(
     method : str
         As `from_sklearn` chose it; it is ``metadata["output"]``.
     rows : array_like of shape (N, F)
+        With the numbers of texts, as the import takes them.
     outputs : int
         How many outputs the import has: 1 asks for the second of two probabilities.
     """
     table: Any = np.asarray(rows, np.float64)
+    texts = text_columns(estimator)
+    if texts:
+        table = np.array(texts.table(table), object).T
     names = getattr(estimator, "feature_names_in_", None)
     if names is not None:
         try:
@@ -181,6 +196,10 @@ def source_outputs(
             pass  # whoever fitted by name without pandas selected columns by position
         else:
             table = pandas.DataFrame(table, columns=names)
+            if texts:  # what is no text is a column of floats
+                table = table.astype(
+                    {name: float for i, name in enumerate(names) if i not in texts.positions}
+                )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         result = getattr(estimator, method)(table)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.sklearn_texts import category_numbers
 from instmodel.importers.sklearn_walk import Walk, known_class, require
 
 Floats = NDArray[np.float64]
@@ -50,8 +51,8 @@ class _Column:
 
 
 def encode(walk: Walk, e: Any, x: Value, place: str) -> Value:
-    """Return ``e.transform`` of x, for encoders of whole numbers."""
-    columns = _columns(e)
+    """Return ``e.transform`` of x, for encoders of whole numbers and of text."""
+    columns = _columns(e, walk.texts(e, len(e.categories_)))
     looked_up: list[Value] = []
     rows: list[int] = []  # where the encoded numbers are in what was looked up
     keys: list[int] = []
@@ -109,31 +110,43 @@ def _where(encoded: Value, flags: Value, owner: NDArray[np.intp], numbers: Float
     return encoded
 
 
-def _columns(e: Any) -> list[_Column]:
+def _columns(e: Any, texts: list[dict[str, int] | None]) -> list[_Column]:
     categories = [np.asarray(values) for values in e.categories_]
+    keys = []
     for position, values in enumerate(categories):
-        if values.dtype.kind not in "iubf" or not _whole(values[~_missing(values)]):
+        numbers = category_numbers(values.tolist(), texts[position])
+        if not _whole(numbers[~np.isnan(numbers)]):
             raise Unsupported(
-                f"column {position} has categories that are no whole numbers below 2^24"
+                f"column {position} has categories that are neither text nor whole numbers below "
+                "2^24"
             )
-    first = np.array([values[0] for values in categories], float)
+        keys.append(numbers)
+    plain = all(values.dtype.kind in "iubf" for values in categories)
+    first = np.array([values[0] for values in categories], float if plain else object)
     starts = np.cumsum([0, *_widths(e, len(categories))])
     columns = []
     for position, values in enumerate(categories):
         part = slice(starts[position], starts[position + 1])
         encoded = _encoded(e, first, position, values)[:, part]
-        gap = _missing(values)
-        table = dict(zip(values[~gap].astype(int).tolist(), encoded[~gap], strict=True))
+        gap = np.isnan(keys[position])
+        require(
+            not gap.any() or np.array_equal(encoded[gap][0], encoded[gap][-1], equal_nan=True),
+            f"column {position} tells None and NaN apart",
+        )
+        table = dict(zip(keys[position][~gap].astype(int).tolist(), encoded[~gap], strict=True))
         unknown = None
         if getattr(e, "handle_unknown", "ignore") != "error":
-            absent = np.array([max(float(values[~gap].max()), 0.0) + 1.0])
+            absent = np.array([_absent(values[~gap].tolist())], first.dtype)
             unknown = _encoded(e, first, position, absent)[0, part]
         columns.append(_Column(table, encoded[gap][0] if gap.any() else None, unknown))
     return columns
 
 
-def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
-    return np.asarray(values != values)
+def _absent(known: list[Any]) -> Any:
+    """Return a category that is none of those."""
+    if isinstance(known[0], str):
+        return max(known, key=len) + "?"
+    return max(float(max(known)), 0.0) + 1.0
 
 
 def _whole(values: NDArray[Any]) -> bool:

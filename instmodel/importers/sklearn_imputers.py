@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
-from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.expressions import Value
+from instmodel.importers.sklearn_texts import category_numbers
 from instmodel.importers.sklearn_walk import Walk, inside, require
+
+Floats = NDArray[np.float64]
+
+# A text that is missing is none of the numbers of columns without text: a number that they lack.
+_NO_NUMBER = 3e38
 
 
 def imputer(walk: Walk, e: Any, x: Value, place: str) -> Value:
     """Return ``transform`` of a SimpleImputer."""
-    gaps, filled = _filled(e, x)
+    gaps, filled = _filled(walk, e, x)
     return _with_indicator(e, filled, gaps)
 
 
-def _filled(e: Any, x: Value) -> tuple[Value, Value]:
+def _filled(walk: Walk, e: Any, x: Value) -> tuple[Value, Value]:
     """Return 1 for each number that is missing, and what a SimpleImputer puts there."""
-    missing = e.missing_values
-    try:
-        fills = np.asarray(e.statistics_, np.float64)
-    except ValueError:
-        raise Unsupported("an imputer of text") from None
+    statistics = np.asarray(e.statistics_).tolist()
+    texts = walk.texts(e, len(statistics))
+    fills = np.array(
+        [category_numbers([fill], codes)[0] for fill, codes in zip(statistics, texts, strict=True)]
+    )
+    missing = _missing_numbers(walk, e, x)
     gaps, kept = _gaps(x, missing)
     empty = np.isnan(fills)
-    if np.isnan(missing):
+    if np.isnan(missing).all():
         filled = fn.replace_nan(x, np.where(empty, 0.0, fills))
     else:
         fill = ex.multiply(gaps, ex.constant(np.where(empty, 0.0, fills)))
@@ -39,15 +46,27 @@ def _filled(e: Any, x: Value) -> tuple[Value, Value]:
     return gaps, filled
 
 
-def _gaps(x: Value, missing: Any) -> tuple[Value, Value]:
+def _missing_numbers(walk: Walk, e: Any, x: Value) -> Floats:
+    """Return the number that stands for a missing one in each column, NaN for None, too."""
+    missing = e.missing_values
+    require(not isinstance(missing, bool), f"missing_values={missing!r}")
+    return np.array(
+        [
+            _NO_NUMBER
+            if isinstance(missing, str) and codes is None
+            else category_numbers([missing], codes)[0]
+            for codes in walk.texts(e, x.size)
+        ]
+    )
+
+
+def _gaps(x: Value, missing: Floats) -> tuple[Value, Value]:
     """Return 1 for each number that is missing, and 1 for each that is not."""
-    is_number = isinstance(missing, numbers.Real) and not isinstance(missing, bool)
-    require(is_number, f"missing_values={missing!r}")
-    if np.isnan(missing):
+    if np.isnan(missing).all():
         gaps = fn.is_nan(x)
         return gaps, ex.activation(gaps, "INVERSE")
     # SIGN of the distance is 0 only at the value itself.
-    distance = ex.activation(ex.subtract(x, ex.constant(float(missing))), "SIGN")
+    distance = ex.activation(ex.subtract(x, ex.constant(missing)), "SIGN")
     kept = ex.multiply(distance, distance)
     return ex.activation(kept, "INVERSE"), kept
 
@@ -60,8 +79,9 @@ def _with_indicator(e: Any, filled: Value, gaps: Value) -> Value:
 
 def missing_indicator(walk: Walk, e: Any, x: Value, place: str) -> Value:
     """Return ``transform`` of a MissingIndicator."""
-    gaps, _ = _gaps(x, e.missing_values)
-    if not np.isnan(e.missing_values):
+    missing = _missing_numbers(walk, e, x)
+    gaps, _ = _gaps(x, missing)
+    if not np.isnan(missing).all():
         walk.refuse_nan(x)
     if e.features == "missing-only" and e.error_on_new:
         others = np.setdiff1d(np.arange(x.size), e.features_)
@@ -74,7 +94,7 @@ def missing_indicator(walk: Walk, e: Any, x: Value, place: str) -> Value:
 def iterative_imputer(walk: Walk, e: Any, x: Value, place: str) -> Value:
     """Return ``transform`` of an IterativeImputer: one prediction after the other."""
     require(not e.sample_posterior, "sample_posterior=True")
-    gaps, filled = _filled(e.initial_imputer_, x)
+    gaps, filled = _filled(walk, e.initial_imputer_, x)
     require(filled.size == x.size, "columns without any number")
     kept = ex.activation(gaps, "INVERSE")
     columns = [ex.rearrange(filled, np.array([index])) for index in range(x.size)]

@@ -6,7 +6,6 @@ in every other row, but only where no other step would see them.
 
 from __future__ import annotations
 
-import numbers
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -15,13 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.importers.sklearn_encoders import dense_array
+from instmodel.importers.sklearn_texts import ENCODERS, Columns, TextColumns, category_numbers
 from instmodel.importers.sklearn_transformers import column_positions
 from instmodel.importers.sklearn_walk import features_in, known_class, skipped
 from instmodel.importers.strange import around
-
-# What a step gets: columns of the input, and whether an imputer filled them; None for what was
-# computed on the way. An empty list: everything was.
-Columns = list[tuple[int, bool] | None]
 
 _CONTAINERS = ("Pipeline", "ColumnTransformer", "FeatureUnion", "SimpleImputer")
 _SCALERS = ("StandardScaler", "RobustScaler", "MinMaxScaler", "MaxAbsScaler")
@@ -45,12 +41,21 @@ _SPREADS = {
 }
 # Of the spread: rounding by more is told.
 COARSE = 1e-4
-_ENCODERS = ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
 # Where other estimators keep those that get the same columns.
 _MEMBERS = ("estimators_", "estimator_", "best_estimator_", "regressor_", "calibrated_classifiers_")
 
 
-def random_rows(estimator: Any, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+def text_columns(estimator: Any) -> TextColumns:
+    """Return the columns of the input that are text."""
+    found = _Readers()
+    found.visit(estimator, [(position, False) for position in range(features_in(estimator) or 0)])
+    encoders = [leaf for leaf in found.leaves if known_class(leaf[0], ENCODERS)]
+    return TextColumns(encoders, found.imputers, found.unread())
+
+
+def random_rows(
+    estimator: Any, texts: TextColumns, rng: np.random.Generator, count: int
+) -> NDArray[np.float64]:
     """Return random rows (count, F)."""
     size = features_in(estimator) or 0
     rows = rng.normal(size=(count, size))
@@ -62,17 +67,30 @@ def random_rows(estimator: Any, rng: np.random.Generator, count: int) -> NDArray
             if column:
                 rows[:, column[0]] = values
     for encoder, columns in found.leaves:
-        if known_class(encoder, _ENCODERS):
-            for column, values in zip(columns, encoder.categories_, strict=False):
-                if column and values.dtype.kind in "fiub" and np.isfinite(values).any():
-                    rows[:, column[0]] = rng.choice(values[np.isfinite(values)], count)
+        if known_class(encoder, ENCODERS):
+            for column, known in zip(columns, _categories(encoder, texts), strict=False):
+                if column and len(known):
+                    rows[:, column[0]] = rng.choice(known, count)
     read = {column[0] for _, got in found.leaves for column in got if column and not column[1]}
     for imputer, columns in found.imputers:
-        if isinstance(imputer.missing_values, numbers.Real):
-            for position in sorted({column[0] for column in columns if column} - read):
-                gaps = (rng.random(count) < 0.4) & (np.arange(count) % 2 == 1)
-                rows[gaps, position] = float(imputer.missing_values)
+        for column, codes in zip(columns, texts.of(imputer, len(columns)), strict=True):
+            if column is None or column[0] in read:
+                continue
+            if isinstance(imputer.missing_values, str) and codes is None:
+                continue  # which no number is
+            gaps = (rng.random(count) < 0.4) & (np.arange(count) % 2 == 1)
+            rows[gaps, column[0]] = category_numbers([imputer.missing_values], codes)[0]
     return rows
+
+
+def _categories(encoder: Any, texts: TextColumns) -> list[NDArray[np.float64]]:
+    """Return the numbers of an encoder's categories, column by column."""
+    codes = texts.of(encoder, len(encoder.categories_))
+    found = [
+        category_numbers(values.tolist(), known)
+        for values, known in zip(encoder.categories_, codes, strict=True)
+    ]
+    return [values[np.isfinite(values)] for values in found]
 
 
 def _usual(step: Any, rng: np.random.Generator, count: int) -> NDArray[np.float64] | None:
@@ -125,7 +143,7 @@ def _usual(step: Any, rng: np.random.Generator, count: int) -> NDArray[np.float6
     return np.asarray(rows, float)
 
 
-def strange_values(estimator: Any) -> list[list[float]]:
+def strange_values(estimator: Any, texts: TextColumns) -> list[list[float]]:
     """Return numbers for each column that try what the steps that read it have learned.
 
     Categories, and what lies between and around them; the least, the largest and the typical
@@ -139,10 +157,10 @@ def strange_values(estimator: Any) -> list[list[float]]:
         for place, learned in enumerate(zip(*_learned(step, len(columns)), strict=True)):
             if column := columns[place]:
                 values[column[0]] += [float(value) for value in learned]
-        if known_class(step, _ENCODERS):
-            for column, categories in zip(columns, step.categories_, strict=False):
-                if column and categories.dtype.kind in "fiub":
-                    values[column[0]] += around(categories[np.isfinite(categories)].astype(float))
+        if known_class(step, ENCODERS):
+            for column, known in zip(columns, _categories(step, texts), strict=False):
+                if column:
+                    values[column[0]] += around(known)
     return values
 
 
@@ -207,8 +225,17 @@ class _Readers:
     """
 
     def __init__(self) -> None:
+        self._dropped: set[int] = set()
+        self._taken: set[int] = set()
         self.imputers: list[tuple[Any, Columns]] = []
         self.leaves: list[tuple[Any, Columns]] = []
+
+    def unread(self) -> set[int]:
+        """Return the columns of the input that are dropped before any step reads them."""
+        return self._dropped - self._taken
+
+    def _take(self, columns: Columns) -> None:
+        self._taken.update(column[0] for column in columns if column)
 
     def visit(self, step: Any, columns: Columns) -> Columns:
         """Note who reads what in a step, and return what its outputs are."""
@@ -223,6 +250,7 @@ class _Readers:
             return self._visit_columns(step, columns)
         if kind == "SimpleImputer":
             self.imputers.append((step, columns))
+            self._take(columns)
             if step.add_indicator or len(step.statistics_) != len(columns):
                 return []
             return [
@@ -235,19 +263,26 @@ class _Readers:
                 self.visit(member, columns)
             return []
         self.leaves.append((step, columns))
+        members = False
         for name in _MEMBERS:
             for member in np.ravel(np.asarray(getattr(step, name, ()), object)).tolist():
                 member = getattr(member, "estimator", member) if name == _MEMBERS[-1] else member
                 if features_in(member) == len(columns):
                     self.visit(member, columns)
+                    members = True
+        if not members:
+            self._take(columns)
         return []
 
     def _visit_columns(self, step: Any, columns: Columns) -> Columns:
         outputs: Columns = []
         for name, member, chosen in step.transformers_:
-            if isinstance(member, str) and member == "drop":
-                continue
             got = [columns[i] for i in column_positions(step, chosen).tolist()] if columns else []
+            if isinstance(member, str) and member == "drop":
+                self._dropped.update(column[0] for column in got if column)
+                continue
+            if skipped(member):
+                self._take(got)
             passed = self.visit(member, got)
             made = step.output_indices_[name]
             width = made.stop - made.start

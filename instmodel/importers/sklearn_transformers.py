@@ -30,6 +30,7 @@ from instmodel.importers.sklearn_imputers import (
     missing_indicator,
 )
 from instmodel.importers.sklearn_kernels import nystroem
+from instmodel.importers.sklearn_texts import ENCODERS
 from instmodel.importers.sklearn_walk import (
     Walk,
     inside,
@@ -294,13 +295,12 @@ def _discriminant(walk: Walk, e: Any, x: Value, place: str) -> Value:
 
 
 # Whether these take NaN, their parts decide, or the column.
-_ENCODERS = ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
 _DECIDED_INSIDE = (
     "Pipeline",
     "FeatureUnion",
     "ColumnTransformer",
     "MissingIndicator",
-    *_ENCODERS,
+    *ENCODERS,
 )
 
 _TRANSFORMERS: dict[str, Callable[[Walk, Any, Value, str], Value]] = {
@@ -323,7 +323,7 @@ _TRANSFORMERS: dict[str, Callable[[Walk, Any, Value, str], Value]] = {
     "SimpleImputer": imputer,
     "IterativeImputer": iterative_imputer,
     "MissingIndicator": missing_indicator,
-    **dict.fromkeys(_ENCODERS, encode),
+    **dict.fromkeys(ENCODERS, encode),
     "PCA": _principal,
     "IncrementalPCA": _principal,
     "FactorAnalysis": _factors,

@@ -123,15 +123,27 @@ def _first_parts(estimator: Any) -> list[Any]:
 
 
 class Walk:
-    """Applies handlers to estimators inside of estimators, and notes what none of them can do."""
+    """Applies handlers to estimators inside of estimators, and notes what none of them can do.
+
+    Parameters
+    ----------
+    findings : Findings
+    transform, predict : callable
+        The handlers.
+    texts : callable
+        Returns, for a step and so many columns, the numbers of the text in each; None where it is
+        none. See `TextColumns.of`.
+    """
 
     def __init__(
         self,
         findings: Findings,
         transform: Callable[[Walk, Any, Value, str], Value],
         predict: Callable[[Walk, Any, Value, str, str], Value],
+        texts: Callable[[Any, int], list[dict[str, int] | None]],
     ) -> None:
         self.findings = findings
+        self.texts = texts
         self._transform = transform
         self._predict = predict
         self._refused: list[Value] = []
