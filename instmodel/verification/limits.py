@@ -270,12 +270,20 @@ def _find(value: Any, path: list[str], place: str, beside: Mapping[str, Any]) ->
 
 
 def _children(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return an object with what is new minus old among its metrics."""
-    if not {"old_metrics", "new_metrics"} <= value.keys():
-        return value
-    old, new = value["old_metrics"], value["new_metrics"]
-    change = {name: new[name] - old[name] for name in new if _both_numbers(new, old, name)}
-    return {**value, "change": change}
+    """Return an object with what limits find in it beside what stands there.
+
+    That is what is new minus old among its metrics, and the groups that are shown together as one
+    more group: no row escapes a limit on groups.
+    """
+    found = dict(value)
+    if {"old_metrics", "new_metrics"} <= value.keys():
+        old, new = value["old_metrics"], value["new_metrics"]
+        found["change"] = {n: new[n] - old[n] for n in new if _both_numbers(new, old, n)}
+    others = value.get("other_groups")
+    if others is not None:
+        together = {**others, "value": f"the {others['values']} others"}
+        found["groups"] = [*value["groups"], together]
+    return found
 
 
 def _both_numbers(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> bool:

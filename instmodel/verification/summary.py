@@ -110,7 +110,7 @@ def judged(summary: Summary, verdict: Verdict) -> Summary:
         return summary
     count = len(verdict.outcomes)
     broken = sum(not outcome.holds for outcome in verdict.outcomes)
-    said = f"{broken} of {count} limits EXCEEDED" if broken else f"all {count} limits hold"
+    said = f"{broken} of {count} limits BROKEN" if broken else f"all {count} limits hold"
     return replace(
         summary,
         verdict=f"{said}: {summary.verdict}",
@@ -124,7 +124,7 @@ def _limits(verdict: Verdict) -> Table:
     for outcome in verdict.outcomes:
         limit = outcome.limit
         value = f"{100 * outcome.value:.4g} %" if limit.share else f"{outcome.value:.6g}"
-        said = "holds" if outcome.holds else "EXCEEDED"
+        said = "holds" if outcome.holds else "BROKEN"
         rows.append([limit.figure, said, str(limit), value, outcome.place])
     columns = ["figure", "verdict", "limit", "found", "at"]
     return Table("limits", "Limits", columns, rows, ["at"])

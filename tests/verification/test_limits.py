@@ -25,6 +25,14 @@ FIGURES = {
         {"value": "north", "rows": 100, "flips": 1, "new_metrics": {"roc_auc": 0.9}},
         {"value": None, "rows": 10, "flips": 2, "new_metrics": {}},
     ],
+    "groupings": [
+        {
+            "column": "shop",
+            "groups": [{"value": 1, "rows": 100, "flips": 1}],
+            "other_groups": {"values": 7, "rows": 50, "flips": 5},
+        },
+        {"column": "day", "groups": [{"value": "x", "rows": 9, "flips": 0}], "other_groups": None},
+    ],
     "coverage": {"rows": 9, "states": 80, "reached": 60},
     "none": [],
 }
@@ -55,6 +63,12 @@ def outcome(figure, kind, bound):
         ("old.quantiles.1", "max", 0.8, 0.2, "old.quantiles[1]", True),
         ("groups.flips", "max", "10%", 0.2, "groups[null]", False),
         ("groups.flips", "max", "20%", 0.2, "groups[null]", True),
+        *(
+            ("groupings.groups.flips", "max", bound, 0.1, place, bound == "10%")
+            for place in ["groupings[shop].groups[the 7 others]"]
+            for bound in ("10%", "9%")
+        ),
+        ("groupings.1.groups.flips", "max", 0, 0, "groupings[1].groups[x]", True),
         ("coverage.reached", "min", "75%", 0.75, "", True),
         ("coverage.reached", "min", "76%", 0.75, "", False),
     ],
