@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _BINS = 10
+# So many values or fewer are taken for categories, if each has so many rows on average.
+_MOST_CATEGORIES, _ROWS_OF_CATEGORY = 20, 10
 # A share of 0 would make the logarithm infinite.
 _FLOOR = 1e-6
 # Beyond every float32.
@@ -53,16 +55,22 @@ class Bins:
     ----------
     values : (N,)
         At least one is not NaN.
+    categories : bool
+        Whether each value has a bin, if there are at most twenty, and ten rows for each.
     """
 
-    def __init__(self, values: Floats) -> None:
-        finite = np.clip(values, -_FAR, _FAR)  # there is no mark between infinities
-        marks = np.nanquantile(finite, np.linspace(0, 1, _BINS + 1)[1:-1])
-        edges, counts = np.unique(marks, return_counts=True)
-        # A mark of several quantiles is a value that many rows share.
-        self._heavy = set(edges[counts > 1].tolist())
-        beyond = np.nextafter(edges[counts > 1], np.inf)
-        self._edges = np.unique(np.concatenate([edges, beyond]))
+    def __init__(self, values: Floats, categories: bool = False) -> None:
+        edges = np.unique(values[~np.isnan(values)])
+        few = len(edges) <= min(_MOST_CATEGORIES, len(values) / _ROWS_OF_CATEGORY)
+        if categories and few:
+            heavy = edges
+        else:
+            finite = np.clip(values, -_FAR, _FAR)  # there is no mark between infinities
+            marks = np.nanquantile(finite, np.linspace(0, 1, _BINS + 1)[1:-1])
+            edges, counts = np.unique(marks, return_counts=True)
+            heavy = edges[counts > 1]
+        self._heavy = set(heavy.tolist())
+        self._edges = np.unique(np.concatenate([edges, np.nextafter(heavy, np.inf)]))
 
     def __len__(self) -> int:
         return len(self._edges) + 1
@@ -79,13 +87,13 @@ class Bins:
         return (low, low) if low in self._heavy else (low, high)
 
 
-def population_bins(old: Floats, new: Floats) -> list[PsiBin]:
+def population_bins(old: Floats, new: Floats, categories: bool = False) -> list[PsiBin]:
     """Return the bins of the old values in which there are any, with the shares of both."""
     if np.isnan(old).all():
         old_missing, new_missing = 1.0, float(np.isnan(new).mean())
         rest = [_bin(None, None, 0.0, 1 - new_missing)] if new_missing < 1 else []
         return [*rest, _bin(None, None, old_missing, new_missing, missing=True)]
-    bins = Bins(old)
+    bins = Bins(old, categories)
     p, q = (np.bincount(bins.of(side), minlength=len(bins) + 1) / len(side) for side in (old, new))
     found = [
         _bin(*bins.ends(place), float(p[place]), float(q[place]))

@@ -95,7 +95,7 @@ def against_reference(
     found = []
     for place, name in enumerate(pair.columns):
         before, after = rows[:, place], inputs[:, place]
-        bins = population_bins(before, after)
+        bins = population_bins(before, after, categories=True)
         was, is_now = (float(np.isnan(values).mean()) for values in (before, after))
         found.append(InputPsi(name, total(bins), was, is_now, bins))
     found.sort(key=lambda item: -item.psi)

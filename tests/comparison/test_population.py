@@ -55,6 +55,16 @@ def test_a_rare_value_does_not_hide_in_the_bin_of_a_frequent_one():
     assert population_stability_index(old, new) == pytest.approx(expected)
 
 
+def test_categories_have_a_bin_each():
+    old, new = np.repeat(np.arange(15.0), 20), np.repeat(np.arange(1.0, 16.0), 20)
+    bins = population_bins(old, new, categories=True)
+    assert [(part.low, part.high) for part in bins[:15]] == [(v, v) for v in range(15)]
+    assert [part.new_share for part in bins] == [0, *[pytest.approx(1 / 15)] * 15]
+    assert (bins[15].high, bins[15].old_share) == (None, 0)  # a category that was not there
+    assert len(population_bins(old, new)) == 10
+    assert len(population_bins(np.arange(15.0), new, categories=True)) == 10  # too few rows
+
+
 def test_missing_values_are_a_bin():
     old, new = np.arange(100.0), np.arange(100.0)
     old[::10], new[::2] = np.nan, np.nan
