@@ -195,7 +195,8 @@ def likely_rows(
         if is_whole:
             block = np.rint(4 * block)
         for position, keys in looked_up(output, leaf).items():
-            block[:, position] = rng.choice(keys if len(keys) else [0], count)
+            drawn = rng.choice(keys if len(keys) else [0], count)
+            block[:, position] = np.trunc(drawn) if is_whole else drawn
         blocks.append(block)
     return np.concatenate(blocks, axis=1)
 

@@ -23,7 +23,7 @@ from instmodel.importers.keras_encoders import (
 )
 from instmodel.importers.keys import embedding, to_integers
 from instmodel.importers.masks import masked, softmax
-from instmodel.importers.operands import operand, sample_axis, together
+from instmodel.importers.operands import operand, sample_axis, together, value_of
 from instmodel.importers.torch_choices import is_boolean, numbers_of
 
 Handler = Callable[..., Any]
@@ -95,8 +95,6 @@ def _masking(layer: Any, x: Value) -> Value:
 
 
 def _embedding(layer: Any, x: Value) -> Value:
-    if layer.mask_zero:
-        raise Unsupported("mask_zero=True")
     return embedding(_numbers(layer.embeddings), to_integers(x))
 
 
@@ -145,10 +143,15 @@ def _crop(layer: Any, x: Value) -> Value:
     return ex.rearrange(x, ex.positions_of(x)[first : x.shape[0] - last])
 
 
-def _average_over_steps(layer: Any, x: Value) -> Value:
+def _average_over_steps(layer: Any, x: Value, mask: Any = None) -> Value:
     if layer.data_format != "channels_last":
         raise Unsupported(f"data_format={layer.data_format!r}")
-    return ex.reduce_mean(x, [0], layer.keepdims)
+    if mask is None:
+        return ex.reduce_mean(x, [0], layer.keepdims)
+    truth = numbers_of(value_of(mask))
+    wide = ex.reshape(truth, (*truth.shape, 1))
+    total = ex.reduce_sum(fn.selected(wide, x, ex.constant(0.0)), [0], layer.keepdims)
+    return ex.divide(total, ex.reduce_sum(wide, [0], layer.keepdims))
 
 
 def _activation_layer(layer: Any, x: Value) -> Value:

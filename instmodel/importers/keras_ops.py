@@ -16,11 +16,11 @@ from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.keras_activations import ACTIVATIONS, rectified
-from instmodel.importers.keys import clipped
+from instmodel.importers.keys import clipped, equals_key
 from instmodel.importers.masks import masked, softmax
 from instmodel.importers.operands import Operand, aligned, operand, sample_axis, together, value_of
 from instmodel.importers.products import einsum, matmul
-from instmodel.importers.torch_choices import CHOICES, converted, numbers_of
+from instmodel.importers.torch_choices import CHOICES, converted, numbers_of, truth_of
 from instmodel.importers.torch_functions import FUNCTIONS
 
 Handler = Callable[..., Any]
@@ -78,6 +78,16 @@ def _log_sum_exp(operation: Any, x: Value) -> Value:
 def _log_add_exp(operation: Any, a: Any, b: Any) -> Value:
     one, other = together([operand(a), operand(b)])
     return ex.add(one, ex.activation(ex.subtract(other, one), "SOFTPLUS"))
+
+
+def _equal(operation: Any, a: Any, b: Any) -> Any:
+    for keys, key in ((a, b), (b, a)):
+        if isinstance(keys, Value) and not isinstance(key, Value) and np.size(key) == 1:
+            number = float(np.reshape(key, ()))
+            found = equals_key(keys, int(number)) if number.is_integer() else None
+            if found is not None:
+                return truth_of(found)
+    return CHOICES["eq"](*together([operand(a), operand(b)]))
 
 
 def _cast(operation: Any, x: Any) -> Operand:
@@ -442,8 +452,8 @@ CALCULATIONS: dict[str, Handler] = {
     "GreaterEqual": _elsewhere("ge"),
     "Less": _elsewhere("lt"),
     "LessEqual": _elsewhere("le"),
-    "Equal": _elsewhere("eq"),
-    "NotEqual": _elsewhere("ne"),
+    "Equal": _equal,
+    "NotEqual": lambda operation, a, b: CHOICES["logical_not"](_equal(operation, a, b)),
     "LogicalAnd": _truths("logical_and"),
     "LogicalOr": _truths("logical_or"),
     "LogicalNot": _truths("logical_not"),

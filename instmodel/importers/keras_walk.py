@@ -46,8 +46,11 @@ def _each_step(layer: Any) -> Callable[..., Any]:
     return call
 
 
-# Layers whose mask is one more argument.
-_MASKED = ("Softmax",)
+# Layers whose mask is one more argument; that need none for scoring; and that look at none.
+_MASKED = ("Softmax", "GlobalAveragePooling1D")
+_WITHOUT_MASKS = ("BatchNormalization",)
+_ELEMENTWISE = ("LayerNormalization", "RMSNormalization", "UnitNormalization", "EinsumDense")
+_MASKS = ("mask", "query_mask", "value_mask", "key_mask")
 
 _CALLS: dict[str, Callable[[Any], Callable[..., Any]]] = {"TimeDistributed": _each_step}
 
@@ -111,7 +114,7 @@ class Walker:
         with self._findings.at(f"{'layer' if is_layer else 'operation'} {inside!r} ({kind})"):
             positional, named = self._filled(node, known)
             if is_layer:
-                _check_call(kind, named, self._tree)
+                _check_call(node, named, self._tree)
             if isinstance(operation, self._keras.Model) and has_graph(operation):
                 return self.model(operation, positional[0], inside)
             return self._applied(node, known, positional, named, inside)
@@ -156,9 +159,9 @@ class Walker:
         tensors, others = self._tree.map_structure(
             lambda x: self._again(x, known), (arguments.args, arguments.kwargs)
         )
-        rest = {name: x for name, x in others.items() if name not in ("mask", "training")}
-        values = [known[id(tensor)] for tensor in arguments.keras_tensors]
-        return self._traced(operation, tensors, rest, values, inside)
+        rest = {name: x for name, x in others.items() if name in named}
+        given = [x for x in self._tree.flatten((positional, named)) if isinstance(x, Value)]
+        return self._traced(operation, tensors, rest, given, inside)
 
     def _computed(self, operation: Any, positional: Any, named: Any) -> Any:
         """Return what an operation makes of constants."""
@@ -205,7 +208,6 @@ class Walker:
         if "training" in inspect.signature(call).parameters:
             named = {**named, "training": False}
         inputs, constants, outputs = self._tried(operation, call, positional, named)
-        self._check_mask(operation, inputs)
         known = {id(tensor): value for tensor, value in zip(inputs, values, strict=True)}
         known |= constants
         nodes = self._follow(self._symbolic(outputs), known, place)
@@ -277,27 +279,27 @@ class Walker:
             raise Unsupported("it returns a constant")
         return ex.constant(rows[0])
 
-    def _check_mask(self, layer: Any, inputs: Sequence[Any]) -> None:
-        """Refuse a layer whose own `compute_mask` makes a mask, which later layers would obey."""
-        compute = getattr(type(layer), "compute_mask", None)
-        if compute is None or compute.__module__.startswith("keras."):
-            return
-        try:
-            mask = layer.compute_mask(inputs[0], None)
-        except Exception:  # see above
-            mask = True
-        if mask is not None:
-            raise Unsupported("its own compute_mask")
 
-
-def _check_call(kind: str, named: dict[str, Any], tree: Any) -> None:
-    """Take out of the arguments of a layer what says how it runs; IN/OUT."""
+def _check_call(node: Any, named: dict[str, Any], tree: Any) -> None:
+    """Take out of the arguments of a layer, IN/OUT, what says how it runs; refuse other masks."""
     if named.pop("training", None):
         raise Unsupported("training=True")
+    kind = type(node.operation).__name__
     if kind in _MASKED:
         return
-    if any(part is not None for part in tree.flatten(named.pop("mask", None))):
+    masks = [named.pop(name) for name in list(named) if name in _MASKS]
+    given = any(part is not None for part in tree.flatten(masks))
+    # Layers inside of one's own see the masks that its tensors carry.
+    own = kind not in LAYERS or not type(node.operation).__module__.startswith("keras.")
+    if own and any(getattr(x, "_keras_mask", None) is not None for x in _tensors_of(node)):
+        given = kind not in _ELEMENTWISE
+    if given and kind not in _WITHOUT_MASKS:
         raise Unsupported("a mask")
+
+
+def _tensors_of(node: Any) -> list[Any]:
+    found: list[Any] = node.arguments.keras_tensors
+    return found
 
 
 def _ordered(outputs: Sequence[Any], known: Mapping[int, Any]) -> list[Any]:

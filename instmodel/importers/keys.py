@@ -112,6 +112,14 @@ def rounded_keys(keys: Value, lowest: int, highest: int) -> Value:
     return _without_conversions(keys, max(-lowest, highest))
 
 
+def equals_key(keys: Value, key: int) -> Value | None:
+    """Return 1 where a conversion to integers gives `key`, else 0; None if x is none."""
+    if not _converts(keys):
+        return None
+    numbers = rounded_keys(keys, key, key)
+    return ex.reshape(ex.lookup(numbers, {key: np.array([1.0])}, [0.0]), keys.shape)
+
+
 def exact_keys(x: Value, keys: list[int]) -> Value:
     """Return x where it is whole, and else a number that is no key: fractions are not looked up."""
     if x.whole:

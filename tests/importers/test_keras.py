@@ -187,7 +187,7 @@ UNSUPPORTED = {
     ),
     "masks": (
         lambda: functional(lambda x: layers.GlobalMaxPooling1D()(Marked()(x)), (3, 2)),
-        ["compute_mask"],
+        ["(GlobalMaxPooling1D): a mask"],
     ),
     "an order of numbers": (lambda: functional(lambda x: ops.sort(x, axis=1)), ["(Sort)"]),
     "half of a float": (

@@ -176,6 +176,33 @@ STEPS = {
 }
 
 
+def vectors_of(x):
+    return layers.Embedding(5, 3, mask_zero=True)(x)
+
+
+# Of four whole numbers; 0 stands for none.
+KEYS = {
+    "a mask that nothing asks for": lambda x: layers.Dense(2)(layers.Flatten()(vectors_of(x))),
+    "a mean of some": lambda x: layers.GlobalAveragePooling1D()(
+        layers.Add()([vectors_of(x), layers.LayerNormalization()(vectors_of(x))])
+    ),
+    "an equal key": lambda x: ops.cast(ops.equal(x, 3), "float32") + ops.cast(x, "float32"),
+}
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+@pytest.mark.parametrize("name", KEYS)
+def test_keys_are_compared_without_their_fraction(name, dtype):
+    model = functional(KEYS[name], (4,), dtype)
+    rows = np.random.default_rng(0).integers(0, 5, (400, 4)).astype(np.float32)
+    rows[0] = 0
+    if name != "an equal key" and dtype == "int32":
+        rows += 0.7
+    expected = source_outputs(model, rows)
+    actual = im.InstructionModel(from_keras(model)).predict(rows)
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
     keras.utils.set_random_seed(0)
@@ -204,6 +231,20 @@ def test_it_is_imported_as_what_it_computes(function, shape):
 
 
 UNSUPPORTED = {
+    "a mask for a layer of one's own": (
+        lambda x: Pair()(vectors_of(x))["b"],
+        "(Pair): a mask",
+    ),
+    "a mask for a model inside": (
+        lambda x: keras.Sequential([layers.Dense(2), layers.GlobalAveragePooling1D()])(
+            vectors_of(x)
+        ),
+        "(Sequential): a mask",
+    ),
+    "a mask for attention": (
+        lambda x: layers.MultiHeadAttention(2, 3)(vectors_of(x), vectors_of(x)),
+        "(MultiHeadAttention): a mask",
+    ),
     "the batch": (lambda x: x - ops.mean(x), "along the batch"),
     "a row": (lambda x: x[0] + x, "an index of the batch"),
     "arithmetic of integers": (

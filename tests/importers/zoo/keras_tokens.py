@@ -125,6 +125,11 @@ def counted_codes(x):
     return layers.Dense(1)(layers.CategoryEncoding(6, output_mode="count")(x))
 
 
+def padded_bag(x):
+    vectors = layers.Embedding(5, 4, mask_zero=True)(x)
+    return layers.Dense(1)(layers.GlobalAveragePooling1D()(layers.Dense(3, "tanh")(vectors)))
+
+
 def missing_indicators(x):
     filled = ops.where(ops.isnan(x), 0.5, x)
     flags = ops.cast(ops.isnan(x), "float32")
@@ -152,7 +157,7 @@ def recurrent(x):
 
 def masked(x):
     h = layers.Embedding(5, 2, mask_zero=True)(x)
-    return layers.Dense(1)(layers.GlobalAveragePooling1D()(h))
+    return layers.Dense(1)(layers.GRU(3, name="gru")(layers.Masking(name="masking")(h)))
 
 
 _ATTENTION = "attention over fixed tokens"
@@ -192,6 +197,14 @@ CASES = [
         3,
         keys=dict.fromkeys(range(3), range(NEGATIVE, 6)),
     ),
+    layered(
+        "bag of categories, padded with 0",
+        _BEFORE,
+        padded_bag,
+        with_keys([5] * 4, 0),
+        4,
+        keys=dict.fromkeys(range(4), range(5)),
+    ),
     layered("missing indicators", _BEFORE, missing_indicators),
     layered("log1p and square roots", _BEFORE, log_amounts, amounts(8)),
     layered("steps and clipping", _BEFORE, step_features),
@@ -200,6 +213,6 @@ CASES = [
         "Embedding with mask_zero",
         _NOT,
         network(lambda: functional(3, masked), with_keys([5] * 3, 0)),
-        ("mask_zero", "a mask"),
+        ("(GRU): a mask", "(Masking)"),
     ),
 ]
