@@ -13,7 +13,7 @@ from instmodel.importers.expressions import Value
 from instmodel.importers.sklearn_curves import isotonic
 from instmodel.importers.sklearn_functions import decisions_of_pairs, shares, shares_of_sigmoids
 from instmodel.importers.sklearn_transformers import inverse, pipeline_steps
-from instmodel.importers.sklearn_walk import Walk, inside, require
+from instmodel.importers.sklearn_walk import Walk, inside, library_version, require
 
 
 def _pipeline(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
@@ -136,7 +136,8 @@ def _one_against_rest(walk: Walk, e: Any, x: Value, method: str, place: str) -> 
         return ex.concatenate(parts)
     flat = [ex.bare(part) for part in parts]
     if all(part.kind == "activation" and part.data == "SIGMOID" for part in flat):
-        return shares_of_sigmoids(ex.concatenate([part.inputs[0] for part in flat]), 0.0)
+        nothing = 0.0 if library_version() >= (1, 7) else None
+        return shares_of_sigmoids(ex.concatenate([part.inputs[0] for part in flat]), nothing)
     return shares(ex.concatenate(parts), None)
 
 

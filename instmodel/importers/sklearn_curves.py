@@ -24,6 +24,7 @@ from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.sklearn_encoders import dense_array
+from instmodel.importers.sklearn_thresholds import exceeds, falls_below
 from instmodel.importers.sklearn_walk import Walk, require
 
 Floats = NDArray[np.float64]
@@ -42,7 +43,7 @@ def isotonic(walk: Walk, e: Any, x: Value) -> Value:
     curve = ex.dense(_shares(x, places), np.diff(heights)[None], heights[:1])
     if e.out_of_bounds == "clip":
         return curve
-    outside = ex.add(fn.falls_below(x, places[:1]), fn.exceeds(x, places[-1:]))
+    outside = ex.add(falls_below(walk, x, places[:1]), exceeds(walk, x, places[-1:]))
     if e.out_of_bounds == "raise":
         walk.refuse(outside)
         return curve
@@ -64,10 +65,10 @@ def splines(walk: Walk, e: Any, x: Value, place: str) -> Value:
             column = fn.replace_nan(column, places[0])
         strict = e.extrapolation == "error"
         if strict:
-            beyond = [fn.falls_below(column, places[:1]), fn.exceeds(column, places[-1:])]
+            beyond = [falls_below(walk, column, places[:1]), exceeds(walk, column, places[-1:])]
             walk.refuse(ex.concatenate(beyond))
         evaluate = _column_of(e, position, [curve.t[curve.k] for curve in e.bsplines_])
-        curves = _drawn(column, _read(evaluate, places, e.degree, not strict))
+        curves = _drawn(walk, column, _read(evaluate, places, e.degree, not strict))
         columns.append(
             curves if gaps is None else ex.multiply(curves, ex.activation(gaps, "INVERSE"))
         )
@@ -81,7 +82,7 @@ def quantiles(walk: Walk, e: Any, x: Value, place: str) -> Value:
     for position, places in enumerate(np.asarray(e.quantiles_, float).T):
         evaluate = _column_of(e, position, e.quantiles_[0])
         column = ex.rearrange(x, np.array([position]))
-        columns.append(_drawn(column, _read(evaluate, np.unique(places), 1, True)))
+        columns.append(_drawn(walk, column, _read(evaluate, np.unique(places), 1, True)))
     return ex.concatenate(columns)
 
 
@@ -171,7 +172,7 @@ def _polynomial(evaluate: _Evaluate, low: float, width: float, degree: int) -> F
         raise Unsupported(f"places too near to each other, at {low}") from None
 
 
-def _drawn(x: Value, curves: _Curves) -> Value:
+def _drawn(walk: Walk, x: Value, curves: _Curves) -> Value:
     """Return the curves of one number: shape (O,)."""
     terms: list[Value] = []
     factors: list[Floats] = []
@@ -198,8 +199,8 @@ def _drawn(x: Value, curves: _Curves) -> Value:
     for distance, outer in zip(distances, (curves.before, curves.after), strict=True):
         put_powers(distance, outer[None])
     wide = ex.broadcast(x, curves.places.shape)
-    put(ex.activation(fn.falls_below(wide, curves.places), "INVERSE"), curves.reached)
-    put(fn.exceeds(wide, curves.places), curves.exceeded)
+    put(ex.activation(falls_below(walk, wide, curves.places), "INVERSE"), curves.reached)
+    put(exceeds(walk, wide, curves.places), curves.exceeded)
 
     if not terms:
         return ex.add(ex.multiply(x, ex.constant(0.0)), ex.constant(curves.start))

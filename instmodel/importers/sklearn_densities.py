@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from instmodel.importers import expressions as ex
-from instmodel.importers import functions as fn
 from instmodel.importers import keys
 from instmodel.importers.expressions import Value
+from instmodel.importers.sklearn_thresholds import exceeds
 from instmodel.importers.sklearn_transformers import centred
 from instmodel.importers.sklearn_walk import Walk, require
 
@@ -52,7 +52,7 @@ def bernoulli(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
     """Return ``predict_proba`` of a BernoulliNB."""
     require(method == "predict_proba", f"{method} of a naive Bayes classifier")
     if e.binarize is not None:
-        x = fn.exceeds(x, float(e.binarize))
+        x = exceeds(walk, x, float(e.binarize))
     absent = np.log1p(-np.exp(e.feature_log_prob_))
     weights, bias = e.feature_log_prob_ - absent, e.class_log_prior_ + absent.sum(axis=1)
     return _class_probabilities(x, weights, bias)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
+from instmodel.importers.sklearn_thresholds import falls_below
+from instmodel.importers.sklearn_walk import Walk
 
 Floats = NDArray[np.float64]
 
@@ -154,7 +156,7 @@ def _either(first: NDArray[np.bool_], one: Value, other: Value) -> Value:
 # -------------------------------------------------------------------------------------------- bins
 
 
-def bins(e: Any, x: Value) -> Value:
+def bins(walk: Walk, e: Any, x: Value) -> Value:
     """Return ``transform`` of a KBinsDiscretizer: the number of edges that x has reached."""
     inner = [np.asarray(edges, float)[1:-1] for edges in e.bin_edges_]
     owner = np.repeat(np.arange(x.size), [len(edges) for edges in inner])
@@ -173,7 +175,7 @@ def bins(e: Any, x: Value) -> Value:
             bias += [0.0] * len(edges) + [1.0]
     if not len(owner):
         return ex.dense(x, np.zeros((len(bias), x.size)), bias)
-    below = fn.falls_below(ex.rearrange(x, owner), np.concatenate(inner))
+    below = falls_below(walk, ex.rearrange(x, owner), np.concatenate(inner))
     return ex.dense(below, np.array(weights), bias)
 
 
@@ -212,12 +214,11 @@ def shares(numbers: Value, otherwise: float | None) -> Value:
     total = _total(numbers)
     empty = ex.activation(fn.positive(total), "INVERSE")
     divided = ex.multiply(numbers, _reciprocal(ex.add(total, empty)))
-    rest = fn.nan_where(empty) if otherwise is None else ex.multiply(empty, ex.constant(otherwise))
-    return ex.add(divided, rest)
+    return ex.add(divided, _where(empty, otherwise))
 
 
-def shares_of_sigmoids(scores: Value, otherwise: float) -> Value:
-    """Return the sigmoids of scores divided by their sum; `otherwise` each where all are 0.
+def shares_of_sigmoids(scores: Value, otherwise: float | None) -> Value:
+    """Return the `shares` of the sigmoids of scores.
 
     They are the softmax of the logarithms, -ln(1 + e^-x), which float32 holds where it does not
     hold the sigmoids themselves.
@@ -225,7 +226,12 @@ def shares_of_sigmoids(scores: Value, otherwise: float) -> Value:
     logs = fn.log_sigmoid(scores)
     lost = fn.falls_below(_largest(scores), _LEAST_LOGIT)
     divided = ex.multiply(ex.softmax(logs), ex.activation(lost, "INVERSE"))
-    return ex.add(divided, ex.multiply(lost, ex.constant(otherwise)))
+    return ex.add(divided, _where(lost, otherwise))
+
+
+def _where(flags: Value, number: float | None) -> Value:
+    """Return a number, NaN for None, where a flag is 1, else 0."""
+    return fn.nan_where(flags) if number is None else ex.multiply(flags, ex.constant(number))
 
 
 def decisions_of_pairs(confidences: Value, count: int) -> Value:

@@ -35,11 +35,12 @@ def _filled(walk: Walk, e: Any, x: Value) -> tuple[Value, Value]:
     missing = _missing_numbers(walk, e, x)
     gaps, kept = _gaps(x, missing)
     empty = np.isnan(fills)
+    fills = np.where(empty, 0.0, fills)
     if np.isnan(missing).all():
-        filled = fn.replace_nan(x, np.where(empty, 0.0, fills))
+        filled = fn.replace_nan(x, fills)
     else:
-        fill = ex.multiply(gaps, ex.constant(np.where(empty, 0.0, fills)))
-        filled = ex.add(ex.multiply(x, kept), fill)
+        filled = ex.add(ex.multiply(x, kept), ex.multiply(gaps, ex.constant(fills)))
+    walk.filled[id(ex.bare(filled))] = (filled, gaps, fills)
     if not e.keep_empty_features and empty.any():
         require(not empty.all(), "no columns are left")
         filled = ex.rearrange(filled, np.flatnonzero(~empty))

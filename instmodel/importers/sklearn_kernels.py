@@ -96,8 +96,9 @@ def _power(x: Value, degree: float) -> Value:
 
 def support_vectors(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
     """Return ``decision_function`` or ``predict`` of a support vector machine."""
+    scored = not hasattr(e, "offset_") and not hasattr(e, "classes_")  # else `predict` labels
     require(
-        method in ("decision_function", "predict"),
+        method == "decision_function" or (method == "predict" and scored),
         f"{method} of a support vector machine; take output='decision_function'",
     )
     scores = weighted(

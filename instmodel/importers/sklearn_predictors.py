@@ -47,6 +47,11 @@ def _regressor(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
     return _scores(e, x)
 
 
+def _one_class(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
+    require(method == "decision_function", f"{method} of one class")
+    return ex.dense(x, e.coef_.reshape(1, -1), -np.asarray(e.offset_, float))
+
+
 def _generalized(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
     scores = _regressor(walk, e, x, method, place)
     link = type(e._base_loss.link).__name__
@@ -119,7 +124,6 @@ _LINEAR_REGRESSORS = (
     "LinearSVR",
     "SGDRegressor",
     "PassiveAggressiveRegressor",
-    "SGDOneClassSVM",
 )
 
 # None of these takes NaN.
@@ -133,6 +137,7 @@ _LEAVES: dict[str, Handler] = {
     "RidgeClassifierCV": _classifier,
     "LinearSVC": _classifier,
     **dict.fromkeys(("SVC", "NuSVC", "SVR", "NuSVR", "OneClassSVM"), kernels.support_vectors),
+    "SGDOneClassSVM": _one_class,
     "KernelRidge": kernels.kernel_ridge,
     "GaussianProcessRegressor": kernels.gaussian_process,
     "MultinomialNB": densities.naive_bayes,

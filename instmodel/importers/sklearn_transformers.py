@@ -31,6 +31,7 @@ from instmodel.importers.sklearn_imputers import (
 )
 from instmodel.importers.sklearn_kernels import nystroem
 from instmodel.importers.sklearn_texts import ENCODERS
+from instmodel.importers.sklearn_thresholds import exceeds
 from instmodel.importers.sklearn_walk import (
     Walk,
     inside,
@@ -161,9 +162,9 @@ def centred(x: Value, center: Any, spread: Any) -> Value:
     The first difference is exact near the center.
     """
     held, rest = _in_two_parts(center)
-    x = ex.subtract(x, ex.constant(held))
-    needed = np.any(np.abs(rest) > 1e-6 * np.asarray(spread, float))
-    return ex.subtract(x, ex.constant(rest)) if needed else x
+    if np.any(np.abs(rest) > 1e-6 * np.asarray(spread, float)):
+        return ex.subtract(ex.subtract(x, ex.constant(held)), ex.constant(rest))
+    return ex.subtract(x, ex.constant(center))  # exactly, for whom it is compared with
 
 
 def _in_two_parts(numbers: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -189,7 +190,7 @@ def _normalizer(walk: Walk, e: Any, x: Value, place: str) -> Value:
 
 
 def _binarizer(walk: Walk, e: Any, x: Value, place: str) -> Value:
-    return fn.exceeds(x, float(e.threshold))
+    return exceeds(walk, x, float(e.threshold))
 
 
 def _function(walk: Walk, e: Any, x: Value, place: str) -> Value:
@@ -202,7 +203,7 @@ def _function(walk: Walk, e: Any, x: Value, place: str) -> Value:
 
 def _power(walk: Walk, e: Any, x: Value, place: str) -> Value:
     if e.method == "box-cox":
-        outside = ex.activation(fn.exceeds(x, 0.0), "INVERSE")
+        outside = ex.activation(exceeds(walk, x, 0.0), "INVERSE")
         walk.refuse(ex.activation(outside, "SQRT"))  # but not NaN, which SQRT makes 0
         x = box_cox(x, e.lambdas_)
     else:
@@ -211,7 +212,7 @@ def _power(walk: Walk, e: Any, x: Value, place: str) -> Value:
 
 
 def _bins(walk: Walk, e: Any, x: Value, place: str) -> Value:
-    return bins(e, x)
+    return bins(walk, e, x)
 
 
 def inverse(estimator: Any, x: Value) -> Value:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Container, Iterator
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from instmodel.importers.common import Findings
 from instmodel.importers.expressions import (
@@ -149,6 +151,8 @@ class Walk:
         self._refused: list[Value] = []
         self._whole: list[Value] = []
         self._infinite: list[Value] = []
+        # By id: what imputers made, flags of the gaps that were in it, and the numbers put there.
+        self.filled: dict[int, tuple[Value, Value, NDArray[np.float64]]] = {}
 
     def refuse(self, flags: Value) -> None:
         """Note rows that the source raises an error for: those with a flag of 1, or NaN."""
@@ -212,6 +216,11 @@ def _columns_out(estimator: Any, x: Value) -> int:
         return len(estimator.get_feature_names_out())
     except Exception:  # not fitted, or no names: any size does, since the import fails anyway
         return x.size
+
+
+def library_version() -> tuple[int, ...]:
+    """Return scikit-learn's version, as far as what it computes has changed with it."""
+    return tuple(int(part) for part in version("scikit-learn").split(".")[:2])
 
 
 def require(holds: bool, reason: str) -> None:

@@ -178,7 +178,7 @@ def test_shares_are_right_where_float32_holds_no_sigmoid():
     rows = np.array([[-100, 3], [-300, 2], [-600, 0], [-720, 3], [-800, 0], [200, 1]], np.float32)
     model = im.InstructionModel(importer.from_sklearn(estimator))
     expected = estimator.predict_proba(rows.astype(float))
-    assert (expected[4] == 0).all()
+    assert not (expected[4] > 0).any()  # 0, and NaN before scikit-learn 1.7
     np.testing.assert_allclose(model.predict(rows), expected, atol=2e-5)
 
 
