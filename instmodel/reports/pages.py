@@ -16,11 +16,12 @@ from instmodel.errors import printable
 from instmodel.model import InstructionModel
 from instmodel.reports.charts import bars
 from instmodel.reports.comparison_charts import comparison_charts, score_ticks
-from instmodel.reports.graph import graph_svg, memory_svg
+from instmodel.reports.graph import SWITCH, graph_figure, memory_svg
 from instmodel.reports.picture import Picture
 from instmodel.verification.differences import DECADES
 from instmodel.verification.limits import Verdict
 from instmodel.verification.summary import Summary, judged, verification_summary
+from instmodel.verification.tracing import Divergence
 from instmodel.verification.verifying import Verification
 
 # Pictures for each output, as far as anyone would look at them.
@@ -47,7 +48,7 @@ def write_verification(
         See `instmodel.verification.record`.
     """
     charts = [*_error_charts(found), *_score_charts(found)]
-    graphs = _graphs(model, "The model")
+    graphs = _graphs(model, "The model", found.divergence)
     summary = judged(verification_summary(found, name, _VALUES), verdict or found.judge())
     _write(path, summary, charts, graphs, record)
 
@@ -95,10 +96,18 @@ def write_comparison(
     _write(path, summary, comparison_charts(found), _graphs(new, "The new model"), record)
 
 
-def _graphs(model: InstructionModel, caption: str) -> list[Picture]:
+def _graphs(
+    model: InstructionModel, caption: str, divergence: Divergence | None = None
+) -> list[str]:
+    """Return the figures of the model: its graph, and its memory."""
+    marked = None
+    if divergence is not None and divergence.instruction < len(model.instructions):
+        marked = divergence.instruction
+        caption += f"; red and ▶: instruction {marked}, the first that differs"
+    memory = f'<div class="scroll">{memory_svg(model)}</div>'
     return [
-        Picture(graph_svg(model), caption),
-        Picture(memory_svg(model), "Its memory: inputs yellow, output green"),
+        graph_figure(model, caption, marked),
+        f"<figure><h2>Its memory: inputs yellow, output green</h2>{memory}</figure>",
     ]
 
 
@@ -106,7 +115,7 @@ def _write(
     path: str | os.PathLike[str],
     summary: Summary,
     charts: list[Picture],
-    graphs: list[Picture],
+    graphs: list[str],
     record: Mapping[str, Any] | None,
 ) -> None:
     jinja = require("jinja2", "report")
@@ -117,6 +126,8 @@ def _write(
     environment.filters["drawn"] = require("markupsafe", "report").Markup
     source = Path(__file__).with_name("page.html.jinja").read_text(encoding="utf-8")
     template = environment.from_string(source)
-    page = template.render(summary=summary, charts=charts, graphs=graphs, record=record)
+    page = template.render(
+        summary=summary, charts=charts, graphs=graphs, record=record, switch=SWITCH
+    )
     with replacing(path) as file:
         file.write(page.encode())

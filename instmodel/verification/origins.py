@@ -42,19 +42,39 @@ def input_origins(
     for item in instructions:
         yield buffers
         target, start, stop, _ = item.write(sizes)
-        sources = item.sources(np.arange(start, stop))
-        key = item.looked_up()
-        if sources is not None:
-            buffers[target][start:stop] = buffers[item.reads()[0]][sources]
-        elif key is not None and not unchanged:
-            buffers[target][start:stop] = buffers[key[0]][key[1]]
-        elif unchanged or not _one_by_one(item):
-            buffers[target][start:stop] = -1
+        buffers[target][start:stop] = written_origins(item, sizes, buffers, unchanged=unchanged)
+
+
+def written_origins(
+    item: Instruction, sizes: Sequence[int], buffers: Origins, *, unchanged: bool = False
+) -> NDArray[np.intp]:
+    """Return the inputs that the values that an instruction writes come from.
+
+    Parameters
+    ----------
+    item : Instruction
+    sizes : sequence of int
+        Size of each buffer.
+    buffers : list of (size,) int
+        The inputs that all values come from before it.
+    unchanged : bool
+        As of `input_origins`.
+    """
+    target, start, stop, _ = item.write(sizes)
+    sources = item.sources(np.arange(start, stop))
+    key = item.looked_up()
+    if sources is not None:
+        return buffers[item.reads()[0]][sources]
+    if key is not None and not unchanged:
+        return np.full(stop - start, buffers[key[0]][key[1]])
+    if item.IN_PLACE and not unchanged and _one_by_one(item):
+        return buffers[target][start:stop]
+    return np.full(stop - start, -1)
 
 
 def _one_by_one(item: Instruction) -> bool:
-    """Whether every value that it writes was the value in its place before."""
-    return item.IN_PLACE and getattr(item, "activation", None) != Activation.SOFTMAX
+    """Whether an instruction in place makes each value of the one in its place alone."""
+    return getattr(item, "activation", None) != Activation.SOFTMAX
 
 
 def input_names(columns: Sequence[str], feature_size: int) -> list[str]:

@@ -47,6 +47,50 @@ def test_an_edge_leads_from_the_input_past_the_first_layer():
     assert [box.parents for box in found] == [[], [0], [0, 1]]
 
 
+def named():
+    b = im.ModelBuilder()
+    x = b.input(["age", "region", "vector[3]"])
+    known = b.map_transform(x, 1, {1: [0.5]}, [0.0])
+    scaled = b.mul_elementwise(b.copy_masked(x, [0, 3]), [2.0, 2.0])
+    return im.InstructionModel(b.build(output=b.dense(b.concatenate([known, scaled]), [[1, 2, 3]])))
+
+
+def test_boxes_name_the_features_whose_values_they_hold():
+    found = boxes(named())
+    assert found[0].names == ["age", "region", "vector[3]"]
+    assert [box.names for box in found[1:4]] == [["region"], ["age", "vector"], ["age", "vector"]]
+    assert found[-1].names == []
+    texts = [t.text for t in ElementTree.fromstring(graph_svg(named())).iter(f"{SVG}text")]
+    assert "age, region, vector[3]" in texts
+    assert texts.count("age, vector") >= 2
+
+
+def test_many_names_are_cut_where_their_box_ends():
+    b = im.ModelBuilder()
+    names = [f"the feature of the number {i}" for i in range(500)]
+    x = b.input([*names, "a" * 900])
+    svg = graph_svg(im.InstructionModel(b.build(output=b.dense(x, np.ones((1, 501))))))
+    texts = [t.text for t in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+    assert max(map(len, texts)) < 80
+    assert any(text.endswith(" more") for text in texts)
+    assert len(texts) < 14
+
+
+def test_an_instruction_is_marked():
+    picture = ElementTree.fromstring(graph_svg(named(), 1))
+    (group,) = [g for g in picture.iter(f"{SVG}g") if "marked" in g.get("class")]
+    assert next(group.iter(f"{SVG}text")).text == "▶ 1 COPY_MASKED"
+
+
+def test_wide_rows_go_on_below():
+    b = im.ModelBuilder()
+    x = b.input(2)
+    parts = [b.dense(x, np.ones((2, 2))) for _ in range(20)]
+    model = im.InstructionModel(b.build(output=b.add_buffers(*parts)))
+    picture = ElementTree.fromstring(graph_svg(model))
+    assert float(picture.get("width")) < 1440
+
+
 def test_one_value_is_no_plural():
     b = im.ModelBuilder()
     info = b.build(output=b.dense(b.input(1), np.ones((2, 1)), None))

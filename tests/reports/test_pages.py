@@ -84,6 +84,8 @@ def test_the_page_of_a_verification_shows_what_was_computed(files, browser):
     assert drawn == 800
     assert sum(int(float(b.split()[1])) for b in bars if b.startswith("model:")) == 800
     assert len(page.find_elements("css selector", "svg g.box")) == 3
+    assert "▶ 1 DOT SIGMOID" in page.find_element("css selector", "svg g.marked").text
+    assert f"a={ROWS[found.worst[0].row, 0]:.7g}, b=" in cells(page, "worst")[0][-1]
 
 
 def test_the_page_of_a_comparison_shows_what_was_computed(files, browser):
@@ -155,7 +157,9 @@ def test_a_terminal_and_a_page_say_the_same(files, capsys, command):
     title, verdict = texts(page, "h1") + texts(page, "p")[:1]
     assert f"{title}: {verdict}" == said[0]
     assert set(texts(page, "p")[1:]) <= set(said)
-    graph = next(i for i, title in enumerate(texts(page, "h2")) if title.endswith(" model"))
+    graph = next(
+        i for i, title in enumerate(texts(page, "h2")) if re.match("The (new )?model", title)
+    )
     assert [line for line in said if line in texts(page, "h2")] == texts(page, "h2")[:graph]
     rows = [texts(row, "td") for row in re.findall("<tr>(.*)</tr>", page) if "<td" in row]
     assert len(rows) >= 6
