@@ -145,7 +145,7 @@ def compare(
     )
     keys = named if labels is None else [labels, *named]
     with contextlib.closing(
-        read_rows(data, pair.old, (), batch_rows, keys, pair.key_inputs, nulls)
+        read_rows(data, pair.reader, (), batch_rows, keys, pair.key_inputs, nulls)
     ) as batches:
         for batch in batches:
             rows.add(batch)

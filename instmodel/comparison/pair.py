@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from instmodel.comparison.labels import same_classes
 from instmodel.errors import InputError
 from instmodel.tables.rows import input_order
+from instmodel.tables.shared_text import SharedText
 from instmodel.verification.witnesses import engine_of, predict
 
 Floats = NDArray[np.float64]
@@ -21,6 +22,8 @@ class Pair:
     Attributes
     ----------
     old : InstructionModel
+    reader : RowScorer
+        What to read rows for: the old model, but with the text that both know.
     columns : list of str
         A name for each input value, in the order of the old model.
     features : list of (str, slice)
@@ -35,7 +38,9 @@ class Pair:
 
     def __init__(self, old: Any, new: Any, threads: int | None) -> None:
         self.old, self._new = engine_of(old), engine_of(new)
-        self._order = input_order(self.old, self._new)
+        order = input_order(self.old, self._new)
+        self._text = SharedText(self.old, self._new, order)
+        self.reader = self._text.reader
         self._threads = threads
         self.outputs = self.old.output_size
         if self._new.output_size != self.outputs:
@@ -54,7 +59,7 @@ class Pair:
         self.features = [
             (name, slice(start, end)) for name, start, end in zip(names, starts, ends, strict=False)
         ]
-        self.key_inputs = self._order[list(self._new.key_inputs)].tolist()
+        self.key_inputs = order[list(self._new.key_inputs)].tolist()
         mine, theirs = _classes(self.old), _classes(self._new)
         if mine and theirs and not same_classes(mine, theirs):
             raise InputError(
@@ -66,10 +71,10 @@ class Pair:
         self.classes = mine or theirs
 
     def scores(self, inputs: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        """Return what both make (N, O) of inputs (N, F) in the order of the old model."""
-        same = np.ascontiguousarray(inputs[:, self._order])
-        old = predict(self.old, inputs, self._threads)
-        new = predict(self._new, same, self._threads)
+        """Return what both make (N, O) of inputs (N, F), as they are read for `reader`."""
+        mine, theirs = self._text.rows(inputs)
+        old = predict(self.old, mine, self._threads)
+        new = predict(self._new, theirs, self._threads)
         return old.astype(np.float64), new.astype(np.float64)
 
 

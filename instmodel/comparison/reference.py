@@ -83,7 +83,7 @@ def against_reference(
     features = inputs.shape[1]
     kept = Sample(sample_size(features, most_rows), features + 2)
     with contextlib.closing(
-        read_rows(reference, pair.old, (), batch_rows, (), pair.key_inputs, nulls)
+        read_rows(reference, pair.reader, (), batch_rows, (), pair.key_inputs, nulls)
     ) as batches:
         for batch in batches:
             both = [side[:, column] for side in pair.scores(batch.inputs)]

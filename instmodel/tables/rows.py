@@ -431,7 +431,6 @@ def input_order(model: RowScorer, other: RowScorer) -> NDArray[np.intp]:
         ``column_mismatch``: the models take other features.
     """
     mine, theirs = model.columns, other.columns
-    _check_categories(model, other)
     if model.feature_size == other.feature_size:
         if mine == theirs or not mine or not theirs:
             return np.arange(model.feature_size)
@@ -444,19 +443,3 @@ def input_order(model: RowScorer, other: RowScorer) -> NDArray[np.intp]:
         expected=f"{model.feature_size} features",
         actual=f"{other.feature_size} features",
     )
-
-
-def _check_categories(model: RowScorer, other: RowScorer) -> None:
-    """Refuse models in which a text of the same feature has another number."""
-    theirs = {item.name: item.categories for item in other.named_features if item.categories}
-    for feature in model.named_features:
-        mine, them = feature.categories, theirs.get(feature.name)
-        if mine and them and (mine.values, str(mine.unknown)) != (them.values, str(them.unknown)):
-            raise InputError(
-                "column_mismatch",
-                "the models have other text categories of a feature, so that no number means the "
-                "same for both",
-                column=feature.name,
-                expected=mine,
-                actual=them,
-            )

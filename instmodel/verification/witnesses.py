@@ -22,6 +22,7 @@ from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError
 from instmodel.model import InstructionModel
 from instmodel.tables.rows import Batch, input_order
+from instmodel.tables.shared_text import SharedText
 from instmodel.verification.changes import Change, document_changes
 from instmodel.verification.origins import input_names
 from instmodel.verification.tracing import Divergence, against_model, against_reference
@@ -146,6 +147,13 @@ class OtherModel(Witness):
         self._other = other
         self.digest = other.digest
         self._order = input_order(model, other)
+        different = SharedText(model, other, self._order).different
+        if different:
+            raise InputError(
+                "column_mismatch",
+                "the models have other text categories, so that no row is the same for both",
+                column=different[0],
+            )
         self.key_inputs = self._order[list(other.key_inputs)].tolist()
         self._threads = threads
 

@@ -1,0 +1,143 @@
+"""Text that two models read at once, though its categories have other numbers in each.
+
+Design
+------
+A. Text is read with the categories of the first model and, behind these, those that only the second
+   knows, where the first takes unknown text at all. So numbers keep what they mean to the first.
+B. Each model gets its own numbers for the text then. Text that neither knows is read as a number
+   that no category has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.base.categories import Categories
+from instmodel.base.features import Feature
+from instmodel.errors import InputError
+from instmodel.tables.cells import unknown_category
+from instmodel.tables.scorer import RowScorer
+
+Floats = NDArray[np.float32]
+
+# Beyond the number of any category.
+_UNKNOWN = 2.0**25
+
+
+class SharedText:
+    """Two models of the same features, in any order.
+
+    Parameters
+    ----------
+    first, second : RowScorer
+    order : (F,) integers
+        Which input of the first each input of the second is.
+
+    Attributes
+    ----------
+    reader : RowScorer
+        What to read rows for.
+    different : list of str
+        The features that have other categories in the second model.
+    """
+
+    def __init__(self, first: RowScorer, second: RowScorer, order: NDArray[np.intp]) -> None:
+        self._order = order
+        theirs = {item.name: item.categories for item in second.named_features}
+        self.different: list[str] = []
+        features: list[Feature] = []
+        # The inputs of the first model with what each model makes of the joint numbers.
+        self._tables: list[tuple[slice, _Table, _Table]] = []
+        start = 0
+        for feature in first.named_features:
+            place = slice(start, start + feature.size)
+            start += feature.size
+            mine, them = feature.categories, theirs.get(feature.name)
+            if mine is None or them is None:
+                features.append(replace(feature, categories=mine or them))
+            elif (mine.values, str(mine.unknown)) == (them.values, str(them.unknown)):
+                features.append(feature)
+            else:
+                joint = _joint(mine, them)
+                self.different.append(feature.name)
+                features.append(replace(feature, categories=joint))
+                first_table, second_table = (
+                    _Table(feature.name, joint, item) for item in (mine, them)
+                )
+                self._tables.append((place, first_table, second_table))
+        self.reader: RowScorer = _Reader(first, features) if features else first
+
+    def rows(self, inputs: Floats) -> tuple[Floats, Floats]:
+        """Return what was read with `reader` as the rows (N, F) of each model.
+
+        Raises
+        ------
+        InputError
+            ``unknown_category``: the second model refuses a text that the first one knows.
+        """
+        first, second = inputs, inputs
+        if self._tables:
+            first, second = inputs.copy(), inputs.copy()
+        for place, mine, theirs in self._tables:
+            first[:, place] = mine.numbers(inputs[:, place])
+            second[:, place] = theirs.numbers(inputs[:, place])
+        return first, np.ascontiguousarray(second[:, self._order])
+
+
+def _joint(mine: Categories, theirs: Categories) -> Categories:
+    texts = list(mine.values)
+    if mine.unknown != "error":
+        texts += [text for text in theirs.values if text not in mine.codes]
+    return Categories(texts, "error" if "error" in (mine.unknown, theirs.unknown) else _UNKNOWN)
+
+
+class _Table:
+    """What a model makes of the joint numbers of a feature's text."""
+
+    def __init__(self, name: str, joint: Categories, own: Categories) -> None:
+        self._name, self._texts, self._own = name, joint.values, own
+        unknown = own.unknown_number
+        numbers = [own.codes.get(text, unknown) for text in joint.values]
+        self._refused = np.array([number is None for number in numbers], bool)
+        self._numbers = np.array([number or 0.0 for number in numbers], np.float32)
+        self._unknown = unknown
+
+    def numbers(self, values: Floats) -> Floats:
+        """Return the model's own numbers; what is no joint number stays as it is."""
+        found = values.copy()
+        whole = (values >= 0) & (values < len(self._texts)) & (values == np.trunc(values))
+        places = values[whole].astype(np.intp)
+        refused = places[self._refused[places]]
+        if len(refused):
+            problem = unknown_category(self._texts[refused[0]], self._own)
+            raise InputError(
+                problem.code,
+                f"{problem.message} in the second model{problem.advice()}",
+                column=self._name,
+                expected=problem.expected,
+                actual=problem.actual,
+            )
+        found[whole] = self._numbers[places]
+        if self._unknown is not None:
+            found[values == _UNKNOWN] = self._unknown
+        return found
+
+
+class _Reader:
+    """A model whose features have other categories."""
+
+    def __init__(self, model: RowScorer, features: Sequence[Feature]) -> None:
+        self._model = model
+        self.named_features = list(features)
+        self.feature_size, self.output_size = model.feature_size, model.output_size
+        self.features, self.columns = model.features, model.columns
+        self.key_inputs = model.key_inputs
+
+    def predict(self, x: Any, out: Floats | None = None) -> Floats:
+        """Return the outputs of the model's own rows."""
+        return self._model.predict(x, out)
