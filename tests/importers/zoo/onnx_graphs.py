@@ -348,6 +348,13 @@ REFUSED = {
         {},
         ("a conversion to integers",),
     ),
+    "a branch": (
+        "s = Slice(x, zero, one, one) g = Greater(s, zf) r = ReduceMax<keepdims=0>(s) "
+        "c = Cast<to=9>(r) y = If(c) <then_branch = a () => (float[N,4] t) { t = Relu(x) }, "
+        "else_branch = b () => (float[N,4] e) { e = Tanh(x) }>",
+        {"zero": ints(0), "one": ints(1), "zf": F(0)},
+        ("the batch", "If"),
+    ),
     "a recurrent layer": (
         "o, y = GRU<hidden_size=2>(x, W, R)",
         {"W": array(1, 6, 4), "R": array(1, 6, 2), "inputs": "float[N,1,4] x"},

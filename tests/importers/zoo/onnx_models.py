@@ -1,5 +1,5 @@
 """ONNX models of the zoo."""
 
-from importers.zoo import onnx_graphs
+from importers.zoo import onnx_backend, onnx_exports, onnx_graphs
 
-CASES = [*onnx_graphs.CASES]
+CASES = [*onnx_graphs.CASES, *onnx_exports.CASES, *onnx_backend.CASES]
