@@ -128,19 +128,25 @@ class CsvReader:
 
     def keyed_batches(self) -> Iterator[tuple[Floats, list[list[str]]]]:
         """Yield the rows, and the text that they have in each of the columns `keys`."""
-        places = self._keys
         while lines := list(islice(self._lines, self._batch_rows)):
-            texts: list[list[str]] = [[] for _ in places]
+            texts: list[list[str]] = [[] for _ in self._keys]
             values = self._plain(lines)
             if values is None:
                 values = self._exact(lines, texts)
-            elif places:
-                end = max(places) + 1
-                cells = [line.rstrip("\r\n").split(",", end) for line in lines]
-                texts = [[row[place] for row in cells] for place in places]
+            elif self._keys:
+                texts = self._cells(lines)
             self._row += len(values)
             if len(values):
                 yield values, texts
+
+    def _cells(self, lines: list[str]) -> list[list[str]]:
+        """Return what plain lines hold in each of the columns `keys`, split from the nearer end."""
+        left, right = max(self._keys) + 1, self._count - min(self._keys)
+        if left <= right:
+            cells = [line.rstrip("\r\n").split(",", left) for line in lines]
+            return [[row[place] for row in cells] for place in self._keys]
+        cells = [line.rstrip("\r\n").rsplit(",", right) for line in lines]
+        return [[row[place - self._count] for row in cells] for place in self._keys]
 
     def fraction(self) -> float:
         """Return how much of the file was read, 0 to 1."""

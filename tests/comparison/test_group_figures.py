@@ -65,6 +65,17 @@ def test_rates_of_all_rows_are_counted_even_if_few_are_sampled():
         assert (group.rows, group.old_positive_rate) == (part.sum(), (A[part] >= 0.5).mean())
 
 
+@pytest.mark.parametrize("order", [["r", "s", "a", "b", "c", "y"], ["a", "b", "y", "c", "s", "r"]])
+def test_columns_of_text_may_stand_anywhere_in_a_file(tmp_path, order):
+    columns = table(r=REGION, s=SEX)
+    rows = zip(*(columns[name] for name in order), strict=True)
+    lines = [",".join(order), *(",".join(map(str, row)) for row in rows)]
+    (tmp_path / "data.csv").write_text("\n".join(lines) + "\n")
+    found = im.compare(OLD, NEW, tmp_path / "data.csv", labels="y", by=["r", "s"], batch_rows=300)
+    plain = im.compare(OLD, NEW, columns, labels="y", by=["r", "s"])
+    assert found.groupings == plain.groupings
+
+
 @pytest.mark.parametrize("side", ["above", "below"])
 def test_who_is_approved_is_counted_on_the_side_that_was_named(side):
     found = im.compare(OLD, NEW, table(r=REGION), by="r", approve=side, most_rows=100)
