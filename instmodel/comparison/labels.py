@@ -57,9 +57,13 @@ class Labels:
 
     def add(self, keys: Keys) -> Floats:
         """Return, for each row, the number that its label is, and the class: (N, 2), or NaN."""
+        self._rows += len(keys.codes)
+        if self._positive is None and self._classes is None:
+            numbers = _numbers(keys.values)
+            if numbers is not None:
+                return np.column_stack([numbers, np.full(len(numbers), np.nan)])[keys.codes]
         table = np.array([self._both(value) for value in keys.values]).reshape(-1, self.COLUMNS)
         unlabelled = np.array([_is_missing(value) for value in keys.values], bool)
-        self._rows += len(keys.codes)
         self._missing += int(unlabelled[keys.codes].sum())
         return table[keys.codes]
 
@@ -149,6 +153,17 @@ def place_of(name: Any, classes: Sequence[Any]) -> int | None:
     return canonical.index(_canonical(name)) if _canonical(name) in canonical else None
 
 
+def _numbers(values: Sequence[Key]) -> Floats | None:
+    """Return labels all of which are numbers, many at a time: true values are all different."""
+    if any(isinstance(value, str) and "_" in value for value in values):
+        return None
+    try:
+        numbers = np.array([float(value) for value in values])  # type: ignore[arg-type] # or raises
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return numbers if np.isfinite(numbers).all() else None
+
+
 def _canonical(value: Any) -> str | float:
     """Return a label in one form, whether a file or an argument holds it as number or as text."""
     if isinstance(value, str):
@@ -156,7 +171,10 @@ def _canonical(value: Any) -> str | float:
             return value if "_" in value else float(value)
         except ValueError:
             return value
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf
 
 
 def _is_missing(value: Key) -> bool:

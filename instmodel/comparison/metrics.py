@@ -108,7 +108,7 @@ def task_of(labels: Floats, outputs: int) -> str:
     """Return the task that labels of such values and so many outputs suggest."""
     if outputs > 1:
         return "multiclass"
-    return "binary" if set(np.unique(labels)) <= {0.0, 1.0} else "regression"
+    return "binary" if np.isin(labels, (0, 1)).all() else "regression"
 
 
 def label_metrics(
@@ -158,7 +158,7 @@ def _of_values(labels: Floats, score: Floats, tolerance: float) -> Figures:
 
 
 def _of_two_classes(labels: Floats, score: Floats, threshold: float | None) -> Figures:
-    if not set(np.unique(labels)) <= {0.0, 1.0}:
+    if not np.isin(labels, (0, 1)).all():
         raise _invalid_label(labels, "labels of two classes must be 0 and 1", "0 or 1")
     truth = labels.astype(int)
     found: Figures = {}

@@ -72,6 +72,8 @@ def keys_of(column: Any, name: str, written: bool = False) -> Keys:
         distinct, codes = np.unique(column, return_inverse=True)
     else:
         distinct, codes = _of_objects(column, name)
+    if isinstance(distinct, np.ndarray) and distinct.dtype.kind in "biuf":
+        distinct = distinct.tolist()
     values = [_plain(value, name) for value in distinct]
     if written:
         values = [None if value == "" else value for value in values]
@@ -163,6 +165,8 @@ def _of_objects(column: Any, name: str) -> tuple[Iterable[Any], NDArray[Any]]:
 
 def _plain(value: Any, name: str) -> Key:
     """Return a value as plain Python."""
+    if type(value) is float:  # as most are, where there are many
+        return _number(value)
     if type(value).__name__ in _MISSING:
         return None
     if isinstance(value, str):

@@ -155,6 +155,16 @@ def test_rows_without_a_label_are_counted_whatever_the_labels_are(tmp_path, miss
             im.compare(OLD, NEW, data, labels="y", positive="bad", batch_rows=100)
 
 
+def test_values_are_the_same_numbers_in_any_table(tmp_path):
+    value = (ROWS.sum(axis=1) * 1.7).astype(np.float64)
+    write_csv(tmp_path / "data.csv", table([repr(float(x)) for x in value]))
+    for data in (table(value), table(value.tolist()), tmp_path / "data.csv"):
+        found = im.compare(OLD, NEW, data, labels="y", batch_rows=100)
+        assert found.new_metrics["mae"] == metrics.mean_absolute_error(value, SCORE)
+    with pytest.raises(im.InstModelError, match="no finite label"):
+        compare([10**400] * 600)
+
+
 def test_the_command_line_takes_text(tmp_path, capsys):
     OLD.save(tmp_path / "old.json")
     NEW.save(tmp_path / "new.json")
