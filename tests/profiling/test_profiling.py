@@ -142,8 +142,23 @@ def test_the_picture(path, tmp_path, capsys):
     picture = tmp_path / "p.svg"
     assert main(["profile", path, "--seconds", "0.001", "--picture", str(picture)]) == 0
     assert capsys.readouterr().out.endswith(f"\npicture: {picture}\n")
-    bars = picture.read_text(encoding="utf-8").count('id="patch_')
-    assert bars > 2 + len(everything()["instructions"])
+    drawn = picture.read_text(encoding="utf-8")
+    kinds = {item["type"] for item in everything()["instructions"]}
+    steps = len(profile(im.load(path), seconds=0.001).steps)
+    assert drawn.count('id="patch_') > 2 + len(everything()["instructions"]) + len(kinds)
+    told = re.findall("<!-- (.*?) -->", drawn)
+    assert all(any(re.fullmatch(rf"{kind} [\d.]+%", text) for text in told) for kind in kinds)
+    assert sum(bool(re.fullmatch(r".* ns, [\d.]+%", text)) for text in told) == steps
+
+
+def test_a_picture_of_many_steps_names_the_longest(tmp_path):
+    pytest.importorskip("matplotlib")
+    document = network([4] * 41, ["TANH"] * 40)
+    model = im.InstructionModel(im.InstructionModelInfo.from_dict(document))
+    found = profile(model, seconds=0.001)
+    draw(found, tmp_path / "p.svg")
+    told = re.findall("<!-- (.*?) -->", (tmp_path / "p.svg").read_text(encoding="utf-8"))
+    assert f"{len(found.steps) - 20} others" in told
 
 
 def test_without_matplotlib(capsys, path, tmp_path, monkeypatch):
