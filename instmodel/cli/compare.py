@@ -117,7 +117,8 @@ def add(commands: Commands) -> None:
     )
     add_limits(command, _LIMITS)
     add_report_arguments(command)
-    add_loading_arguments(add_running_arguments(command))
+    add_running_arguments(command)
+    add_loading_arguments(command.add_argument_group("the models"))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -68,13 +68,8 @@ def add(commands: Commands) -> None:
         help="a file in any of these formats (.npy only from CSV and NPY), a new folder for an "
         "input folder, or - for standard output",
     )
-    command.add_argument(
-        "--threads", type=at_least_one, metavar="N", help="default: every CPU it may use"
-    )
-    command.add_argument(
-        "--batch-rows", type=at_least_one, metavar="N", help="rows that are scored together"
-    )
-    command.add_argument(
+    columns = command.add_argument_group("the output")
+    columns.add_argument(
         "--keep",
         type=_names,
         action="extend",
@@ -82,40 +77,48 @@ def add(commands: Commands) -> None:
         help="columns to copy into the output, or * for all; repeatable; a name with a comma "
         "stands in double quotes",
     )
-    command.add_argument(
+    columns.add_argument(
         "--outputs", type=_names, metavar="A,B", help="names of the output columns"
     )
-    add_nulls_argument(command)
-    command.add_argument(
-        "--on-bad-row",
-        choices=("error", "null", "skip"),
-        default="error",
-        help="a row that cannot be scored is an error (default), gets null scores, or is left out",
-    )
-    command.add_argument(
-        "--bad-rows", metavar="FILE", help="write the rows that cannot be scored, as CSV"
-    )
-    command.add_argument(
+    columns.add_argument(
         "--format",
         choices=("parquet", "csv", "arrow", "jsonl"),
         help="format of an output folder's files (default: the input's) or of standard output "
         "(csv, the default, or jsonl)",
     )
-    command.add_argument(
+    rows = command.add_argument_group("rows that are incomplete or bad")
+    add_nulls_argument(rows)
+    rows.add_argument(
+        "--on-bad-row",
+        choices=("error", "null", "skip"),
+        default="error",
+        help="a row that cannot be scored is an error (default), gets null scores, or is left out",
+    )
+    rows.add_argument(
+        "--bad-rows", metavar="FILE", help="write the rows that cannot be scored, as CSV"
+    )
+    running = command.add_argument_group("how it runs")
+    running.add_argument(
+        "--threads", type=at_least_one, metavar="N", help="default: every CPU it may use"
+    )
+    running.add_argument(
+        "--batch-rows", type=at_least_one, metavar="N", help="rows that are scored together"
+    )
+    running.add_argument(
         "--resume", action="store_true", help="go on where an earlier run into a folder ended"
     )
-    command.add_argument(
+    running.add_argument(
         "--metrics",
         metavar="FILE",
         help="write counts and times, in Prometheus text format; counters go on where it ended",
     )
-    command.add_argument(
+    running.add_argument(
         "--metrics-label",
         action="append",
         metavar="NAME=VALUE",
         help="a label of all metrics, such as job_name (default: the name of FILE); repeatable",
     )
-    add_loading_arguments(command)
+    add_loading_arguments(command.add_argument_group("the model"))
 
 
 def _names(text: str) -> list[str]:
