@@ -7,11 +7,14 @@ file, the same comes as plain aligned text. Nothing here prints; `instmodel.cli`
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
+import os
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO
 
 from instmodel.errors import printable
 
@@ -65,6 +68,19 @@ def _rich_table(columns: Sequence[str], cells: list[list[str]], right: list[bool
     width = shutil.get_terminal_size((100, 24)).columns
     Console(file=out, force_terminal=True, width=width).print(shown)
     return out.getvalue()
+
+
+def standard_output() -> BinaryIO:
+    """Return standard output for bytes that somebody wants to have.
+
+    Raises
+    ------
+    OSError
+        It was closed before the program started.
+    """
+    if sys.__stdout__ is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
+    return sys.stdout.buffer
 
 
 @contextlib.contextmanager

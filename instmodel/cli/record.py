@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from instmodel.cli.arguments import DIFFERENT, OK, Commands, add_command
+from instmodel.cli.console import standard_output
 from instmodel.errors import printable
 from instmodel.verification.record import canonical_bytes, check_record, read_record
 
@@ -45,5 +45,5 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _bytes(args: argparse.Namespace) -> int:
-    sys.stdout.buffer.write(canonical_bytes(read_record(args.record)))
+    standard_output().write(canonical_bytes(read_record(args.record)))
     return OK

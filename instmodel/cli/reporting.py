@@ -11,7 +11,7 @@ from typing import Any
 
 from instmodel.cli.arguments import DIFFERENT, OK, Arguments, at_least_one, file_in
 from instmodel.cli.console import table
-from instmodel.errors import printable
+from instmodel.errors import InputError, printable
 from instmodel.model import InstructionModel
 from instmodel.verification.limits import Limit, Verdict, limits_of, read_limit
 from instmodel.verification.record import Finding, Recorder, write_record
@@ -95,6 +95,10 @@ def add_running_arguments(command: argparse.ArgumentParser) -> Arguments:
 def recorder_of(args: argparse.Namespace, files: Mapping[str, str | None]) -> Recorder | None:
     """Return what records this run, if somebody asked for a record or a page."""
     if not args.record and not args.report:
+        if args.signer:
+            raise InputError(
+                "missing_field", "who signs needs a record or a page", field="--record"
+            )
         return None
     return Recorder(files, ["instmodel", *args.argv])
 

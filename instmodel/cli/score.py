@@ -9,9 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
-import errno
 import os
-import sys
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +26,7 @@ from instmodel.cli.arguments import (
     loading,
     nulls,
 )
-from instmodel.cli.console import progress
+from instmodel.cli.console import progress, standard_output
 from instmodel.errors import printable
 from instmodel.tables.columns import column_categories, column_names
 from instmodel.tables.numpy_files import make_writer, open_reader, suffix
@@ -130,8 +128,8 @@ def run(args: argparse.Namespace) -> int:
     from instmodel.base import places
 
     to_stdout = args.output == "-"
-    if to_stdout and sys.__stdout__ is None:  # closed before the program started
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
+    if to_stdout:
+        standard_output()  # which may be closed: told before anything is read
     places.check(
         {
             "output": None if to_stdout else args.output,
@@ -164,7 +162,7 @@ def _run_job(args: argparse.Namespace) -> int:
     job = jobs.Job(
         im.load(args.model, **loading(args)),
         args.input,
-        sys.stdout.buffer if args.output == "-" else args.output,
+        standard_output() if args.output == "-" else args.output,
         keep=args.keep or (),
         outputs=args.outputs,
         nulls="error" if args.nulls is None else nulls(args.nulls),
@@ -215,7 +213,7 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
             column_categories(model.named_features),
         )
         stack.callback(reader.close)
-        file = sys.stdout.buffer if to_stdout else stack.enter_context(replacing(args.output))
+        file = standard_output() if to_stdout else stack.enter_context(replacing(args.output))
         writer = make_writer(ending, file, model.output_size)
         advance = stack.enter_context(progress(f"scoring {args.input}"))
         rows = 0

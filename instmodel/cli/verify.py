@@ -90,7 +90,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
     bounds = limits_asked(args)
     asked = (args.data, args.against, args.expected, args.nulls, args.atol, args.rtol)
-    if asked == (None,) * 6 and not (bounds or args.json or args.report or args.record):
+    if asked == (None,) * 6 and not (
+        bounds or args.json or args.report or args.record or args.signer
+    ):
         return _run_validation_data(args)
     read = {"model": args.model, "data": args.data, "other side": args.against}
     places.check({"report": args.report, "record": args.record}, read | {"limits": args.limits})

@@ -15,11 +15,13 @@ D. A file that changes between the start of a run and its digest is an error: no
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
 import os
 import platform
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -279,6 +281,7 @@ def _digests(path: AnyPath) -> dict[str, Any]:
 
 
 def _digest_of(path: Path) -> dict[str, Any]:
+    _regular(path)
     with open(path, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
         return {"bytes": file.tell(), "sha256": found}
@@ -288,8 +291,16 @@ def _stamps(path: AnyPath) -> list[tuple[str, int, int]]:
     """Return what changes when somebody writes to a file, or below a folder."""
     root = Path(path)
     files = sorted(files_below(root)) if root.is_dir() else [root]
-    stamps = [(file, os.stat(file)) for file in files]
+    stamps = [(file, _regular(file)) for file in files]
     return [(str(file), status.st_size, status.st_mtime_ns) for file, status in stamps]
+
+
+def _regular(path: Path) -> os.stat_result:
+    """Refuse a pipe or a device: it cannot be read again."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
+    return status
 
 
 def _portable(path: AnyPath, folder: AnyPath) -> str:

@@ -1,8 +1,11 @@
 """Limits and records on the command line, and the walk of docs/verify.md through them."""
 
+import hashlib
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,9 +98,20 @@ def test_a_record_does_not_replace_what_is_read(model, capsys):
     )
 
 
-def test_the_bytes_of_a_record_are_those_of_its_digest(model, capsysbinary):
-    import hashlib
+def test_who_signs_needs_something_to_sign(model, capsys):
+    for data in ([], ["--data", "short.csv"]):
+        assert "a record or a page" in fails(capsys, "verify", model, *data, "--signer", "J. Doe")
 
+
+def test_bytes_that_nobody_can_get_are_an_error(model, capsys):
+    verify(model, "--record", "record.json")
+    run = f'"{sys.executable}" -m instmodel record bytes record.json >&-'
+    done = subprocess.run(run, shell=True, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "instmodel: error: standard output: Bad file descriptor\n"
+
+
+def test_the_bytes_of_a_record_are_those_of_its_digest(model, capsysbinary):
     verify(model, "--record", "record.json")
     capsysbinary.readouterr()
     assert main(["record", "bytes", "record.json"]) == 0

@@ -164,6 +164,16 @@ def test_an_entry_that_names_no_digest_is_not_as_recorded(entry):
     assert len(check_record("record.json")) == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_is_no_file_that_could_be_read_again():
+    written()
+    Path("rows.npy").unlink()
+    os.mkfifo("rows.npy")
+    assert check_record("record.json") == ["data: rows.npy: Not a regular file"]
+    with pytest.raises(OSError, match="Not a regular file"):
+        Recorder({"data": "rows.npy"})
+
+
 # The examples of RFC 8785, appendix B.
 NUMBERS = {
     "0000000000000000": "0",
