@@ -96,6 +96,8 @@ def _advice(x: Any) -> str:
         return ": pass x.toarray()"
     if isinstance(x, Mapping):
         return "; `predict_one` and `predict_table` find them by name"
+    if hasattr(x, "columns"):
+        return ", as after .astype('float32'); `predict_table` takes text of categories, too"
     return ", for example after .astype('float32')"
 
 

@@ -243,6 +243,13 @@ def test_one_row_as_a_series():
     assert model().predict_one(pandas.Series({"colour": "green", "age": 3})).tolist() == [1, 3]
 
 
+def test_a_matrix_of_text_is_told_to_be_a_table():
+    pandas = pytest.importorskip("pandas")
+    error = refused(model().predict, pandas.DataFrame(table(["red"])))
+    assert error.code == "invalid_type"
+    assert "`predict_table` takes text of categories" in error.expected
+
+
 def test_a_model_that_travelled_reads_the_same_text():
     again = pickle.loads(pickle.dumps(model(-1)))
     assert again.predict_table(table(["", "blue"]))[:, 0].tolist() == [2, -1]
