@@ -24,9 +24,10 @@ from instmodel.importers.common import Findings
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.keras_layers import LAYERS, has_known_activation
 from instmodel.importers.keras_ops import CALCULATIONS
+from instmodel.importers.keras_products import PRODUCTS
 from instmodel.importers.keras_shapes import SHAPES
 
-OPERATIONS = CALCULATIONS | SHAPES
+OPERATIONS = CALCULATIONS | PRODUCTS | SHAPES
 
 # Prime and unusual: a shape with it names the batch.
 BATCH_SIZE = 1021

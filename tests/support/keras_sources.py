@@ -24,6 +24,7 @@ def network(
     *,
     split: Callable[[np.ndarray], Any] = lambda table: table,
     keys: Mapping[int, range] | None = None,
+    outputs: Sequence[int] | None = None,
     **options: Any,
 ) -> Callable[[], Source]:
     """Return what makes the source of a model.
@@ -38,6 +39,8 @@ def network(
     keys : mapping from int to range, optional
         Columns of which only these are keys. PyTorch raises an error for others, so such rows count
         as refused here.
+    outputs : sequence of int, optional
+        Positions of those that are imported, by default all.
     options
         For `from_keras`.
     """
@@ -54,8 +57,9 @@ def network(
                 whole = np.trunc(table[:, column])
                 bad |= ~((whole >= known.start) & (whole < known.stop))
             safe = np.where(bad[:, None], rows[0], table).astype(np.float32)
-            outputs = keras.tree.flatten(model(split(safe), training=False))
-            parts = [keras.ops.convert_to_numpy(x).reshape(len(table), -1) for x in outputs]
+            found = keras.tree.flatten(model(split(safe), training=False))
+            taken = [found[i] for i in (range(len(found)) if outputs is None else outputs)]
+            parts = [keras.ops.convert_to_numpy(x).reshape(len(table), -1) for x in taken]
             return np.where(bad[:, None], np.nan, np.concatenate(parts, axis=1))
 
         return Source(rows, scores, lambda: im.importers.from_keras(model, **options))
@@ -76,11 +80,13 @@ def layered(
     rows: np.ndarray | None = None,
     size: int = 8,
     refused: tuple[str, ...] = (),
+    reach: float = 300.0,
     **options: Any,
 ) -> Case:
     """Return the case of a `functional` model; `options` are those of `network`."""
     table = numbers(size) if rows is None else rows
-    return Case(name, kind, network(lambda: functional(size, function), table, **options), refused)
+    make = network(lambda: functional(size, function), table, **options)
+    return Case(name, kind, make, refused, reach)
 
 
 def stir(model: keras.Model) -> None:
