@@ -59,7 +59,7 @@ def from_keras(
             "invalid_type",
             "nothing to import",
             field="model",
-            expected="a keras.Model of one argument that is built: call it once if its class is yours",
+            expected="a built keras.Model of one argument: call it once if its class is yours",
             actual=type(model).__name__,
         )
     findings = Findings("Keras")
