@@ -212,6 +212,21 @@ def test_a_page_ends_with_the_record_and_room_to_sign(files, browser):
     assert "canonical bytes" not in (files / "page.html").read_text()
 
 
+def test_of_a_folder_with_many_files_the_page_names_the_first(files):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    (files / "rows").mkdir()
+    for index in range(53):
+        columns = {name: ROWS[index : index + 5, i] for i, name in enumerate(["a", "b", "c", UGLY])}
+        pq.write_table(pa.table(columns), files / "rows" / f"part-{index:02}.parquet")
+    options = ["--report", "page.html", "--record", "record.json"]
+    assert main(["verify", "old.json", "--data", "rows", *options]) == 0
+    page = (files / "page.html").read_text()
+    assert "part-49.parquet, " in page
+    assert "part-50.parquet" not in page
+    assert "3 more files are in the record" in page
+    assert len(json.loads((files / "record.json").read_text())["files"]["data"]["files"]) == 53
+
+
 def test_a_command_says_where_its_page_is(files, capsys):
     assert main(["verify", "old.json", "--data", "data.npy", "--report", "page.html"]) == 0
     assert capsys.readouterr().out.endswith("\nreport: page.html\n")
