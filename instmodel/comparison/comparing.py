@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from instmodel.comparison.importance import Importance, permutation_importance
 from instmodel.comparison.intervals import auc_gain
 from instmodel.comparison.labels import Labels
 from instmodel.comparison.metrics import AgainstLabels, BothFigures, task_of
+from instmodel.comparison.moves import Mover
 from instmodel.comparison.pair import Pair
 from instmodel.comparison.population import population_bins, total
 from instmodel.comparison.question import (
@@ -202,7 +204,7 @@ def compare(
         largest_move=moves.largest,
         mean_move=moves.total / rows.seen,
         columns=pair.columns,
-        movers=moves.movers,
+        movers=[_with_text(mover, pair) for mover in moves.movers],
         groups=groupings[0].groups if groupings else [],
         other_groups=groupings[0].other_groups if groupings else None,
         groupings=groupings,
@@ -215,6 +217,12 @@ def compare(
         importance=explained[0],
         dependence=explained[1],
     )
+
+
+def _with_text(mover: Mover, pair: Pair) -> Mover:
+    """Return a mover with the text that its numbers stand for."""
+    texts = {name: pair.text(place, mover.inputs[place]) for place, name in enumerate(pair.columns)}
+    return replace(mover, texts={name: text for name, text in texts.items() if text is not None})
 
 
 def _grouping(

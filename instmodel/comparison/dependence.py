@@ -29,6 +29,8 @@ class Dependence:
         Values of the input that occur, from its quantile of 5 % to that of 95 %.
     old, new : list of float
         The mean scores of all these rows with that value.
+    texts : list of str or None
+        What the values stand for, if they are those of categories.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Dependence:
     grid: list[float]
     old: list[float]
     new: list[float]
+    texts: list[str | None]
 
 
 def partial_dependence(
@@ -69,5 +72,6 @@ def partial_dependence(
             changed[:, places[name]] = value
             means.append([float(side[:, column].mean()) for side in pair.scores(changed)])
         old, new = map(list, zip(*means, strict=True))
-        found.append(Dependence(name, len(rows), grid.tolist(), old, new))
+        texts = [pair.text(places[name], value) for value in grid.tolist()]
+        found.append(Dependence(name, len(rows), grid.tolist(), old, new, texts))
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,12 +50,15 @@ class Mover:
         from `Comparison.first_row`.
     inputs : list of float, (F,)
     old, new : float
+    texts : dict
+        By the name of the input, the text that its number stands for, if it has categories.
     """
 
     row: int
     inputs: list[float]
     old: float
     new: float
+    texts: dict[str, str] = field(default_factory=dict)
 
 
 class Moves:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from instmodel.comparison.labels import same_classes
 from instmodel.errors import InputError
+from instmodel.tables.columns import column_categories
 from instmodel.tables.rows import input_order
 from instmodel.tables.shared_text import SharedText
 from instmodel.verification.witnesses import engine_of, predict
@@ -59,6 +60,7 @@ class Pair:
         self.features = [
             (name, slice(start, end)) for name, start, end in zip(names, starts, ends, strict=False)
         ]
+        self._categories = column_categories(self.reader.named_features)
         self.key_inputs = order[list(self._new.key_inputs)].tolist()
         mine, theirs = _classes(self.old), _classes(self._new)
         if mine and theirs and not same_classes(mine, theirs):
@@ -69,6 +71,13 @@ class Pair:
                 actual=theirs,
             )
         self.classes = mine or theirs
+
+    def text(self, place: int, number: float) -> str | None:
+        """Return the text that stood in the table for a number of an input with categories."""
+        categories = self._categories[place] if self._categories else None
+        if categories is None or number not in range(len(categories.values)):
+            return None
+        return str(categories.values[int(number)])
 
     def scores(self, inputs: NDArray[np.float32]) -> tuple[Floats, Floats]:
         """Return what both make (N, O) of inputs (N, F), as they are read for `reader`."""

@@ -35,6 +35,8 @@ class PsiBin:
         What the bin adds to the index.
     missing : bool
         Whether these are the rows whose value is NaN.
+    text : str or None
+        What the value stands for, if it is that of a category.
     """
 
     low: float | None
@@ -43,6 +45,7 @@ class PsiBin:
     new_share: float
     psi: float
     missing: bool = False
+    text: str | None = None
 
 
 class Bins:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,7 @@ def against_reference(
     for place, name in enumerate(pair.columns):
         before, after = rows[:, place], inputs[:, place]
         bins = population_bins(before, after, categories=True)
+        bins = [replace(part, text=_text(pair, place, part)) for part in bins]
         was, is_now = (float(np.isnan(values).mean()) for values in (before, after))
         found.append(InputPsi(name, total(bins), was, is_now, bins))
     found.sort(key=lambda item: -item.psi)
@@ -103,3 +104,9 @@ def against_reference(
         Reference(kept.seen, len(rows), len(inputs), total(old), total(new), old, new),
         found,
     )
+
+
+def _text(pair: Pair, place: int, part: PsiBin) -> str | None:
+    """Return the category that a bin is, if it is one."""
+    single = part.low is not None and part.low == part.high
+    return pair.text(place, part.low) if part.low is not None and single else None

@@ -10,10 +10,11 @@ from instmodel.comparison.decisions import AT_THRESHOLD, LARGEST
 from instmodel.comparison.findings import Comparison
 from instmodel.comparison.groups import SMALL_CLASS, SMALL_ROWS
 from instmodel.comparison.metrics import NAMES, plain_numbers
-from instmodel.comparison.moves import QUANTILES
+from instmodel.comparison.moves import QUANTILES, Mover
 from instmodel.comparison.population import PsiBin
 from instmodel.comparison.tables import NONE, group_tables, loss_of, number, percent, ranged
-from instmodel.verification.summary import Cells, Summary, Table, first, table_of_rows
+from instmodel.tables.keys import shown
+from instmodel.verification.summary import Cells, Summary, Table, table_of_rows
 
 # Columns of a confusion matrix that a person reads, and the cells that stand for a larger one.
 _MOST_CLASSES = 15
@@ -205,7 +206,7 @@ def _bands(found: Comparison) -> list[Table]:
 def _psi_bins(id: str, title: str, bins: Sequence[PsiBin], sides: Any = ("old", "new")) -> Table:
     rows: list[Cells] = [
         [
-            "missing" if part.missing else _range(part.low, part.high),
+            _bin_name(part),
             percent(part.old_share),
             percent(part.new_share),
             f"{part.psi:.3g}",
@@ -213,6 +214,12 @@ def _psi_bins(id: str, title: str, bins: Sequence[PsiBin], sides: Any = ("old", 
         for part in bins
     ]
     return Table(id, title, ["from … to below", *sides, "PSI"], rows)
+
+
+def _bin_name(part: PsiBin) -> str:
+    if part.missing:
+        return "missing"
+    return _range(part.low, part.high) if part.text is None else shown(part.text)
 
 
 def _range(low: float | None, high: float | None) -> str:
@@ -265,13 +272,21 @@ def _of_many(title: str, inputs: Sequence[Any]) -> str:
 
 def _movers(found: Comparison, values: int) -> Table:
     indexes = [m.row for m in found.movers]
-    rows = [
-        [number(m.old), number(m.new), first(m.inputs, values, found.columns)] for m in found.movers
-    ]
+    rows = [[number(m.old), number(m.new), _inputs(m, found.columns, values)] for m in found.movers]
     columns = ["old", "new", "inputs"]
     return table_of_rows(
         "movers", "The rows that move most", found.first_row, indexes, columns, rows, ["inputs"]
     )
+
+
+def _inputs(mover: Mover, names: Sequence[str], count: int) -> str:
+    """Return the first inputs of a row with their names, and a sign if there are more."""
+    pairs = zip(names, mover.inputs[:count], strict=False)
+    cells = [
+        f"{name}={shown(mover.texts[name]) if name in mover.texts else f'{x:.7g}'}"
+        for name, x in pairs
+    ]
+    return ", ".join(cells) + (" …" if mover.inputs[count:] else "")
 
 
 def _old_and_new(

@@ -172,6 +172,11 @@ def _dependence(found: Comparison) -> list[Picture]:
     charts = []
     for item in found.dependence:
         title = f"Mean score by {item.name}"
+        texts = [text for text in item.texts if text is not None]
+        if texts and len(texts) == len(item.grid):
+            sides = [("old", item.old), ("new", item.new)]
+            charts.append(Picture(rows(texts, sides, title, "mean score"), title))
+            continue
         means = [*item.old, *item.new]
         ends = (item.grid[0], item.grid[-1]), (min(means), max(means))
         pair = [

@@ -81,3 +81,36 @@ def test_a_comparison():
     old, new = model(["red", "green"]), model(["green", "red", "blue"])
     found = im.compare(old, new, {"colour": ["red", "green", "red"], "age": [1, 2, 3]}, output=0)
     assert (found.rows, found.largest_move) == (3, 1)
+
+
+def linear(weights, texts):
+    b = im.ModelBuilder()
+    info = b.build(output=b.dense(b.input(["colour", "age"]), np.array([weights]), None))
+    info.categories = {"colour": im.Categories(texts)}
+    return im.InstructionModel(info)
+
+
+def test_text_is_told_as_text():
+    pytest.importorskip("sklearn")
+    from instmodel.comparison.summary import comparison_summary
+
+    texts = ["red", "green", ""]
+    old, new = (linear(weights, texts) for weights in ([1, 0.1], [-1, 0.2]))
+    rng = np.random.default_rng(0)
+    data, before = (
+        {"colour": rng.choice(texts, 300, p=shares), "age": rng.normal(size=300)}
+        for shares in ([0.2, 0.4, 0.4], [0.6, 0.2, 0.2])
+    )
+    found = im.compare(old, new, data, reference=before, dependence=2)
+    for mover in found.movers:
+        assert mover.texts == {"colour": str(data["colour"][mover.row])}
+    shift = next(item for item in found.input_psi if item.name == "colour")
+    assert [part.text for part in shift.bins] == texts
+    assert shift.bins[0].new_share == np.mean(data["colour"] == "red")
+    curves = {curve.name: curve for curve in found.dependence}
+    assert curves["colour"].texts == texts
+    assert set(curves["age"].texts) == {None}
+    tables = {table.id: table for table in comparison_summary(found, "old", "new", 3).tables}
+    assert [row[0] for row in tables["input-bins"].rows] == ["red", "green", '""']
+    first = found.movers[0].texts["colour"] or '""'
+    assert tables["movers"].rows[0][-1].startswith(f"colour={first}, age=")
