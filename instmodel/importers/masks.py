@@ -32,27 +32,43 @@ def masked(scores: Value, flags: Value, added: bool = False) -> Value:
     return ex.opaque(shape, [shown, flags], "infinite scores, other than of a softmax", _MASKED)
 
 
-def softmax(x: Value, axis: int) -> Value:
-    """Return the softmax along an axis; where a mask hides all scores it is NaN."""
-    if not any(is_opaque(node, _MASKED) for node in ex.ordered(x, ex.MOVES)):
+def is_masked(x: Value) -> bool:
+    """Whether there are scores of -∞ in x."""
+    return any(is_opaque(node, _MASKED) for node in ex.ordered(x, ex.MOVES))
+
+
+def add_mask(scores: Value, mask: Value) -> Value:
+    """Return scores + mask, where the mask has -∞ in it."""
+    hidden, flags = _parts(mask)
+    others = ex.add(hidden, ex.multiply(flags, ex.constant(-_HIDDEN)))
+    return masked(ex.add(scores, others), flags, added=True)
+
+
+def softmax(x: Value, axis: int, otherwise_zero: bool = False) -> Value:
+    """Return the softmax along an axis; where a mask hides all scores NaN, or 0 if asked for."""
+    if not is_masked(x):
         return ex.softmax(x, axis)
-    scores = under_moves(x, lambda node: _part(node, 0))
-    flags = under_moves(x, lambda node: _part(node, 1))
+    scores, flags = _parts(x)
     done = ex.softmax(scores, axis)
     if flags.is_constant:
         if np.any(np.all(flags.data, axis)):
             raise Unsupported("a softmax of scores that a mask hides all")
         return done
     shown = ex.reduce_sum(ex.activation(flags, "INVERSE"), [axis % len(x.shape)], True)
+    if otherwise_zero:
+        return ex.multiply(done, ex.activation(shown, "SIGN"))
     return ex.add(done, ex.multiply(ex.activation(shown, "RECIPROCAL"), ex.constant(0.0)))
+
+
+def _parts(x: Value) -> tuple[Value, Value]:
+    """Return scores with a very small number for -∞, and a flag for each."""
+    return (
+        under_moves(x, lambda node: _part(node, 0)),
+        under_moves(x, lambda node: _part(node, 1)),
+    )
 
 
 def _part(node: Value, which: int) -> Value:
     if is_opaque(node, _MASKED):
-        part = node.inputs[which]
-        return (
-            ex.constant(part.data.reshape(node.shape))
-            if part.is_constant
-            else ex.reshape(part, node.shape)
-        )
+        return ex.reshape(node.inputs[which], node.shape)
     return ex.constant(np.zeros(node.shape)) if which else node

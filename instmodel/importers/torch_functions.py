@@ -14,7 +14,7 @@ import numpy as np
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.masks import masked
+from instmodel.importers.masks import add_mask, is_masked, masked
 from instmodel.importers.torch_choices import (
     boolean_product,
     boolean_sum,
@@ -46,6 +46,8 @@ def added(a: Any, b: Any, *, alpha: float = 1) -> Value:
         return boolean_sum(one, other)
     one, other = numbers_of(one), ex.multiply(numbers_of(other), value_of(alpha))
     for mask, scores in ((one, other), (other, one)):
+        if is_masked(mask):
+            return add_mask(scores, mask)
         if mask.is_constant and mask.data.dtype.kind == "f" and np.isneginf(mask.data).any():
             hidden = np.isneginf(mask.data)
             shown = ex.add(scores, ex.constant(np.where(hidden, 0.0, mask.data)))

@@ -36,6 +36,7 @@ _CONVERSIONS = frozenset(
         *("bool"),
     )
 )
+_SIZES = ("sym_size", "sym_numel")
 # What has the same number everywhere, as long as its shape says.
 _FILLS = {
     **dict.fromkeys(("zeros", "zeros_like", "new_zeros"), 0),
@@ -80,7 +81,7 @@ def operator_name(target: Any) -> str:
 def is_known(name: str) -> bool:
     """Whether there are instructions for an operator of this name."""
     known = name in OPERATORS or name in MOVING or name in _CONVERSIONS or name in _FILLS
-    return known or name == "sym_size"
+    return known or name in _SIZES
 
 
 def is_open(size: Any) -> bool:
@@ -203,7 +204,7 @@ class Walker:
         if not str(node.target).startswith("aten."):
             return self._number(node.target, arguments, example)
         name = operator_name(node.target)
-        if name == "sym_size":
+        if name in _SIZES:
             return int(example) if isinstance(example, int) else Count(_at_one(example))
         if self._torch.Tag.nondeterministic_seeded in node.target.tags and name not in OPERATORS:
             raise Unsupported(f"random numbers of {node.target}")

@@ -16,6 +16,7 @@ from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.masks import masked, softmax
 from instmodel.importers.products import contracted
+from instmodel.importers.torch_choices import is_boolean, numbers_of
 from instmodel.importers.torch_functions import added
 from instmodel.importers.torch_operands import array_of, value_of
 
@@ -111,12 +112,13 @@ def _attention(
     if is_causal:
         attn_mask = np.tril(np.ones(scores.shape[-2:], bool))
     if attn_mask is not None:
-        if isinstance(attn_mask, Value):
-            raise Unsupported("an attention mask that is not constant")
-        hidden = ~attn_mask if attn_mask.dtype == bool else np.isneginf(attn_mask)
-        added = 0.0 if attn_mask.dtype == bool else np.where(hidden, 0.0, attn_mask)
-        scores = masked(ex.add(scores, ex.constant(added)), ex.constant(hidden), added=True)
-    return matmul(softmax(scores, -1), value_of(value))
+        mask = value_of(attn_mask)
+        if is_boolean(mask):
+            hidden = ex.activation(numbers_of(mask), "INVERSE")
+            scores = masked(scores, hidden, added=True)
+        else:
+            scores = added(scores, mask)
+    return matmul(softmax(scores, -1, otherwise_zero=True), value_of(value))
 
 
 def _softmax(x: Any, dim: int, *unused: Any, **ignored: Any) -> Value:

@@ -10,7 +10,7 @@ function that makes the source. A case that is refused names each piece in the w
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,11 +47,14 @@ class Source:
         error if it refuses one of them: that row's outputs then are NaN.
     load : callable
         Imports it.
+    whole : sequence of int
+        Columns that cannot hold fractions: the source takes integers there.
     """
 
     rows: np.ndarray
     scores: Callable[[np.ndarray], np.ndarray]
     load: Callable[[], im.InstructionModelInfo]
+    whole: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def hold(case: Case) -> None:
     rng = np.random.default_rng(1)
     usual = _fresh(source.rows, FRESH_ROWS, rng)
     strange = _strange(source.rows, _fresh(source.rows, STRANGE_ROWS, rng), case.reach, rng)
+    strange[:, list(source.whole)] = np.rint(strange[:, list(source.whole)])
     expected = _scores(source, usual, model.output_size)
     # A source that ignores its input would make any importer look right.
     assert np.nanstd(expected, axis=0).max() > 0
