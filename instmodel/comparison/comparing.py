@@ -134,7 +134,8 @@ def compare(
     named = columns_of(by)
     truths = None
     if labels is not None:
-        truths = Labels(str(labels), pair.classes, classes is not None, positive)
+        named_classes = None if task == "regression" else pair.classes
+        truths = Labels(str(labels), named_classes, classes is not None, positive)
     rows = Gathered(
         pair,
         column,

@@ -108,10 +108,8 @@ class Labels:
         if self._classes is not None and not self._no_class:
             return places, [shown(name) for name in self._classes]
         if self._classes is not None and (self._strict or self._no_number):
-            raise self._error(
-                "labels that are none of the classes", _some(map(shown, self._classes)),
-                self._no_class,
-            )  # fmt: skip
+            known = _some(map(shown, self._classes))
+            raise self._error("labels that are none of the classes", known, self._no_class)
         if self._no_number:
             raise self._error(
                 "labels are text: say which is positive, or name the classes in the order of the "
@@ -128,7 +126,7 @@ class Labels:
             raise self._error(
                 "more than two kinds of labels", f"{positive!r} and one other", others
             )
-        if not self._found_positive and others and self._rows > 1:
+        if not self._found_positive:
             raise self._error("no label is the positive one", repr(positive), others)
         return [others[0] if others else f"not {positive}", positive]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 from instmodel.base import arguments
-from instmodel.base.values import integer_argument
+from instmodel.base.values import describe, integer_argument
 from instmodel.comparison.labels import place_of
 from instmodel.comparison.metrics import TASKS
 from instmodel.comparison.pair import Pair
@@ -35,6 +36,14 @@ def checked_task(
             actual=task,
         )
     if positive is not None:
+        if not isinstance(positive, str | Real):
+            raise InputError(
+                "invalid_type",
+                "not a label",
+                field="positive",
+                expected="a text or a number",
+                actual=describe(positive),
+            )
         if labels is None or task not in (None, "binary"):
             raise InputError(
                 "invalid_type",
@@ -51,14 +60,13 @@ def checked_task(
 def checked_classes(classes: Any, outputs: int) -> list[Any]:
     """Return the names of the classes, one for each output, or two for one output."""
     names = list(classes) if isinstance(classes, list | tuple) else []
-    if not all(isinstance(name, str | int | float) for name in names) or len(names) != max(
-        2, outputs
-    ):
+    fit = all(isinstance(name, str | Real) for name in names)
+    if not fit or len({*map(str, names)}) != len(names) or len(names) != max(2, outputs):
         raise InputError(
             "invalid_type",
             "not the names of the classes, in the order of the outputs",
             field="classes",
-            expected=f"{max(2, outputs)} names",
+            expected=f"{max(2, outputs)} different names",
             actual=str(classes)[:60],
         )
     return names

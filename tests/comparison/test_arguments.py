@@ -45,13 +45,21 @@ def test_verify(name, odd):
     "name",
     [
         *("old", "labels", "by", "output", "threshold", "tolerance", "task", "movers"),
-        *("most_rows", "threads", "batch_rows"),
+        *("most_rows", "threads", "batch_rows", "classes", "reference", "dependence", "approve"),
     ],
 )
 def test_compare(name, odd):
     pytest.importorskip("sklearn")
     for data in ("t.csv", {"a": ROWS[:, 0], "b": ROWS[:, 1]}):
         attempt(im.compare, **{"old": AB, "new": AB, "data": data, name: odd})
+
+
+@every
+@pytest.mark.parametrize("name", ["positive", "classes", "task"])
+def test_compare_with_labels(name, odd):
+    pytest.importorskip("sklearn")
+    data = {"a": ROWS[:, 0], "b": ROWS[:, 1], "c": ["x", "y"]}
+    attempt(im.compare, **{"old": AB, "new": AB, "data": data, "labels": "c", name: odd})
 
 
 @pytest.mark.parametrize(
@@ -69,6 +77,9 @@ def test_compare(name, odd):
         (im.compare, {"task": ["binary"]}),
         (im.compare, {"movers": -1}),
         (im.compare, {"most_rows": 0}),
+        (im.compare, {"dependence": -1}),
+        (im.compare, {"classes": ["a"]}),
+        (im.compare, {"approve": "left"}),
     ],
 )
 def test_the_argument_at_fault_is_named(use, changed):

@@ -99,6 +99,15 @@ def test_labels_are_names_of_classes_before_they_are_numbers():
     assert found.new_metrics["accuracy"] == metrics.accuracy_score(CLASSES, chosen)
 
 
+def test_labels_that_are_values_are_no_classes():
+    """A model that knows its classes may be compared with values that look like them."""
+    old, new = (network(seed=seed, classes=[1, 2]) for seed in (1, 2))
+    values = 1.0 + TRUTH
+    found = compare(values, old, new, task="regression")
+    assert found.new_metrics["mae"] == pytest.approx(metrics.mean_absolute_error(values, SCORE))
+    assert compare(values, old, new).new_metrics["roc_auc"] == pytest.approx(EXPECTED)
+
+
 def test_of_several_outputs_that_of_the_positive_class_is_judged():
     old, new = (network(2, seed, "SOFTMAX", ["bad", "good"]) for seed in (1, 2))
     found = compare(WORDS, old, new, positive="bad")
@@ -133,6 +142,7 @@ def test_labels_that_fit_nothing_are_an_error(labels, arguments, said):
     [
         ({"classes": ["a"]}, "classes"),
         ({"classes": "ab"}, "classes"),
+        ({"classes": ["a", "a"]}, "classes"),
         ({"classes": [None, "a"]}, "classes"),
         ({"positive": 1, "task": "regression"}, "positive"),
         ({"positive": 1, "labels": None}, "positive"),
