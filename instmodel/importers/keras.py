@@ -18,7 +18,7 @@ from instmodel.importers import expressions as ex
 from instmodel.importers.common import Findings
 from instmodel.importers.expressions import Value
 from instmodel.importers.keras_outputs import Choice, chosen_outputs
-from instmodel.importers.keras_walk import Walker, has_graph, told
+from instmodel.importers.keras_walk import Walker, graph_of, told
 from instmodel.importers.keys import to_integers, without_conversions_of
 from instmodel.importers.torch_choices import converted
 
@@ -165,9 +165,8 @@ class _Input(NamedTuple):
 
 def _structure(keras: Any, model: Any) -> Any:
     """Return symbolic tensors like those that a model takes, in their structure, or None."""
-    if has_graph(model):
-        # A sequential model keeps its graph in a functional one.
-        graph = getattr(model, "_functional", None) or model
+    graph = graph_of(model)
+    if graph is not None:
         return getattr(graph, "_inputs_struct", None)
     shapes = getattr(model, "_build_shapes_dict", None) or {}
     if len(shapes) != 1:

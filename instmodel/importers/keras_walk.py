@@ -47,7 +47,8 @@ def _each_step(layer: Any) -> Callable[..., Any]:
     return call
 
 
-# Layers whose mask is one more argument; that need none for scoring; and that look at none.
+# Layers whose mask is one more argument; that need none for scoring; and those without a handler
+# that look at none.
 _MASKED = ("Softmax", "GlobalAveragePooling1D")
 _WITHOUT_MASKS = ("BatchNormalization",)
 _ELEMENTWISE = ("LayerNormalization", "RMSNormalization", "UnitNormalization", "EinsumDense")
@@ -56,13 +57,19 @@ _MASKS = ("mask", "query_mask", "value_mask", "key_mask")
 _CALLS: dict[str, Callable[[Any], Callable[..., Any]]] = {"TimeDistributed": _each_step}
 
 
-def has_graph(model: Any) -> bool:
-    """Whether a model is made of inputs and outputs, and computes what they say."""
-    return (
-        getattr(model, "inputs", None) is not None
-        and "call" not in vars(model)
-        and type(model).call.__module__.startswith("keras.")
-    )
+def graph_of(model: Any) -> Any:
+    """Return the functional model that says what a model computes, or None if only `call` does."""
+    if getattr(model, "inputs", None) is None or "call" in vars(model):
+        return None
+    if not type(model).call.__module__.startswith("keras."):
+        return None
+    # A sequential model keeps its graph in a functional one.
+    return getattr(model, "_functional", None) or model
+
+
+def _is_own(operation: Any) -> bool:
+    """Whether an operation may compute something else than what Keras's class of its name does."""
+    return not type(operation).__module__.startswith("keras.") or "call" in vars(operation)
 
 
 class Walker:
@@ -72,6 +79,7 @@ class Walker:
         self._keras = keras
         self._tree = keras.tree
         self._findings = findings
+        self._weights: list[Any] = []
 
     def model(self, model: Any, arguments: Any, place: str = "") -> Any:
         """Return what a model makes of its inputs, in the structure of its outputs.
@@ -85,12 +93,11 @@ class Walker:
             Where it stands in the model around it.
         """
         self._check_methods(model)
-        if not has_graph(model):
+        graph = graph_of(model)
+        if graph is None:
             dtype = model.input_dtype
             symbolic = self._tree.map_structure(lambda x: self._tensor(x, dtype), arguments)
             return self._traced(model, [symbolic], {}, self._tree.flatten(arguments), place)
-        # A sequential model keeps its graph in a functional one.
-        graph = getattr(model, "_functional", None) or model
         known = {
             id(tensor): x
             for tensor, x in zip(graph.inputs, self._tree.flatten(arguments), strict=True)
@@ -116,7 +123,7 @@ class Walker:
             positional, named = self._filled(node, known)
             if is_layer:
                 _check_call(node, named, self._tree)
-            if isinstance(operation, self._keras.Model) and has_graph(operation):
+            if isinstance(operation, self._keras.Model) and graph_of(operation) is not None:
                 return self.model(operation, positional[0], inside)
             return self._applied(node, known, positional, named, inside)
         return [_placeholder(tensor) for tensor in node.outputs]
@@ -144,7 +151,7 @@ class Walker:
         flat = self._tree.flatten((positional, named))
         if not is_layer and not any(isinstance(x, Value) for x in flat):
             return self._computed(operation, positional, named)
-        own = not type(operation).__module__.startswith("keras.") or "call" in vars(operation)
+        own = _is_own(operation)
         handler = None if own else (LAYERS if is_layer else OPERATIONS).get(kind)
         if is_layer and getattr(operation, "quantization_mode", None):
             raise Unsupported(f"quantized to {operation.quantization_mode}")
@@ -204,7 +211,7 @@ class Walker:
             In the place of these tensors, in their order.
         place : str
         """
-        special = _CALLS.get(type(operation).__name__)
+        special = None if _is_own(operation) else _CALLS.get(type(operation).__name__)
         call = operation.call if special is None else special(operation)
         if "training" in inspect.signature(call).parameters:
             named = {**named, "training": False}
@@ -248,13 +255,12 @@ class Walker:
         """
         if getattr(call, "__self__", None) is not operation:
             return call
-        kept: list[Any] = []
 
         def symbolic(x: Any) -> Any:
             if not isinstance(x, self._keras.Variable):
                 return x
             tensor = self._keras.KerasTensor(x.shape, x.dtype)
-            kept.append(tensor)  # an id is good as long as its tensor lives
+            self._weights.append(tensor)  # an id is good as long as its tensor lives
             constants[id(tensor)] = np.asarray(self._keras.ops.convert_to_numpy(x))
             return tensor
 
@@ -286,21 +292,16 @@ def _check_call(node: Any, named: dict[str, Any], tree: Any) -> None:
     if named.pop("training", None):
         raise Unsupported("training=True")
     kind = type(node.operation).__name__
-    if kind in _MASKED:
+    if kind in _MASKED and not _is_own(node.operation):
         return
     masks = [named.pop(name) for name in list(named) if name in _MASKS]
     given = any(part is not None for part in tree.flatten(masks))
     # Layers inside of one's own see the masks that its tensors carry.
-    own = kind not in LAYERS or not type(node.operation).__module__.startswith("keras.")
-    if own and any(getattr(x, "_keras_mask", None) is not None for x in _tensors_of(node)):
-        given = kind not in _ELEMENTWISE
+    carried = any(getattr(x, "_keras_mask", None) is not None for x in node.arguments.keras_tensors)
+    if carried and (kind not in LAYERS or _is_own(node.operation)):
+        given = _is_own(node.operation) or kind not in _ELEMENTWISE
     if given and kind not in _WITHOUT_MASKS:
         raise Unsupported("a mask")
-
-
-def _tensors_of(node: Any) -> list[Any]:
-    found: list[Any] = node.arguments.keras_tensors
-    return found
 
 
 def _ordered(outputs: Sequence[Any], known: Mapping[int, Any]) -> list[Any]:

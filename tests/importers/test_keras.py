@@ -222,6 +222,16 @@ def test_a_layer_of_ones_own_is_not_taken_for_keras():
     assert_same(from_keras(model), rows, source_outputs(model, rows))
 
 
+def test_a_wrapper_of_ones_own_is_not_taken_for_keras():
+    class TimeDistributed(layers.TimeDistributed):
+        def call(self, x, training=None, mask=None):
+            return self.layer(x) * 2
+
+    model = functional(lambda x: TimeDistributed(layers.Dense(2))(x), (3, 2))
+    rows = many_rows(6)
+    assert_same(from_keras(model), rows, source_outputs(model, rows))
+
+
 def test_a_call_set_on_a_layer_is_followed():
     model = sequence(layers.Dense(3))
     inner = model.layers[0].call
