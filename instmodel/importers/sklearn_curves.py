@@ -1,4 +1,4 @@
-"""Curves of single numbers that scikit-learn draws piece by piece: splines, quantiles, isotonic.
+"""Curves of single numbers that scikit-learn draws piece by piece: splines, rising lines.
 
 Design
 ------
@@ -52,7 +52,8 @@ def isotonic(walk: Walk, e: Any, x: Value) -> Value:
 
 def splines(walk: Walk, e: Any, x: Value, place: str) -> Value:
     """Return ``transform`` of a SplineTransformer."""
-    require(e.extrapolation != "periodic", "extrapolation='periodic'")
+    periodic = e.extrapolation == "periodic"
+    require(e.degree > 0 or not periodic, "degree=0 with extrapolation='periodic'")
     fails = e.degree == 0 and e.extrapolation == "constant"
     require(not fails, "degree=0 with extrapolation='constant', which fails beyond the knots")
     columns = []
@@ -63,34 +64,53 @@ def splines(walk: Walk, e: Any, x: Value, place: str) -> Value:
         if getattr(e, "handle_missing", "error") == "zeros":
             gaps = fn.is_nan(column)
             column = fn.replace_nan(column, places[0])
+        if periodic:
+            column = _in_period(walk, column, places[0], places[-1] - places[0])
         strict = e.extrapolation == "error"
         if strict:
             beyond = [falls_below(walk, column, places[:1]), exceeds(walk, column, places[-1:])]
             walk.refuse(ex.concatenate(beyond))
-        evaluate = _column_of(e, position, [curve.t[curve.k] for curve in e.bsplines_])
-        curves = _drawn(walk, column, _read(evaluate, places, e.degree, not strict))
+        evaluate = column_of(e, position, [curve.t[curve.k] for curve in e.bsplines_])
+        curves = drawn(walk, column, read(evaluate, places, e.degree, not strict and not periodic))
         columns.append(
             curves if gaps is None else ex.multiply(curves, ex.activation(gaps, "INVERSE"))
         )
     return ex.concatenate(columns)
 
 
-def quantiles(walk: Walk, e: Any, x: Value, place: str) -> Value:
-    """Return ``transform`` of a QuantileTransformer."""
-    require(e.output_distribution == "uniform", f"output_distribution={e.output_distribution!r}")
-    columns = []
-    for position, places in enumerate(np.asarray(e.quantiles_, float).T):
-        evaluate = _column_of(e, position, e.quantiles_[0])
-        column = ex.rearrange(x, np.array([position]))
-        columns.append(_drawn(walk, column, _read(evaluate, np.unique(places), 1, True)))
-    return ex.concatenate(columns)
+# Farther away, float32 holds too little of the place inside of a period.
+_MOST_PERIODS = 1000
+# Added to a smaller number, and subtracted again, it leaves the nearest whole number.
+_ROUNDER = 1.5 * 2.0**23
+
+
+def _in_period(walk: Walk, x: Value, low: float, period: float) -> Value:
+    """Return x less whole periods: between `low` and the end of its period, but for rounding."""
+    far = ex.concatenate(
+        [
+            falls_below(walk, x, [low - _MOST_PERIODS * period]),
+            exceeds(walk, x, [low + _MOST_PERIODS * period]),
+        ]
+    )
+    walk.refuse(far)
+    along = distance(x, np.array([low]), 1.0)
+    turns = ex.add(ex.multiply(along, ex.constant(1.0 / period)), ex.constant(-0.5))
+    turns = ex.add(ex.clip(turns, -(2.0**20), 2.0**20), ex.constant(_ROUNDER))
+    # The limits are never reached: they keep what follows from being added to the constant.
+    turns = ex.clip(turns, _ROUNDER - 2.0**21, _ROUNDER + 2.0**21)
+    turns = ex.add(turns, ex.constant(-_ROUNDER))
+    # Of 13 bits: its products with the turns are exact.
+    unit = 2.0 ** (np.floor(np.log2(period)) - 12)
+    first = np.rint(period / unit) * unit
+    rest = ex.subtract(x, ex.multiply(turns, ex.constant(first)))
+    return ex.subtract(rest, ex.multiply(turns, ex.constant(period - first)))
 
 
 # -------------------------------------------------------------------------------------- the curves
 
 
 @dataclass(frozen=True, slots=True)
-class _Curves:
+class Curves:
     """Curves (O) of one number; `before`, `after` and `pieces` hold factors (degree, O) of powers.
 
     Attributes
@@ -119,7 +139,7 @@ class _Curves:
 _Evaluate = Callable[[Floats], Floats]
 
 
-def _column_of(e: Any, position: int, usual: Any) -> _Evaluate:
+def column_of(e: Any, position: int, usual: Any) -> _Evaluate:
     """Return what computes the outputs of one column: (P,) numbers -> (P, O)."""
 
     def evaluate(numbers: Floats) -> Floats:
@@ -134,7 +154,7 @@ def _column_of(e: Any, position: int, usual: Any) -> _Evaluate:
     return evaluate
 
 
-def _read(evaluate: _Evaluate, places: Floats, degree: int, outside: bool) -> _Curves:
+def read(evaluate: _Evaluate, places: Floats, degree: int, outside: bool) -> Curves:
     """Read curves off their source: between `places`, and before and after them if it goes on."""
     widths = np.diff(places)
     require(bool(np.isfinite(places).all()), "places that are no finite numbers")
@@ -158,7 +178,7 @@ def _read(evaluate: _Evaluate, places: Floats, degree: int, outside: bool) -> _C
     parts = [at - before, after - at, *(p[1:] for p in pieces), first[1:], last[1:]]
     for part in parts:
         part[np.abs(part) < least] = 0.0
-    return _Curves(places, first[0], parts[0], parts[1], parts[2:-2], parts[-2], parts[-1], units)
+    return Curves(places, first[0], parts[0], parts[1], parts[2:-2], parts[-2], parts[-1], units)
 
 
 def _polynomial(evaluate: _Evaluate, low: float, width: float, degree: int) -> Floats:
@@ -172,7 +192,7 @@ def _polynomial(evaluate: _Evaluate, low: float, width: float, degree: int) -> F
         raise Unsupported(f"places too near to each other, at {low}") from None
 
 
-def _drawn(walk: Walk, x: Value, curves: _Curves) -> Value:
+def drawn(walk: Walk, x: Value, curves: Curves) -> Value:
     """Return the curves of one number: shape (O,)."""
     terms: list[Value] = []
     factors: list[Floats] = []
@@ -194,10 +214,10 @@ def _drawn(walk: Walk, x: Value, curves: _Curves) -> Value:
     if curves.pieces:
         put_powers(_shares(x, curves.places), np.array(curves.pieces))
     low, high = curves.places[:1], curves.places[-1:]
-    distances = [ex.clip(_distance(x, low, curves.units[0]), None, 0.0)]
-    distances.append(ex.clip(_distance(x, high, curves.units[1]), 0.0, None))
-    for distance, outer in zip(distances, (curves.before, curves.after), strict=True):
-        put_powers(distance, outer[None])
+    distances = [ex.clip(distance(x, low, curves.units[0]), None, 0.0)]
+    distances.append(ex.clip(distance(x, high, curves.units[1]), 0.0, None))
+    for values, outer in zip(distances, (curves.before, curves.after), strict=True):
+        put_powers(values, outer[None])
     wide = ex.broadcast(x, curves.places.shape)
     put(ex.activation(falls_below(walk, wide, curves.places), "INVERSE"), curves.reached)
     put(exceeds(walk, wide, curves.places), curves.exceeded)
@@ -215,10 +235,10 @@ def _drawn(walk: Walk, x: Value, curves: _Curves) -> Value:
 def _shares(x: Value, places: Floats) -> Value:
     """Return how much of the way from each place to the next x has passed: 0 … 1."""
     widths = np.diff(places)
-    return ex.clip(_distance(ex.broadcast(x, widths.shape), places[:-1], widths), 0.0, 1.0)
+    return ex.clip(distance(ex.broadcast(x, widths.shape), places[:-1], widths), 0.0, 1.0)
 
 
-def _distance(x: Value, places: Floats, units: Any) -> Value:
+def distance(x: Value, places: Floats, units: Any) -> Value:
     """Return (x - place) / unit; what float32 cannot hold of a place is subtracted afterwards."""
     held = places.astype(np.float32).astype(float)
     along = ex.subtract(ex.subtract(x, ex.constant(held)), ex.constant(places - held))

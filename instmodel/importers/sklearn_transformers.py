@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.sklearn_curves import quantiles, splines
+from instmodel.importers.sklearn_curves import splines
 from instmodel.importers.sklearn_encoders import dense_array, encode
 from instmodel.importers.sklearn_functions import (
     POLES,
@@ -30,6 +30,7 @@ from instmodel.importers.sklearn_imputers import (
     missing_indicator,
 )
 from instmodel.importers.sklearn_kernels import nystroem
+from instmodel.importers.sklearn_quantiles import quantiles
 from instmodel.importers.sklearn_texts import ENCODERS
 from instmodel.importers.sklearn_thresholds import exceeds
 from instmodel.importers.sklearn_walk import (

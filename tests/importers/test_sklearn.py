@@ -371,7 +371,7 @@ UNSUPPORTED = {
     "two steps": (
         make_pipeline(
             impute.KNNImputer(),
-            pre.SplineTransformer(extrapolation="periodic"),
+            pre.SplineTransformer(degree=0, extrapolation="periodic"),
             tree.DecisionTreeRegressor(),
         ),
         X,
@@ -383,7 +383,7 @@ UNSUPPORTED = {
             compose.ColumnTransformer(
                 [
                     ("a", kernel_approximation.RBFSampler(), [0]),
-                    ("b", scaled(pre.SplineTransformer(extrapolation="periodic")), [1]),
+                    ("b", scaled(pre.SplineTransformer(degree=0, extrapolation="periodic")), [1]),
                     ("c", pre.StandardScaler(), [2]),
                 ]
             ),

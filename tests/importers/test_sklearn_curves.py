@@ -31,6 +31,10 @@ def spline(**options):
     return pre.SplineTransformer(**options)
 
 
+def normal(**options):
+    return pre.QuantileTransformer(output_distribution="normal", **options)
+
+
 def target(transformer):
     scaled = make_pipeline(pre.StandardScaler(), linear_model.Ridge())
     return compose.TransformedTargetRegressor(scaled, transformer=transformer)
@@ -59,6 +63,14 @@ SUPPORTED = {
         None,
     ),
     "splines, sparse": (spline(sparse_output=True), X, None),
+    **{
+        f"periodic splines of degree {degree}": (
+            spline(degree=degree, extrapolation="periodic"),
+            X,
+            None,
+        )
+        for degree in (1, 2, 3)
+    },
     "splines in a pipeline": (
         make_pipeline(spline(), linear_model.LogisticRegression()),
         X,
@@ -79,6 +91,22 @@ SUPPORTED = {
         make_pipeline(pre.QuantileTransformer(n_quantiles=20), linear_model.Ridge()),
         X,
         SCORE,
+    ),
+    "normal quantiles": (normal(n_quantiles=100), X, None),
+    "normal quantiles, a thousand": (
+        normal(),
+        RNG.lognormal(0, 2, size=(3000, 2)).astype(np.float32),
+        None,
+    ),
+    "normal quantiles of numbers that repeat": (
+        normal(n_quantiles=50),
+        np.column_stack([HALVES, THREE, 0 * THREE]),
+        None,
+    ),
+    "normal quantiles in a pipeline": (
+        make_pipeline(normal(n_quantiles=50), linear_model.LogisticRegression()),
+        X,
+        TWO,
     ),
     "Yeo-Johnson": (pre.PowerTransformer(), X, None),
     "Box-Cox": (pre.PowerTransformer("box-cox"), POSITIVE, None),
@@ -138,6 +166,17 @@ def test_quantiles_are_exact_where_numbers_repeat():
     )
 
 
+def test_normal_quantiles_are_right_into_the_last_of_their_tails():
+    x = np.linspace(-1, 1, 5001)[:, None].astype(np.float32)
+    estimator = normal(n_quantiles=20).fit(x)
+    steps = np.float32(2.0) ** -np.arange(1, 40)
+    rows = np.concatenate([-1 + steps, 1 - steps, -1 - steps, 1 + steps, x[:, 0] / 3])[:, None]
+    expected = estimator.transform(rows.astype(float))
+    assert np.abs(expected).max() > 5
+    model = im.InstructionModel(importer.from_sklearn(estimator))
+    np.testing.assert_allclose(model.predict(rows.astype(np.float32)), expected, atol=5e-6)
+
+
 def test_splines_of_degree_0_begin_where_the_source_begins_them():
     x = np.linspace(0, 1, 1001)[:, None]  # knots that float32 does not hold
     estimator = spline(degree=0, n_knots=8, extrapolation="continue").fit(x)
@@ -150,6 +189,17 @@ def test_splines_of_degree_0_begin_where_the_source_begins_them():
     assert np.array_equal(model.predict(rows), estimator.transform(rows.astype(float)))
 
 
+def test_hours_go_round_and_come_to_nothing_only_very_far_away():
+    hours = np.arange(24.0)[:, None]
+    knots = np.linspace(0, 24, 13)[:, None]
+    estimator = spline(knots=knots, extrapolation="periodic").fit(hours)
+    model = im.InstructionModel(importer.from_sklearn(estimator))
+    rows = np.arange(-20_000, 20_000, 7.25, dtype=np.float32)[:, None]
+    expected = estimator.transform(rows.astype(float))
+    np.testing.assert_allclose(model.predict(rows), expected, atol=1e-6)
+    assert np.isnan(model.predict([[24_001.0], [-24_001.0], [np.nan]])).all()
+
+
 def test_powers_near_0_lose_nothing():
     estimator = pre.PowerTransformer(standardize=False).fit(POSITIVE)
     estimator.lambdas_ = np.array([1e-6, -1e-4, 2 - 1e-5])
@@ -160,11 +210,10 @@ def test_powers_near_0_lose_nothing():
 
 
 REFUSED = {
-    "normal quantiles": (
-        pre.QuantileTransformer(n_quantiles=10, output_distribution="normal"),
-        "output_distribution='normal'",
+    "periodic steps": (
+        spline(degree=0, extrapolation="periodic"),
+        "degree=0 with extrapolation='periodic'",
     ),
-    "periodic splines": (spline(extrapolation="periodic"), "extrapolation='periodic'"),
     "steps that fail beyond the knots": (spline(degree=0), "which fails beyond the knots"),
 }
 

@@ -127,14 +127,12 @@ TRANSFORMERS = [
         "splines and quantiles",
         lambda: pre.QuantileTransformer(n_quantiles=100, output_distribution="normal"),
         houses,
-        "output_distribution='normal'",
     ),
     case(
         "SplineTransformer, periodic",
         "splines and quantiles",
         lambda: pre.SplineTransformer(extrapolation="periodic"),
         bikes,
-        "extrapolation='periodic'",
     ),
     case(
         "FunctionTransformer of a lambda",
