@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +14,15 @@ from numpy.typing import NDArray
 
 from instmodel.base import arguments, arrays, map_keys
 from instmodel.base.extras import require
-from instmodel.base.features import Feature
 from instmodel.errors import InputError
 from instmodel.tables.arrow import is_arrow, open_stream
-from instmodel.tables.binding import Binding, Nulls, null_value
+from instmodel.tables.binding import Binding, Nulls
 from instmodel.tables.columns import column_categories, column_names, match_columns
 from instmodel.tables.csv_file import CsvReader
 from instmodel.tables.frames import is_pandas
 from instmodel.tables.keys import Keys, keys_of
 from instmodel.tables.npy_file import NpyReader
+from instmodel.tables.row_columns import csv_columns, features_among, null_rules, with_extra
 from instmodel.tables.scorer import RowScorer
 from instmodel.tables.scoring import BadRow, fill, open_table
 
@@ -146,7 +145,7 @@ def _csv_rows(
     key_inputs: Sequence[int],
 ) -> Generator[Batch, None, None]:
     features = model.feature_size
-    columns = _csv_columns(path, model, extra, by)
+    columns = csv_columns(path, model, extra, by)
     with contextlib.closing(
         CsvReader(
             path,
@@ -240,9 +239,9 @@ def _table_rows(
     count = model.feature_size
     before = 0
     for part, header, columns in _parts(table, by):
-        inputs = _features(model, header, extra, by)
-        rules = "nan" if nulls is None else _rules(nulls, inputs, [*extra, *by])
-        features, places = _with_extra(inputs, extra)
+        inputs = features_among(model, header, extra, by)
+        rules = "nan" if nulls is None else null_rules(nulls, inputs, [*extra, *by])
+        features, places = with_extra(inputs, extra)
         width = len(column_names(features))
         _, chunks = open_table(part, Binding(features, width, rules, key_inputs))
         step = batch_rows or max(1, _BATCH_VALUES // width)
@@ -309,23 +308,6 @@ def _parts(table: Any, by: list[str]) -> Iterator[tuple[Any, list[str], list[Any
     yield table, header, columns
 
 
-def _features(
-    model: RowScorer, header: list[str], extra: list[str], by: list[str]
-) -> list[Feature]:
-    """Return a model's features; where it names none, all columns that are nothing else."""
-    if model.features:
-        return model.named_features
-    features = [Feature(name) for name in header if name not in extra and name not in by]
-    if len(features) != model.feature_size:
-        raise InputError(
-            "column_count_mismatch",
-            "the model does not name its features, so the columns must be its inputs",
-            expected=f"{model.feature_size} columns",
-            actual=len(features),
-        )
-    return features
-
-
 def _dataset_rows(
     path: Any,
     model: RowScorer,
@@ -348,10 +330,10 @@ def _dataset_rows(
         with reading(source), contextlib.closing(open_dataset(source, by_position)) as reader:
             reader.learn()
             names = reader.schema.names
-            inputs = _features(model, names, extra, by)
-            features, places = _with_extra(inputs, extra)
+            inputs = features_among(model, names, extra, by)
+            features, places = with_extra(inputs, extra)
             width = len(column_names(features))
-            binding = Binding(features, width, _rules(nulls, inputs, [*extra, *by]), key_inputs)
+            binding = Binding(features, width, null_rules(nulls, inputs, [*extra, *by]), key_inputs)
             needed = {slot.position for slot in binding.slots(names)}
             needed |= set(match_columns(by, names))
             narrow = arrow.schema([reader.schema.field(place) for place in sorted(needed)]).names
@@ -378,48 +360,6 @@ def _in_file(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except InputError as error:
         raise error if error.file else error.in_file(path) from None
-
-
-def _rules(nulls: Nulls, inputs: list[Feature], others: list[str]) -> Nulls:
-    """Return the rule for each input; a null in any other column is an error.
-
-    Who fills what is missing in labels or recorded outputs compares with what nobody observed.
-    """
-    if not isinstance(nulls, Mapping):
-        null_value(nulls, None)
-        return {feature.name: nulls for feature in inputs}
-    known = {*column_names(inputs), *(feature.name for feature in inputs)}
-    for name in nulls:
-        if name in others and name not in known:
-            raise InputError(
-                "invalid_nulls", f"no input of the model, and never filled: {name!r}", field="nulls"
-            )
-    return nulls
-
-
-def _with_extra(features: list[Feature], extra: list[str]) -> tuple[list[Feature], list[int]]:
-    """Add features for the extra columns that are no inputs; return the places of all extra ones.
-
-    What rows are grouped by is often an input, too, and no table holds it twice.
-    """
-    known = column_names(features)
-    new = [name for name in dict.fromkeys(extra) if name not in known]
-    columns = known + new
-    return [*features, *map(Feature, new)], [columns.index(name) for name in extra]
-
-
-def _csv_columns(path: Any, model: RowScorer, extra: list[str], by: list[str]) -> list[str] | None:
-    if model.features:
-        return column_names(model.named_features) + extra
-    if not extra and not by:
-        return None
-    header: list[str] = []
-    with (
-        open(path, encoding="utf-8-sig", newline="", errors="surrogateescape") as file,
-        contextlib.suppress(csv.Error),  # CsvReader says where
-    ):
-        header = next(csv.reader(file), [])
-    return [name for name in header if name not in extra and name not in by] + extra
 
 
 def input_order(model: RowScorer, other: RowScorer) -> NDArray[np.intp]:
