@@ -224,7 +224,8 @@ class OnnxGraph:
         version = self._opsets.get(node.domain, self._opsets.get("", 1))
         try:
             if fixed:
-                return folded(node, inputs, version)
+                return folded(node, [x for x in inputs if not isinstance(x, Value)], version)
+            assert handler is not None
             return handler(
                 Node(node.op_type, version, inputs, _attributes(node), notes, len(node.output))
             )

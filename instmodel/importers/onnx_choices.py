@@ -27,17 +27,11 @@ from instmodel.importers.operands import Operand, finite, together
 from instmodel.importers.patterns import factor_of, is_opaque, same_numbers, summand_of
 
 
-def _folding(function: Callable[..., Any], on_values: Callable[..., Operand]) -> Handler:
-    """Handle constants with NumPy, and what depends on the sample with `on_values`."""
+def _combined(function: Callable[..., Value]) -> Handler:
+    """Handle operands that are combined element by element."""
 
     def handler(node: Node) -> Operand:
-        operands = [node.operand(i) for i in range(len(node.inputs))]
-        if node.all_constant:
-            return np.asarray(functools.reduce(function, operands))
-        values = together(operands)
-        if all(item.is_constant for item in values):
-            return ex.constant(functools.reduce(function, [item.data for item in values]))
-        return on_values(node, *values)
+        return function(node, *together([node.operand(i) for i in range(len(node.inputs))]))
 
     return handler
 
@@ -72,19 +66,16 @@ def _not(x: Value) -> Value:
 
 
 def _negation(node: Node) -> Operand:
-    x = node.operand(0)
-    return _not(x) if isinstance(x, Value) else np.logical_not(x)
+    return _not(node.value(0))
 
 
 def _is_nan(node: Node) -> Operand:
-    x = node.operand(0)
-    return node.note(fn.is_nan(x), "missing", x) if isinstance(x, Value) else np.isnan(x)
+    x = node.value(0)
+    return node.note(fn.is_nan(x), "missing", x)
 
 
 def _is_infinite(node: Node) -> Operand:
-    x = node.operand(0)
-    if not isinstance(x, Value):
-        return np.isinf(x)
+    x = node.value(0)
     sides = [x] if node.attributes.get("detect_positive", 1) else []
     if node.attributes.get("detect_negative", 1):
         sides.append(ex.multiply(x, ex.constant(-1.0)))
@@ -97,8 +88,6 @@ def _is_infinite(node: Node) -> Operand:
 
 def _where(node: Node) -> Operand:
     condition, chosen, other = (node.operand(i) for i in range(3))
-    if node.all_constant:
-        return np.where(condition, chosen, other)
     if isinstance(condition, np.ndarray):
         return _by_mask(condition, chosen, other)
     truth, one, two = together([condition, chosen, other])
@@ -209,20 +198,20 @@ def _one_hot(node: Node) -> Operand:
 
 
 CHOICE_OPERATORS: dict[str, Handler] = {
-    "Greater": _folding(np.greater, _above),
-    "Less": _folding(np.less, lambda node, a, b: _above(node, b, a)),
-    "GreaterOrEqual": _folding(np.greater_equal, lambda node, a, b: _at_least(a, b)),
-    "LessOrEqual": _folding(np.less_equal, lambda node, a, b: _at_least(b, a)),
-    "Equal": _folding(np.equal, lambda node, a, b: fn.equal(a, b)),
-    "And": _folding(np.logical_and, _both),
-    "Or": _folding(np.logical_or, _either),
-    "Xor": _folding(np.logical_xor, _differ),
+    "Greater": _combined(_above),
+    "Less": _combined(lambda node, a, b: _above(node, b, a)),
+    "GreaterOrEqual": _combined(lambda node, a, b: _at_least(a, b)),
+    "LessOrEqual": _combined(lambda node, a, b: _at_least(b, a)),
+    "Equal": _combined(lambda node, a, b: fn.equal(a, b)),
+    "And": _combined(_both),
+    "Or": _combined(_either),
+    "Xor": _combined(_differ),
     "Not": _negation,
     "IsNaN": _is_nan,
     "IsInf": _is_infinite,
     "Where": _where,
-    "Max": _folding(np.maximum, _extreme),
-    "Min": _folding(np.minimum, _extreme),
+    "Max": _combined(_extreme),
+    "Min": _combined(_extreme),
     "ThresholdedRelu": _thresholded,
     "Shrink": _shrink,
     "OneHot": _one_hot,

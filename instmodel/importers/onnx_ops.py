@@ -63,26 +63,17 @@ def _batch_normalization(node: Node) -> Operand:
 # ----------------------------------------------------------------------------- element by element
 
 
-def _arithmetic(on_values: Any, on_arrays: Any) -> Handler:
+def _arithmetic(function: Callable[[Node, Value, Value], Value]) -> Handler:
     def handler(node: Node) -> Operand:
         operands = [node.operand(index) for index in range(len(node.inputs))]
-        if node.all_constant:
-            checked_size(np.broadcast_shapes(*(item.shape for item in operands)))
-            return np.asarray(functools.reduce(on_arrays, operands))
-        return functools.reduce(lambda a, b: on_values(node, a, b), together(operands))
+        return functools.reduce(lambda a, b: function(node, a, b), together(operands))
 
     return handler
-
-
-def _quotient(a: Any, b: Any) -> Any:
-    return a // b if np.asarray(a).dtype.kind in "iu" else np.divide(a, b)
 
 
 def _division(node: Node, a: Value, b: Value) -> Value:
     if a.whole and b.is_constant and b.data.dtype.kind in "iu":
         raise Unsupported("a division of integers")
-    if a.is_constant and b.is_constant:
-        return ex.constant(_quotient(a.data, b.data))
     return ex.divide(a, b)
 
 
@@ -117,27 +108,17 @@ def _sum(node: Node, a: Value, b: Value) -> Value:
 
 
 def _erf(node: Node) -> Operand:
-    x = node.operand(0)
-    if not isinstance(x, Value):
-        return np.vectorize(math.erf, otypes=[float])(x)
-    return (
-        ex.constant(np.vectorize(math.erf)(x.data))
-        if x.is_constant
-        else node.note(fn.erf(x), "erf", x)
-    )
+    x = node.value(0)
+    return node.note(fn.erf(x), "erf", x)
 
 
 def _sqrt(node: Node) -> Operand:
-    x = node.operand(0)
-    if not isinstance(x, Value):
-        return np.sqrt(x)
+    x = node.value(0)
     return node.note(fn.sqrt(x), "sqrt", x)
 
 
 def _log(node: Node) -> Operand:
-    x = node.operand(0)
-    if not isinstance(x, Value):
-        return np.log(x)
+    x = node.value(0)
     inner = ex.bare(x)
     if inner.kind == "activation" and inner.data == "SIGMOID":
         return ex.reshape(fn.log_sigmoid(inner.inputs[0]), x.shape)
@@ -161,9 +142,7 @@ def _power(node: Node) -> Operand:
 
 
 def _activation(name: str) -> Handler:
-    return _unary(
-        lambda x: ex.activation(x, name), lambda x: ex.activation(ex.constant(x), name).data
-    )
+    return _unary(lambda x: ex.activation(x, name))
 
 
 def _over_axis(function: Callable[[Value, int], Value]) -> Handler:
@@ -190,15 +169,9 @@ def _gelu(node: Node) -> Operand:
     return ex.activation(x, "GELU") if form == b"none" else fn.gelu_tanh(x)
 
 
-def _opaque(name: str, on_array: Any, reason: str) -> Handler:
-    """Handle what means something only in a larger pattern, or of a constant."""
-
-    def on_value(x: Value) -> Value:
-        if x.is_constant:
-            return ex.constant(on_array(x.data))
-        return ex.opaque(x.shape, [x], reason, name)
-
-    return _unary(on_value, on_array)
+def _floor(x: Value) -> Value:
+    """Return what means something only in a larger pattern: see `_product`."""
+    return ex.opaque(x.shape, [x], "Floor outside of a rounding to a key", "floor")
 
 
 def _log_of_sum(x: Value, axes: list[int], keep: bool) -> Value:
@@ -213,12 +186,10 @@ def _mean(node: Node) -> Operand:
 
 
 def _cast(node: Node) -> Operand:
-    x, to = node.operand(0), node.attributes.get("to")
+    x, to = node.value(0), node.attributes.get("to")
     types: dict[Any, Any] = {1: np.float32, 11: np.float64, 6: np.int32, 7: np.int64, 9: np.bool_}
     if to not in types:
         raise Unsupported(f"a cast to type {to}")
-    if not isinstance(x, Value):
-        return x.astype(types[to])
     if x.is_constant:
         return ex.constant(x.data.astype(types[to]))
     if to == 9:
@@ -290,13 +261,8 @@ def _hard_swish(node: Node) -> Operand:
     return ex.multiply(node.value(0), fn.hard_sigmoid(node.value(0), 1 / 6, 0.5))
 
 
-def _unary(on_value: Callable[[Value], Value], on_array: Any) -> Handler:
-    def handler(node: Node) -> Operand:
-        x = node.operand(0)
-        with np.errstate(all="ignore"):
-            return on_value(x) if isinstance(x, Value) else np.asarray(on_array(x))
-
-    return handler
+def _unary(function: Callable[[Value], Value]) -> Handler:
+    return lambda node: function(node.value(0))
 
 
 def _einsum(node: Node) -> Operand:
@@ -323,14 +289,14 @@ OPERATORS: dict[str, Handler] = {
     "MatMul": _matmul,
     "BatchNormalization": _batch_normalization,
     "Einsum": _einsum,
-    "Add": _arithmetic(_sum, np.add),
-    "Sum": _arithmetic(_sum, np.add),
-    "Sub": _arithmetic(lambda node, a, b: ex.subtract(a, b), np.subtract),
-    "Mul": _arithmetic(_product, np.multiply),
-    "Div": _arithmetic(_division, _quotient),
+    "Add": _arithmetic(_sum),
+    "Sum": _arithmetic(_sum),
+    "Sub": _arithmetic(lambda node, a, b: ex.subtract(a, b)),
+    "Mul": _arithmetic(_product),
+    "Div": _arithmetic(_division),
     "Mean": _mean,
-    "Neg": _unary(lambda x: ex.multiply(x, ex.constant(-1.0)), np.negative),
-    "Abs": _unary(fn.magnitude, np.abs),
+    "Neg": _unary(lambda x: ex.multiply(x, ex.constant(-1.0))),
+    "Abs": _unary(fn.magnitude),
     "Pow": _power,
     "Relu": _activation("RELU"),
     "Sigmoid": _activation("SIGMOID"),
@@ -345,9 +311,9 @@ OPERATORS: dict[str, Handler] = {
     "Erf": _erf,
     "Sqrt": _sqrt,
     "Log": _log,
-    "Softsign": _unary(fn.softsign, lambda x: x / (1 + np.abs(x))),
+    "Softsign": _unary(fn.softsign),
     "Swish": _swish,
-    "Floor": _opaque("floor", np.floor, "Floor outside of a rounding to a key"),
+    "Floor": _unary(_floor),
     "Cast": _cast,
     "CastLike": _cast_like,
     "GlobalAveragePool": _pooled(ex.reduce_mean),
@@ -357,7 +323,7 @@ OPERATORS: dict[str, Handler] = {
     "PRelu": _parametric,
     "Elu": _elu,
     "Celu": _celu,
-    "Mish": _unary(fn.mish, lambda x: fn.mish(ex.constant(x)).data),
+    "Mish": _unary(fn.mish),
     "Selu": _selu,
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _hard_swish,

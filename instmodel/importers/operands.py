@@ -89,4 +89,4 @@ def checked_size(shape: Sequence[int]) -> tuple[int, ...]:
 def finite(constant: NDArray[Any]) -> NDArray[Any]:
     """Return a constant with the largest float32 numbers in the place of infinities."""
     largest = float(np.finfo(np.float32).max)
-    return np.nan_to_num(constant, nan=np.nan, posinf=largest, neginf=-largest)
+    return np.asarray(np.nan_to_num(constant, nan=np.nan, posinf=largest, neginf=-largest))
