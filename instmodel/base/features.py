@@ -81,6 +81,21 @@ def with_categories(
     return [replace(item, categories=categories.get(item.name)) for item in features]
 
 
+def texts_of(row: Sequence[float], features: Sequence[Feature]) -> dict[str, str]:
+    """Return, by column, the text that the numbers of categories in a row of inputs stand for."""
+    found: dict[str, str] = {}
+    start = 0
+    for feature in features:
+        texts = feature.categories.values if feature.categories else ()
+        for column, number in zip(
+            feature.columns(), row[start : start + feature.size], strict=True
+        ):
+            if 0 <= number < len(texts) and number == int(number):
+                found[column] = texts[int(number)]
+        start += feature.size
+    return found
+
+
 def features_of_columns(columns: Sequence[str]) -> list[str]:
     """Return the names of the features that columns are of: ``emb[0]``, ``emb[1]`` of ``emb[2]``.
 

@@ -10,11 +10,11 @@ from instmodel.comparison.decisions import AT_THRESHOLD, LARGEST
 from instmodel.comparison.findings import Comparison
 from instmodel.comparison.groups import SMALL_CLASS, SMALL_ROWS
 from instmodel.comparison.metrics import NAMES, plain_numbers
-from instmodel.comparison.moves import QUANTILES, Mover
+from instmodel.comparison.moves import QUANTILES
 from instmodel.comparison.population import PsiBin
 from instmodel.comparison.tables import NONE, group_tables, loss_of, number, percent, ranged
 from instmodel.tables.keys import shown
-from instmodel.verification.summary import Cells, Summary, Table, table_of_rows
+from instmodel.verification.summary import Cells, Summary, Table, first, table_of_rows
 
 # Columns of a confusion matrix that a person reads, and the cells that stand for a larger one.
 _MOST_CLASSES = 15
@@ -272,21 +272,14 @@ def _of_many(title: str, inputs: Sequence[Any]) -> str:
 
 def _movers(found: Comparison, values: int) -> Table:
     indexes = [m.row for m in found.movers]
-    rows = [[number(m.old), number(m.new), _inputs(m, found.columns, values)] for m in found.movers]
+    rows = [
+        [number(m.old), number(m.new), first(m.inputs, values, found.columns, m.texts)]
+        for m in found.movers
+    ]
     columns = ["old", "new", "inputs"]
     return table_of_rows(
         "movers", "The rows that move most", found.first_row, indexes, columns, rows, ["inputs"]
     )
-
-
-def _inputs(mover: Mover, names: Sequence[str], count: int) -> str:
-    """Return the first inputs of a row with their names, and a sign if there are more."""
-    pairs = zip(names, mover.inputs[:count], strict=False)
-    cells = [
-        f"{name}={shown(mover.texts[name]) if name in mover.texts else f'{x:.7g}'}"
-        for name, x in pairs
-    ]
-    return ", ".join(cells) + (" …" if mover.inputs[count:] else "")
 
 
 def _old_and_new(

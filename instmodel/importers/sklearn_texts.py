@@ -136,9 +136,9 @@ class TextColumns:
             texts = list(codes)
             other = max(texts, key=len) + "?"
             missing = self._missing.get(position, np.nan)
+            known = dict(enumerate(texts))
             cells = [
-                missing if np.isnan(x) else texts[int(x)] if x in range(len(texts)) else other
-                for x in rows[:, position].tolist()
+                missing if np.isnan(x) else known.get(x, other) for x in rows[:, position].tolist()
             ]
             columns[position] = np.empty(len(cells), object)
             columns[position][:] = cells

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,8 @@ class WorstRow:
         What the model computes, and what it is compared with.
     excess : float
         The largest error of its outputs, as a multiple of what the tolerance allows.
+    texts : dict
+        By the name of the input, the text that its number stands for, if it has categories.
     """
 
     row: int
@@ -68,6 +70,7 @@ class WorstRow:
     actual: list[float]
     expected: list[float]
     excess: float
+    texts: dict[str, str] = field(default_factory=dict)
 
 
 class Differences:

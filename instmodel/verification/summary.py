@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
+from instmodel.tables.keys import shown
 from instmodel.verification.coverage import gap_rows
 from instmodel.verification.limits import NO_DIFFERENCE, Verdict
 from instmodel.verification.verifying import Verification
@@ -200,7 +202,7 @@ def _worst(found: Verification, values: int) -> Table:
         [
             f"{w.excess:.3g}",
             *(first(part, values) for part in (w.actual, w.expected)),
-            first(w.inputs, values, found.inputs),
+            first(w.inputs, values, found.inputs, w.texts),
         ]
         for w in found.worst
     ]
@@ -232,9 +234,18 @@ def table_of_rows(
     return Table(id, f"{title}, counted from {first_row}", ["row", *columns], numbered, text)
 
 
-def first(numbers: Sequence[float], count: int, names: Sequence[str] = ()) -> str:
-    """Return the first values of a row, with their names if they have some; a sign if more."""
-    shown = [f"{x:.7g}" for x in numbers[:count]]
+def first(
+    numbers: Sequence[float],
+    count: int,
+    names: Sequence[str] = (),
+    texts: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Return the first values of a row, with their names if they have some; a sign if more.
+
+    Those of `texts`, by name, are shown as text.
+    """
+    cells = [f"{x:.7g}" for x in numbers[:count]]
     if names:
-        shown = [f"{name}={x}" for name, x in zip(names, shown, strict=False)]
-    return ", ".join(shown) + (" …" if numbers[count:] else "")
+        pairs = zip(names, cells, strict=False)
+        cells = [f"{name}={shown(texts[name]) if name in texts else x}" for name, x in pairs]
+    return ", ".join(cells) + (" …" if numbers[count:] else "")

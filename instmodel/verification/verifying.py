@@ -8,13 +8,14 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.base import arguments, arrays
+from instmodel.base.features import texts_of
 from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance
 from instmodel.base.values import wrong_type
 from instmodel.errors import InputError
@@ -237,7 +238,10 @@ def verify(
         tolerance=tolerance,
         inputs=engine.columns,
         outputs=differences.outputs(),
-        worst=differences.worst[:worst],
+        worst=[
+            replace(row, texts=texts_of(row.inputs, engine.named_features))
+            for row in differences.worst[:worst]
+        ],
         divergence=divergence,
         note=note,
         histogram=differences.histogram.tolist(),

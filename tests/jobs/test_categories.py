@@ -164,6 +164,13 @@ def test_verify_and_compare_read_text():
     assert im.compare(found, found, "in.csv").rows == 5
 
 
+def test_the_worst_rows_of_verify_have_their_text():
+    found = model()
+    Path("in.csv").write_text(CSV)
+    worst = im.verify(found, "in.csv", against=lambda rows: rows + 1).worst
+    assert [row.texts for row in worst] == [{"colour": ROWS[row.row][0]} for row in worst]
+
+
 def test_models_with_other_categories_are_not_verified():
     Path("in.csv").write_text(CSV)
     old, other = model(), model().info
