@@ -93,12 +93,17 @@ def require_own_methods(estimator: Any, kind: str, method: str) -> None:
 
 
 def _library_classes(estimator: Any) -> list[type]:
-    return [kind for kind in type(estimator).__mro__ if kind.__module__.startswith("sklearn.")]
+    return [kind for kind in type(estimator).__mro__ if kind.__module__.startswith(_LIBRARIES)]
+
+
+# imbalanced-learn's Pipeline is scikit-learn's, with samplers in it that only fitting runs.
+_LIBRARIES = ("sklearn.", "imblearn.pipeline")
 
 
 def skipped(step: Any) -> bool:
-    """Whether a step hands on what it gets."""
-    return step is None or (isinstance(step, str) and step == "passthrough")
+    """Whether a step hands on what it gets, when it is not fitted."""
+    passes = step is None or (isinstance(step, str) and step == "passthrough")
+    return passes or hasattr(step, "fit_resample")
 
 
 def features_in(estimator: Any) -> int | None:

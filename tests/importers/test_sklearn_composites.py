@@ -169,3 +169,24 @@ def test_what_has_no_instructions_is_refused(name):
     with pytest.raises(im.InstModelError, match=reason) as caught:
         importer.from_sklearn(estimator)
     assert caught.value.code == "unsupported_model"
+
+
+def test_samplers_of_imbalanced_learn_do_nothing_to_what_is_scored():
+    pipelines = pytest.importorskip("imblearn.pipeline")
+    from imblearn.over_sampling import SMOTE, RandomOverSampler
+
+    rare = (np.quantile(SCORE, 0.9) < SCORE).astype(int)
+    steps = [RandomOverSampler(random_state=0), pre.StandardScaler(), SMOTE(random_state=0)]
+    estimator = fitted(pipelines.make_pipeline(*steps, logistic()), X, rare)
+    rows = rows_around(X)
+    info = importer.from_sklearn(estimator)
+    assert info.metadata["classes"] == [0, 1]
+    assert_same(info, rows, outputs_or_nan(estimator, "predict_proba", rows, 1))
+
+    class Own(pipelines.Pipeline):
+        def predict_proba(self, X, **params):
+            return super().predict_proba(X, **params) ** 2
+
+    estimator = fitted(Own([("a", steps[0]), ("b", logistic())]), X, rare)
+    with pytest.raises(im.InstModelError, match="predict_proba: not the method"):
+        importer.from_sklearn(estimator)
