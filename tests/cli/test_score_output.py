@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -121,6 +122,15 @@ def wait_for(process, condition):
     return found
 
 
+def has_begun(process):
+    """Whether a process has opened its output, under a temporary name or, on Linux, under none."""
+    nameless = []
+    for link in Path(f"/proc/{process.pid}/fd").glob("*"):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            nameless.append(re.fullmatch(r"(.*)/#\d+ \(deleted\)", os.readlink(link)))
+    return leftovers() or any(found and found[1] == os.path.realpath(".") for found in nameless)
+
+
 @contextlib.contextmanager
 def scoring_from_a_pipe(model, first_rows):
     """Score a table that comes through a pipe and never ends; output is `out.csv`.
@@ -142,7 +152,7 @@ def scoring_from_a_pipe(model, first_rows):
                 os.set_blocking(table.fileno(), True)
                 table.write(first_rows)
                 table.flush()
-                wait_for(process, leftovers)
+                wait_for(process, lambda: has_begun(process))
                 yield process
         finally:
             process.kill()
