@@ -150,6 +150,17 @@ def _by_mask(mask: Value, one: Value, two: Value) -> Value:
     return ex.rearrange(ex.concatenate(parts), chosen_places)
 
 
+def _index_put(x: Any, indexes: Any, values: Any, accumulate: bool = False) -> Any:
+    """Put a number where a computed mask is true; constant places are for what moves numbers."""
+    if accumulate:
+        raise Unsupported("an index_put that adds")
+    if not any(isinstance(index, Value) for index in indexes):
+        return NotImplemented
+    if len(indexes) != 1 or not is_boolean(indexes[0]) or value_of(values).size != 1:
+        raise Unsupported("an index that is not constant")
+    return _where(indexes[0], ex.reshape(value_of(values), ()), x)
+
+
 def _nan_to_num(
     x: Any, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
 ) -> Value:
@@ -187,7 +198,9 @@ CHOICES: dict[str, Callable[..., Any]] = {
         name: lambda a, b: boolean_sum(_as_truth(a), _as_truth(b))
         for name in ("logical_or", "bitwise_or", "__or__")
     },
+    "logical_xor": _compared(lambda a, b: _not(fn.equal(a, b))),
     **{name: lambda x: truth_of(_not(_truths(x))) for name in ("logical_not", "bitwise_not")},
+    "index_put": _index_put,
     "isnan": _is_nan,
     "isfinite": _is_finite,
     "where": _where,

@@ -136,6 +136,17 @@ def _clamp(x: Value, min: Any = None, max: Any = None) -> Value:
     return limited if max is None else smaller(limited, value_of(max))
 
 
+def _sign(x: Value) -> Value:
+    """Return the sign, which in PyTorch is 0 for NaN."""
+    zero = ex.constant(0.0)
+    return ex.subtract(fn.above(x, zero), fn.above(zero, x))
+
+
+def _hypotenuse(a: Any, b: Any) -> Value:
+    one, other = value_of(a), value_of(b)
+    return fn.sqrt(ex.add(ex.multiply(one, one), ex.multiply(other, other)))
+
+
 def _hardshrink(x: Value, limit: float = 0.5) -> Value:
     far = ex.add(fn.above(x, ex.constant(limit)), fn.above(ex.constant(-limit), x))
     return ex.multiply(x, far)
@@ -179,10 +190,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "square": _function(lambda x: ex.multiply(x, x)),
     "addcmul": _addcmul,
     "lerp": _lerp,
+    "hypot": _hypotenuse,
     "relu": _activation("RELU"),
     "sigmoid": _activation("SIGMOID"),
     "tanh": _activation("TANH"),
-    **dict.fromkeys(("sign", "sgn"), _activation("SIGN")),
+    **dict.fromkeys(("sign", "sgn"), _function(_sign)),
     "exp": _activation("EXP"),
     "reciprocal": _function(lambda x: ex.divide(ex.constant(1.0), x)),
     "exp2": _function(lambda x: _exponential(x, 2.0)),

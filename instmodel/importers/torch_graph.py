@@ -31,10 +31,7 @@ from instmodel.importers.torch_reductions import REDUCTIONS
 
 OPERATORS: dict[str, Callable[..., Any]] = FUNCTIONS | PRODUCTS | REDUCTIONS | LOOKUPS | CHOICES
 _CONVERSIONS = frozenset(
-    (
-        *("to", "_to_copy", "type_as", "float", "double", "half", "bfloat16", "long", "int"),
-        *("bool"),
-    )
+    ("to", "_to_copy", "type_as", "float", "double", "half", "bfloat16", "long", "int", "bool")
 )
 _SIZES = ("sym_size", "sym_numel")
 # What has the same number everywhere, as long as its shape says.
@@ -47,11 +44,10 @@ _FILLS = {
 _HARMLESS = MOVING - {"flip", "roll", "index_select", "gather", "take_along_dim", "narrow"}
 # Operators that give each sample its own row only if the batch is the first axis.
 _BATCH_FIRST = frozenset(
-    (
-        *("batch_norm", "group_norm", "instance_norm", "conv1d", "avg_pool1d", "max_pool1d"),
-        *("adaptive_avg_pool1d"),
-    )
-)
+    ("batch_norm", "group_norm", "instance_norm", "conv1d", "avg_pool1d", "max_pool1d")
+) | {"adaptive_avg_pool1d", "adaptive_max_pool1d"}
+# Operators that mix the numbers of the last two axes.
+_INNER_AXES = frozenset(("tril", "triu", "scaled_dot_product_attention"))
 # Operators whose other results are of no use here.
 _FIRST_COUNTS = frozenset(
     ("embedding_bag", "native_dropout", "native_layer_norm", "_native_batch_norm_legit_no_training")
@@ -292,14 +288,15 @@ class Walker:
         made = made[:1] if name in _FIRST_COUNTS else made
         if any(count != 1 for count in made):
             raise Unsupported("an operation along the batch" if 0 in made else "pairs of samples")
-        if name in _BATCH_FIRST and own[0] != [0]:
+        rank = tensors[0].ndim if isinstance(tensors[0], self._torch.Tensor) else 0
+        inner = name in _INNER_AXES and not rank - 2 > own[0][0]
+        flat = name == "roll" and not _dims(node)
+        if inner or flat or (name in _BATCH_FIRST and own[0] != [0]):
             raise Unsupported("an operation along the batch")
         if name == "slice":
             self._check_slice(node)
-        elif name not in _HARMLESS:
-            rank = tensors[0].ndim
-            if any(dim % rank in own[0] for dim in _dims(node)):
-                raise Unsupported("an operation along the batch")
+        elif name not in _HARMLESS and any(dim % rank in own[0] for dim in _dims(node)):
+            raise Unsupported("an operation along the batch")
 
     def _check_slice(self, node: Any) -> None:
         given, defaults = list(node.args), [None, 0, None, None, 1]

@@ -20,10 +20,10 @@ MOVING = frozenset(
         *("_unsafe_view", "alias", "as_strided", "broadcast_to", "cat", "chunk", "clone"),
         *("column_stack", "concat", "concatenate", "constant_pad_nd", "contiguous", "copy"),
         *("detach", "detach_", "diag_embed", "diagonal", "dstack", "expand", "expand_as"),
-        *("flatten", "flip", "fliplr", "gather", "hstack", "index", "index_select"),
+        *("flatten", "flip", "fliplr", "gather", "hstack", "index", "index_put", "index_select"),
         *("lift_fresh_copy", "masked_select", "mT", "movedim", "moveaxis", "narrow"),
         *("numpy_T", "pad", "permute", "pixel_shuffle", "ravel", "repeat"),
-        *("repeat_interleave", "reshape", "reshape_as", "roll", "rot90", "select"),
+        *("repeat_interleave", "reshape", "reshape_as", "roll", "rot90", "scatter", "select"),
         *("select_scatter", "slice", "slice_scatter", "split", "split_with_sizes", "squeeze"),
         *("stack", "swapaxes", "swapdims", "t", "take", "take_along_dim", "tensor_split"),
         *("tile", "transpose", "tril", "triu", "unbind", "unflatten", "unfold"),
@@ -52,7 +52,7 @@ def moved(torch: Any, target: Any, arguments: list[Any], named: dict[str, Any]) 
         numbers.append(ex.reshape(value, (-1,)))
         places = ex.positions_of(value) + count
         count += value.size
-        return torch.from_numpy(places)
+        return torch.from_numpy(np.asarray(places))
 
     def prepared(name: str, x: Any) -> Any:
         if name == "value":
@@ -78,7 +78,7 @@ def _as_places(torch: Any, x: Any) -> Any:
         if not x.is_constant:
             raise Unsupported("an index that is not constant")
         x = x.data
-    return torch.from_numpy(np.array(x)) if isinstance(x, np.ndarray) else x
+    return torch.from_numpy(np.array(x)) if isinstance(x, np.ndarray | np.generic) else x
 
 
 def _taken(numbers: list[Value], positions: Any) -> Operand:

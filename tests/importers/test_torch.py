@@ -45,6 +45,15 @@ def norm(size):
 
 FLOATS, IDS = torch.zeros(2, 6), torch.zeros(2, 2, dtype=torch.long)
 
+
+def changed_in_place(m, x):
+    y = x.clone()
+    y[:, 0] = y[:, 1] * 2
+    y[:, [2, 4]] = 0.5
+    y[y < -1] = -1.0
+    return y.mul_(3)
+
+
 # name: (module, example inputs)
 SUPPORTED = {
     "linear": lambda: nn.Linear(6, 3),
@@ -189,6 +198,24 @@ SUPPORTED = {
     "the logarithm of a softmax": lambda: nn.Sequential(nn.Linear(6, 5), nn.LogSoftmax(-1)),
     "a constant": lambda: Formula(lambda m, x: x + torch.tensor([1.0, 2, 3, 4, 5, 6])),
     "a step": lambda: Formula(lambda m, x: (x > 0.5).float() * x),
+    "changes in place": lambda: Formula(changed_in_place),
+    "the number of rows as a size": lambda: Formula(
+        lambda m, x: m.layer(torch.cat([m.first.expand(len(x), 1), x], 1)),
+        first=nn.Parameter(torch.randn(1, 1)),
+        layer=nn.Linear(7, 2),
+    ),
+    "a transposed batch": lambda: Formula(
+        lambda m, x: (m.layer(x).t() * 2).contiguous().t(), layer=nn.Linear(6, 2)
+    ),
+    "two samples as one batch": lambda: Formula(
+        lambda m, x: torch.sub(*m.layer(torch.cat([x[:, :3], x[:, 3:]])).chunk(2)),
+        layer=nn.Linear(3, 2),
+    ),
+    "recurrent layers": lambda: Formula(
+        lambda m, x: m.b(m.a(x.view(-1, 3, 2))[0])[0].flatten(1),
+        a=nn.GRU(2, 3, batch_first=True),
+        b=nn.LSTM(3, 2, batch_first=True),
+    ),
 }
 EMBEDDINGS = {
     "embedding": lambda: Formula(
@@ -221,6 +248,36 @@ def test_missing_values_are_replaced():
     with torch.no_grad():
         expected = module(torch.tensor(rows)).numpy()
     assert_same(from_torch(module, FLOATS), rows, expected)
+
+
+WITH_GAPS = {
+    "comparisons": lambda m, x: torch.stack([x > 0, x >= 0, x != 0, x == 0, ~(x < 1)], 1).float(),
+    "a sign": lambda m, x: x.sign() + 2 * torch.sgn(x.flip(1)),
+    "a branch that is not taken": lambda m, x: torch.where(x > 0.1, x.log() / x, -1.0),
+    "a mask": lambda m, x: x.masked_fill(torch.isnan(x), 0.25) + x.nan_to_num(1.0),
+    "a mean of what is there": lambda m, x: torch.nanmean(x, 1, keepdim=True),
+    "bins": lambda m, x: (
+        torch.bucketize(x, m.edges).float() + torch.searchsorted(m.edges, x, right=True)
+    ),
+    "scores that a mask hides": lambda m, x: x.masked_fill(
+        torch.isnan(x) | (x > 0), -torch.inf
+    ).softmax(1),
+    "attention without what is missing": lambda m, x: F.scaled_dot_product_attention(
+        *[x.nan_to_num(0.0).view(-1, 6, 1)] * 3, attn_mask=~torch.isnan(x).unsqueeze(1)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITH_GAPS)
+def test_nan_becomes_what_it_becomes_in_pytorch(name):
+    module = Formula(WITH_GAPS[name], edges=torch.tensor([-1.0, 0.0, 0.5]))
+    rows = many_rows(0)
+    rows[np.random.default_rng(1).uniform(size=rows.shape) < 0.3] = np.nan
+    rows[np.random.default_rng(2).uniform(size=rows.shape) < 0.1] = 0
+    with torch.no_grad():
+        expected = module(torch.tensor(rows)).flatten(1).numpy()
+    actual = im.InstructionModel(from_torch(module, FLOATS)).predict(rows)
+    np.testing.assert_allclose(actual, expected.reshape(actual.shape), rtol=1e-5, atol=1e-5)
 
 
 class FactorizationMachine(nn.Module):
@@ -353,6 +410,7 @@ UNSUPPORTED = {
         lambda m, x: x + torch.arange(x.shape[0]).unsqueeze(1),
         ["numbers that count the samples"],
     ),
+    "a triangle with the batch": (lambda m, x: x.tril(), ["along the batch"]),
     "random numbers": (lambda m, x: x + torch.randn_like(x), ["random numbers"]),
     "what cannot be exported": (lambda m, x: x * (2 if x.sum() > 0 else 3), ["torch.export"]),
 }
