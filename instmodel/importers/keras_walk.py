@@ -134,8 +134,9 @@ class Walker:
         def filled(x: Any) -> Any:
             if isinstance(x, self._keras.KerasTensor):
                 return known[id(x)]
-            is_tensor = isinstance(x, self._keras.Variable) or self._keras.ops.is_tensor(x)
-            if not is_tensor and not isinstance(x, np.ndarray):
+            if isinstance(x, self._keras.Variable):
+                return np.asarray(self._keras.ops.convert_to_numpy(x))
+            if not self._keras.ops.is_tensor(x) and not isinstance(x, np.ndarray):
                 return x
             return _one_for_all(np.asarray(self._keras.ops.convert_to_numpy(x)))
 

@@ -52,6 +52,65 @@ def x_deep_fm():
     return keras.Model(ids, layers.Dense(1, "sigmoid")(CompressedInteraction()(tokens)))
 
 
+class TransformerBlock(layers.Layer):
+    """The block of keras.io, behind tokens with learned positions."""
+
+    def __init__(self, width, heads, inner):
+        super().__init__()
+        self.positions = layers.Embedding(4, width)
+        self.att = layers.MultiHeadAttention(num_heads=heads, key_dim=width)
+        self.ffn = keras.Sequential([layers.Dense(inner, "relu"), layers.Dense(width)])
+        self.layernorm1 = layers.LayerNormalization(epsilon=1e-6)
+        self.layernorm2 = layers.LayerNormalization(epsilon=1e-6)
+        self.dropout = layers.Dropout(0.1)
+
+    def call(self, inputs, training=False):
+        x = inputs + self.positions(ops.arange(0, 4))
+        x = self.layernorm1(x + self.dropout(self.att(x, x), training=training))
+        return self.layernorm2(x + self.dropout(self.ffn(x), training=training))
+
+
+def transformer_block(x):
+    tokens = layers.Reshape((4, 6))(layers.Dense(24)(x))
+    return layers.Dense(1)(layers.GlobalAveragePooling1D()(TransformerBlock(6, 2, 8)(tokens)))
+
+
+class SelfAttention(layers.Layer):
+    """Attention by hand: heads are parted by a reshape that names the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.query, self.key, self.value = (layers.Dense(8) for _ in range(3))
+
+    def heads(self, x, batch):
+        return ops.transpose(ops.reshape(x, (batch, -1, 2, 4)), (0, 2, 1, 3))
+
+    def call(self, x):
+        batch = ops.shape(x)[0]
+        query, key, value = (
+            self.heads(layer(x), batch) for layer in (self.query, self.key, self.value)
+        )
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / ops.sqrt(4.0)
+        mixed = ops.transpose(ops.matmul(ops.softmax(scores), value), (0, 2, 1, 3))
+        return ops.reshape(mixed, (batch, -1, 8))
+
+
+class LowRankCross(layers.Layer):
+    """The cross layers of DCN-Mix, with lists of weights."""
+
+    def build(self, input_shape):
+        size = input_shape[-1]
+        self.u = [self.add_weight(shape=(size, 2), name=f"u{i}") for i in range(2)]
+        self.v = [self.add_weight(shape=(2, size), name=f"v{i}") for i in range(2)]
+        self.shifts = [self.add_weight(shape=(size,), name=f"bias{i}") for i in range(2)]
+
+    def call(self, x0):
+        x = x0
+        for u, v, shift in zip(self.u, self.v, self.shifts, strict=True):
+            x = x0 * (ops.matmul(ops.matmul(x, u), v) + shift) + x
+        return x
+
+
 def attentional_factorization():
     ids, tokens = fields()
     rows, columns = np.triu_indices(4, 1)
@@ -214,6 +273,13 @@ CASES = [
             ("product network", product_network),
         )
     ),
+    layered("transformer block of keras.io", _TABLES, transformer_block),
+    layered(
+        "attention by hand",
+        _TABLES,
+        lambda x: layers.Dense(1)(layers.Flatten()(SelfAttention()(layers.Reshape((4, 2))(x)))),
+    ),
+    layered("DCN-Mix", _RECOMMENDERS, lambda x: layers.Dense(1)(LowRankCross()(x))),
     layered("MLP-Mixer over tokens", _TABLES, mixer),
     layered("neural additive model", _TABLES, additive),
     layered("neural additive model, ExU", _TABLES, lambda x: layers.Dense(1)(ExpUnits()(x))),
