@@ -279,7 +279,12 @@ CASES = [
         _TABLES,
         lambda x: layers.Dense(1)(layers.Flatten()(SelfAttention()(layers.Reshape((4, 2))(x)))),
     ),
-    layered("DCN-Mix", _RECOMMENDERS, lambda x: layers.Dense(1)(LowRankCross()(x))),
+    layered(
+        "DCN-Mix",
+        _RECOMMENDERS,
+        lambda x: layers.Dense(1)(LowRankCross()(x)),
+        reach=30.0,  # a cube of the inputs, of which most cancels
+    ),
     layered("MLP-Mixer over tokens", _TABLES, mixer),
     layered("neural additive model", _TABLES, additive),
     layered("neural additive model, ExU", _TABLES, lambda x: layers.Dense(1)(ExpUnits()(x))),
