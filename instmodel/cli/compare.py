@@ -159,6 +159,7 @@ def run(args: argparse.Namespace) -> int:
             task=args.task,
             movers=args.movers,
             importance=args.importance,
+            coverage=not args.no_coverage,
             dependence=args.dependence,
             nulls=None if args.nulls is None else nulls(args.nulls),
             threads=args.threads,

@@ -77,6 +77,11 @@ def add_report_arguments(command: argparse.ArgumentParser) -> Arguments:
         "checked (see `instmodel record`); it is on the page, too",
     )
     group.add_argument(
+        "--no-coverage",
+        action="store_true",
+        help="do not look for what the data never reaches in the model",
+    )
+    group.add_argument(
         "--signer", action="append", default=[], metavar="NAME", help="who signs it; repeatable"
     )
     return group

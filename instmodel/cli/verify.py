@@ -78,11 +78,6 @@ def add(commands: Commands) -> None:
     told.add_argument(
         "--worst", type=at_least_one, default=5, metavar="N", help="rows to show (default: 5)"
     )
-    told.add_argument(
-        "--no-coverage",
-        action="store_true",
-        help="do not look for what the data never reaches in the model",
-    )
     add_limit_argument(add_running_arguments(command))
 
 

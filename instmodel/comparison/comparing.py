@@ -36,6 +36,7 @@ from instmodel.comparison.reference import InputPsi, Reference, against_referenc
 from instmodel.errors import InputError
 from instmodel.tables.binding import Nulls
 from instmodel.tables.rows import first_row, read_rows
+from instmodel.verification.coverage import CoverageWatch
 
 Floats = NDArray[np.float64]
 
@@ -58,6 +59,7 @@ def compare(
     movers: int = 10,
     importance: bool = False,
     dependence: int = 0,
+    coverage: bool = True,
     most_rows: int = 1_000_000,
     nulls: Nulls | None = None,
     threads: int | None = None,
@@ -105,6 +107,8 @@ def compare(
         Whether to shuffle each input of up to 10,000 rows, to see how much it matters.
     dependence : int
         For so many of the inputs that matter most, how the mean score follows them.
+    coverage : bool
+        Whether to watch what the data reaches in the new model.
     most_rows : int
         Beyond this many rows, what needs all rows at once comes from a uniform sample of them.
     nulls : str, number or mapping, optional
@@ -136,6 +140,7 @@ def compare(
     if labels is not None:
         named_classes = None if task == "regression" else pair.classes
         truths = Labels(str(labels), named_classes, classes is not None, positive)
+    watch = CoverageWatch(pair.new, most_rows) if coverage else None
     rows = Gathered(
         pair,
         column,
@@ -145,6 +150,7 @@ def compare(
         arguments.count(movers, "movers", least=0),
         most_rows,
         wide=reference is not None or importance or dependence > 0,
+        watch=watch,
     )
     keys = named if labels is None else [labels, *named]
     with contextlib.closing(
@@ -217,6 +223,7 @@ def compare(
         input_psi=shift[1],
         importance=explained[0],
         dependence=explained[1],
+        coverage=watch.result() if watch else None,
     )
 
 

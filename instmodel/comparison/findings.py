@@ -13,6 +13,7 @@ from instmodel.comparison.intervals import Gain
 from instmodel.comparison.moves import Distribution, Mover
 from instmodel.comparison.population import PsiBin
 from instmodel.comparison.reference import InputPsi, Reference
+from instmodel.verification.coverage import Coverage
 from instmodel.verification.limits import Limits, Verdict, judge, limits_of
 
 
@@ -72,6 +73,8 @@ class Comparison:
     importance : Importance or None
     dependence : list of Dependence
         How the mean score follows the most important inputs; empty unless asked for.
+    coverage : Coverage or None
+        What the data reached in the new model; None if it was not asked for.
     """
 
     rows: int
@@ -106,6 +109,7 @@ class Comparison:
     input_psi: list[InputPsi] = field(repr=False)
     importance: Importance | None = field(repr=False)
     dependence: list[Dependence] = field(repr=False)
+    coverage: Coverage | None = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""

@@ -13,6 +13,7 @@ from instmodel.comparison.labels import Labels
 from instmodel.comparison.moves import Moves
 from instmodel.comparison.pair import Pair
 from instmodel.tables.rows import Batch
+from instmodel.verification.coverage import CoverageWatch
 from instmodel.verification.sample import Sample
 
 Floats = NDArray[np.float64]
@@ -37,6 +38,8 @@ class Gathered:
     movers, most_rows : int
     wide : bool
         Whether inputs are kept, too.
+    watch : CoverageWatch or None
+        Gets the rows of the new model.
     """
 
     def __init__(
@@ -49,7 +52,9 @@ class Gathered:
         movers: int,
         most_rows: int,
         wide: bool,
+        watch: CoverageWatch | None,
     ) -> None:
+        self._watch = watch
         self._pair, self._wide, self._labels = pair, wide, labels
         self.moves = Moves(column, decision, movers)
         self.groups = [Groups(str(name), column, decision) for name in by]
@@ -68,7 +73,7 @@ class Gathered:
 
     def add(self, batch: Batch) -> None:
         """Add rows."""
-        before, after = self._pair.scores(batch.inputs)
+        before, after = self._pair.scores(batch.inputs, self._watch)
         self.moves.add(batch, before, after)
         keys = list(batch.keys)
         marks = [self._labels.add(keys.pop(0))] if self._labels else []

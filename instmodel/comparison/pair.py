@@ -12,6 +12,7 @@ from instmodel.errors import InputError
 from instmodel.tables.columns import column_categories
 from instmodel.tables.rows import input_order
 from instmodel.tables.shared_text import SharedText
+from instmodel.verification.coverage import CoverageWatch
 from instmodel.verification.witnesses import engine_of, predict
 
 Floats = NDArray[np.float64]
@@ -22,7 +23,7 @@ class Pair:
 
     Attributes
     ----------
-    old : InstructionModel
+    old, new : InstructionModel
     reader : RowScorer
         What to read rows for: the old model, but with the text that both know.
     columns : list of str
@@ -38,18 +39,18 @@ class Pair:
     """
 
     def __init__(self, old: Any, new: Any, threads: int | None) -> None:
-        self.old, self._new = engine_of(old), engine_of(new)
-        order = input_order(self.old, self._new)
-        self._text = SharedText(self.old, self._new, order)
+        self.old, self.new = engine_of(old), engine_of(new)
+        order = input_order(self.old, self.new)
+        self._text = SharedText(self.old, self.new, order)
         self.reader = self._text.reader
         self._threads = threads
         self.outputs = self.old.output_size
-        if self._new.output_size != self.outputs:
+        if self.new.output_size != self.outputs:
             raise InputError(
                 "output_size_mismatch",
                 "the models have different numbers of outputs",
                 expected=self.outputs,
-                actual=self._new.output_size,
+                actual=self.new.output_size,
             )
         named = self.old.named_features
         size = self.old.feature_size
@@ -61,8 +62,8 @@ class Pair:
             (name, slice(start, end)) for name, start, end in zip(names, starts, ends, strict=False)
         ]
         self._categories = column_categories(self.reader.named_features)
-        self.key_inputs = order[list(self._new.key_inputs)].tolist()
-        mine, theirs = _classes(self.old), _classes(self._new)
+        self.key_inputs = order[list(self.new.key_inputs)].tolist()
+        mine, theirs = _classes(self.old), _classes(self.new)
         if mine and theirs and not same_classes(mine, theirs):
             raise InputError(
                 "invalid_label",
@@ -79,11 +80,18 @@ class Pair:
             return None
         return str(categories.values[int(number)])
 
-    def scores(self, inputs: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        """Return what both make (N, O) of inputs (N, F), as they are read for `reader`."""
+    def scores(
+        self, inputs: NDArray[np.float32], watch: CoverageWatch | None = None
+    ) -> tuple[Floats, Floats]:
+        """Return what both make (N, O) of inputs (N, F), as they are read for `reader`.
+
+        `watch` gets the rows as the new model does.
+        """
         mine, theirs = self._text.rows(inputs)
+        if watch is not None:
+            watch.add(theirs)
         old = predict(self.old, mine, self._threads)
-        new = predict(self._new, theirs, self._threads)
+        new = predict(self.new, theirs, self._threads)
         return old.astype(np.float64), new.astype(np.float64)
 
 

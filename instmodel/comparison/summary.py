@@ -14,7 +14,15 @@ from instmodel.comparison.moves import QUANTILES
 from instmodel.comparison.population import PsiBin
 from instmodel.comparison.tables import NONE, group_tables, loss_of, number, percent, ranged
 from instmodel.tables.keys import shown
-from instmodel.verification.summary import Cells, Summary, Table, first, table_of_rows
+from instmodel.verification.summary import (
+    Cells,
+    Summary,
+    Table,
+    coverage_notes,
+    coverage_table,
+    first,
+    table_of_rows,
+)
 
 # Columns of a confusion matrix that a person reads, and the cells that stand for a larger one.
 _MOST_CLASSES = 15
@@ -44,6 +52,7 @@ def comparison_summary(found: Comparison, old: str, new: str, values: int) -> Su
         *_shifts(found),
         _importance(found),
         _movers(found, values),
+        coverage_table(found.coverage, " in the new model"),
     ]
     return Summary(
         title=f"{old} → {new}",
@@ -92,7 +101,7 @@ def _notes(found: Comparison) -> list[str]:
     if any(group.small for by in found.groupings for group in by.groups):
         few = f" or {SMALL_CLASS} of a class" if found.task == "binary" else ""
         notes.append(f"* Small: fewer than {SMALL_ROWS} rows{few}; figures that say little.")
-    return notes
+    return [*notes, *coverage_notes(found.coverage, "the new model")]
 
 
 def _scores(found: Comparison) -> Table:

@@ -100,7 +100,7 @@ def boxes(model: InstructionModel) -> list[Box]:
     inputs = {i for i, start in enumerate(model.buffer_offsets) if start < model.feature_size}
     for index, (item, origins) in enumerate(zip(model.instructions, steps, strict=True)):
         write = item.write(sizes)
-        places = written_origins(item, sizes, origins) if names else []
+        places = written_origins(item, sizes, origins).tolist() if names else []
         of = list(dict.fromkeys(names[place] for place in places if place >= 0))
         buffer = write.buffer
         activation = getattr(item, "activation", None)

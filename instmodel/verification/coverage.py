@@ -31,7 +31,7 @@ _TRACED_VALUES = 1e8
 # What a product and a lookup cost it, beside a number that it touches.
 _PRODUCT, _LOOKUP = 0.1, 500
 # Numbers of the sample, and of unified buffers at a time.
-_SAMPLE_VALUES, _CHUNK_VALUES = 1 << 23, 1 << 22
+_SAMPLE_VALUES, _CHUNK_VALUES = 1 << 23, 1 << 18
 # Inputs that are tried with NaN.
 _MOST_TRIED = 4096
 # Values, keys or inputs that a gap names.
@@ -135,9 +135,11 @@ class CoverageWatch:
     Parameters
     ----------
     model : InstructionModel
+    most_rows : int
+        The largest sample to trace.
     """
 
-    def __init__(self, model: InstructionModel) -> None:
+    def __init__(self, model: InstructionModel, most_rows: int = _TRACED_ROWS) -> None:
         self._model = model
         info, size = model.info, model.feature_size
         self._info = info
@@ -149,7 +151,7 @@ class CoverageWatch:
         cost = float(len(info.instructions) * sum(info.buffer_sizes))
         cost += sum(_PRODUCT * item.products(info.buffer_sizes) for item in info.instructions)
         cost += sum(_LOOKUP for item in info.instructions if item.looked_up())
-        most = int(min(_TRACED_ROWS, max(_LEAST_TRACED, _TRACED_VALUES // cost)))
+        most = int(min(_TRACED_ROWS, most_rows, max(_LEAST_TRACED, _TRACED_VALUES // cost)))
         self._sample = Sample(max(1, min(most, _SAMPLE_VALUES // size)), size)
         self._watches, self._raw = self._make_watches()
 

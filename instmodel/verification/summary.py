@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from instmodel.tables.keys import shown
-from instmodel.verification.coverage import gap_rows
+from instmodel.verification.coverage import Coverage, gap_rows
 from instmodel.verification.limits import NO_DIFFERENCE, Verdict
 from instmodel.verification.verifying import Verification
 
@@ -90,13 +90,18 @@ def verification_summary(found: Verification, name: str, values: int) -> Summary
         finding = f"No instruction is at fault: {found.note}"
     elif found.digest_against and found.digest_against != found.digest:
         finding = _other_document(found)
-    tables = [_outputs(found), _worst(found, values), _changes(found), _coverage(found)]
+    tables = [
+        _outputs(found),
+        _worst(found, values),
+        _changes(found),
+        coverage_table(found.coverage),
+    ]
     return Summary(
         title=f"{name} against {found.against}",
         verdict=f"{outcome} {found.rows} rows (tolerance {found.tolerance})",
         alarm=not found.same,
         finding=finding,
-        notes=[*_speeds(found), *_reached(found)],
+        notes=[*_speeds(found), *coverage_notes(found.coverage)],
         tables=[table for table in tables if table.rows],
     )
 
@@ -157,8 +162,8 @@ def _changes(found: Verification) -> Table:
     return Table("changes", title, ["instruction", "change"], rows, ["change"])
 
 
-def _reached(found: Verification) -> list[str]:
-    coverage = found.coverage
+def coverage_notes(coverage: Coverage | None, model: str = "the model") -> list[str]:
+    """Return in a sentence how much of a model data reached."""
     if coverage is None:
         return []
     sample = ""
@@ -166,13 +171,14 @@ def _reached(found: Verification) -> list[str]:
         sample = f"; what is computed was watched in a sample of {coverage.traced_rows:,}"
     return [
         f"Coverage: {coverage.rows:,} rows reached {coverage.reached:,} of the "
-        f"{coverage.states:,} states of the model{sample}."
+        f"{coverage.states:,} states of {model}{sample}."
     ]
 
 
-def _coverage(found: Verification) -> Table:
-    gaps = found.coverage.gaps if found.coverage else []
-    title = _title("What the data never reached", len(gaps), _MOST_GAPS)
+def coverage_table(coverage: Coverage | None, where: str = "") -> Table:
+    """Return what data never reached, as far as a person reads it."""
+    gaps = coverage.gaps if coverage else []
+    title = _title(f"What the data never reached{where}", len(gaps), _MOST_GAPS)
     columns = ["instruction", "never reached"]
     return Table("coverage", title, columns, gap_rows(gaps[:_MOST_GAPS]), columns[1:])
 

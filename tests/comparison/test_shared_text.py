@@ -25,7 +25,7 @@ def colours(old, new, texts):
     pair = Pair(old, new, None)
     (batch,) = read_rows({"colour": texts, "age": [1.0] * len(texts)}, pair.reader)
     mine, theirs = pair.scores(batch.inputs)
-    place = pair._new.columns.index("colour")
+    place = pair.new.columns.index("colour")
     return mine[:, 0].tolist(), theirs[:, place].tolist()
 
 

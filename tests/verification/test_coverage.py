@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import instmodel as im
-from instmodel.verification import coverage
 from instmodel.verification.coverage import CoverageWatch
 
 RNG = np.random.default_rng(0)
@@ -41,10 +40,9 @@ def test_keys_and_defaults_that_were_never_looked_up():
     assert str(keys) == "1 of 4 keys never looked up (input b): 300; 4 rows took the default"
 
 
-def test_keys_of_every_row_count_and_not_only_those_of_the_sample(monkeypatch):
-    monkeypatch.setattr(coverage, "_TRACED_ROWS", 5)
+def test_keys_of_every_row_count_and_not_only_those_of_the_sample():
     keys = np.r_[np.full(5000, 1), 2, 5, 300, 7]
-    watch = CoverageWatch(LOOKUP)
+    watch = CoverageWatch(LOOKUP, 5)
     watch.add(np.column_stack([np.arange(len(keys)), keys]).astype(np.float32))
     found = watch.result()
     assert (found.rows, found.traced_rows) == (5004, 5)
@@ -114,6 +112,21 @@ def test_verify_says_what_the_data_never_reached_unless_it_is_told_not_to():
     assert found.coverage.rows == 2
     assert found.to_dict()["coverage"]["gaps"][0]["kind"] == "key"
     assert im.verify(LOOKUP, np.float32([[0, 1]]), coverage=False).coverage is None
+
+
+def test_compare_says_what_the_data_never_reached_in_the_new_model():
+    pytest.importorskip("sklearn")
+    from instmodel.comparison.summary import comparison_summary
+
+    old = model(lambda b, x: b.reduce_sum(x), ("b", "a"))
+    found = im.compare(old, LOOKUP, np.float32([[1, 0], [2, 3], [1, 4]]))
+    keys = found.coverage.gaps[0]
+    assert (keys.kind, keys.names, keys.default_rows) == ("key", ["5", "300"], 0)
+    assert [gap.kind for gap in found.coverage.gaps[1:]] == ["default", "missing"]
+    told = comparison_summary(found, "old", "new", 6)
+    assert "states of the new model" in told.notes[-1]
+    assert told.tables[-1].id == "coverage"
+    assert im.compare(old, LOOKUP, np.float32([[1, 0], [2, 3]]), coverage=False).coverage is None
 
 
 def test_memory_does_not_grow_with_the_rows_of_a_wide_model():
