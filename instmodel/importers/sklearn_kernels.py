@@ -210,3 +210,22 @@ def nystroem(walk: Walk, e: Any, x: Value, place: str) -> Value:
         options[name] = options[name] if given is None else given
     vectors = dense_array(e.components_)
     return weighted(x, vectors, np.asarray(e.normalization_), 0.0, kernel=e.kernel, **options)
+
+
+def kernel_components(walk: Walk, e: Any, x: Value, place: str) -> Value:
+    """Return ``transform`` of a KernelPCA, whose centring of the kernel becomes weights."""
+    found = e.eigenvalues_ > 0
+    factors = np.zeros(e.eigenvectors_.shape)
+    factors[:, found] = e.eigenvectors_[:, found] / np.sqrt(e.eigenvalues_[found])
+    sums = factors.sum(axis=0)
+    middle = e._centerer
+    return weighted(
+        x,
+        dense_array(e.X_fit_),
+        (factors - sums / len(factors)).T,
+        middle.K_fit_all_ * sums - middle.K_fit_rows_ @ factors,
+        kernel=e.kernel,
+        gamma=e.gamma_,
+        coef0=e.coef0,
+        degree=e.degree,
+    )

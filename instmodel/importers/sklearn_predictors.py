@@ -76,10 +76,13 @@ def _classifier(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
 
 
 def _logistic(walk: Walk, e: Any, x: Value, method: str, place: str) -> Value:
-    rest = getattr(e, "multi_class", None) == "ovr" or e.solver == "liblinear"  # until 1.7
-    scores = _scores(e, x)
-    if method == "predict_proba" and scores.size > 1 and rest:
-        return shares_of_sigmoids(scores, 1.0 / scores.size)
+    if method == "predict_proba":
+        scores = _scores(e, x)
+        way = getattr(e, "multi_class", None)  # until 1.7
+        if scores.size > 1 and (way == "ovr" or e.solver == "liblinear"):
+            return shares_of_sigmoids(scores, 1.0 / scores.size)
+        if scores.size == 1 and way == "multinomial":  # the softmax of -s and s
+            return ex.activation(ex.multiply(scores, ex.constant(2.0)), "SIGMOID")
     return _classifier(walk, e, x, method, place)
 
 

@@ -29,7 +29,7 @@ from instmodel.importers.sklearn_imputers import (
     iterative_imputer,
     missing_indicator,
 )
-from instmodel.importers.sklearn_kernels import nystroem
+from instmodel.importers.sklearn_kernels import kernel_components, nystroem
 from instmodel.importers.sklearn_quantiles import quantiles
 from instmodel.importers.sklearn_texts import ENCODERS
 from instmodel.importers.sklearn_thresholds import exceeds
@@ -321,6 +321,7 @@ _TRANSFORMERS: dict[str, Callable[[Walk, Any, Value, str], Value]] = {
     "SplineTransformer": splines,
     "QuantileTransformer": quantiles,
     "Nystroem": nystroem,
+    "KernelPCA": kernel_components,
     "PolynomialFeatures": _polynomial,
     "SimpleImputer": imputer,
     "IterativeImputer": iterative_imputer,

@@ -11,6 +11,7 @@ pytest.importorskip("sklearn")
 
 from sklearn import (
     calibration,
+    decomposition,
     gaussian_process,
     kernel_approximation,
     kernel_ridge,
@@ -66,6 +67,14 @@ SUPPORTED = {
     **{
         f"Nystroem, {kernel}": (
             scaled(kernel_approximation.Nystroem(kernel, degree=2, n_components=8, random_state=0)),
+            X,
+            None,
+        )
+        for kernel in KERNELS
+    },
+    **{
+        f"kernel PCA, {kernel}": (
+            scaled(decomposition.KernelPCA(3, kernel=kernel, degree=2)),
             X,
             None,
         )
@@ -169,6 +178,26 @@ def test_it_is_imported_as_what_it_is(name):
     method, outputs = info.metadata["output"], info.buffer_sizes[-1]
     assert_same(info, rows, outputs_or_nan(estimator, method, rows, outputs))
     assert info.validation_data is not None
+
+
+OLDER = [
+    ({"multi_class": "ovr"}, THREE),
+    ({"multi_class": "multinomial"}, TWO),
+    ({"solver": "liblinear"}, THREE),
+]
+
+
+@pytest.mark.skipif(
+    "multi_class" not in linear_model.LogisticRegression().get_params(),
+    reason="until scikit-learn 1.7",
+)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("options", "y"), OLDER)
+def test_older_logistic_regressions_divide_in_their_own_way(options, y):
+    estimator = fitted(scaled(linear_model.LogisticRegression(**options)), X, y)
+    rows = X.astype(np.float32)
+    expected = importer.source_outputs(estimator, "predict_proba", rows, len(set(y)) - (y is TWO))
+    assert_same(importer.from_sklearn(estimator), rows, expected)
 
 
 def test_shares_are_right_where_float32_holds_no_sigmoid():

@@ -123,6 +123,19 @@ ON_TABLES = [
         credit,
     ),
     case(
+        "steps that hand on data frames",
+        TABLES,
+        lambda: make_pipeline(
+            columns(
+                (filled(pre.StandardScaler()), NUMBERS),
+                (pre.OneHotEncoder(handle_unknown="ignore", sparse_output=False), CATEGORIES),
+            ),
+            pre.StandardScaler(),
+            logistic(),
+        ).set_output(transform="pandas"),
+        credit,
+    ),
+    case(
         "power transforms and one-hot",
         TABLES,
         lambda: make_pipeline(table(filled(pre.PowerTransformer())), logistic()),

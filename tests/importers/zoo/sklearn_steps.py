@@ -142,7 +142,16 @@ TRANSFORMERS = [
         "a function that nobody can look into",
     ),
     case("NMF", "projections", lambda: decomposition.NMF(3, max_iter=20), digits, "NMF"),
-    case("KernelPCA", "projections", lambda: decomposition.KernelPCA(3), wines, "KernelPCA"),
+    case(
+        "KernelPCA", "projections", lambda: scaled(decomposition.KernelPCA(3, kernel="rbf")), wines
+    ),
+    case(
+        "KernelPCA of cosines",
+        "projections",
+        lambda: decomposition.KernelPCA(3, kernel="cosine"),
+        wines,
+        "kernel='cosine'",
+    ),
     case("Isomap", "projections", lambda: manifold.Isomap(), wines, "Isomap"),
 ]
 
