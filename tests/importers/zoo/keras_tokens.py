@@ -125,6 +125,27 @@ def counted_codes(x):
     return layers.Dense(1)(layers.CategoryEncoding(6, output_mode="count")(x))
 
 
+def feature_space():
+    of = keras.utils.FeatureSpace
+    bins = layers.Discretization(bin_boundaries=[1.0, 2.0, 4.0], output_mode="one_hot")
+    space = of(
+        {
+            "age": of.feature("float32", bins, "float"),
+            "income": of.float_normalized(),
+            "ratio": of.float_rescaled(0.5, 1.0),
+        },
+        output_mode="concat",
+    )
+    space.preprocessors["income"].adapt(amounts(3)[:, 1:2])
+    space._is_adapted = True  # `adapt` of the whole needs TensorFlow
+    inputs = space.get_inputs()
+    return keras.Model(inputs, layers.Dense(1, "sigmoid")(space.get_encoded_features()))
+
+
+def named_columns(table):
+    return {name: table[:, i : i + 1] for i, name in enumerate(("age", "income", "ratio"))}
+
+
 def padded_bag(x):
     vectors = layers.Embedding(5, 4, mask_zero=True)(x)
     return layers.Dense(1)(layers.GlobalAveragePooling1D()(layers.Dense(3, "tanh")(vectors)))
@@ -196,6 +217,11 @@ CASES = [
         with_keys([6] * 3, 0),
         3,
         keys=dict.fromkeys(range(3), range(NEGATIVE, 6)),
+    ),
+    Case(
+        "FeatureSpace of numbers",
+        _BEFORE,
+        network(feature_space, amounts(3), split=named_columns),
     ),
     layered(
         "bag of categories, padded with 0",
