@@ -126,18 +126,17 @@ def _simplified(torch: Any, program: Any) -> Any:
 
     Nothing changes in place any more, either.
     """
-    table = torch.export.default_decompositions()
     for _ in range(_MOST_ROUNDS):
         nodes = [node for node in program.graph.nodes if node.op == "call_function"]
         wanted = needed([node for node in output_nodes(torch, program) if node is not None])
-        unknown = {
-            node.target
-            for node in nodes
-            if node in wanted and not is_known(operator_name(node.target)) and node.target in table
-        }
-        if not unknown and not any(map(is_in_place, nodes)):
+        targets = {node.target for node in nodes if node in wanted}
+        unknown = {target for target in targets if not is_known(operator_name(target))}
+        changes = any(map(is_in_place, nodes))
+        table = torch.export.default_decompositions() if unknown else {}
+        simpler = {target: table[target] for target in unknown if target in table}
+        if not simpler and not changes:
             break
-        program = program.run_decompositions({target: table[target] for target in unknown})
+        program = program.run_decompositions(simpler)
     return program
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from instmodel.importers import expressions as ex
 from instmodel.importers.common import Findings
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.torch_choices import CHOICES, converted, truth_of
+from instmodel.importers.torch_choices import CHOICES, converted, numbers_of, truth_of
 from instmodel.importers.torch_functions import FUNCTIONS
 from instmodel.importers.torch_lookups import LOOKUPS
 from instmodel.importers.torch_moves import MOVING, moved
@@ -264,7 +264,10 @@ class Walker:
         if isinstance(done, list | tuple):
             return [self._in_shape(x, part) for x, part in zip(done, example, strict=False)]
         known = isinstance(example, self._torch.Tensor) and isinstance(done, Value)
-        if not known or done.kind == "unknown" or self._has_other_sizes(example):
+        if not known or done.kind == "unknown":
+            return done
+        done = done if example.dtype == self._torch.bool else numbers_of(done)
+        if self._has_other_sizes(example):
             return done
         return ex.reshape(done, _for_one_sample(example))
 

@@ -14,7 +14,7 @@ import numpy as np
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
-from instmodel.importers.torch_choices import larger, numbers_of, smaller, truth_of
+from instmodel.importers.torch_choices import converted, larger, numbers_of, smaller, truth_of
 from instmodel.importers.torch_operands import axes_of, value_of
 
 
@@ -119,13 +119,13 @@ def _log_add_exp(a: Any, b: Any) -> Value:
 
 
 def _some(x: Any, dim: Any = None, keepdim: bool = False) -> Value:
-    truth = numbers_of(value_of(x))
+    truth = numbers_of(converted(x, "bool"))
     count = ex.reduce_sum(truth, axes_of(dim, len(truth.shape)), keepdim)
     return truth_of(ex.activation(count, "SIGN"))
 
 
 def _every(x: Any, dim: Any = None, keepdim: bool = False) -> Value:
-    truth = ex.activation(numbers_of(value_of(x)), "INVERSE")
+    truth = ex.activation(numbers_of(converted(x, "bool")), "INVERSE")
     count = ex.reduce_sum(truth, axes_of(dim, len(truth.shape)), keepdim)
     return truth_of(ex.activation(ex.activation(count, "SIGN"), "INVERSE"))
 

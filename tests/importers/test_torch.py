@@ -252,6 +252,9 @@ def test_missing_values_are_replaced():
 
 WITH_GAPS = {
     "comparisons": lambda m, x: torch.stack([x > 0, x >= 0, x != 0, x == 0, ~(x < 1)], 1).float(),
+    "booleans beside numbers": lambda m, x: (
+        torch.cat([x > 0, x.relu(), x.relu().any(1, True)], 1) * 2
+    ),
     "a sign": lambda m, x: x.sign() + 2 * torch.sgn(x.flip(1)),
     "a branch that is not taken": lambda m, x: torch.where(x > 0.1, x.log() / x, -1.0),
     "a mask": lambda m, x: x.masked_fill(torch.isnan(x), 0.25) + x.nan_to_num(1.0),
