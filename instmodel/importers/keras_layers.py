@@ -127,7 +127,10 @@ def _reshape(layer: Any, x: Value) -> Value:
 
 
 def _flatten(layer: Any, x: Value) -> Value:
-    return ex.reshape(x, (x.size,))
+    places = ex.positions_of(x)
+    if layer.data_format == "channels_first" and places.ndim:
+        places = np.moveaxis(places, 0, -1)
+    return ex.rearrange(x, places.reshape(-1))
 
 
 def _permute(layer: Any, x: Value) -> Value:

@@ -172,6 +172,8 @@ STEPS = {
     "a convolution with strides": lambda x: layers.Conv1D(3, 2, strides=2, padding="same")(x),
     "the largest of padded": lambda x: layers.MaxPooling1D(2, 2, padding="same")(x),
     "the mean of padded": lambda x: layers.AveragePooling1D(2, 2, padding="same")(x),
+    "channels first": lambda x: layers.Flatten("channels_first")(x),
+    "slopes that steps share": lambda x: layers.PReLU("random_normal", shared_axes=[1])(x),
     "each step": lambda x: layers.TimeDistributed(layers.BatchNormalization())(x),
 }
 
