@@ -25,6 +25,8 @@ from instmodel.importers.onnx_constants import Shapes, folded, is_folded
 from instmodel.importers.onnx_context import Node, Notes
 from instmodel.importers.onnx_file import Session, load_model, needed_nodes, tensor_array
 from instmodel.importers.onnx_ml import ML_OPERATORS
+from instmodel.importers.onnx_moved import Moved
+from instmodel.importers.onnx_moved import run as run_moved
 from instmodel.importers.onnx_norms import NORM_OPERATORS
 from instmodel.importers.onnx_ops import OPERATORS
 from instmodel.importers.onnx_shapes import SHAPE_OPERATORS
@@ -160,7 +162,7 @@ class OnnxGraph:
         UnsupportedModelError
         """
         findings = Findings("ONNX")
-        known: dict[str, Operand | None] = {}  # None: follows something unsupported
+        known: dict[str, Any] = {}  # operands, or `Moved`; None: follows what is refused
         leaves = self._leaves(known, findings)
         findings.check()
         notes: Notes = {}
@@ -182,14 +184,14 @@ class OnnxGraph:
         found = known.get(output)
         if found is not None and not isinstance(found, Value):
             with findings.at("output"):
+                if isinstance(found, Moved):
+                    raise ex.Unsupported("its first axis is not the batch")
                 found = one_row(found)
         findings.check(found if isinstance(found, Value) else None)
         assert isinstance(found, Value)
         return found, leaves
 
-    def _leaves(
-        self, known: dict[str, Operand | None], findings: Findings
-    ) -> list[tuple[str, Value]]:
+    def _leaves(self, known: dict[str, Any], findings: Findings) -> list[tuple[str, Value]]:
         """Return the inputs of the graph, and note what they are as operands: `known` OUT."""
         leaves = []
         for item, whole in zip(self._inputs, self.whole_inputs(), strict=True):
@@ -200,9 +202,7 @@ class OnnxGraph:
                 known[item.name] = ex.reshape(leaf, shape)
         return leaves
 
-    def _run_handler(
-        self, node: Any, known: dict[str, Operand | None], notes: Notes, place: str
-    ) -> Any:
+    def _run_handler(self, node: Any, known: dict[str, Any], notes: Notes, place: str) -> Any:
         domain = "" if node.domain in _MAIN else node.domain
         handler = _HANDLERS.get(domain, {}).get(node.op_type)
         fixed = not domain and is_folded(node.op_type) and self._all_constant(node, known)
@@ -226,15 +226,15 @@ class OnnxGraph:
             if fixed:
                 return folded(node, [x for x in inputs if not isinstance(x, Value)], version)
             assert handler is not None
-            return handler(
-                Node(node.op_type, version, inputs, _attributes(node), notes, len(node.output))
-            )
+            seen = Node(node.op_type, version, inputs, _attributes(node), notes, len(node.output))
+            moved = any(isinstance(item, Moved) for item in inputs)
+            return run_moved(seen, handler) if moved else handler(seen)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             if isinstance(error, StructureError | DocumentError):
                 raise
             raise ex.Unsupported(f"not what the operator takes: {error}") from None
 
-    def _all_constant(self, node: Any, known: dict[str, Operand | None]) -> bool:
+    def _all_constant(self, node: Any, known: dict[str, Any]) -> bool:
         return all(
             isinstance(known[name], np.ndarray) if name in known else name in self._constants
             for name in node.input

@@ -27,6 +27,8 @@ class Node:
     inputs : list of Value, array or None
         None for an optional input that is absent.
     attributes : dict
+    notes : dict
+        What is known of values, for all nodes of the graph.
     outputs : int
         How many outputs the node has.
     """
@@ -35,21 +37,21 @@ class Node:
         self,
         kind: str,
         version: int,
-        inputs: Sequence[Operand | None],
+        inputs: Sequence[Any],
         attributes: dict[str, Any],
         notes: Notes,
         outputs: int = 1,
     ) -> None:
         self.kind = kind
         self.version = version
-        self.inputs = list(inputs)
+        self.inputs: list[Any] = list(inputs)
         self.attributes = attributes
         self.outputs = outputs
-        self._notes = notes
+        self.notes = notes
 
     def operand(self, index: int) -> Operand:
         """Return an input that must be there."""
-        found = self.inputs[index] if index < len(self.inputs) else None
+        found: Operand | None = self.inputs[index] if index < len(self.inputs) else None
         if found is None:
             raise Unsupported(f"input {index} is missing")
         return found
@@ -87,10 +89,10 @@ class Node:
 
     def note(self, x: Value, name: str, about: Value | None = None) -> Value:
         """Remember what x is, for a node that has another instruction for it; return x."""
-        self._notes[id(bare(x))] = (bare(x), name, bare(x if about is None else about))
+        self.notes[id(bare(x))] = (bare(x), name, bare(x if about is None else about))
         return x
 
     def noted(self, x: Value, name: str) -> Value | None:
         """Return what a note of this name at x is about."""
-        _, found, about = self._notes.get(id(bare(x)), (x, "", x))
+        _, found, about = self.notes.get(id(bare(x)), (x, "", x))
         return about if found == name else None

@@ -13,6 +13,7 @@ from instmodel.importers import expressions as ex
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.keys import embedding
 from instmodel.importers.onnx_context import Node
+from instmodel.importers.onnx_moved import Moved, reshaped, transposed
 from instmodel.importers.onnx_ops import Handler
 from instmodel.importers.operands import BATCH, Operand, aligned, checked_size
 
@@ -34,7 +35,7 @@ def _flatten(node: Node) -> Operand:
     return ex.reshape(x, (x.size,))
 
 
-def _reshape(node: Node) -> Operand:
+def _reshape(node: Node) -> Operand | Moved:
     x = node.operand(0)
     wanted = [int(size) for size in node.setting("shape", 1)]
     before = x.shape if isinstance(x, np.ndarray) else (BATCH, *x.shape)
@@ -44,20 +45,19 @@ def _reshape(node: Node) -> Operand:
         return x.reshape(wanted)
     if not wanted:
         raise Unsupported("a Reshape of the batch into one number")
-    # The batch stays first, whatever number the exporter wrote for it.
+    # The batch stays first, whatever number the exporter wrote for it, unless that does not fit.
     known = math.prod(size for size in wanted[1:] if size != -1)
-    if wanted.count(-1) == 1 and wanted[0] != BATCH and known and x.size % known:
-        raise Unsupported(f"a Reshape to {wanted}")
-    return ex.reshape(x, wanted[1:])
+    fits = known and x.size % known == 0 if -1 in wanted[1:] else known == x.size
+    if fits or all(size >= 0 for size in wanted):
+        return ex.reshape(x, wanted[1:])
+    return reshaped(x, wanted)
 
 
-def _transpose(node: Node) -> Operand:
+def _transpose(node: Node) -> Operand | Moved:
     x, order = node.operand(0), node.attributes.get("perm")
     if isinstance(x, np.ndarray):
         return x.transpose(order)
-    if order is None or sorted(order) != list(range(len(x.shape) + 1)) or order[0] != 0:
-        raise Unsupported("a Transpose that moves the batch")
-    return ex.rearrange(x, ex.positions_of(x).transpose([axis - 1 for axis in order[1:]]))
+    return transposed(x, order)
 
 
 def _unsqueeze(node: Node) -> Operand:

@@ -193,6 +193,43 @@ UNSUPPORTED = {
     "text": ("y = Relu(x)", {"inputs": "string[N,4] x"}, ["input 'x'"]),
     "an unknown size": ("y = Relu(x)", {"inputs": "float[N,K] x"}, ["input 'x'"]),
     "a row for each sample": ("y = Add(x, p)", {"p": array(3, 4)}, ["each sample"]),
+    "a batch that stays second": (
+        "r = Reshape(x, s) t = Transpose<perm=[1,0,2]>(r) y = Relu(t)",
+        {"s": ints(-1, 2, 2)},
+        ["first axis is not the batch"],
+    ),
+    "a softmax over a moved batch": (
+        "r = Reshape(x, s) t = Transpose<perm=[1,0,2]>(r) y = Softmax<axis=1>(t)",
+        {"s": ints(-1, 2, 2)},
+        ["along the batch"],
+    ),
+    "a sum behind a moved batch": (
+        "r = Reshape(x, s) t = Transpose<perm=[1,0,2]>(r) y = ReduceSum(t, one)",
+        {"s": ints(-1, 2, 2), "one": ints(1)},
+        ["ReduceSum of a tensor whose first axis is not the batch"],
+    ),
+    "batches in two places": (
+        "r = Reshape(x, s) t = Transpose<perm=[1,0,2]>(r) y = Add(r, t)",
+        {"s": ints(-1, 2, 2)},
+        ["in other places"],
+    ),
+    "half a sample a row": ("y = Reshape(x, s)", {"s": ints(-1, 2)}, ["not the batch"]),
+    "control flow": (
+        "g = Greater(x, zero) y = If(g) <then_branch = a () => (float[N,4] t) { t = Relu(x) }, "
+        "else_branch = b () => (float[N,4] e) { e = Tanh(x) }>",
+        {"zero": np.float32(0)},
+        ["If"],
+    ),
+    "what follows a refused node of a known shape": (
+        "a = Sin(x) b = Round(a) c = ReduceSum(b, z) y = Transpose<perm=[1,0]>(c)",
+        {"z": ints(0)},
+        ["Sin", "Round", "along the batch", "not the batch"],
+    ),
+    "integers divided": (
+        "y = Div(x, two)",
+        {"two": ints(2), "inputs": "int64[N,4] x"},
+        ["integers"],
+    ),
     "a moved batch": ("y = Transpose<perm=[1,0]>(x)", {}, ["batch"]),
     "the mask of a dropout": ("z, y = Dropout(x)", {}, ["output 'y'"]),
     "trees": (
@@ -214,6 +251,11 @@ def test_one_error_lists_all_that_has_no_instructions(name):
     assert len(caught.value.pieces) == len(reasons)
     for reason, piece in zip(reasons, caught.value.pieces, strict=True):
         assert reason in piece
+
+
+def test_rows_of_several_samples_are_an_error():
+    with pytest.raises(im.InstModelError, match="first axis of the output is not the batch"):
+        from_onnx(model("y = Reshape(x, s)", s=ints(2, -1)))
 
 
 def test_integers_are_compared_on_integers():

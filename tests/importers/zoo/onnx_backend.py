@@ -39,7 +39,7 @@ REFUSED = {
     "cumsum_2d_axis_1": "CumSum",
     "hardmax_axis_1": "Hardmax",
     "round": "Round",
-    "transpose_default": "moves the batch",
+    "transpose_default": "not the batch",
 }
 
 

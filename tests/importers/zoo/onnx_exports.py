@@ -312,13 +312,21 @@ TORCH = {
         norm=lambda nn: nn.LayerNorm(4),
         out=lambda nn: nn.Linear(12, 1),
     )(torch, nn),
+    "a transformer's encoder layer": lambda torch, nn: nn.Sequential(
+        nn.Unflatten(1, (3, 4)),
+        nn.TransformerEncoderLayer(4, 2, 4, batch_first=True),
+        nn.Flatten(),
+        nn.Linear(12, 1),
+    ),
 }
 # The new exporter takes seconds for each.
 BOTH = (
     *("MLP", "LayerNorm", "GLU", "attention over tokens", "where, comparisons, clamp"),
     *("F.normalize, cosine", "log and sqrt of amounts", "mixture of experts"),
 )
-COLUMNS = {"attention over tokens": 12, "multi-head attention": 12}
+# The old exporter writes the size of its example's batch into the graph.
+NEW_ONLY = ("a transformer's encoder layer",)
+COLUMNS = {name: 12 for name in ("attention over tokens", "multi-head attention", *NEW_ONLY)}
 
 # ------------------------------------------------------------------------------------------ Keras
 
@@ -365,7 +373,9 @@ def _cases():
     if find_spec("torch") and find_spec("onnxscript"):
         for name, make in TORCH.items():
             columns = COLUMNS.get(name, 6)
-            for dynamo in (False, True)[: 2 if name in BOTH else 1]:
+            for dynamo in (
+                (True,) if name in NEW_ONLY else (False, True) if name in BOTH else (False,)
+            ):
                 kind = f"torch.onnx.export, dynamo={dynamo}"
                 made = partial(from_torch, make, columns, dynamo)
                 yield Case(f"{kind}: {name}", kind, graph(made, numbers(columns)))

@@ -287,6 +287,23 @@ HAND_WRITTEN = {
             "inputs": "float[N,8] x",
         },
     ),
+    "attention with heads joined to the batch, which comes second": (
+        "products of computed values",
+        "r = Reshape(x, t) q = MatMul(r, Q) a = Transpose<perm=[1, 0, 2]>(q) b = Add(a, c) "
+        "h = Reshape(b, heads) k = Transpose<perm=[1, 0, 2]>(h) u = Transpose<perm=[0, 2, 1]>(k) "
+        "s = MatMul(k, u) p = Softmax(s) o = MatMul(p, k) d = Transpose<perm=[1, 0, 2]>(o) "
+        "e = Reshape(d, whole) f = LayerNormalization(e, g) l = Transpose<perm=[1, 0, 2]>(f) "
+        "y = Flatten(l)",
+        {
+            "t": ints(-1, 3, 4),
+            "heads": ints(3, -1, 2),
+            "whole": ints(3, -1, 4),
+            "Q": array(4, 4),
+            "c": array(4),
+            "g": array(4),
+            "inputs": "float[N,12] x",
+        },
+    ),
     "attention with a causal mask": (
         "products of computed values",
         "r = Reshape(x, t) u = Transpose<perm=[0, 2, 1]>(r) s = MatMul(r, u) m = Add(s, mask) "
@@ -340,7 +357,7 @@ REFUSED = {
     "a product over the batch": (
         "t = Transpose<perm=[1,0]>(x) y = MatMul(t, x)",
         {},
-        ("moves the batch",),
+        ("the batch in other places",),
     ),
     "rounding": ("y = Round(x)", {}, ("Round",)),
     "integers of a computed number": (
