@@ -26,12 +26,14 @@ from instmodel.verification.sample import Sample
 from instmodel.verification.watching import KeyWatch, Unseen, Watch, rounded_keys, watch_of
 
 # Rows that the reference runs, and how many numbers it may touch for them.
-_TRACED_ROWS, _LEAST_TRACED = 20_000, 200
+_TRACED_ROWS, _LEAST_TRACED = 10_000, 200
 _TRACED_VALUES = 1e8
 # What a product and a lookup cost it, beside a number that it touches.
 _PRODUCT, _LOOKUP = 0.1, 500
 # Numbers of the sample, and of unified buffers at a time.
 _SAMPLE_VALUES, _CHUNK_VALUES = 1 << 23, 1 << 18
+# Rows that are looked at side by side.
+_FOLDED = 16
 # Inputs that are tried with NaN.
 _MOST_TRIED = 4096
 # Values, keys or inputs that a gap names.
@@ -181,7 +183,7 @@ class CoverageWatch:
         """Watch rows (N, F)."""
         if not len(inputs):
             return
-        least, greatest = inputs.min(axis=0), inputs.max(axis=0)  # NaN where any row has NaN
+        least, greatest = _extremes(inputs)  # NaN where any row has NaN
         missing = np.isnan(least)
         if missing.any():
             least, greatest = np.fmin.reduce(inputs, axis=0), np.fmax.reduce(inputs, axis=0)
@@ -269,6 +271,20 @@ class CoverageWatch:
             inputs=inputs,
             default_rows=one.default_rows,
         )
+
+
+def _extremes(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the least and the greatest of each column of rows (N, F)."""
+    # NumPy takes half the time for rows that are 16 times as long.
+    whole = len(rows) // _FOLDED * _FOLDED
+    folded = np.ascontiguousarray(rows[:whole]).reshape(-1, _FOLDED * rows.shape[1])
+    found = []
+    for reduce in (np.minimum.reduce, np.maximum.reduce):
+        ends = [rows[whole:]]
+        if whole:
+            ends.append(reduce(folded, axis=0).reshape(_FOLDED, -1))
+        found.append(reduce(np.concatenate(ends), axis=0))
+    return found[0], found[1]
 
 
 def gap_rows(gaps: Sequence[Gap]) -> list[list[Any]]:
