@@ -14,5 +14,5 @@ def test_the_benchmark_runs_every_command_on_both_sizes(tmp_path):
     command = [sys.executable, "-m", "perf.verify", "--rows", "3000", "--folder", str(tmp_path)]
     said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     lines = said.splitlines()[1:]
-    assert [line.split()[-3] for line in lines] == ["300"] * 4 + ["3000"] * 4
+    assert [line.split()[-3] for line in lines] == ["300"] * 5 + ["3000"] * 5
     assert {line.split()[0] for line in lines} == {"verify", "compare"}
