@@ -349,6 +349,15 @@ HOSTILE = {
     "an outer sum": lambda: model(
         "s = Add(a, b) y = Add(x, s)", a=array(10**5, 1), b=array(1, 10**5)
     ),
+    "a long range": lambda: model(
+        "r = Range(z, n, o) c = Cast<to=1>(r) y = Add(x, c)",
+        z=np.int64(0), n=np.int64(10**12), o=np.int64(1)),
+    "a range without steps": lambda: model(
+        "r = Range(z, z, z) c = Cast<to=1>(r) y = Add(x, c)", z=np.int64(0)),
+    "a wide tile": lambda: model("y = Tile(x, n)", n=ints(1, 10**12)),
+    "a wide pad": lambda: model("y = Pad(x, p)", p=ints(0, 0, 0, 10**12)),
+    "a deep one-hot": lambda: model(
+        "y = OneHot(x, d, v)", "int64[N,4] x", d=ints(10**9), v=np.float32([0, 1])),
     "doubling": lambda: doubled(40),
     "an index out of bounds": lambda: model("y = Gather<axis=1>(x, i)", i=ints(99)),
     "wrong types of attributes": lambda: model(
