@@ -70,7 +70,7 @@ def main() -> None:
             for title, command in {
                 "verify against the reference, NPY": verify,
                 "verify against ONNX Runtime, NPY": (*verify, "--against", onnx),
-                "the same without coverage": (*verify, "--against", onnx, "--no-coverage"),
+                "verify so, without coverage": (*verify, "--against", onnx, "--no-coverage"),
                 "compare with labels, NPY": (*compare, f"{data}.npy"),
                 "compare with labels, by text, Parquet": (
                     *(*compare, f"{data}.parquet", "--by", "region"),
