@@ -55,6 +55,9 @@ _FIRST_COUNTS = frozenset(
 # Operators whose result counts the samples.
 _COUNTING = frozenset(["arange", "linspace", "logspace", "eye"])
 
+# What a handler raises for arguments that it does not expect.
+_FAILURES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
 
 class Input(NamedTuple):
     """An input of a program, and its sample as the expression knows it."""
@@ -207,19 +210,16 @@ class Walker:
         self._check_batch(name, node, example)
         if name in _FILLS and isinstance(example, self._torch.Tensor):
             return self._filled(name, arguments, named, example)
-        if not any(isinstance(self._known[item], Value) for item in node.all_input_nodes):
-            return self._computed(node.target, arguments, named)
-        if not is_known(name):
-            raise Unsupported(f"no instructions for {node.target}")
         try:
             done = self._made(name, node, arguments, named)
-        except (
-            *(ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError),
-        ) as error:
+        except _FAILURES as error:
             raise Unsupported(f"not the arguments that are known: {error}") from None
         return self._in_shape(done, example)
 
     def _made(self, name: str, node: Any, arguments: Any, named: Any) -> Any:
+        """Return what an operator makes of its arguments."""
+        if not any(isinstance(self._known[item], Value) for item in node.all_input_nodes):
+            return self._computed(node.target, arguments, named)
         if name in _CONVERSIONS:
             return converted(arguments[0], str(node.meta["val"].dtype).removeprefix("torch."))
         if name in OPERATORS:
@@ -232,16 +232,16 @@ class Walker:
 
     def _number(self, target: Any, arguments: Any, example: Any) -> Any:
         """Return what Python makes of sizes."""
-        if any(isinstance(x, Value) for x in arguments):
+        if not all(isinstance(x, int | float) for x in arguments):
             raise Unsupported(f"no instructions for {target}")
         done = target(*arguments)
         return done if isinstance(example, int | float | bool) else Count(done)
 
     def _filled(self, name: str, arguments: Any, named: Any, example: Any) -> Any:
+        """Return what has the same number everywhere."""
         fill = _FILLS[name]
         if fill is None:
-            fill = arguments[1] if name == "full" or name == "full_like" else arguments[-1]
-            fill = named.get("fill_value", fill)
+            fill = named.get("fill_value", arguments[-1])
         if isinstance(fill, Count | Value):
             raise Unsupported("a constant of what is not constant")
         made = self._torch.full(_for_one_sample(example), fill, dtype=example.dtype)
