@@ -228,7 +228,7 @@ def _fitting(width: float, height: float) -> str:
     """Return the style of a picture that shrinks to fit as long as one can read it."""
     least = _SHRUNK * width
     return (
-        f"--half:{height / 2:.0f}px;max-width:{width:g}px;min-width:{least:.0f}px;"
+        f"display:block;--half:{height / 2:.0f}px;max-width:{width:g}px;min-width:{least:.0f}px;"
         "width:100%;height:auto"
     )
 
