@@ -9,6 +9,8 @@ B. Behind a scaler the input itself is compared, with the threshold taken back t
 C. Behind an imputer, the number that fills a gap may be one that float32 lacks, too, and often it
    is a threshold: a median is an edge between bins. Where rounding would move it, gaps are decided
    here.
+D. Behind what computes, numbers that are an edge in float64 are next to it in float32: all rows of
+   a category, perhaps. What is next to an edge is taken for the edge.
 """
 
 from __future__ import annotations
@@ -37,6 +39,10 @@ def falls_below(walk: Walk, x: Value, limits: ArrayLike) -> Value:
     return _compared(walk, x, limits, fn.falls_below, np.less)
 
 
+# Of the largest threshold of a number: what float32 may have rounded of it if it was computed.
+_NEAR = 1e-6
+
+
 def _compared(
     walk: Walk,
     x: Value,
@@ -45,10 +51,17 @@ def _compared(
     exact: np.ufunc,
 ) -> Value:
     base, places, wanted = _unscaled(x, np.broadcast_to(np.asarray(limits, float), x.shape))
-    flags = compare(ex.rearrange(base, places), wanted)
+    if base.kind == "concatenate":
+        return _compared_by_part(walk, base, places, wanted, compare, exact)
     filled = walk.filled.get(id(base))
     if filled is None:
-        return flags
+        if base.kind not in ("input", "lookup") and not base.whole:
+            largest = np.zeros(base.size)
+            np.maximum.at(largest, places, np.abs(wanted))
+            near = _NEAR * largest[places]
+            wanted = wanted + (near if exact is np.greater else -near)
+        return compare(ex.rearrange(base, places), wanted)
+    flags = compare(ex.rearrange(base, places), wanted)
     _, gaps, fills = filled
     held = np.float32(fills).astype(float)[places]
     decided = exact(fills[places], wanted)
@@ -57,6 +70,26 @@ def _compared(
     missing = ex.rearrange(gaps, places)
     kept = ex.multiply(flags, ex.activation(missing, "INVERSE"))
     return ex.add(kept, ex.multiply(missing, ex.constant(decided)))
+
+
+def _compared_by_part(
+    walk: Walk,
+    joined: Value,
+    places: NDArray[Any],
+    limits: Floats,
+    compare: Callable[[Value, ArrayLike], Value],
+    exact: np.ufunc,
+) -> Value:
+    """Compare ``joined.flat[places]``, each number where it comes from."""
+    starts = np.cumsum([0, *(part.size for part in joined.inputs)])
+    owner = np.searchsorted(starts, places, "right") - 1
+    parts, order = [], []
+    for nth in np.unique(owner):
+        mine = np.flatnonzero(owner == nth)
+        numbers = ex.rearrange(joined.inputs[nth], places[mine] - starts[nth])
+        parts.append(_compared(walk, numbers, limits[mine], compare, exact))
+        order.append(mine)
+    return ex.rearrange(ex.concatenate(parts), np.argsort(np.concatenate(order)))
 
 
 # Of a threshold: two float64 roundings on its way back through scalers, and some more.

@@ -9,7 +9,8 @@ pytest.importorskip("sklearn")
 
 from sklearn import impute, naive_bayes
 from sklearn import preprocessing as pre
-from sklearn.pipeline import make_pipeline
+from sklearn.compose import make_column_transformer
+from sklearn.pipeline import make_pipeline, make_union
 
 from instmodel.importers import sklearn as importer
 
@@ -55,6 +56,37 @@ def test_the_input_is_compared_and_not_what_a_scaler_rounds(name):
     )
     actual = im.InstructionModel(info).predict(rows)
     np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+FEW = RNG.integers(0, 7, (400, 2)).astype(float)  # so that edges are numbers that are computed
+COMPUTED = {
+    "quantiles": pre.QuantileTransformer(n_quantiles=30),
+    "a range with limits": pre.MinMaxScaler(clip=True),
+    "powers": pre.PowerTransformer(),
+    "shares": pre.Normalizer("max"),
+    "a union": make_union(pre.MinMaxScaler(), pre.PowerTransformer()),
+    "flags": make_pipeline(pre.Binarizer(threshold=2), pre.StandardScaler()),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", COMPUTED)
+def test_what_is_computed_as_an_edge_is_on_its_own_side(name):
+    bins = pre.KBinsDiscretizer(3, encode="ordinal", strategy="quantile")
+    estimator = make_pipeline(COMPUTED[name], bins).fit(FEW)
+    model = im.InstructionModel(importer.from_sklearn(estimator, sample=FEW))
+    assert np.array_equal(model.predict(FEW), estimator.transform(FEW))
+
+
+def test_columns_that_are_joined_are_compared_each_where_it_comes_from():
+    columns = make_column_transformer(
+        (pre.StandardScaler(), [1]), ("passthrough", [0]), (pre.MaxAbsScaler(), [0])
+    )
+    x = np.column_stack([np.arange(5e6, 5e6 + 400), X[:, 1]])
+    bins = pre.KBinsDiscretizer(5, encode="ordinal", strategy="uniform")
+    estimator = make_pipeline(columns, bins).fit(x)
+    model = im.InstructionModel(importer.from_sklearn(estimator, sample=x[:50]))
+    assert np.array_equal(model.predict(x)[:, :2], estimator.transform(x)[:, :2])
 
 
 FILLED = {
