@@ -75,6 +75,22 @@ HAND_WRITTEN = {
         "s = Softplus(x) g = Greater(x, limit) y = Where(g, x, s)",
         {"limit": F(3)},
     ),
+    "a scorecard: bins, and a weight for each": (
+        "comparisons and choices",
+        "u = Unsqueeze(x, ax) g = Greater(u, e) c = Cast<to=1>(g) s = ReduceSum<keepdims=0>(c, ax) "
+        "k = Cast<to=7>(s) w = Gather(T, k) v = Squeeze(w, ax) y = ReduceSum(v, one)",
+        {
+            "ax": ints(2),
+            "one": ints(1),
+            "e": F([-1, 0, 1]),
+            "T": F([[0.1], [0.5], [-0.3], [0.9]]),
+        },
+    ),
+    "nested choices": (
+        "comparisons and choices",
+        "g = Less(x, a) h = Less(x, b) p = Where(h, x, c) y = Where(g, q, p)",
+        {"a": F(-0.5), "b": F(0.5), "c": F(9), "q": F(-3)},
+    ),
     "a mask of constants": (
         "comparisons and choices",
         "y = Where(m, x, c)",
