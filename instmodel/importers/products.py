@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from instmodel.importers import expressions as ex
 from instmodel.importers.expressions import Unsupported, Value
@@ -74,8 +77,28 @@ def contracted(a: Value, a_axes: str, b: Value, b_axes: str, axes: str) -> Value
         return _dense(a, a_axes, b, b_axes, axes, shared, summed[0], sizes)
     order = [*summed, *axes]
     ex.checked(tuple(sizes[name] for name in order))
-    product = ex.multiply(_spread(a, a_axes, order, sizes), _spread(b, b_axes, order, sizes))
-    return ex.reduce_sum(product, range(len(summed))) if summed else product
+    count, size = (math.prod(sizes[name] for name in names) for names in (summed, axes))
+    if not summed or size <= count:
+        product = ex.multiply(_spread(a, a_axes, order, sizes), _spread(b, b_axes, order, sizes))
+        return ex.reduce_sum(product, range(len(summed))) if summed else product
+    # Term by term: a factor that only repeats its numbers needs no buffer of the product's size.
+    ex.check_steps(count)
+    lead = [sizes[name] for name in summed]
+    terms = [
+        ex.multiply(ex.rearrange(a, places), ex.rearrange(b, others))
+        for places, others in zip(
+            _by_term(_places(a, a_axes, order, sizes), lead),
+            _by_term(_places(b, b_axes, order, sizes), lead),
+            strict=True,
+        )
+    ]
+    return functools.reduce(ex.add, terms)
+
+
+def _by_term(places: NDArray[Any], lead: Sequence[int]) -> NDArray[Any]:
+    """Return positions over all of the first axes, which become one."""
+    rest = places.shape[len(lead) :]
+    return np.broadcast_to(places, (*lead, *rest)).reshape(-1, *rest)
 
 
 def _dense(
@@ -98,6 +121,11 @@ def _dense(
 
 def _spread(x: Value, own: str, order: Sequence[str], sizes: dict[str, int]) -> Value:
     """Return x over all axes of `order`, repeated along those that it has not."""
-    places = ex.positions_of(x).transpose([own.index(name) for name in order if name in own])
-    wide = places.reshape([sizes[name] if name in own else 1 for name in order])
+    wide = _places(x, own, order, sizes)
     return ex.rearrange(x, np.broadcast_to(wide, [sizes[name] for name in order]))
+
+
+def _places(x: Value, own: str, order: Sequence[str], sizes: dict[str, int]) -> NDArray[Any]:
+    """Return the positions of the numbers of x over `order`: size 1 along axes that it has not."""
+    places = ex.positions_of(x).transpose([own.index(name) for name in order if name in own])
+    return places.reshape([sizes[name] if name in own else 1 for name in order])
