@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 
 import pytest
-from support.zoo import LIBRARIES, cases, hold
+from support.zoo import LIBRARIES, PAGE, cases, hold, page
 
 NEEDED = {"scikit-learn": "sklearn", "PyTorch": "torch", "Keras": "keras", "ONNX": "onnxruntime"}
 INSTALLED = [library for library in LIBRARIES if find_spec(NEEDED[library])]
@@ -27,3 +27,8 @@ def test_it_is_imported_as_what_it_is_or_refused(case):
 def test_names_are_different(library):
     names = [case.name for case in cases(library)]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.skipif(len(INSTALLED) < len(LIBRARIES), reason="needs all libraries")
+def test_the_page_shows_the_zoo():
+    assert PAGE.read_text("utf-8") == page(), "run `python -m support.zoo` in tests"

@@ -1,7 +1,9 @@
 """Models as their users write them: each is imported and equal to its source, or refused.
 
 `tests/importers/zoo` holds a module for each library with a list `CASES`. `test_zoo.py` runs every
-case on 10,000 fresh rows, and docs/importers.md shows them in a table that is made of the cases.
+case on 10,000 fresh rows, and docs/importers.md shows them in a table that is made of the cases:
+
+    cd tests && python -m support.zoo
 
 A case is short: a name as a user would say it, the kind of model (its row in the table), and a
 function that makes the source. A case that is refused names each piece in the way, all of them.
@@ -10,13 +12,14 @@ function that makes the source. A case that is refused names each piece in the w
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 import instmodel as im
 from instmodel.errors import InstModelError
+from support.paths import ROOT
 
 FRESH_ROWS, STRANGE_ROWS = 9_000, 1_000
 TOLERANCE = 1e-5
@@ -25,6 +28,9 @@ HELD = 1e38
 # A column of so few different whole numbers holds categories.
 MOST_CATEGORIES = 1_000
 
+PAGE = ROOT / "docs" / "importers.md"
+# The page is written by hand up to this heading.
+HEADING = "\n## What was tried\n"
 LIBRARIES = {
     "scikit-learn": "sklearn_models",
     "PyTorch": "torch_models",
@@ -214,3 +220,41 @@ def _first(rows, expected, actual, wrong) -> str:
 
 def _largest(table: np.ndarray, axis: int) -> np.ndarray:
     return np.where(np.isfinite(table), np.abs(table), 0.0).max(axis=axis, initial=0.0)
+
+
+def page() -> str:
+    """Return the text of the page as it should be."""
+    return PAGE.read_text("utf-8").partition(HEADING)[0] + HEADING + "".join(_tables())
+
+
+def _tables() -> Iterator[str]:
+    yield (
+        "\nModels as their users write them. Each one that is imported agrees with its source on\n"
+        "10,000 rows that it was not trained on, a thousand of them strange: NaN, unknown,\n"
+        "fractional and negative categories, numbers far away and tiny ones. In brackets stands\n"
+        "what a refused one is refused for.\n"
+    )
+    for library in LIBRARIES:
+        found = cases(library)
+        refused = sum(bool(case.refused) for case in found)
+        yield f"\n### {library}: {len(found) - refused} imported, {refused} refused\n\n"
+        yield "| kind | imported | refused |\n| --- | --- | --- |\n"
+        for kind in dict.fromkeys(case.kind for case in found):
+            some = [case for case in found if case.kind == kind]
+            imported = "; ".join(_shown(case) for case in some if not case.refused)
+            others = "; ".join(
+                f"{_shown(case)} ({', '.join(case.refused)})" for case in some if case.refused
+            )
+            yield f"| {kind} | {_cell(imported)} | {_cell(others)} |\n"
+
+
+def _shown(case: Case) -> str:
+    return case.name.removeprefix(f"{case.kind}: ")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")

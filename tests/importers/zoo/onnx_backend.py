@@ -74,7 +74,7 @@ def _cases():
         return  # older releases keep them in files, and have fewer
     pieces = dict.fromkeys(IMPORTED, ()) | {name: (piece,) for name, piece in REFUSED.items()}
     for name, refused in pieces.items():
-        yield Case(f"ONNX's test {name}", "ONNX's own tests", partial(_source, name), refused)
+        yield Case(f"ONNX's own tests: {name}", "ONNX's own tests", partial(_source, name), refused)
 
 
 CASES = list(_cases())

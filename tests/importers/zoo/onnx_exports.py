@@ -382,7 +382,7 @@ def _cases():
     if find_spec("keras") and find_spec("torch") and not find_spec("tensorflow"):
         for name, make in KERAS.items():
             made = partial(from_keras, make)
-            yield Case(f"keras: {name}", "Keras on PyTorch", graph(made, numbers(6)))
+            yield Case(f"Keras on PyTorch: {name}", "Keras on PyTorch", graph(made, numbers(6)))
 
 
 CASES = list(_cases())
