@@ -131,10 +131,11 @@ def label_metrics(
     Returns
     -------
     dict
-        Numbers by name. For classes also "confusion_matrix" (rows are the true classes). For
-        "binary" also what `ranking_figures` gives, the curve "calibration" as a list of points,
-        the counts "rows" and "positives", and "intervals", from where to where a number lies with
-        95 % confidence. For "multiclass" also "by_class", each against the rest.
+        Numbers by name, those that the rows define: without rows of class 1, say, there is no
+        "recall", and with a label of 0 no "mape". For classes also "confusion_matrix" (rows are the
+        true classes). For "binary" also what `ranking_figures` gives, the curve "calibration" as a
+        list of points, the counts "rows" and "positives", and "intervals", from where to where a
+        number lies with 95 % confidence. For "multiclass" also "by_class", each against the rest.
     """
     if task == "regression":
         return _of_values(labels, scores[:, 0], tolerance)
@@ -145,16 +146,18 @@ def label_metrics(
 
 def _of_values(labels: Floats, score: Floats, tolerance: float) -> Figures:
     sk = require("sklearn.metrics", "report")
-    return {
+    found = {
         "mae": float(sk.mean_absolute_error(labels, score)),
         "rmse": float(sk.root_mean_squared_error(labels, score)),
-        "mape": float(sk.mean_absolute_percentage_error(labels, score)),
         # Of one row, scikit-learn would warn that there is none.
         "r2": float(sk.r2_score(labels, score)) if len(labels) > 1 else float("nan"),
         "share_within_tolerance": float(np.mean(np.abs(labels - score) <= tolerance)),
         "mean_score": float(score.mean()),
         "mean_label": float(labels.mean()),
     }
+    if labels.all():  # an error is no share of a label that is 0
+        found["mape"] = float(sk.mean_absolute_percentage_error(labels, score))
+    return found
 
 
 def _of_two_classes(labels: Floats, score: Floats, threshold: float | None) -> Figures:
@@ -167,6 +170,10 @@ def _of_two_classes(labels: Floats, score: Floats, threshold: float | None) -> F
         decided = (score >= threshold).astype(int)
         found |= _of_decisions(truth, decided, [0, 1], "binary")
         (tn, fp), (fn, tp) = found["confusion_matrix"]
+        # No share of no rows: what scikit-learn calls 0 would look like a bad model.
+        for name, rows in (("precision", fp + tp), ("recall", fn + tp), ("f1", fp + fn + tp)):
+            if not rows:
+                del found[name]
         for name, count, rows in (
             ("accuracy", tn + tp, len(truth)),
             ("positive_rate", fp + tp, len(truth)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel.comparison.decisions import AT_THRESHOLD, Decision
+from instmodel.comparison.decisions import AT_THRESHOLD, LARGEST, Decision
 from instmodel.errors import InputError
 from instmodel.tables.rows import Batch
 from instmodel.verification.sample import histogram
@@ -76,6 +76,7 @@ class Moves:
 
     def add(self, batch: Batch, old: Floats, new: Floats) -> None:
         """Add rows, and what the models make of them, (N, O) each."""
+        self._check_finite(batch, old, new)
         before, after = self._decision.of(old), self._decision.of(new)
         self.flips += int(np.sum(before != after))
         if self._decision.kind == AT_THRESHOLD:
@@ -83,19 +84,6 @@ class Moves:
             self.flips_up += int(np.sum(~before & after))
             self.flips_down += int(np.sum(before & ~after))
         pair = np.stack([old[:, self._column], new[:, self._column]])
-        unfit = ~np.isfinite(pair)
-        if unfit.any():
-            row = int(np.flatnonzero(unfit.any(axis=0))[0])
-            side = "old" if unfit[0, row] else "new"
-            raise InputError(
-                "non_finite_value",
-                f"the score of the {side} model is not finite; leave such rows out, or fill what "
-                "is missing in them",
-                field="data",
-                file=batch.file,
-                row=batch.row + row,
-                actual=float(pair[0 if side == "old" else 1, row]),
-            )
         self._sums += pair.sum(axis=1)
         self.least = np.minimum(self.least, pair.min(axis=1))
         self.greatest = np.maximum(self.greatest, pair.max(axis=1))
@@ -112,6 +100,26 @@ class Moves:
         self.movers.sort(key=lambda mover: -abs(mover.new - mover.old))
         del self.movers[self._keep :]
         self._rows += len(batch.inputs)
+
+    def _check_finite(self, batch: Batch, old: Floats, new: Floats) -> None:
+        """Refuse scores that are not finite, among those that are looked at or decide."""
+        # NaN would be the largest output.
+        every = self._decision.kind == LARGEST
+        outputs = slice(None) if every else slice(self._column, self._column + 1)
+        pair = np.stack([old[:, outputs], new[:, outputs]])
+        unfit = np.argwhere(~np.isfinite(pair).transpose(1, 0, 2))
+        if not len(unfit):
+            return
+        row, side, output = unfit[0].tolist()
+        raise InputError(
+            "non_finite_value",
+            f"the score of the {('old', 'new')[side]} model is not finite; leave such rows out, or "
+            "fill what is missing in them",
+            field="data",
+            file=batch.file,
+            row=batch.row + row,
+            actual=float(pair[side, row, output]),
+        )
 
     def distribution(self, side: int, sample: Floats, edges: Floats) -> Distribution:
         """Return the scores of the old model (0) or the new (1), in a histogram between edges."""

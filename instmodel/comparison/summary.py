@@ -139,8 +139,12 @@ def _against_labels(found: Comparison) -> list[Table]:
     for name in names:
         sides = [old.get(name, math.nan), new.get(name, math.nan)]
         write = percent if name.endswith("_rate") or name == "accuracy" else ranged
-        cells = [write(value, ends.get(name)) for value, ends in zip(sides, ranges, strict=True)]
-        difference = f"{sides[1] - sides[0]:+.3g}"
+        cells = [
+            NONE if math.isnan(value) else write(value, ends.get(name))
+            for value, ends in zip(sides, ranges, strict=True)
+        ]
+        change = sides[1] - sides[0]
+        difference = NONE if math.isnan(change) else f"{change:+.3g}"
         gain = found.auc_gain
         if name == "roc_auc" and gain and not math.isnan(gain.low):
             difference += f" ({gain.low:+.3g} … {gain.high:+.3g})"

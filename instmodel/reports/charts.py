@@ -133,7 +133,7 @@ def rows(
     """
     lengths = [length for _, values in series for length in values if math.isfinite(length)]
     beyond = [at for at, _ in marks] + [high for side in ranges for _, high in side]
-    ends = min(0.0, *lengths, 0.0), max(0.0, *lengths, *beyond) or 1.0
+    ends = min([0.0, *lengths]), max([0.0, *lengths, *beyond]) or 1.0
     left = 30 + 6.2 * min(_MOST_LETTERS, max(map(len, names), default=0))
     plot = _Plot(ends, (0, 1), left=left)
     parts = plot.axes(plot.x_ticks(), [], (label, ""))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from instmodel.comparison.findings import Comparison
 from instmodel.comparison.groups import Group, Grouping
-from instmodel.comparison.metrics import NAMES
+from instmodel.comparison.metrics import NAMES, Figures
 from instmodel.comparison.tables import group_name, loss_of
 from instmodel.reports.charts import bars, lines, rows, ticks
 from instmodel.reports.picture import Picture
@@ -13,7 +17,12 @@ from instmodel.reports.picture import Picture
 _MOST_CLASSES = 6
 _MOST_INPUTS = 10
 _MOST_GROUPS = 10
-_GAIN_AXES = ("share of the rows, highest scores first", "share of class 1")
+# What curves of the metrics are called, and their axes.
+_CURVES = {
+    "roc": ("ROC curve", ("false positive rate", "true positive rate")),
+    "gain": ("Cumulative gains", ("share of the rows, highest scores first", "share of class 1")),
+    "calibration": ("Calibration", ("mean score", "observed rate")),
+}
 _GROUP_RATES = {
     "positive_rate": "Decided for 1",
     "approval_rate": "Approved",
@@ -58,26 +67,8 @@ def score_ticks(low: float, high: float, bins: int) -> list[tuple[float, str]]:
 
 
 def _two_classes(found: Comparison) -> list[Picture]:
-    sides = (("old", found.old_metrics), ("new", found.new_metrics))
-    charts = []
-    for curve, caption, labels in (
-        ("roc", "ROC curve", ("false positive rate", "true positive rate")),
-        (
-            "gain",
-            "Cumulative gains",
-            ("share of the rows, highest scores first", "share of class 1"),
-        ),
-        ("calibration", "Calibration", ("mean score", "observed rate")),
-    ):
-        drawn = [
-            (f"{side} (AUC {m['roc_auc']:.4f})" if curve == "roc" else side, m[curve])
-            for side, m in sides
-            if curve in m
-        ]
-        if drawn:
-            dots = curve == "calibration"
-            charts.append(Picture(lines(drawn, caption, labels, diagonal=True, dots=dots), caption))
-    return charts
+    old, new = found.old_metrics, found.new_metrics
+    return [chart for curve in _CURVES for chart in _curve(curve, "", old, new)]
 
 
 def _classes(found: Comparison) -> list[Picture]:
@@ -94,20 +85,23 @@ def _classes(found: Comparison) -> list[Picture]:
     for old, new in pairs[:_MOST_CLASSES]:
         place = old["class"]
         name = found.classes[place] if found.classes else str(place)
-        for curve, caption, labels in (
-            ("roc", f"ROC curve of class {name}", ("false positive rate", "true positive rate")),
-            ("calibration", f"Calibration of class {name}", ("mean score", "observed rate")),
-        ):
-            drawn = [
-                (f"{side} (AUC {m['roc_auc']:.4f})" if curve == "roc" else side, m[curve])
-                for side, m in (("old", old), ("new", new))
-                if curve in m
-            ]
-            if drawn:
-                dots = curve == "calibration"
-                picture = lines(drawn, caption, labels, diagonal=True, dots=dots)
-                charts.append(Picture(picture, caption))
+        for curve in _CURVES:
+            charts += _curve(curve, f" of class {name}", old, new)
     return charts
+
+
+def _curve(curve: str, whose: str, old: Figures, new: Figures) -> list[Picture]:
+    """Return the picture of one of `_CURVES`, if either model has the curve."""
+    caption, labels = _CURVES[curve]
+    drawn = [
+        (f"{side} (AUC {figures['roc_auc']:.4f})" if curve == "roc" else side, figures[curve])
+        for side, figures in (("old", old), ("new", new))
+        if curve in figures
+    ]
+    if not drawn:
+        return []
+    picture = lines(drawn, caption + whose, labels, diagonal=True, dots=curve == "calibration")
+    return [Picture(picture, caption + whose)]
 
 
 def _groups(by: Grouping) -> list[Picture]:
@@ -172,18 +166,25 @@ def _dependence(found: Comparison) -> list[Picture]:
     charts = []
     for item in found.dependence:
         title = f"Mean score by {item.name}"
+        sides = [("old", item.old), ("new", item.new)]
         texts = [text for text in item.texts if text is not None]
         if texts and len(texts) == len(item.grid):
-            sides = [("old", item.old), ("new", item.new)]
             charts.append(Picture(rows(texts, sides, title, "mean score"), title))
             continue
-        means = [*item.old, *item.new]
-        ends = (item.grid[0], item.grid[-1]), (min(means), max(means))
-        pair = [
-            ("old", list(zip(item.grid, item.old, strict=True))),
-            ("new", list(zip(item.grid, item.new, strict=True))),
-        ]
-        charts.append(
-            Picture(lines(pair, title, (item.name, "mean score"), ends, dots=True), title)
-        )
+        curves = [(side, _finite(item.grid, means)) for side, means in sides]
+        points = np.array([point for _, curve in curves for point in curve])
+        if len(points):
+            (left, low), (right, high) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+            ends = (left, right), (low, high)
+            picture = lines(curves, title, (item.name, "mean score"), ends, dots=True)
+            charts.append(Picture(picture, title))
     return charts
+
+
+def _finite(grid: list[float], means: list[float]) -> list[tuple[float, float]]:
+    """Return the points of a curve; rows that need not exist may have no finite mean score."""
+    return [
+        (value, mean)
+        for value, mean in zip(grid, means, strict=True)
+        if math.isfinite(value) and math.isfinite(mean)
+    ]

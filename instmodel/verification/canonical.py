@@ -54,7 +54,7 @@ def _number(value: int | float) -> str:
         raise ValueError(f"not a JSON number: {value}")
     # The shortest decimal that gives the double back: Python and ECMAScript agree on its digits,
     # and differ in where they put the point.
-    _, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    _, digits, exponent = Decimal(repr(float(value))).normalize().as_tuple()
     assert isinstance(exponent, int)
     text, count = "".join(map(str, digits)), len(digits)
     point = count + exponent  # digits before the point

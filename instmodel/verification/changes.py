@@ -13,8 +13,8 @@ from instmodel.document.instruction_base import Instruction
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.verification.origins import Origins, input_origins
 
-# Instructions whose changes are told.
-_MOST_CHANGES = 50
+# Changes of two documents that are told.
+MOST_CHANGES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +249,8 @@ def document_changes(
         if difference:
             return found, difference
         found += instruction_changes(info, other, index, origins, names)
-        if len(found) >= _MOST_CHANGES:
-            return found[:_MOST_CHANGES], ""
+        if len(found) >= MOST_CHANGES:
+            return found[:MOST_CHANGES], ""
     return found, structure_difference(info, other, len(info.instructions))
 
 

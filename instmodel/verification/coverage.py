@@ -231,8 +231,8 @@ class CoverageWatch:
     def _of_inputs(self) -> list[Unseen]:
         """Return which inputs never varied, and which were never NaN although that is scored."""
         every = np.arange(len(self._least))
-        constant = (self._least >= self._greatest) & ~(self._nan & (self._least == np.inf))
-        found = [Unseen("constant", len(every), np.flatnonzero(constant), every)]
+        varied = (self._least < self._greatest) | (self._nan & (self._least < np.inf))
+        found = [Unseen("constant", len(every), np.flatnonzero(~varied), every)]
         scored = self._scored_without()
         never = scored[~self._nan[scored]]
         return [*found, Unseen("missing", len(scored), never, every)]

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from instmodel.tables.keys import shown
+from instmodel.verification.changes import MOST_CHANGES
 from instmodel.verification.coverage import Coverage, gap_rows
 from instmodel.verification.limits import NO_DIFFERENCE, Verdict
 from instmodel.verification.verifying import Verification
@@ -15,7 +16,7 @@ from instmodel.verification.verifying import Verification
 Cells = list[Any]
 
 # Gaps and changes that a person reads; --json has them all.
-_MOST_GAPS, _MOST_CHANGES = 10, 10
+_SHOWN_GAPS, _SHOWN_CHANGES = 10, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +150,21 @@ def _other_document(found: Verification) -> str:
     start = f"The same outputs, but not the same document (digest {digests})"
     if not found.changes and not found.difference:
         return f"{start}: names, metadata or validation data differ, and nothing that is computed."
-    kinds = [f"{len(found.changes)} of its constants and settings differ"] * bool(found.changes)
-    return f"{start}: {'; '.join([*kinds, *filter(None, [found.difference])])}."
+    parts = []
+    if found.changes:
+        least = "at least " if len(found.changes) == MOST_CHANGES else ""
+        parts.append(f"{least}{len(found.changes)} of its constants and settings differ")
+    if found.difference:
+        parts.append(found.difference)
+    return f"{start}: {'; '.join(parts)}."
 
 
 def _changes(found: Verification) -> Table:
     rows: list[Cells] = [
         [f"{change.instruction} {change.type}", str(change)]
-        for change in found.changes[:_MOST_CHANGES]
+        for change in found.changes[:_SHOWN_CHANGES]
     ]
-    title = _title("What the documents have in other ways", len(found.changes), _MOST_CHANGES)
+    title = _title("What the documents have in other ways", len(found.changes), _SHOWN_CHANGES)
     return Table("changes", title, ["instruction", "change"], rows, ["change"])
 
 
@@ -178,9 +184,9 @@ def coverage_notes(coverage: Coverage | None, model: str = "the model") -> list[
 def coverage_table(coverage: Coverage | None, where: str = "") -> Table:
     """Return what data never reached, as far as a person reads it."""
     gaps = coverage.gaps if coverage else []
-    title = _title(f"What the data never reached{where}", len(gaps), _MOST_GAPS)
+    title = _title(f"What the data never reached{where}", len(gaps), _SHOWN_GAPS)
     columns = ["instruction", "never reached"]
-    return Table("coverage", title, columns, gap_rows(gaps[:_MOST_GAPS]), columns[1:])
+    return Table("coverage", title, columns, gap_rows(gaps[:_SHOWN_GAPS]), columns[1:])
 
 
 def _title(title: str, count: int, most: int) -> str:

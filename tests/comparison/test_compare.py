@@ -101,6 +101,18 @@ def test_metrics_of_many_classes_are_scikit_learns():
     assert found.flips == np.sum(scores(old).argmax(axis=1) != score.argmax(axis=1))
 
 
+def test_of_outputs_of_which_the_largest_decides_all_must_be_finite():
+    b = im.ModelBuilder()
+    x = b.input(list("abc"))
+    info = b.build(output=b.copy_masked(x, [0, 1, 2]))
+    rows = ROWS.copy()
+    rows[7, 0] = np.nan  # the largest for argmax, and not the output that is looked at
+    with pytest.raises(im.InputError, match="not finite") as caught:
+        im.compare(info, info, rows)
+    assert (caught.value.code, caught.value.row) == ("non_finite_value", 7)
+    assert im.compare(info, info, rows, task="binary", threshold=0.5).flips == 0
+
+
 def test_two_classes_may_have_an_output_each():
     old, new = softmax(classes=2), softmax([[0.5], [-0.5]], classes=2)
     found = im.compare(old, new, data(TRUTH), labels="truth")

@@ -97,6 +97,20 @@ def test_one_class_has_rates_and_no_ranks(label):
     assert found["observed_rate"] == label
 
 
+def test_shares_of_no_rows_are_no_figures():
+    assert not {"recall", "f1", "precision"} & set(figures([0, 0], [0.1, 0.2]))
+    found = figures([0, 1], [0.1, 0.2])
+    assert "precision" not in found
+    assert (found["recall"], found["f1"]) == (0, 0)
+    assert figures([1, 1], [0.1, 0.7])["precision"] == 1
+
+
+def test_an_error_is_no_share_of_a_label_of_0():
+    labels, value = np.array([2.0, -4.0]), np.array([[1.0], [-5.0]])
+    assert label_metrics(labels, value, "regression", None, 1.0)["mape"] == 0.375
+    assert "mape" not in label_metrics(labels * [0, 1], value, "regression", None, 1.0)
+
+
 def test_one_row_has_figures():
     found = figures([1], [0.7])
     assert (found["accuracy"], found["false_negative_rate"], found["rows"]) == (1, 0, 1)

@@ -114,3 +114,17 @@ def test_what_cannot_be_reported_is_an_error_without_a_page(tmp_path, capsys, co
     line = ["verify", names[0]] if command == "verify" else ["compare", *names, "--labels", "4"]
     assert run(tmp_path, line, models, rows.astype(np.float32)) == (2, None)
     assert said in capsys.readouterr().err
+
+
+def test_a_curve_ends_where_a_model_has_no_finite_score(tmp_path):
+    b = im.ModelBuilder()
+    total = b.dense(b.input(["a", "b"]), np.array([[1, 1]]), None)
+    info = b.build(output=b.activation(total, "RECIPROCAL"))
+    rows = np.float32([[0, 1], [-1, 3], [2, 2], [-3, 0]])  # -1 + 1 and -3 + 3 have no reciprocal
+    code, page = run(
+        *(tmp_path, ["compare", *[str(tmp_path / "a.json")] * 2, "--dependence", "2"]),
+        *({"a.json": info}, rows),
+    )
+    assert code == 0
+    assert page.count("Mean score by") == 4  # a caption, and for who cannot see, of both inputs
+    assert not {"nan", "inf"} & {part.split('"')[0] for part in page.split('cy="')}

@@ -7,6 +7,7 @@ import pytest
 
 import instmodel as im
 from instmodel.cli import main
+from instmodel.verification.summary import verification_summary
 
 RNG = np.random.default_rng(0)
 ROWS = np.column_stack([RNG.uniform(20, 60, 200), RNG.integers(0, 10, 200), RNG.normal(size=200)])
@@ -163,3 +164,19 @@ def test_instructions_that_are_others_are_told():
     read_elsewhere(info)
     (told,) = im.verify(info, ROWS, against=document()).divergence.changes
     assert (told.place, told.actual, told.expected) == ("indexes[0]", 0, 2)
+
+
+def test_that_more_changes_than_are_told_may_be_there_is_said():
+    def moved(last):
+        b = im.ModelBuilder()
+        x = b.input(1)
+        for _ in range(60):
+            x = b.add_elementwise(x, [last])
+            x = b.add_elementwise(x, [-last])
+        return b.build(output=x)
+
+    found = im.verify(moved(1.0), np.float32([[0.5]]), against=moved(2.0))
+    assert found.same
+    assert len(found.changes) == 50
+    told = verification_summary(found, "a", 6).finding
+    assert "at least 50 of its constants and settings differ" in told

@@ -92,8 +92,9 @@ def test_inputs_that_never_varied_and_those_never_missing_although_they_may():
                                               , b.copy_masked(x, [1])))  # fmt: skip
     assert gaps(filled, [[-1, 2], [3, 2]]) == {"constant": ["b"], "missing": ["a"]}
     assert gaps(filled, [[np.nan, 2], [3, np.nan], [-1, 5]]) == {}
-    # Of rows that all lack an input, nothing is known of it but that.
-    assert "constant" not in gaps(filled, [[np.nan, 2], [np.nan, 3]])
+    # To be missing is one of the values of an input.
+    assert gaps(filled, [[np.nan, 2], [np.nan, 3]])["constant"] == ["a"]
+    assert "constant" not in gaps(filled, [[np.nan, 2], [4, 3]])
 
 
 def test_the_input_of_a_value_is_named_wherever_it_went():

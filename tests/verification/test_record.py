@@ -207,6 +207,7 @@ def test_keys_and_text_are_written_as_the_rfc_says():
     keys = list(json.loads(canonical(value)))
     assert keys == ["\r", "1", "\x80", "\u00f6", "\u20ac", "\U0001f600", "\ufb33"]
     text = '\u20ac$\x0f\nA\'B"\\\\"/'
+    assert canonical(np.float64(0.5)) == b"0.5"  # a float whose repr is another
     assert canonical([text, None, True, {}]) == (
         b'["\xe2\x82\xac$\\u000f\\nA\'B\\"\\\\\\\\\\"/",null,true,{}]'
     )
