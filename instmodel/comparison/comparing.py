@@ -110,7 +110,8 @@ def compare(
     coverage : bool
         Whether to watch what the data reaches in the new model.
     most_rows : int
-        Beyond this many rows, what needs all rows at once comes from a uniform sample of them.
+        Beyond this many rows, what needs all rows at once comes from a uniform sample of them, a
+        smaller one where rows have many outputs.
     nulls : str, number or mapping, optional
         What a null among the inputs becomes: ``"error"``, ``"nan"``, a number, or one of them for
         each column, as for `InstructionModel.predict_table`; an empty cell of CSV is a null then.

@@ -18,8 +18,8 @@ from instmodel.verification.sample import Sample
 
 Floats = NDArray[np.float64]
 
-# Input values that a sample of rows may hold: 32 MB.
-_MOST_VALUES = 1 << 22
+# Numbers that the sample of inputs may hold (32 MB), and that of scores and labels (256 MB).
+_MOST_INPUTS, _MOST_SCORES = 1 << 22, 1 << 25
 
 
 class Gathered:
@@ -61,7 +61,8 @@ class Gathered:
         marks = Labels.COLUMNS if labels else 0
         widths = [pair.outputs, pair.outputs, marks, len(self.groups)]
         self._ends = np.cumsum(widths)[:-1]
-        self._rows = Sample(most_rows, sum(widths))
+        few = max(1, min(most_rows, _MOST_SCORES // sum(widths)))
+        self._rows = Sample(few, sum(widths))
         # Fewer rows, because inputs may be many.
         few = sample_size(pair.old.feature_size, most_rows) if wide else 1
         self._inputs = Sample(few, pair.old.feature_size + marks)
@@ -108,4 +109,4 @@ class Gathered:
 
 def sample_size(features: int, most_rows: int) -> int:
     """Return how many rows of so many inputs are kept."""
-    return max(1, min(most_rows, _MOST_VALUES // features))
+    return max(1, min(most_rows, _MOST_INPUTS // features))

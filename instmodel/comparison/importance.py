@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +56,7 @@ class Importance:
     inputs: list[InputImportance]
 
 
-# How much worse scores (N, O) are than others.
+# How much worse scores, (N, O) or (N, 1) of one output, are than others.
 _Loss = Callable[[Floats, Floats], float]
 
 
@@ -79,8 +79,10 @@ def permutation_importance(
     column : int
         The output that is judged, but for "multiclass", which takes all.
     """
-    before = pair.scores(rows)
-    measure, loss = _measure(before, truth, task, column)
+    every = task == "multiclass" and truth is not None
+    judged = slice(None) if every else slice(column, column + 1)
+    before = [side[:, judged] for side in pair.scores(rows)]
+    measure, loss = _measure(before, truth, task)
     rng = np.random.default_rng(0)
     found = []
     for name, place in pair.features:
@@ -88,7 +90,7 @@ def permutation_importance(
         losses = np.empty((_REPEATS, 2))
         for repeat in range(_REPEATS):
             shuffled[:, place] = rows[rng.permutation(len(rows)), place]
-            after = pair.scores(shuffled)
+            after = [side[:, judged] for side in pair.scores(shuffled)]
             losses[repeat] = [
                 loss(now, then) if np.isfinite(now).all() else np.nan
                 for now, then in zip(after, before, strict=True)
@@ -99,25 +101,21 @@ def permutation_importance(
     return Importance(measure, len(rows), found)
 
 
-def _measure(
-    before: tuple[Floats, Floats], truth: Floats | None, task: str | None, column: int
-) -> tuple[str, _Loss]:
-    """Return what becomes worse, and its function."""
+def _measure(before: Sequence[Floats], truth: Floats | None, task: str | None) -> tuple[str, _Loss]:
+    """Return what becomes worse, and its function, for the outputs that are judged."""
     sk = require("sklearn.metrics", "report")
     if truth is None or (task == "binary" and len(np.unique(truth)) < 2):
-        return "mean_absolute_change", lambda now, then: float(
-            np.abs(now[:, column] - then[:, column]).mean()
-        )
+        return "mean_absolute_change", lambda now, then: float(np.abs(now - then).mean())
     if task == "binary":
 
         def area(scores: Floats) -> float:
-            return float(sk.roc_auc_score(truth, scores[:, column]))
+            return float(sk.roc_auc_score(truth, scores[:, 0]))
 
         return "roc_auc", lambda now, then: area(then) - area(now)
     if task == "regression":
 
         def error(scores: Floats) -> float:
-            return float(sk.root_mean_squared_error(truth, scores[:, column]))
+            return float(sk.root_mean_squared_error(truth, scores[:, 0]))
 
         return "rmse", lambda now, then: error(now) - error(then)
     if all(map(are_probabilities, before)):

@@ -15,6 +15,7 @@ pytest.importorskip("sklearn")
 from scipy import stats
 from sklearn import metrics
 
+from instmodel.comparison import gathering
 from instmodel.comparison.population import population_stability_index
 from instmodel.verification.sample import Sample
 
@@ -111,6 +112,13 @@ def test_of_outputs_of_which_the_largest_decides_all_must_be_finite():
         im.compare(info, info, rows)
     assert (caught.value.code, caught.value.row) == ("non_finite_value", 7)
     assert im.compare(info, info, rows, task="binary", threshold=0.5).flips == 0
+
+
+def test_the_sample_of_many_outputs_has_fewer_rows(monkeypatch):
+    monkeypatch.setattr(gathering, "_MOST_SCORES", 8000)
+    found = im.compare(softmax(), softmax(0.1), data(TRUTH), labels="truth")
+    assert (found.rows, found.sampled_rows) == (2000, 1000)  # twice three scores, two of the label
+    assert found.flips == im.compare(softmax(), softmax(0.1), ROWS).flips
 
 
 def test_two_classes_may_have_an_output_each():

@@ -120,6 +120,16 @@ def test_scores_that_stop_being_numbers_have_no_importance():
     assert np.isnan([found.inputs[0].old, found.inputs[1].new]).all()
 
 
+def test_an_output_that_nobody_looks_at_may_stop_being_a_number():
+    b = im.ModelBuilder()
+    x = b.input(["a", "b"])
+    total = b.dense(x, np.array([[1, 1]]), None)
+    info = b.build(output=b.concatenate([b.activation(total, "RECIPROCAL"), b.copy_masked(x, [0])]))
+    rows = np.array([[0.0, 1.0], [-1.0, 3.0]])
+    found = im.compare(info, info, rows, task="binary", importance=True).importance
+    assert np.isfinite([item.old for item in found.inputs]).all()
+
+
 # ------------------------------------------------------------------------------ partial dependence
 
 

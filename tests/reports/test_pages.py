@@ -212,6 +212,16 @@ def test_a_page_ends_with_the_record_and_room_to_sign(files, browser):
     assert "canonical bytes" not in (files / "page.html").read_text()
 
 
+def test_the_record_on_a_page_has_the_options_that_are_0(files):
+    compared = ["compare", "old.json", "new.json", "--data", "data.npy", "--report", "page.html"]
+    assert main([*compared, "--output", "0", "--threshold", "0"]) == 0
+    options = (files / "page.html").read_text().split("<dt>Options</dt>")[1].split("</dd>")[0]
+    assert "output 0, " in options
+    assert "threshold 0.0" in options
+    assert "importance" not in options
+    assert "None" not in options
+
+
 def test_of_a_folder_with_many_files_the_page_names_the_first(files):
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     (files / "rows").mkdir()
