@@ -40,6 +40,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, styled: b
         bool(rows) and all(isinstance(row[i], int | float) for row in rows)
         for i in range(len(columns))
     ]
+    columns = [printable(name) for name in columns]
     cells = [[printable(cell) for cell in row] for row in rows]
     if styled:
         with contextlib.suppress(ImportError):

@@ -150,7 +150,7 @@ def tell(
     for note in summary.notes:
         print(printable(note))
     for part in [*([summary.limits] if summary.limits else []), *summary.tables]:
-        print(f"\n{part.title}\n{table(part.columns, part.rows)}", end="")
+        print(f"\n{printable(part.title)}\n{table(part.columns, part.rows)}", end="")
     if summary.finding:
         print(f"\n{printable(summary.finding)}")
     if args.report:

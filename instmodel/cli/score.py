@@ -27,7 +27,7 @@ from instmodel.cli.arguments import (
     nulls,
 )
 from instmodel.cli.console import progress, standard_output
-from instmodel.errors import printable
+from instmodel.errors import InputError, printable
 from instmodel.tables.columns import column_categories, column_names
 from instmodel.tables.numpy_files import make_writer, open_reader, suffix
 from instmodel.tables.scoring import say_positions
@@ -194,7 +194,19 @@ def _run_job(args: argparse.Namespace) -> int:
 
 
 def _labels(given: list[str]) -> dict[str, str]:
-    return {name: value for name, _, value in (label.partition("=") for label in given)}
+    labels: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or name in labels:
+            raise InputError(
+                "invalid_type",
+                "two values of one label" if equals else "no such label",
+                field="metrics_labels",
+                expected="NAME=VALUE, each name once",
+                actual=repr(text),
+            )
+        labels[name] = value
+    return labels
 
 
 def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from instmodel.errors import printable
+
 # Colours that differ in lightness, too: they stay apart in print and for the colour-blind.
 COLOURS = ("#1b5e9b", "#e07b00")
 _WIDTH, _HEIGHT = 400, 300
@@ -50,7 +52,7 @@ def bars(
                 parts.append(
                     f'<rect x="{x:.1f}" y="{y:.1f}" width="{plot.wide / count:.1f}" '
                     f'height="{plot.base - y:.1f}" fill="{colour}" fill-opacity="0.55">'
-                    f"<title>{escape(name)}: {height:g}</title></rect>"
+                    f"<title>{_safe(name)}: {height:g}</title></rect>"
                 )
     if mark:
         x, _ = plot.at(mark[0], 0)
@@ -100,7 +102,7 @@ def lines(
         drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         parts.append(
             f'<polyline points="{drawn}" stroke="{colour}" stroke-width="2" fill="none">'
-            f"<title>{escape(name)}</title></polyline>"
+            f"<title>{_safe(name)}</title></polyline>"
         )
         if dots:
             parts += [
@@ -152,7 +154,7 @@ def rows(
             parts.append(
                 f'<rect x="{min(x, zero):.1f}" y="{y:.1f}" width="{abs(x - zero):.1f}" '
                 f'height="{thick:.1f}" fill="{colour}" fill-opacity="0.8">'
-                f"<title>{escape(name)}, {escape(side)}: {values[place]:.4g}</title></rect>"
+                f"<title>{_safe(name)}, {_safe(side)}: {values[place]:.4g}</title></rect>"
             )
             if ranges:
                 low, high = (plot.at(end, 0)[0] for end in ranges[order][place])
@@ -232,9 +234,14 @@ class _Plot:
             middle = _TOP + self.high / 2
             parts.append(
                 f'<text transform="translate(13 {middle:.1f}) rotate(-90)" text-anchor="middle">'
-                f"{escape(labels[1])}</text>"
+                f"{_safe(labels[1])}</text>"
             )
         return parts
+
+
+def _safe(text: str) -> str:
+    """Return text of people's files as it may stand in SVG."""
+    return escape(printable(text))
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
@@ -242,17 +249,17 @@ def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_safe(text)}</text>'
 
 
 def _svg(parts: Sequence[str], title: str, names: Sequence[str]) -> str:
     legend = "".join(
-        f'<tspan fill="{colour}" font-weight="bold" dx="12">{escape(name)}</tspan>'
+        f'<tspan fill="{colour}" font-weight="bold" dx="12">{_safe(name)}</tspan>'
         for colour, name in zip(COLOURS, names, strict=False)
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        f'aria-label="{escape(title)}" font-family="sans-serif" font-size="12">'
+        f'aria-label="{_safe(title)}" font-family="sans-serif" font-size="12">'
         + "".join(parts)
         + f'<text x="{_LEFT - 12}" y="16">{legend}</text></svg>'
     )

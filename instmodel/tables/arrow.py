@@ -99,7 +99,7 @@ def arrow_column(slot: Slot, array: Any, first_row: int = 0) -> Column:
         return _nothing(slot, len(array))
     if slot.is_array:
         if _is_list(kind):
-            return _ListColumn(slot, array, first_row)
+            return _ListColumn(slot, array)
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return _PlainColumn(slot, array)
     elif _numeric_after_conversion(kind):
@@ -287,10 +287,9 @@ def _coded(slot: Slot, array: Any, written: bool = False) -> Column:
 class _ListColumn(Column):
     """Lists of numbers, of any of Arrow's list types."""
 
-    def __init__(self, slot: Slot, array: Any, first_row: int) -> None:
+    def __init__(self, slot: Slot, array: Any) -> None:
         super().__init__(slot)
         self._array = array
-        self._first_row = first_row
         self._element = slot._replace(is_array=False)
         # Looks at the type of the elements now, so that it is an error also without rows.
         arrow_column(self._element, array[:0].flatten())

@@ -149,7 +149,6 @@ class CoverageWatch:
         self._least = np.full(size, np.inf, np.float32)
         self._greatest = np.full(size, -np.inf, np.float32)
         self._nan = np.zeros(size, bool)
-        self._typical: NDArray[np.float32] | None = None
         cost = float(len(info.instructions) * sum(info.buffer_sizes))
         cost += sum(_PRODUCT * item.products(info.buffer_sizes) for item in info.instructions)
         cost += sum(_LOOKUP for item in info.instructions if item.looked_up())

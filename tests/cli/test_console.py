@@ -13,6 +13,10 @@ def test_tables_are_aligned():
     )
 
 
+def test_no_heading_moves_the_cursor():
+    assert console.table(["\x1b[2J"], [["x"]]).splitlines()[0] == "\\x1b[2J"
+
+
 def test_styled_tables_take_names_literally_and_need_no_rich(monkeypatch):
     rows = [["[red]x", 1], ["emb[3]", 2]]
     pytest.importorskip("rich")

@@ -143,3 +143,16 @@ def test_the_walk_of_the_page_runs_as_it_stands(capsys):
     shown = Path("page.html").read_text("utf-8")
     assert "all 7 limits hold" in shown
     assert "J. Doe, model risk" in shown
+
+
+def test_no_name_of_a_column_moves_the_cursor(capsys):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("jinja2")
+    write("model.json", json.dumps(identity(["a"], 1)))
+    write("rows.csv", "a,x\x1b[2J\n0.1,1\n0.2,2\n")
+    options = ["--data", "rows.csv", "--by", "x\x1b[2J", "--report", "page.html"]
+    assert main(["compare", "model.json", "model.json", *options]) == 0
+    assert "By x\\x1b[2J" in capsys.readouterr().out
+    page = Path("page.html").read_text()
+    assert "Decided for 1 by x\\x1b[2J" in page
+    assert "\x1b" not in page

@@ -623,8 +623,10 @@ def test_metrics_have_the_labels_that_were_asked_for(model, capsys):
     assert score(model, *options, "--metrics-label", 'job_name=a "b"\\') == 0
     text = Path("m.prom").read_text()
     assert 'instmodel_rows_total{job_name="a \\"b\\"\\\\"} 1' in text
-    for label in ("9=x", "stage=x", "__x=y", "=x"):
+    for label in ("9=x", "stage=x", "__x=y", "=x", "team"):
         assert "no such label" in fails(capsys, model, *options, "--metrics-label", label)
+    twice = ["--metrics-label", "team=a", "--metrics-label", "team=b"]
+    assert "two values of one label" in fails(capsys, model, *options, *twice)
 
 
 def test_metrics_of_a_run_that_found_nothing(model, capsys):
