@@ -44,8 +44,10 @@ def share_interval(count: int, rows: int) -> list[float]:
 
 
 def auc_interval(truth: NDArray[Any], score: Floats) -> list[float]:
-    """Return the interval of a ROC AUC, by DeLong's variance; NaN with too few rows."""
+    """Return the interval of a ROC AUC, by DeLong's variance; NaN where that tells nothing."""
     (value,), ((variance,),) = delong(truth, score[None])
+    if value in (0.0, 1.0):  # its variance is 0 then, however few the rows are
+        return [math.nan, math.nan]
     margin = _quantile() * math.sqrt(variance)
     return [float(max(value - margin, 0.0)), float(min(value + margin, 1.0))]
 

@@ -114,9 +114,9 @@ def test_an_error_is_no_share_of_a_label_of_0():
 def test_one_row_has_figures():
     found = figures([1], [0.7])
     assert (found["accuracy"], found["false_negative_rate"], found["rows"]) == (1, 0, 1)
-    found = figures([0, 1], [0.2, 0.7])
-    assert found["roc_auc"] == 1
-    assert np.isnan(found["intervals"]["roc_auc"]).all()  # two rows say nothing of the variance
+    found = figures([0, 0, 1], [0.2, 0.8, 0.7])
+    assert found["roc_auc"] == 0.5
+    assert np.isnan(found["intervals"]["roc_auc"]).all()  # one row says nothing of the variance
 
 
 def test_rates_are_those_of_the_confusion_matrix():
@@ -229,6 +229,12 @@ def test_equal_scores_have_no_gain_and_no_doubt():
     gain = auc_gain(TRUTH, SMOOTH, SMOOTH)
     assert (gain.value, gain.low, gain.high) == (0, 0, 0)
     assert np.isnan(gain.p_value)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_classes_that_never_overlap_tell_nothing_of_the_interval(sign):
+    truth = np.array([0, 0, 0, 1, 1, 1])
+    assert np.isnan(auc_interval(truth, sign * np.arange(6.0))).all()
 
 
 def test_an_interval_ends_at_0_and_1():
