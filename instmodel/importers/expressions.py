@@ -83,7 +83,7 @@ def constant(array: ArrayLike) -> Value:
     return Value(checked(data.shape), "constant", data=data)
 
 
-def opaque(shape: Sequence[int], inputs: Sequence[Value], reason: str, name: str = "") -> Value:
+def opaque(shape: Sequence[int], inputs: Sequence[Value], reason: str, name: object = "") -> Value:
     """Return a value that no instruction computes, unless what uses it makes one of it.
 
     Parameters
@@ -92,7 +92,7 @@ def opaque(shape: Sequence[int], inputs: Sequence[Value], reason: str, name: str
     inputs : sequence of Value
     reason : str
         Why it cannot be lowered; see `patterns.obstacles`.
-    name : str
+    name : object
         What it is, for the function that recognises it.
     """
     return Value(checked(tuple(shape)), "opaque", tuple(map(bare, inputs)), (name, reason))
@@ -363,6 +363,9 @@ def _is_whole(kind: str, inputs: tuple[Value, ...], data: Any) -> bool:
             return data == "SIGN" or (data in ("RELU", "INVERSE") and inputs[0].whole)
         case "opaque":
             return data[0] in WHOLE_NAMES
+        case "lookup":
+            _, table, default = data
+            return all(_all_whole(np.asarray(row)) for row in (default, *table.values()))
         case "clip":
             limits = [limit for limit in data if limit is not None]
             return inputs[0].whole and all(_all_whole(limit) for limit in limits)

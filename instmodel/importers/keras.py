@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from instmodel.base import arrays
+from instmodel.base.categories import Categories
 from instmodel.base.extras import require as require_package
+from instmodel.base.features import parse_feature_names
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import DocumentError, InputError, InstModelError, ValidationDataError
 from instmodel.importers import common
@@ -18,6 +21,7 @@ from instmodel.importers import expressions as ex
 from instmodel.importers.common import Findings
 from instmodel.importers.expressions import Value
 from instmodel.importers.keras_outputs import Choice, chosen_outputs
+from instmodel.importers.keras_texts import TextInput
 from instmodel.importers.keras_walk import Walker, graph_of, told
 from instmodel.importers.keys import to_integers, without_conversions_of
 from instmodel.importers.torch_choices import converted
@@ -44,7 +48,7 @@ def from_keras(
         dictionary, names of the layers that make them, or positions.
     sample : array_like of shape (N, F), optional
         Rows on which the import is compared with the model, and of which a few become the
-        document's validation data. Several inputs stand side by side.
+        document's validation data. Several inputs stand side by side; text may be text.
 
     Raises
     ------
@@ -83,12 +87,19 @@ def from_keras(
     names = features
     if names is None:
         names = common.feature_names([(item.name, item.leaf) for item in inputs])
+    texts = [item.texts for item in inputs]
+    if names is None and any(text is not None for text in texts):  # categories need names
+        names = common.feature_names([(f"x{place}", leaf) for place, leaf in enumerate(leaves)])
     info = common.build(result, leaves, names, {"imported_from": "Keras", "model": model.name})
-    whole = [item.is_whole for item in inputs]
+    info.categories = _categories(inputs, names or [])
+    if sample is not None and info.categories:
+        arrays.check_columns(sample, parse_feature_names(names or []))
+        sample = _with_numbers(sample, inputs)
+    whole = [item.is_whole or item.texts is not None for item in inputs]
 
     def run(rows: NDArray[np.float32]) -> NDArray[np.float64]:
         try:
-            return source_outputs(model, rows, places)
+            return source_outputs(model, rows, places, texts)
         except Exception as error:  # of a layer or its backend
             raise ValidationDataError(
                 "source_failed", f"Keras refuses rows to compare on: {told(error)}", field="sample"
@@ -124,17 +135,25 @@ def _keras() -> Any:
 
 
 def source_outputs(
-    model: Any, rows: ArrayLike, places: Sequence[int] | None = None
+    model: Any,
+    rows: ArrayLike,
+    places: Sequence[int] | None = None,
+    texts: Sequence[TextInput | None] | None = None,
 ) -> NDArray[np.float64]:
     """Return what the model computes for rows (N, F), several inputs side by side: (N, O).
 
     `places` are the positions of the outputs among all that it returns, by default each of them.
+    `texts` says for each input which text its numbers stand for, if it takes text.
     """
     keras = _keras()
     table = np.asarray(rows, np.float32)
     inputs = _inputs(keras, model, Findings("Keras"))
     parts = common.side_by_side(table, (item.shape for item in inputs))
-    tensors = [part.astype(item.dtype) for part, item in zip(parts, inputs, strict=True)]
+    known = texts if texts is not None else [item.texts for item in inputs]
+    tensors = [  # of one kind: Keras refuses arrays beside tensors
+        keras.ops.convert_to_tensor(part if text is None else text.of(part), item.dtype)
+        for part, item, text in zip(parts, inputs, known, strict=True)
+    ]
     arguments = keras.tree.pack_sequence_as(_structure(keras, model), tensors)
     outputs = keras.tree.flatten(model(arguments, training=False))
     chosen = outputs if places is None else [outputs[place] for place in places]
@@ -149,6 +168,7 @@ class _Input(NamedTuple):
     leaf: Value
     shape: tuple[int, ...]  # of a sample
     dtype: str
+    texts: TextInput | None
 
     @property
     def is_whole(self) -> bool:
@@ -157,6 +177,8 @@ class _Input(NamedTuple):
 
     def value(self) -> Value:
         """Return what the model finds in its input."""
+        if self.texts is not None:
+            return self.texts.value(self.leaf, self.shape)
         numbers = ex.reshape(self.leaf, self.shape)
         if self.is_whole:
             return to_integers(numbers)
@@ -191,9 +213,38 @@ def _inputs(keras: Any, model: Any, findings: Findings) -> list[_Input]:
             findings.add(f"input {tensor.name!r}", "only the batch may have any size")
             continue
         with findings.at(f"input {tensor.name!r}"):
-            leaf = ex.source(math.prod(shape))
-            found.append(_Input(tensor.name, leaf, shape, str(tensor.dtype)))
+            dtype = str(tensor.dtype)
+            texts = TextInput() if dtype == "string" else None
+            # A number that stands for a text is whole: nothing needs to drop its fraction.
+            leaf = ex.source(math.prod(shape), whole=texts is not None)
+            found.append(_Input(tensor.name, leaf, shape, dtype, texts))
     return found
+
+
+def _categories(inputs: Sequence[_Input], names: Sequence[str]) -> dict[str, Categories]:
+    """Return the categories of the features that each input of text became."""
+    of_column = [item.texts for item in inputs for _ in range(item.leaf.size)]
+    found = {}
+    start = 0
+    for feature in parse_feature_names(names):
+        texts = of_column[start]
+        start += feature.size
+        if texts is not None:
+            found[feature.name] = texts.categories()
+    return found
+
+
+def _with_numbers(sample: Any, inputs: Sequence[_Input]) -> Any:
+    """Return rows (N, F) with numbers in the place of text."""
+    of_column = [item.texts for item in inputs for _ in range(item.leaf.size)]
+    table = np.asarray(sample, object)
+    if table.ndim != 2 or table.shape[1] != len(of_column):
+        return sample  # refused where all samples are
+    columns = [
+        column if texts is None else texts.numbers(column)
+        for column, texts in zip(table.T, of_column, strict=True)
+    ]
+    return np.array(columns, np.float64).T
 
 
 def _check_precision(model: Any, findings: Findings) -> None:

@@ -43,7 +43,7 @@ def discretization(layer: Any, x: Value) -> Value:
     step = np.eye(count, count - 1, -1) - np.eye(count, count - 1)
     rows = ex.dense(reached(x, bins), step, np.eye(count)[0])
     if layer.output_mode == "one_hot":
-        return _without_single_axis(rows)
+        return without_single_axis(rows)
     if not x.shape:
         raise Unsupported("an operation along the batch")
     if layer.output_mode == "multi_hot":
@@ -61,7 +61,7 @@ def _encoded(x: Value, mode: str, count: int, weights: Value | None = None) -> V
         return multi_hot(x, count)
     rows = one_hot(to_integers(x), count, refuses_beyond())
     if mode == "one_hot":
-        return _without_single_axis(rows)
+        return without_single_axis(rows)
     if mode != "count" or not x.shape:
         raise Unsupported(f"output_mode={mode!r}")
     if weights is not None:
@@ -69,7 +69,7 @@ def _encoded(x: Value, mode: str, count: int, weights: Value | None = None) -> V
     return ex.reduce_sum(rows, [0])
 
 
-def _without_single_axis(rows: Value) -> Value:
+def without_single_axis(rows: Value) -> Value:
     """Return rows (..., 1, places) without that axis, as Keras does."""
     single = len(rows.shape) > 1 and rows.shape[-2] == 1
     return ex.reshape(rows, (*rows.shape[:-2], rows.shape[-1])) if single else rows
@@ -99,5 +99,6 @@ def integer_lookup(layer: Any, x: Value) -> Value:
 def hashing(layer: Any, x: Value) -> Value:
     """Refuse to hash: a lookup knows only so many numbers."""
     raise Unsupported(
-        "a hash of any number; hash before the model, or look up known numbers by an Embedding"
+        "a hash of any number or text; hash before the model, or look up what is known: numbers by "
+        "an Embedding, text by a StringLookup"
     )

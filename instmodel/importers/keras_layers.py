@@ -21,6 +21,7 @@ from instmodel.importers.keras_encoders import (
     integer_lookup,
     normalization,
 )
+from instmodel.importers.keras_texts import string_lookup, text_vectorization
 from instmodel.importers.keys import embedding, to_integers
 from instmodel.importers.masks import masked, softmax
 from instmodel.importers.operands import operand, sample_axis, together, value_of
@@ -168,6 +169,8 @@ LAYERS: dict[str, Handler] = {
     "Discretization": discretization,
     "CategoryEncoding": category_encoding,
     "IntegerLookup": integer_lookup,
+    "StringLookup": string_lookup,
+    "TextVectorization": text_vectorization,
     "Hashing": hashing,
     "HashedCrossing": hashing,
     "Rescaling": _rescaling,
