@@ -177,6 +177,15 @@ def test_scores_that_are_all_the_same_have_a_distribution(score):
     assert sum(found.old.histogram) == sum(found.new.histogram) == 5
 
 
+def test_a_sample_keeps_few_rows_in_their_order():
+    sample = Sample(1000, 2)
+    rows = np.arange(1400.0).reshape(700, 2)
+    for part in np.split(rows, [0, 1, 4, 4, 90, 101, 650]):
+        sample.add(part)
+    assert np.array_equal(sample.rows, rows)
+    assert sample.complete
+
+
 def test_a_sample_is_uniform_and_bounded():
     sample = Sample(1000, 1)
     for part in np.split(np.arange(50_000.0), 37 * np.arange(1, 1000)):
