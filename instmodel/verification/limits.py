@@ -7,7 +7,8 @@ A. A limit names a figure of `to_dict()` by its path, ``psi`` or ``new_metrics.r
    one counts; a whole number picks a single one.
 B. Nothing passes in silence. A figure that is not there is an error, and NaN holds no limit. An
    element of a list that lacks the figure, as a group with a single class lacks ROC AUC, counts as
-   NaN.
+   NaN. Only groups that are too small for a limit, as `min_rows` says, are left out of it, and what
+   it is told by says so.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import math
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from instmodel.base import values
@@ -25,6 +26,19 @@ from instmodel.errors import InputError
 KINDS = ("max", "min")
 # What a count is a share of, beside it, where that is not the rows.
 _WHOLES = {"reached": "states", "unseen": "states"}
+# What a figure needs that was not computed, by the part of its path at which there is nothing.
+_NEEDS = {
+    **dict.fromkeys(("flips", "flips_up", "flips_down"), "a threshold (`--threshold`)"),
+    **dict.fromkeys(("old_metrics", "new_metrics", "change"), "labels (`--labels`)"),
+    "auc_gain": "labels of two classes (`--labels`)",
+    **dict.fromkeys(("old_approval_rate", "new_approval_rate"), "`--approve` and a threshold"),
+    **dict.fromkeys(("groups", "groupings"), "groups (`--by`)"),
+    "other_groups": "more groups than have lines of their own (`--by`)",
+    **dict.fromkeys(("reference", "input_psi"), "another table (`--reference`)"),
+    "importance": "`--importance`",
+    "dependence": "`--dependence`",
+    "coverage": "a run without `--no-coverage`",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +55,15 @@ class Limit:
         The figure may be equal to it.
     share : bool
         Whether the bound is a share of the `whole` that stands beside the figure, a count.
+    min_rows : int
+        Groups of fewer rows are not held to it.
     """
 
     figure: str
     kind: str
     bound: float
     share: bool = False
+    min_rows: int = 0
 
     @property
     def whole(self) -> str:
@@ -56,7 +73,8 @@ class Limit:
     def __str__(self) -> str:
         """Return the bound for a person."""
         bound = f"{100 * self.bound:g} % of {self.whole}" if self.share else f"{self.bound:g}"
-        return f"{'≤' if self.kind == 'max' else '≥'} {bound}"
+        groups = f" (groups of {self.min_rows} rows or more)" if self.min_rows else ""
+        return f"{'≤' if self.kind == 'max' else '≥'} {bound}{groups}"
 
 
 NO_DIFFERENCE = Limit("rows_different", "max", 0.0)
@@ -107,6 +125,7 @@ class Verdict:
                 "kind": outcome.limit.kind,
                 "bound": outcome.limit.bound,
                 "share": outcome.limit.share,
+                "min_rows": outcome.limit.min_rows,
                 "value": outcome.value,
                 "place": outcome.place,
                 "holds": outcome.holds,
@@ -116,7 +135,10 @@ class Verdict:
 
 
 Limits = Mapping[str, Any] | Sequence[Limit] | Limit | str | os.PathLike[str]
-"""``{"max": {figure: bound}, "min": …}``, the same as a TOML file, one, or a list."""
+"""``{"max": {figure: bound}, "min": …}``, the same as a TOML file, one, or a list.
+
+``"groups": {"min_rows": 100}`` beside these leaves smaller groups out of the limits on groups.
+"""
 
 
 def limits_of(limits: Limits | None) -> list[Limit]:
@@ -125,7 +147,7 @@ def limits_of(limits: Limits | None) -> list[Limit]:
     Raises
     ------
     InputError
-        ``invalid_limit``: they make no sense.
+        ``invalid_limit``: they make no sense, or there is none in the tables.
     OSError
         The file cannot be read.
     """
@@ -154,15 +176,41 @@ def _read(path: str | os.PathLike[str]) -> list[Limit]:
 def _of_tables(tables: Mapping[str, Any]) -> list[Limit]:
     found: list[Limit] = []
     for kind, table in tables.items():
-        if kind not in KINDS or not isinstance(table, Mapping):
+        if kind not in (*KINDS, "groups") or not isinstance(table, Mapping):
             raise InputError(
                 "invalid_limit",
                 "limits are tables of figures",
                 field=str(kind),
                 expected=" and ".join(f"[{name}]" for name in KINDS),
             )
-        found += _of_table(kind, table, "")
-    return found
+        if kind != "groups":
+            found += _of_table(kind, table, "")
+    if not found:
+        raise InputError(
+            "invalid_limit",
+            "there is no limit",
+            expected="a figure with its bound in " + " or ".join(f"[{name}]" for name in KINDS),
+        )
+    least = _least_group(tables.get("groups", {}))
+    return [replace(limit, min_rows=least if _is_of_groups(limit) else 0) for limit in found]
+
+
+def _least_group(table: Mapping[str, Any]) -> int:
+    """Return how many rows a group must have for limits to count: ``min_rows`` of [groups]."""
+    rows = table.get("min_rows", 0)
+    if table.keys() - {"min_rows"} or isinstance(rows, bool) or not isinstance(rows, int):
+        raise InputError(
+            "invalid_limit",
+            "[groups] says which groups are held to limits",
+            field="groups",
+            expected="min_rows = a number of rows",
+            actual=repr(dict(table)),
+        )
+    return max(0, rows)
+
+
+def _is_of_groups(limit: Limit) -> bool:
+    return "groups" in limit.figure.split(".")
 
 
 def _of_table(kind: str, table: Mapping[str, Any], prefix: str) -> Iterator[Limit]:
@@ -236,7 +284,14 @@ class _Found:
 
 
 def _outcome(figures: Mapping[str, Any], limit: Limit) -> Outcome:
-    found = list(_find(figures, limit.figure.split("."), "", {}))
+    path = limit.figure.split(".")
+    found = list(_find(figures, path, "", {}, limit.min_rows))
+    if not found and limit.min_rows and list(_find(figures, path, "", {}, 0)):
+        raise InputError(
+            "unknown_figure",
+            f"no group has {limit.min_rows} rows or more",
+            field=limit.figure,
+        )
     known = [item for item in found if item.value is not None]
     if not known:
         raise _not_found(figures, limit.figure)
@@ -249,22 +304,27 @@ def _outcome(figures: Mapping[str, Any], limit: Limit) -> Outcome:
     return Outcome(limit, value, place, holds)
 
 
-def _find(value: Any, path: list[str], place: str, beside: Mapping[str, Any]) -> Iterator[_Found]:
+def _find(
+    value: Any, path: list[str], place: str, beside: Mapping[str, Any], min_rows: int
+) -> Iterator[_Found]:
     """Yield what is at a path; None where it is not there."""
     if isinstance(value, list | tuple):
         if path and path[0].isdecimal():
             index = int(path[0])
             item = value[index] if index < len(value) else None
-            yield from _find(item, path[1:], f"{place}[{index}]", {})
+            yield from _find(item, path[1:], f"{place}[{index}]", {}, min_rows)
         else:
+            is_of_groups = place.rpartition(".")[2] == "groups"
             for index, item in enumerate(value):
-                yield from _find(item, path, f"{place}[{_name(item, index)}]", {})
+                if not is_of_groups or item["rows"] >= min_rows:
+                    below = f"{place}[{_name(item, index)}]"
+                    yield from _find(item, path, below, {}, min_rows)
     elif not path:
         yield _Found(place, value, beside)
     elif isinstance(value, Mapping):
         children = _children(value)
         below = f"{place}.{path[0]}" if place else path[0]
-        yield from _find(children.get(path[0]), path[1:], below, children)
+        yield from _find(children.get(path[0]), path[1:], below, children, min_rows)
     else:
         yield _Found(place, None, beside)
 
@@ -313,13 +373,23 @@ def _number(found: _Found, limit: Limit) -> float:
             actual=", ".join(map(str, value)) if isinstance(value, Mapping) else repr(value),
         )
     if not limit.share:
+        if isinstance(value, int) and 0 < limit.bound < 1:
+            raise InputError(
+                "invalid_limit",
+                f"the figure is a count; for a share write '{100 * limit.bound:g}%'",
+                field=limit.figure,
+                expected="0, 1 or more, or a share such as '0.5%'",
+                actual=f"{limit.bound:g}",
+            )
         return float(value)
     whole = found.beside.get(limit.whole)
     if not isinstance(value, int) or not whole:
         raise InputError(
             "invalid_limit",
-            f"a share is of a count that has its {limit.whole} beside it, such as flips",
+            f"a share is of a count that has its {limit.whole} beside it, such as flips; of this "
+            f"figure write {limit.bound:g}",
             field=limit.figure,
+            actual=f"'{100 * limit.bound:g}%'",
         )
     return float(value) / float(whole)
 
@@ -327,6 +397,7 @@ def _number(found: _Found, limit: Limit) -> float:
 def _not_found(figures: Mapping[str, Any], figure: str) -> InputError:
     """Return the error that says how far the path leads, and what is there."""
     value: Any = figures
+    needed = ""
     for name in figure.split("."):
         while isinstance(value, list | tuple) and value and not name.isdecimal():
             value = value[0]
@@ -342,8 +413,11 @@ def _not_found(figures: Mapping[str, Any], figure: str) -> InputError:
                 actual=repr(name),
             )
         value = children.get(name)
+        if value is None or value in ({}, []):
+            needed = _NEEDS.get(name, "")
+            break
     return InputError(
         "unknown_figure",
-        "the figure was not computed; some need labels, groups or a threshold",
+        "the figure was not computed" + (f"; it needs {needed}" if needed else ""),
         field=figure,
     )

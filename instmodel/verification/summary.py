@@ -118,7 +118,10 @@ def judged(summary: Summary, verdict: Verdict) -> Summary:
         return summary
     count = len(verdict.outcomes)
     broken = sum(not outcome.holds for outcome in verdict.outcomes)
-    said = f"{broken} of {count} limits BROKEN" if broken else f"all {count} limits hold"
+    if count == 1:
+        said = "the limit is BROKEN" if broken else "the limit holds"
+    else:
+        said = f"{broken} of {count} limits BROKEN" if broken else f"all {count} limits hold"
     return replace(
         summary,
         verdict=f"{said}: {summary.verdict}",

@@ -47,7 +47,7 @@ def test_the_exit_code_says_whether_all_limits_hold(model, limits, code, capsys)
     assert verify(model, *limits) == code
     said = capsys.readouterr().out
     assert ("BROKEN" in said) == (bool(limits) and code == 1)
-    assert ("limits hold" in said) == (code == 0)
+    assert (("limits hold" in said) or ("the limit holds" in said)) == (code == 0)
     assert verify(model, *limits, "--json") == code
     assert json.loads(capsys.readouterr().out)["holds"] == (code == 0)
 
@@ -58,6 +58,9 @@ def test_limits_that_cannot_be_judged_are_errors(model, capsys):
     write("limits.toml", "[max]\nflips = 1\n")
     assert "[unknown_figure]" in fails(capsys, *data, "--limits", "limits.toml")
     assert "No such file" in fails(capsys, *data, "--limits", "none.toml")
+    write("limits.toml", "# none yet\n")
+    assert "there is no limit" in fails(capsys, *data, "--limits", "limits.toml")
+    assert "for a share write '5%'" in fails(capsys, *data, "--max-different", "0.05")
 
 
 def test_what_the_data_reaches_can_be_limited(model, capsys):

@@ -119,6 +119,11 @@ def test_what_is_no_figure_is_an_error(figure, said):
         *({"max": {"psi": bad}} for bad in (NAN, math.inf, "0.1", "-1%", "101%", "%", "x%", None)),
         *({"max": {"psi": bad}} for bad in (True, [1], 10**400, 1j, "nan%")),
         *({"maximum": {"psi": 1}}, {"max": 1}, {"psi": 1}),
+        *({}, {"max": {}}, {"min": {}, "max": {"groups": {}}}, {"groups": {"min_rows": 5}}),
+        *(
+            {"max": {"psi": 1}, "groups": bad}
+            for bad in (5, {"rows": 5}, {"min_rows": "5%"}, {"min_rows": True})
+        ),
     ],
 )
 def test_a_limit_that_makes_no_sense_is_refused(limits):
@@ -136,6 +141,61 @@ def test_a_share_is_of_counts_alone():
     for figure in ("outputs.ulp", "old.quantiles.0"):
         with pytest.raises(im.InputError, match="a share is of a count"):
             outcome(figure, "max", "1%")
+
+
+def test_a_figure_that_is_a_share_gets_a_number():
+    with pytest.raises(im.InputError, match=r"of this figure write 0\.7"):
+        outcome("psi", "min", "70%")
+
+
+@pytest.mark.parametrize("figure", ["flips", "groupings.groups.flips", "coverage.reached"])
+def test_a_bound_of_a_count_that_must_be_meant_as_a_share_is_refused(figure):
+    with pytest.raises(im.InputError, match="for a share write '5%'"):
+        outcome(figure, "max", 0.05)
+
+
+@pytest.mark.parametrize(
+    ("figure", "option"),
+    [
+        ("flips", "--threshold"),
+        ("groupings.groups.flips", "--threshold"),
+        ("groupings.groups.new_metrics.roc_auc", "--labels"),
+        ("new_metrics.roc_auc", "--labels"),
+        ("change.roc_auc", "--labels"),
+        ("auc_gain.value", "--labels"),
+        ("new_approval_rate", "--approve"),
+        ("groups.flips", "--by"),
+        ("input_psi.psi", "--reference"),
+        ("reference.new_psi", "--reference"),
+        ("importance.inputs.new", "--importance"),
+        ("dependence.old", "--dependence"),
+        ("coverage.reached", "--no-coverage"),
+    ],
+)
+def test_a_figure_that_was_not_computed_names_what_it_needs(figure, option):
+    bare = dict.fromkeys(("flips", "auc_gain", "new_approval_rate", "reference", "importance"))
+    bare |= {"coverage": None, "old_metrics": {}, "new_metrics": {}, "groups": []}
+    bare |= {"input_psi": [], "dependence": []}
+    group = {"value": 1, "rows": 9, "flips": None, "old_metrics": {}, "new_metrics": {}}
+    bare["groupings"] = [{"groups": [group], "other_groups": None}]
+    with pytest.raises(im.InputError, match=f"was not computed; it needs .*{option}"):
+        judge(bare, limits_of({"max": {figure: 1}}))
+
+
+def test_groups_may_be_too_small_for_a_limit():
+    limits = {"max": {"groups.flips": "10%", "psi": 1}, "groups": {"min_rows": 11}}
+    verdict = judge(FIGURES, limits_of(limits))
+    assert [(item.place, item.value) for item in verdict.outcomes] == [
+        ("groups[north]", 0.01),
+        ("", 0.05),
+    ]
+    assert str(verdict.outcomes[0].limit) == "≤ 10 % of rows (groups of 11 rows or more)"
+    assert [item["min_rows"] for item in verdict.to_list()] == [11, 0]
+    limits["groups"]["min_rows"] = 10
+    assert not judge(FIGURES, limits_of(limits)).holds
+    limits["groups"]["min_rows"] = 101
+    with pytest.raises(im.InputError, match="no group has 101 rows or more"):
+        judge(FIGURES, limits_of(limits))
 
 
 def test_a_bound_says_what_it_is_a_share_of():
