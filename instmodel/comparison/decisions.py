@@ -62,11 +62,17 @@ class Decision:
 
         A threshold that nobody named is one for probabilities: values have none, and neither have
         log-odds.
+
+        Raises
+        ------
+        InputError
+            ``missing_field``: nothing is left that would approve.
         """
         probabilities = least >= 0 and greatest <= 1
         if self.kind != AT_THRESHOLD or self.asked:
             return self
         if task == "regression" or not probabilities:
+            _refuse_approval(self.approve)
             return Decision(None, self.column)
         return self
 
@@ -83,7 +89,8 @@ def decision_of(
     Raises
     ------
     InputError
-        ``non_finite_value``, or ``invalid_type`` for a threshold of classes.
+        ``non_finite_value``, ``invalid_type`` for a threshold of classes, or ``missing_field`` for
+        approval without one.
     """
     if approve is not None:
         arguments.choice(approve, "approve", APPROVALS)
@@ -101,8 +108,17 @@ def decision_of(
                 actual=threshold,
             )
         return Decision(AT_THRESHOLD, column, threshold, asked=True, approve=approve)
-    if task == "regression":
-        return Decision(None, column)
-    if outputs == 1 or task == "binary":
+    if task != "regression" and (outputs == 1 or task == "binary"):
         return Decision(AT_THRESHOLD, column, approve=approve)
-    return Decision(LARGEST, column)
+    _refuse_approval(approve)
+    return Decision(None if task == "regression" else LARGEST, column)
+
+
+def _refuse_approval(approve: str | None) -> None:
+    if approve is not None:
+        raise InputError(
+            "missing_field",
+            "what is approved asks for a threshold; values, log-odds and several classes have none "
+            "unless it is given",
+            field="threshold",
+        )

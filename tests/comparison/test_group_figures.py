@@ -93,6 +93,18 @@ def test_who_is_approved_is_counted_on_the_side_that_was_named(side):
         im.compare(OLD, NEW, ROWS, approve="maybe")
 
 
+def test_approval_without_a_threshold_is_an_error():
+    b = im.ModelBuilder()
+    x = b.input(3)
+    values, classes = b.build(output=b.copy_masked(x, [0])), b.build(output=x)
+    for model, options in ((values, {}), (values, {"task": "regression"}), (classes, {})):
+        with pytest.raises(im.InputError, match="asks for a threshold") as caught:
+            im.compare(model, model, ROWS, approve="above", **options)
+        assert (caught.value.code, caught.value.field) == ("missing_field", "threshold")
+        found = im.compare(model, model, ROWS, approve="above", threshold=0.0, **options)
+        assert found.old_approval_rate == found.new_approval_rate > 0
+
+
 def test_several_columns_have_a_table_each():
     found = im.compare(OLD, NEW, table(r=REGION, s=SEX), labels="y", by=["r", "s"])
     alone = [im.compare(OLD, NEW, table(r=REGION, s=SEX), labels="y", by=by) for by in "rs"]
