@@ -20,12 +20,26 @@ METHODS = ("predict_proba", "decision_function", "predict", "transform")
 
 
 def fitted(estimator: Any, frame: pd.DataFrame, y: np.ndarray | None) -> Source:
-    """Return the source that an estimator becomes when it learns from a table."""
+    """Return the source that an estimator becomes when it learns from a table.
+
+    Rows hold numbers in the place of text: its place in the alphabet, as encoders have it.
+    """
     estimator.fit(frame, y)
     method = next(name for name in METHODS if hasattr(estimator, name))
+    texts = {
+        name: dict(enumerate(sorted(frame[name].dropna().unique())))
+        for name in frame
+        if not pd.api.types.is_numeric_dtype(frame[name])
+    }
+    numbers = frame.copy()
+    for name, known in texts.items():
+        numbers[name] = frame[name].map({text: number for number, text in known.items()})
 
     def scores(rows: np.ndarray) -> np.ndarray:
         table = pd.DataFrame(rows.astype(float), columns=frame.columns)
+        for name, known in texts.items():
+            cells = [np.nan if np.isnan(x) else known.get(x, "?") for x in table[name]]
+            table[name] = pd.Series(cells, dtype=object)
         found = getattr(estimator, method)(table)
         if isinstance(found, list):  # an array a label
             found = np.hstack([one[:, 1:] if one.shape[1] == 2 else one for one in found])
@@ -33,7 +47,9 @@ def fitted(estimator: Any, frame: pd.DataFrame, y: np.ndarray | None) -> Source:
         pair = method == "predict_proba" and found.shape[1] == 2
         return found[:, 1:] if pair and not _has_labels(estimator) else found
 
-    return Source(frame.to_numpy(np.float32), scores, lambda: im.importers.from_sklearn(estimator))
+    return Source(
+        numbers.to_numpy(np.float32), scores, lambda: im.importers.from_sklearn(estimator)
+    )
 
 
 def _has_labels(estimator: Any) -> bool:

@@ -49,6 +49,21 @@ def complete_credit() -> tuple[pd.DataFrame, np.ndarray]:
 
 
 @cache
+def applicants() -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the applicants without gaps in their numbers, and with text, some of it missing."""
+    frame, failed = complete_credit()
+    homes = pd.Series(["rent", "own", "parents", "mortgage"])
+    regions = pd.Series(["Nord", "Süd", "Ost", "West", "", "Île de la Cité"], [1, 2, 3, 5, 8, 13])
+    frame["home"] = frame["home"].map(homes).astype(object)
+    frame["region"] = frame["region"].map(regions).astype(object)
+    frame["job"] = _rng().choice(
+        ["clerk", "cook", "nurse", "pilot"], len(frame), p=[0.5, 0.3, 0.19, 0.01]
+    )
+    frame["job"] = frame["job"].astype(object).where(_rng().random(len(frame)) > 0.1, np.nan)
+    return frame, failed
+
+
+@cache
 def houses(rows: int = 300) -> tuple[pd.DataFrame, np.ndarray]:
     """Return houses, and their prices."""
     rng = _rng()

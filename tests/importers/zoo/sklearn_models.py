@@ -17,6 +17,7 @@ from importers.zoo.sklearn_data import (
 from importers.zoo.sklearn_ensembles import ENSEMBLES
 from importers.zoo.sklearn_pipelines import PIPELINES
 from importers.zoo.sklearn_steps import REFUSED, SEVERAL, TRANSFORMERS
+from importers.zoo.sklearn_text_pipelines import TEXTS
 from sklearn import (
     cross_decomposition,
     discriminant_analysis,
@@ -277,4 +278,14 @@ KERNELS = [
     ),
 ]
 
-CASES = [*LINEAR, *NETWORKS, *KERNELS, *TRANSFORMERS, *SEVERAL, *PIPELINES, *ENSEMBLES, *REFUSED]
+CASES = [
+    *LINEAR,
+    *NETWORKS,
+    *KERNELS,
+    *TRANSFORMERS,
+    *SEVERAL,
+    *PIPELINES,
+    *TEXTS,
+    *ENSEMBLES,
+    *REFUSED,
+]
