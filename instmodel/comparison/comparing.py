@@ -37,6 +37,7 @@ from instmodel.errors import InputError
 from instmodel.tables.binding import Nulls
 from instmodel.tables.rows import first_row, read_rows
 from instmodel.verification.coverage import CoverageWatch
+from instmodel.verification.options import options_of
 
 Floats = NDArray[np.float64]
 
@@ -126,6 +127,7 @@ def compare(
     InstModelError
         The models or the data do not fit; ``missing_package`` without the extra ``report``.
     """
+    options = options_of(locals())  # nothing but the arguments yet
     require("sklearn", "report")
     pair = Pair(old, new, threads)
     if classes is not None:
@@ -225,6 +227,7 @@ def compare(
         importance=explained[0],
         dependence=explained[1],
         coverage=watch.result() if watch else None,
+        options=options,
     )
 
 

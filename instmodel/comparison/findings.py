@@ -75,6 +75,8 @@ class Comparison:
         How the mean score follows the most important inputs; empty unless asked for.
     coverage : Coverage or None
         What the data reached in the new model; None if it was not asked for.
+    options : dict
+        The arguments of `compare`; of what is in memory, the type.
     """
 
     rows: int
@@ -110,6 +112,7 @@ class Comparison:
     importance: Importance | None = field(repr=False)
     dependence: list[Dependence] = field(repr=False)
     coverage: Coverage | None = field(repr=False)
+    options: dict[str, Any] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""

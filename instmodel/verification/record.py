@@ -52,6 +52,10 @@ _PACKAGES = ("scipy", "sklearn", "pyarrow", "onnxruntime", "wgpu")
 class Finding(Protocol):
     """A `Verification` or a `Comparison`."""
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments that it was made with."""
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""
 
@@ -112,7 +116,7 @@ class Recorder:
             By role; the record holds the digests of their documents, which do not depend on how
             a file is written.
         options : mapping, optional
-            How it was run.
+            How it was run; by default the arguments that `found` was made with.
         signers : sequence of str
             Who is to sign; with nobody, there is room for one name.
         folder : path-like
@@ -124,6 +128,8 @@ class Recorder:
             ``changed_file``: a file is not what it was when the run started; what `judge` raises.
         """
         verdict = found.judge(limits)
+        figures = found.to_dict()
+        asked = figures.pop("options")  # once is enough
         record: dict[str, Any] = {
             "format": FORMAT,
             "kind": type(found).__name__.lower(),
@@ -132,10 +138,10 @@ class Recorder:
             "versions": _versions(),
             "files": {role: self._digests(role, folder) for role in self._files},
             "models": {role: model.digest for role, model in (models or {}).items()},
-            "options": dict(options or {}),
+            "options": asked if options is None else dict(options),
             "limits": verdict.to_list(),
             "holds": verdict.holds,
-            "figures": found.to_dict(),
+            "figures": figures,
         }
         record = _plain(record)
         record["sha256"] = digest(record)

@@ -30,6 +30,7 @@ from instmodel.verification.differences import (
     WorstRow,
 )
 from instmodel.verification.limits import NO_DIFFERENCE, Limits, Verdict, judge, limits_of
+from instmodel.verification.options import options_of
 from instmodel.verification.sample import Sample, histogram
 from instmodel.verification.tracing import Divergence
 from instmodel.verification.witnesses import (
@@ -104,6 +105,8 @@ class Verification:
         From where on the instructions are of other kinds, or why that is not told.
     coverage : Coverage or None
         What the data reached in the model; None if it was not asked for.
+    options : dict
+        The arguments of `verify`; of what is in memory, the type.
     """
 
     same: bool
@@ -126,6 +129,7 @@ class Verification:
     changes: list[Change] = field(repr=False)
     difference: str
     coverage: Coverage | None = field(repr=False)
+    options: dict[str, Any] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data; not all of its floats are finite."""
@@ -209,6 +213,7 @@ def verify(
     OSError
         A file cannot be read.
     """
+    options = options_of(locals())  # nothing but the arguments yet
     engine = engine_of(model)
     tolerance = Tolerance(atol, rtol)
     worst = arguments.count(worst, "worst", least=0)
@@ -253,6 +258,7 @@ def verify(
         changes=changes,
         difference=difference,
         coverage=watch.result() if watch else None,
+        options=options,
     )
 
 

@@ -66,6 +66,31 @@ def test_a_record_holds_what_a_reader_needs():
     assert check_record("record.json") == []
 
 
+def test_a_record_says_how_its_figures_were_made_though_nobody_repeats_it():
+    recorder = Recorder({"model": "model.json"})
+    rows = np.arange(6.0).reshape(3, 2)
+    rules = {"atol": np.float32(0.5), "against": lambda x: x, "threads": 1}
+    found = im.verify(Path("model.json"), rows, worst=3, **rules)
+    record = recorder.write("record.json", found)
+    asked = {"model": "model.json", "data": "<ndarray in memory>", "expected": None, "worst": 3}
+    asked |= {"atol": 0.5, "rtol": 1e-5, "against": "<function in memory>"}
+    assert record["options"] == asked | {"coverage": True, "nulls": None}
+    assert "options" not in record["figures"]
+    assert found.to_dict()["options"] == record["options"]
+    found = im.verify("model.json", "rows.npy", nulls=None, expected=None)
+    assert recorder.record(found)["options"]["data"] == "rows.npy"
+
+
+def test_a_record_of_a_comparison_holds_the_columns_it_was_asked_for():
+    pytest.importorskip("sklearn")
+    rows = np.column_stack([np.linspace(0, 1, 40), np.ones(40), np.arange(40) % 2, np.ones(40)])
+    found = im.compare("model.json", AB, rows, labels="y", by=["g"], output=0, threshold=0.25)
+    options = Recorder({}).record(found)["options"]
+    assert (options["labels"], options["by"], options["threshold"]) == ("y", ["g"], 0.25)
+    assert options["new"] == "<InstructionModel in memory>"
+    assert "progress" not in options
+
+
 def test_names_and_dates_are_no_part_of_what_is_signed():
     record = written()
     before = canonical_bytes(record)
