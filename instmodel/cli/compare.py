@@ -113,7 +113,7 @@ def add(commands: Commands) -> None:
         type=at_least_one,
         default=0,
         metavar="N",
-        help="how the scores follow the N inputs that matter most",
+        help="how the scores follow the N inputs that matter most (in --json and --report)",
     )
     add_limits(command, _LIMITS)
     add_report_arguments(command)

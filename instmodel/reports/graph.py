@@ -24,6 +24,8 @@ _GAP_X, _GAP_Y = 20, 30
 _MOST_BESIDE = 6
 # The box of the input holds its names: in lines of so many pixels, as many as one looks at.
 _INPUT_WIDTH, _MOST_LINES, _LINE = 400, 6, 16
+# Names that a pointer over a box shows.
+_MOST_TOLD = 100
 # Pixels of a letter of the font size 12, and of a bold one.
 _LETTER, _BOLD = 6.4, 7.4
 # Taller pictures open as a whole on a desktop, but at half their size or more, and have a switch.
@@ -191,10 +193,6 @@ def _drawn(box: Box, place: _Place, is_input: bool, is_marked: bool) -> str:
         f'<rect x="{x:g}" y="{y:g}" width="{wide:g}" height="{high:g}" rx="5" fill="{fill}" '
         f'stroke="{stroke}" stroke-width="{3 if is_marked else 1}"/>{"".join(texts)}</g>'
     )
-
-
-# Names that a pointer over a box shows.
-_MOST_TOLD = 100
 
 
 def _squeezed(needed: float, wide: float) -> str:
