@@ -336,7 +336,8 @@ _TABLES = {
     ),
     "column_mismatch": Rule(
         "The columns of a data frame, or the features of another model, are not the model's.",
-        "the models take other features: a, b, f0, f1 (expected 2 features, got 2 features)",
+        "the models take other features; only the first one takes a, b; only the second one takes "
+        "f0, f1 (expected 2 features, got 2 features)",
     ),
     "repeated_feature": Rule(
         "The model names a feature twice, so that no column fits it alone.",

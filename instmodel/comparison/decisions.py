@@ -66,9 +66,18 @@ class Decision:
         Raises
         ------
         InputError
-            ``missing_field``: nothing is left that would approve.
+            ``missing_field``: nothing is left that would approve. ``invalid_type``: a threshold
+            that no probability has.
         """
         probabilities = least >= 0 and greatest <= 1
+        if self.asked and probabilities and not 0 <= self.threshold <= 1:
+            raise InputError(
+                "invalid_type",
+                f"all scores lie between {least:.4g} and {greatest:.4g}, as probabilities do",
+                field="threshold",
+                expected="a threshold from 0 to 1",
+                actual=self.threshold,
+            )
         if self.kind != AT_THRESHOLD or self.asked:
             return self
         if task == "regression" or not probabilities:

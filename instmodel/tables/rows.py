@@ -376,10 +376,17 @@ def input_order(model: RowScorer, other: RowScorer) -> NDArray[np.intp]:
             return np.arange(model.feature_size)
         if sorted(mine) == sorted(theirs) and len(set(mine)) == len(mine):
             return np.array([mine.index(name) for name in theirs], np.intp)
-    odd = sorted(set(mine) ^ set(theirs))
+    only = [
+        f"only the {which} one takes {', '.join(sorted(odd)[:5])}{' …' if odd[5:] else ''}"
+        for which, odd in (
+            ("first", [name for name in mine if name not in theirs]),
+            ("second", [name for name in theirs if name not in mine]),
+        )
+        if odd and mine and theirs
+    ]
     raise InputError(
         "column_mismatch",
-        "the models take other features" + (f": {', '.join(odd[:5])}" if odd else ""),
+        "; ".join(["the models take other features", *only]),
         expected=f"{model.feature_size} features",
         actual=f"{other.feature_size} features",
     )

@@ -300,3 +300,10 @@ def test_the_command_line_shows_and_prints_json(tmp_path, monkeypatch, capsys):
     score = scores(NEW)[:, 0]
     assert found["new_metrics"]["roc_auc"] == metrics.roc_auc_score(TRUTH, score)
     assert main([*arguments, "--labels", "missing"]) == 2
+
+
+def test_features_that_only_one_model_takes_are_named():
+    with pytest.raises(im.InstModelError) as caught:
+        im.compare(logistic(), logistic(names="axc"), ROWS)
+    said = "the models take other features; only the first one takes b; only the second one takes x"
+    assert caught.value.message == said

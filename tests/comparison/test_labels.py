@@ -239,3 +239,12 @@ def test_of_several_outputs_the_largest_decides_or_one_with_a_threshold():
     with pytest.raises(im.InstModelError, match="largest output") as caught:
         compare(TRUTH, old, new, threshold=0.8, task="multiclass")
     assert caught.value.field == "threshold"
+
+
+@pytest.mark.parametrize("threshold", [20, -0.1, 1.0001])
+def test_no_probability_has_a_threshold_outside_of_0_and_1(threshold):
+    with pytest.raises(im.InstModelError, match="from 0 to 1") as caught:
+        compare(TRUTH, threshold=threshold)
+    assert (caught.value.code, caught.value.field) == ("invalid_type", "threshold")
+    assert compare(TRUTH, threshold=1).flips == 0
+    assert compare(TRUTH, linear(1), linear(2), threshold=20).flips == 0
