@@ -36,6 +36,8 @@ _MAIN, _ML = ("", "ai.onnx"), "ai.onnx.ml"
 _INPUT_TYPES = {1: np.float32, 11: np.float64, 6: np.int32, 7: np.int64}
 # All numbers of all values of the graph together: a hostile graph must not fill the memory.
 _BUDGET = 4 * DEFAULT_LIMITS.max_weight_count
+# All numbers that constants are computed from: nor must it take hours.
+_CONSTANT_WORK = 4 * _BUDGET
 
 
 def from_onnx(
@@ -166,7 +168,7 @@ class OnnxGraph:
         leaves = self._leaves(known, findings)
         findings.check()
         notes: Notes = {}
-        budget = _BUDGET
+        budget, work = _BUDGET, _CONSTANT_WORK
         for index, node in enumerate(needed_nodes(self._graph, output)):
             place = f"node {node.name or index!r} ({node.op_type})"
             results: Any = None
@@ -180,6 +182,14 @@ class OnnxGraph:
                     "buffer_limit_exceeded",
                     f"{place}: the tensors of the graph together are too large",
                     expected=f"at most {_BUDGET} numbers",
+                )
+            if all(isinstance(item, np.ndarray) for item in named.values()):
+                work -= sum(math.prod(known[name].shape) for name in node.input if name)
+            if work < 0:
+                raise StructureError(
+                    "buffer_limit_exceeded",
+                    f"{place}: the constants of the graph take too long to compute",
+                    expected=f"at most {_CONSTANT_WORK} numbers that they are computed from",
                 )
         found = known.get(output)
         if found is not None and not isinstance(found, Value):

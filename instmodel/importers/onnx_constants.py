@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,8 +47,12 @@ def folded(node: Any, inputs: Sequence[NDArray[Any] | None], opset: int) -> list
     import onnx.reference
 
     given = {name: x for name, x in zip(node.input, inputs, strict=True) if x is not None}
-    if node.op_type in _ELEMENTWISE.split():
-        checked_size(np.broadcast_shapes(*(x.shape for x in given.values())))
+    shapes = [x.shape for x in given.values()]
+    if node.op_type in (*_ELEMENTWISE.split(), "LayerNormalization"):
+        checked_size(np.broadcast_shapes(*shapes))
+    elif node.op_type == "GatherND" and len(shapes) == 2 and shapes[1]:
+        *places, depth = shapes[1]
+        checked_size((*places, *shapes[0][depth:]))
     copy = onnx.NodeProto()
     copy.CopyFrom(node)
     described = [
@@ -93,12 +98,24 @@ class Shapes:
     def _inferred(self) -> dict[str, Any]:
         import onnx.shape_inference
 
-        try:
-            graph = onnx.shape_inference.infer_shapes(self._model).graph
-        except Exception:  # of a model that is not valid
-            graph = self._model.graph
+        model = onnx.ModelProto()
+        model.CopyFrom(self._model)
+        del model.graph.node[:], model.functions[:]
+        model.graph.node.extend(node for node in self._model.graph.node if not _has_einsum(node))
+        graph = model.graph
+        with contextlib.suppress(Exception):  # of a model that is not valid
+            graph = onnx.shape_inference.infer_shapes(model).graph
         listed = [*graph.value_info, *graph.output]
         return {item.name: item.type.tensor_type for item in listed}
+
+
+def _has_einsum(node: Any) -> bool:
+    """Whether a node is, or has in a graph of its own, one that ONNX may never be done with.
+
+    Some equations that are wrong, such as ``i>>a``, keep its inference of shapes busy for ever.
+    """
+    graphs = [graph for item in node.attribute for graph in (item.g, *item.graphs)]
+    return node.op_type == "Einsum" or any(_has_einsum(n) for graph in graphs for n in graph.node)
 
 
 def _dtype(kind: int) -> Any:

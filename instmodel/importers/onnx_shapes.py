@@ -170,6 +170,9 @@ def _without_batch(wanted: Sequence[int], rank: int) -> tuple[int, ...]:
 
 def _tile(node: Node) -> Operand:
     x, repeats = node.operand(0), [int(count) for count in node.array(1)]
+    rank = len(x.shape) + (0 if isinstance(x, np.ndarray) else 1)
+    if len(repeats) != rank:
+        raise Unsupported(f"{len(repeats)} repeats of a tensor of {rank} axes")
     checked_size([size * count for size, count in zip(x.shape[::-1], repeats[::-1], strict=False)])
     if isinstance(x, np.ndarray):
         return np.tile(x, repeats)
@@ -217,10 +220,24 @@ def _gather_elements(node: Node) -> Operand:
     x, indexes = node.operand(0), node.array(1)
     axis = node.attributes.get("axis", 0)
     if isinstance(x, np.ndarray):
-        return np.take_along_axis(x, indexes, axis)
+        return _taken_along(x, indexes, axis)
     place = node.axis(axis, len(x.shape))
     chosen = aligned(indexes, len(x.shape)).data
-    return ex.rearrange(x, np.take_along_axis(ex.positions_of(x), chosen, place))
+    return ex.rearrange(x, _taken_along(ex.positions_of(x), chosen, place))
+
+
+def _taken_along(x: NDArray[Any], indexes: NDArray[Any], axis: int) -> NDArray[Any]:
+    """Take elements along an axis, of as much of the other axes as the indexes have."""
+    if indexes.ndim != x.ndim:
+        raise Unsupported(f"indexes of {indexes.ndim} axes for a tensor of {x.ndim}")
+    cuts = [slice(size) for size in indexes.shape]
+    cuts[axis] = slice(None)
+    part = x[tuple(cuts)]
+    fits = list(indexes.shape)
+    fits[axis] = part.shape[axis]
+    if part.shape != tuple(fits):  # NumPy would repeat an axis of 1
+        raise Unsupported(f"indexes of shape {indexes.shape} for a tensor of shape {x.shape}")
+    return np.take_along_axis(part, indexes, axis)
 
 
 def _range(node: Node) -> Operand:

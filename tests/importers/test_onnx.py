@@ -355,6 +355,27 @@ HOSTILE = {
     "a range without steps": lambda: model(
         "r = Range(z, z, z) c = Cast<to=1>(r) y = Add(x, c)", z=np.int64(0)),
     "a wide tile": lambda: model("y = Tile(x, n)", n=ints(1, 10**12)),
+    "a tile of more axes": lambda: model("y = Tile(x, n)", n=ints(1, 10**12, 1, 1)),
+    "a constant tile of more axes": lambda: model(
+        "t = Tile(z, n) y = Add(x, t)", z=array(1), n=ints(10**12, 1)),
+    "a table of elements": lambda: model(
+        "i = ConstantOfShape<value: tensor = int64[1] {0}>(s) g = GatherElements<axis=0>(a, i) "
+        "y = Add(x, g)", a=array(1, 10**6), s=ints(10**6, 1)),
+    "a table of rows": lambda: model(
+        "i = ConstantOfShape<value: tensor = int64[1] {0}>(s) g = GatherND(a, i) y = Add(x, g)",
+        a=array(1, 10**6), s=ints(10**6, 1)),
+    "a wide norm": lambda: model(
+        "s = ConstantOfShape(n) g = LayerNormalization(a, s) y = Add(x, g)",
+        a=array(1, 10**6), n=ints(10**6, 1)),
+    "sums without end": lambda: model(
+        "a = ConstantOfShape(s) " + " ".join(f"s{i} = ReduceSum(a)" for i in range(200))
+        + " y = Sum(x, " + ", ".join(f"s{i}" for i in range(200)) + ")", s=ints(1000, 1000)),
+    "an einsum that ONNX never understands": lambda: model(
+        'e = Einsum<equation="i>>a">(x, x) y = Relu(e)'),
+    "the same in a graph inside": lambda: model(
+        'y = If<then_branch = g () => (float[N] z) {z = Einsum<equation="i>>a">(x, x)},'
+        ' else_branch = h () => (float[N] z) {z = Einsum<equation="i>>a">(x, x)}>(b)',
+        b=np.array(True)),
     "a wide pad": lambda: model("y = Pad(x, p)", p=ints(0, 0, 0, 10**12)),
     "a deep one-hot": lambda: model(
         "y = OneHot(x, d, v)", "int64[N,4] x", d=ints(10**9), v=np.float32([0, 1])),
