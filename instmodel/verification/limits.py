@@ -167,10 +167,10 @@ def _read(path: str | os.PathLike[str]) -> list[Limit]:
     with open(path, "rb") as file:
         try:
             return _of_tables(tomllib.load(file))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError("invalid_limit", f"not TOML: {error}", file=path) from None
         except InputError as error:
             raise error.in_file(path) from None
+        except (ValueError, RecursionError) as error:  # not TOML, whole numbers without end, …
+            raise InputError("invalid_limit", f"not TOML: {error}", file=path) from None
 
 
 def _of_tables(tables: Mapping[str, Any]) -> list[Limit]:
@@ -310,7 +310,7 @@ def _find(
     """Yield what is at a path; None where it is not there."""
     if isinstance(value, list | tuple):
         if path and path[0].isdecimal():
-            index = int(path[0])
+            index = int(path[0][:20])  # more digits than any list is long
             item = value[index] if index < len(value) else None
             yield from _find(item, path[1:], f"{place}[{index}]", {}, min_rows)
         else:

@@ -146,7 +146,7 @@ class Recorder:
         record = _plain(record)
         record["sha256"] = digest(record)
         record["signatures"] = [
-            {"name": name, "date": "", "signature": ""} for name in signers or [""]
+            {"name": _plain(name), "date": "", "signature": ""} for name in signers or [""]
         ]
         return record
 
@@ -244,6 +244,8 @@ def _changes(known: Any, folder: Path) -> list[str]:
         now = _digests(path)
     except OSError as error:
         return [f"{known['path']}: {error.strerror or error}"]
+    except ValueError as error:  # a character that no path has
+        return [f"{known['path']!r}: {error}"]
     if now == {name: item for name, item in known.items() if name != "path"}:
         return []
     before, after = known.get("files"), now.get("files")

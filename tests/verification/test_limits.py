@@ -99,6 +99,7 @@ def test_nan_and_a_figure_that_one_group_lacks_never_pass(figure, kind):
         ("task", "was not computed"),
         ("none.flips", "was not computed"),
         ("outputs.7.ulp", "was not computed"),
+        (f"outputs.{'9' * 5000}.ulp", "was not computed"),
         ("note", "no number"),
         ("same", "no number"),
         ("new_metrics", "no number"),
@@ -216,7 +217,12 @@ def test_a_file_says_the_same_as_a_mapping(tmp_path):
         Limit("change.roc_auc", "min", 0.0),
     ]
     assert limits_of(str(file)) == limits_of(limits_of(file))
-    for text in ("max = ", "[max]\npsi = inf\n", "\ufeffx"):
+    endless = (
+        f"[max]\npsi = {'9' * 5000}",
+        f"[max]\npsi = {'[' * 5000}",
+        f"[max]\na{'.a' * 5000} = 1",
+    )
+    for text in ("max = ", "[max]\npsi = inf\n", "\ufeffx", *endless):
         file.write_text(text)
         with pytest.raises(im.InputError, match="invalid_limit") as caught:
             limits_of(file)

@@ -181,7 +181,15 @@ def test_what_is_no_record_is_an_error(text):
     assert caught.value.file == "record.json"
 
 
-@pytest.mark.parametrize("entry", [1, {}, {"path": 5}, {"path": "rows.npy"}, {"path": ""}])
+def test_a_name_that_is_no_utf_8_is_written_all_the_same():
+    # As the command line gives bytes that are none.
+    assert written(signers=["J. \udcff"])["signatures"][0]["name"] == r"J. \udcff"
+    assert check_record("record.json") == []
+
+
+@pytest.mark.parametrize(
+    "entry", [1, {}, {"path": 5}, {"path": "rows.npy"}, {"path": ""}, {"path": "a\0b"}]
+)
 def test_an_entry_that_names_no_digest_is_not_as_recorded(entry):
     record = {"format": "instmodel-record-1", "files": {"data": entry}}
     record["sha256"] = digest(record)
