@@ -140,7 +140,10 @@ def _numbers_of(x: Value) -> tuple[Value, list[TextInput]]:
             found[id(node.data[0])] = node.data[0]
             return ex.reshape(node.inputs[0], node.shape)
         if node.kind != "unknown":
-            raise Unsupported("numbers, where it looks up text")
+            raise Unsupported(
+                "numbers, where it looks up text; a model of one's own class does not say that it "
+                "takes text: call it on a keras.Input(..., dtype='string')"
+            )
         return node
 
     numbers = under_moves(x, change)

@@ -76,6 +76,13 @@ def test_layers_share_the_numbers_of_an_input():
     assert texts.numbers(["c", "?", 1.0]) == [2, -1.0, 1.0]
 
 
+def test_what_tables_of_whole_numbers_hold_needs_no_rounding():
+    places = {0: np.array([1.0, 2.0]), 1: np.array([3.0, 4.0])}
+    assert ex.lookup(ex.source(3), places, [0.0, 0.0]).whole
+    assert not ex.lookup(ex.source(3), places, [0.5, 0.0]).whole
+    assert not ex.lookup(ex.source(3), {0: np.array([1.5])}, [0.0]).whole
+
+
 # ------------------------------------------------------------------------- what needs TensorFlow
 
 
@@ -269,3 +276,23 @@ def test_a_feature_space_with_text_is_imported(keras):
         "age": tensorflow.constant([[20.0], [41.0]]),
     }
     np.testing.assert_allclose(actual, np.asarray(model(inputs)), rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_of_ones_own_class_is_called_on_an_input_of_text(keras):
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.places = keras.layers.StringLookup(vocabulary=COLOURS, output_mode="one_hot")
+
+        def call(self, x):
+            return 2 * keras.ops.cast(self.places(x), "float32")
+
+    own = Own()
+    cells = drawn([*COLOURS, "mauve"], 20, 1)
+    expected = scored(own, cells)
+    with pytest.raises(im.InstModelError) as caught:
+        im.importers.from_keras(own)
+    assert "call it on a keras.Input" in caught.value.pieces[0]
+    text = keras.Input((1,), dtype="string", name="colour")
+    imported = im.InstructionModel(im.importers.from_keras(keras.Model(text, own(text))))
+    np.testing.assert_array_equal(imported.predict_table({"colour": cells[:, 0]}), expected)
