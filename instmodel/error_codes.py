@@ -356,7 +356,8 @@ _TABLES = {
     ),
     "null_value": Rule(
         "A null where `nulls` does not allow any.",
-        "column 'b', row 1: the value is null (expected a number, got null)",
+        "column 'b', row 1: the value is null; `nulls` (`--nulls`) says what a null input becomes "
+        "(expected a number, got null)",
     ),
     "list_length_mismatch": Rule(
         "The cell of an array feature is a list of another length.",

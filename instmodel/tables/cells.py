@@ -291,6 +291,17 @@ def empty_text() -> BadCell:
     return BadCell("invalid_cell", message, "a value", "''")
 
 
+def null_cell(of_text: bool) -> BadCell:
+    """Return the problem of a null that nobody said what to make of."""
+    wanted = "text or a number" if of_text else "a number"
+    return BadCell("null_value", "the value is null", wanted, "null", nulls_advice)
+
+
+def nulls_advice() -> str:
+    """Return what an error adds that a rule for nulls can prevent."""
+    return "; `nulls` (`--nulls`) says what a null input becomes"
+
+
 def too_large(cell: Any) -> BadCell:
     """Return the problem of a finite number that float32 cannot hold."""
     return BadCell("invalid_cell", "too large for float32", "at most 3.4028235e38", shown(cell))

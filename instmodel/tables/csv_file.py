@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from instmodel.base import map_keys
 from instmodel.base.categories import Categories
 from instmodel.errors import InputError
-from instmodel.tables.cells import empty_text, unknown_category
+from instmodel.tables.cells import nulls_advice, unknown_category
 from instmodel.tables.columns import holds_numbers, is_infinity, match_columns, output_names
+from instmodel.tables.csv_stream import is_utf8
 
 Floats = NDArray[np.float32]
 
@@ -251,7 +252,7 @@ class CsvReader:
                 fits = math.isnan(number) or abs(number) < _FLOAT32_LIMIT or is_infinity(cell)
                 problem = "not a number" if "_" in cell else "" if fits else "too large for float32"
             except ValueError:
-                problem = "not a number" if cell.strip() else "empty"
+                problem = "not a number" if cell.strip() else "empty" + nulls_advice()
             if problem:
                 code, message, wanted = "invalid_cell", f"the cell is {problem}", "a number"
             elif place in self._key_inputs and map_keys.is_inexact(number):
@@ -274,18 +275,23 @@ class CsvReader:
         """Return the number of a text, which is a category or what stands for unknown ones."""
         categories = self._categories[place]
         number = categories.codes.get(cell, categories.unknown_number if cell else None)
-        if number is not None:
+        if number is not None and (cell in categories.codes or is_utf8(cell)):
             return number
         position = self._positions[place]
-        problem = unknown_category(cell, categories) if cell else empty_text()
+        column = self.header[position] if self.header else position + 1
+        where: Any = {"row": row, "column": column, "line": line}
+        if not cell:
+            message = "the cell is empty" + nulls_advice()
+            raise self._error("invalid_cell", message, "text or a number", "''", **where)
+        if not is_utf8(cell):
+            raise self._error("invalid_table", "the text is not UTF-8", "UTF-8", **where)
+        problem = unknown_category(cell, categories)
         raise self._error(
             problem.code,
             problem.message + problem.advice(),
             problem.expected,
             problem.actual,
-            row=row,
-            column=self.header[position] if self.header else position + 1,
-            line=line,
+            **where,
         )
 
     def _error(

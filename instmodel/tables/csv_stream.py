@@ -81,6 +81,24 @@ class CsvStream(io.FileIO):
         return b"".join([*parts, data[place:]])
 
 
+def is_utf8(text: str) -> bool:
+    """Whether text that was read with surrogates for other bytes has none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def first_line_not_utf8(path: str) -> int | None:
+    """Find the first line with bytes that are not UTF-8; None: there is none."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if not is_utf8(line.decode("utf-8", "surrogateescape")):
+                return number
+    return None
+
+
 def odd_lines(path: str) -> tuple[int, str]:
     """Find the first line with an odd number of quotes, and name more: cells of two lines have two.
 

@@ -11,7 +11,7 @@ from typing import Any
 from instmodel.errors import InputError, InstModelError
 from instmodel.tables.arrow import text_column
 from instmodel.tables.columns import holds_numbers
-from instmodel.tables.csv_stream import CsvStream, odd_lines
+from instmodel.tables.csv_stream import CsvStream, first_line_not_utf8, odd_lines
 from instmodel.tables.inputs import Source
 from instmodel.tables.json_lines import JsonLines
 from instmodel.tables.reader import BatchedReader, Reader, Rows, TextReader
@@ -120,8 +120,17 @@ class _Csv(TextReader, BatchedReader):
                 null_values=[""],
             ),
         }
-        with pc.open_csv(self._file, **options) as reader:
-            yield from reader
+        try:
+            with pc.open_csv(self._file, **options) as reader:
+                yield from reader
+        except pa.ArrowInvalid as error:
+            if "UTF8" not in str(error):
+                raise
+            # Arrow does not say in which line.
+            line = first_line_not_utf8(self._path)
+            raise InputError(
+                "invalid_table", "the text is not UTF-8", line=line, expected="UTF-8"
+            ) from None
         if self._file.quotes % 2:
             # Arrow takes all that follows such a quote for its cell: the rows would be lost.
             first, others = odd_lines(self._path)

@@ -23,7 +23,14 @@ from instmodel.base import map_keys
 from instmodel.errors import InputError
 from instmodel.tables import arrow, frames
 from instmodel.tables.binding import Binding, Nulls, Slot
-from instmodel.tables.cells import BadCell, Column, ObjectColumn, inexact_key, too_large
+from instmodel.tables.cells import (
+    BadCell,
+    Column,
+    ObjectColumn,
+    inexact_key,
+    null_cell,
+    too_large,
+)
 from instmodel.tables.scorer import RowScorer
 
 Floats = NDArray[np.float32]
@@ -250,17 +257,17 @@ def fill(
                 if slot.null is not None:
                     np.copyto(target, slot.null, where=missing)
                 else:
-                    wrong = {**_nulls(missing), **wrong}
+                    wrong = {**_nulls(slot, missing), **wrong}
             for row, cell in wrong.items():
                 bad.setdefault(row, (slot.name, cell))
     return bad
 
 
-def _nulls(missing: NDArray[np.bool_]) -> dict[int, BadCell]:
+def _nulls(slot: Slot, missing: NDArray[np.bool_]) -> dict[int, BadCell]:
     rows = missing if missing.ndim == 1 else missing.any(axis=1)
     if not rows.any():
         return {}
-    null = BadCell("null_value", "the value is null", "a number", "null")
+    null = null_cell(of_text=slot.categories is not None)
     return dict.fromkeys(np.flatnonzero(rows).tolist(), null)
 
 

@@ -161,7 +161,8 @@ def test_bytes_behind_the_header_are_not_its_fault():
     pytest.importorskip("pyarrow")
     Path("t.csv").write_bytes(b"a,b\n1,\xff\n")
     error = refused(jobs.run, jobs.Job(AB, "t.csv", "out.parquet"))
-    assert (error.code, error.file, error.line) == ("invalid_table", "t.csv", None)
+    assert (error.code, error.file, error.line) == ("invalid_table", "t.csv", 2)
+    assert "the text is not UTF-8 (expected UTF-8)" in str(error)
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])

@@ -131,3 +131,30 @@ def test_two_rules_for_a_column_are_an_error(capsys, command):
     }[command]
     said = fails(capsys, command, *rest, "--nulls", "a=nan", "--nulls", "a=0")
     assert "column 'a': two rules for one column [invalid_nulls]" in said
+
+
+def coloured(unknown="nan"):
+    info = identity(["colour", "age"]).info
+    info.categories = {"colour": im.Categories(["red", "green"], unknown)}
+    return im.InstructionModel(info)
+
+
+def test_a_null_where_text_is_wanted_is_told_so_and_the_way_out_is_named():
+    with pytest.raises(im.InputError, match=r"`nulls` \(`--nulls`\)") as caught:
+        coloured().predict_table({"colour": ["red", None], "age": [1, 2]})
+    assert (caught.value.code, caught.value.expected) == ("null_value", "text or a number")
+    for text, expected in (("red,1\n,2\n", "text or a number"), ("red,\n", "a number")):
+        Path("t.csv").write_text("colour,age\n" + text)
+        with pytest.raises(im.InputError, match=r"empty; `nulls` \(`--nulls`\)") as caught:
+            im.verify(coloured(), "t.csv")
+        assert (caught.value.code, caught.value.expected) == ("invalid_cell", expected)
+
+
+@pytest.mark.parametrize("rule", [None, "nan"])
+def test_text_in_another_encoding_is_not_taken_for_unknown(rule):
+    if rule:
+        pytest.importorskip("pyarrow")
+    Path("t.csv").write_bytes(b"colour,age\nred,1\nros\xe9,2\n")
+    with pytest.raises(im.InputError, match="the text is not UTF-8") as caught:
+        im.verify(coloured(), "t.csv", nulls=rule)
+    assert (caught.value.code, caught.value.line) == ("invalid_table", 3)
