@@ -66,7 +66,8 @@ def add(commands: Commands) -> None:
     data.add_argument(
         "--classes",
         metavar="A,B,…",
-        help="what the labels are called, in the order of the outputs (default: as the model says)",
+        help="the classes in the order of the outputs (default: as the models say); where models "
+        "name theirs, what the labels 0, 1, … are called",
     )
     data.add_argument(
         "--by",

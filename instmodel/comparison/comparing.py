@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from instmodel.base import arguments
 from instmodel.base.extras import require
+from instmodel.comparison.classes import classes_of
 from instmodel.comparison.decisions import AT_THRESHOLD, Decision, decision_of
 from instmodel.comparison.dependence import MOST_ROWS as DEPENDENCE_ROWS
 from instmodel.comparison.dependence import Dependence, partial_dependence
@@ -27,6 +28,7 @@ from instmodel.comparison.moves import Mover
 from instmodel.comparison.pair import Pair
 from instmodel.comparison.population import population_bins, total
 from instmodel.comparison.question import (
+    check_two_classes,
     checked_classes,
     checked_output,
     checked_task,
@@ -83,7 +85,8 @@ def compare(
         The label that is 1; the other one is 0.
     classes : sequence of str or float, optional
         The names of the classes, in the order of the outputs; of one output two, the second of
-        which its score is of. By default ``metadata["classes"]`` of the models.
+        which its score is of. By default ``metadata["classes"]`` of the models. Where these have
+        names already, the names of the labels 0, 1 …
     by : str, int or sequence of these, optional
         Columns of text, numbers, booleans or dates; figures come for each value of each, as in a
         group-by of pandas, and for the rows where it is missing. In CSV, values that are all
@@ -130,19 +133,16 @@ def compare(
     options = options_of(locals())  # nothing but the arguments yet
     require("sklearn", "report")
     pair = Pair(old, new, threads)
-    if classes is not None:
-        pair.classes = checked_classes(classes, pair.outputs)
-    task = checked_task(task, pair.outputs, labels, positive, threshold)
-    column = checked_output(output, pair, positive)
+    said = None if classes is None else checked_classes(classes, pair.outputs)
+    asked, task = task, checked_task(task, pair.outputs, labels, positive, threshold)
+    told = classes_of(pair.old, pair.new, said, asked)
+    column = checked_output(output, pair.outputs, told, positive)
     decision = decision_of(pair.outputs, column, threshold, task, approve)
     tolerance = arguments.real(tolerance, "tolerance", least=0)
     dependence = arguments.count(dependence, "dependence", least=0)
     most_rows = arguments.count(most_rows, "most_rows")
     named = columns_of(by)
-    truths = None
-    if labels is not None:
-        named_classes = None if task == "regression" else pair.classes
-        truths = Labels(str(labels), named_classes, classes is not None, positive)
+    truths = None if labels is None else Labels(str(labels), told.names, told.said, positive)
     watch = CoverageWatch(pair.new, most_rows) if coverage else None
     rows = Gathered(
         pair,
@@ -172,7 +172,8 @@ def compare(
     ends = np.array([min(moves.least), max(moves.greatest)])
     truth, names = rows.truth() or (None, None)
     if truth is not None:
-        task = task or task_of(truth, pair.outputs)
+        task = task or task_of(truth, pair.outputs, told.known)
+        check_two_classes(task, names)
     decision = decision.settled(task, *ends.tolist())
     at = decision.threshold if decision.kind == AT_THRESHOLD else None
     decided = decision.kind is not None

@@ -58,7 +58,7 @@ class Gathered:
         self._pair, self._wide, self._labels = pair, wide, labels
         self.moves = Moves(column, decision, movers)
         self.groups = [Groups(str(name), column, decision) for name in by]
-        marks = Labels.COLUMNS if labels else 0
+        marks = 1 if labels else 0
         widths = [pair.outputs, pair.outputs, marks, len(self.groups)]
         self._ends = np.cumsum(widths)[:-1]
         few = max(1, min(most_rows, _MOST_SCORES // sum(widths)))
@@ -77,7 +77,7 @@ class Gathered:
         before, after = self._pair.scores(batch.inputs, self._watch)
         self.moves.add(batch, before, after)
         keys = list(batch.keys)
-        marks = [self._labels.add(keys.pop(0))] if self._labels else []
+        marks = [self._labels.add(keys.pop(0))[:, None]] if self._labels else []
         codes = [
             group.add(key, before, after)[:, None]
             for group, key in zip(self.groups, keys, strict=True)
@@ -94,7 +94,7 @@ class Gathered:
     def truth(self) -> tuple[Floats, list[str] | None] | None:
         """Return the labels (N,) of the sampled rows and the names of the classes, if any."""
         marks = np.split(self._rows.rows, self._ends, axis=1)[2]
-        return self._labels.resolve(marks) if self._labels else None
+        return self._labels.resolve(marks[:, 0]) if self._labels else None
 
     def codes(self, place: int) -> Floats:
         """Return the group (N,) of the sampled rows, by the column of that place in `by`."""
@@ -104,7 +104,7 @@ class Gathered:
     def inputs(self) -> tuple[Floats, Floats | None]:
         """Return another sample: inputs (N, F), and their labels (N,), if any."""
         rows, marks = np.split(self._inputs.rows, [self._pair.old.feature_size], axis=1)
-        return rows, self._labels.resolve(marks)[0] if self._labels else None
+        return rows, self._labels.resolve(marks[:, 0])[0] if self._labels else None
 
 
 def sample_size(features: int, most_rows: int) -> int:

@@ -104,11 +104,26 @@ def _without_curves(figures: Figures) -> Figures:
     return plain_numbers(figures) | beside
 
 
-def task_of(labels: Floats, outputs: int) -> str:
-    """Return the task that labels of such values and so many outputs suggest."""
+def task_of(labels: Floats, outputs: int, classes: bool) -> str:
+    """Return the task that labels of such values and so many outputs suggest.
+
+    Raises
+    ------
+    InputError
+        ``invalid_label``: the models are known to tell two `classes` apart, and labels are values.
+    """
     if outputs > 1:
         return "multiclass"
-    return "binary" if np.isin(labels, (0, 1)).all() else "regression"
+    if np.isin(labels, (0, 1)).all():
+        return "binary"
+    if classes:
+        raise _invalid_label(
+            labels,
+            "by their metadata the models tell two classes apart; say which label is positive "
+            "(--positive), or that labels are values (--task regression)",
+            "0 or 1",
+        )
+    return "regression"
 
 
 def label_metrics(

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel.comparison.labels import same_classes
 from instmodel.errors import InputError
 from instmodel.tables.columns import column_categories
 from instmodel.tables.rows import input_order
@@ -33,9 +32,6 @@ class Pair:
     outputs : int
     key_inputs : list of int
         Inputs that the new model looks up in maps, as the old one counts them.
-    classes : list or None
-        What the outputs stand for, by the metadata of the models: one class each, or two classes
-        for one output, which is the score of the second.
     """
 
     def __init__(self, old: Any, new: Any, threads: int | None) -> None:
@@ -63,15 +59,6 @@ class Pair:
         ]
         self._categories = column_categories(self.reader.named_features)
         self.key_inputs = order[list(self.new.key_inputs)].tolist()
-        mine, theirs = _classes(self.old), _classes(self.new)
-        if mine and theirs and not same_classes(mine, theirs):
-            raise InputError(
-                "invalid_label",
-                "the outputs of the models are those of other classes",
-                expected=mine,
-                actual=theirs,
-            )
-        self.classes = mine or theirs
 
     def text(self, place: int, number: float) -> str | None:
         """Return the text that stood in the table for a number of an input with categories."""
@@ -93,16 +80,3 @@ class Pair:
         old = predict(self.old, mine, self._threads)
         new = predict(self.new, theirs, self._threads)
         return old.astype(np.float64), new.astype(np.float64)
-
-
-def _classes(model: Any) -> list[Any] | None:
-    """Return the classes that an importer wrote into a model, if they fit its outputs.
-
-    Those that are called by their numbers say nothing.
-    """
-    metadata = model.structure.metadata
-    classes = metadata.get("classes") if isinstance(metadata, dict) else None
-    if not isinstance(classes, list) or not all(isinstance(c, str | int | float) for c in classes):
-        return None
-    count = max(2, model.output_size)
-    return classes if len(classes) == count and not same_classes(classes, range(count)) else None

@@ -8,9 +8,9 @@ from typing import Any
 
 from instmodel.base import arguments
 from instmodel.base.values import describe, integer_argument
-from instmodel.comparison.labels import place_of
+from instmodel.comparison.classes import Classes
+from instmodel.comparison.labels import meant, place_of, some
 from instmodel.comparison.metrics import TASKS
-from instmodel.comparison.pair import Pair
 from instmodel.errors import InputError
 
 
@@ -72,18 +72,39 @@ def checked_classes(classes: Any, outputs: int) -> list[Any]:
     return names
 
 
-def checked_output(output: Any, pair: Pair, positive: Any) -> int:
-    """Return the output that is looked at."""
-    count = pair.outputs
+def check_two_classes(task: str, names: Sequence[str] | None) -> None:
+    """Raise if labels of more than two classes are held against one output."""
+    if task == "binary" and names is not None and len(names) > 2:
+        raise InputError(
+            "invalid_label",
+            "a threshold, or the task binary, asks for labels of two classes; of several, the "
+            "largest output decides, and neither is needed",
+            expected="two classes",
+            actual=some(names),
+        )
+
+
+def checked_output(output: Any, count: int, classes: Classes, positive: Any) -> int:
+    """Return which of so many outputs is looked at."""
     place = None
-    if positive is not None and pair.classes:
-        place = place_of(positive, pair.classes)
-        if place is None or (count == 1 and place == 0):
+    if positive is not None and classes.names:
+        place = place_of(positive, classes.names)
+        if place is None:
             raise InputError(
                 "invalid_label",
-                "the score is not that of the positive label",
+                "the positive label is no class of the models" + meant(positive, classes.names),
                 field="positive",
-                expected=" or ".join(map(repr, pair.classes if count > 1 else pair.classes[1:])),
+                expected=" or ".join(map(repr, classes.names)),
+                actual=positive,
+            )
+        if count == 1 and place == 0:
+            score = classes.names[1]
+            raise InputError(
+                "invalid_label",
+                f"the score is not that of the positive label: use positive={score!r} "
+                f"(--positive {score}), and approve 'above' for 'below', 'below' for 'above'",
+                field="positive",
+                expected=repr(score),
                 actual=positive,
             )
     if output is None:

@@ -91,6 +91,12 @@ def _notes(found: Comparison) -> list[str]:
     if found.classes:
         names = ", ".join(f"{name} is {place}" for place, name in enumerate(found.classes[:20]))
         notes.append(f"Labels: {names}.")
+    for side, figures in (("old", found.old_metrics), ("new", found.new_metrics)):
+        if figures.get("roc_auc", 1.0) < 0.5:
+            notes.append(
+                f"ROC AUC of the {side} model is below 0.5: it ranks worse than chance, or the "
+                "labels are the other way round."
+            )
     if found.sampled_rows < found.rows:
         notes.append(
             f"Quantiles, PSI, correlation and metrics are of a random {found.sampled_rows} of the "

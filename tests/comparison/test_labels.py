@@ -39,6 +39,7 @@ def compare(labels, old=OLD, new=NEW, **arguments):
 
 
 EXPECTED = metrics.roc_auc_score(TRUTH, SCORE)
+EXPECTED_OLD = metrics.roc_auc_score(TRUTH, im.InstructionModel(OLD).predict(ROWS)[:, 0])
 WORDS = np.where(TRUTH, "bad", "good")
 
 
@@ -60,6 +61,7 @@ def write_csv(path, columns):
         (TRUTH + 1, {"positive": "2"}, ["1", "2"]),
         (np.where(TRUTH, 7.5, -1), {"classes": [-1, 7.5]}, ["-1", "7.5"]),
         (TRUTH, {"classes": ["False", "True"]}, ["False", "True"]),
+        (TRUTH.astype(int), {"classes": ["good", "bad"]}, ["good", "bad"]),
         (TRUTH, {"positive": "True"}, ["False", "True"]),
     ],
 )
@@ -79,7 +81,6 @@ def test_labels_of_two_classes(tmp_path, where, labels, arguments, names):
 def test_a_model_knows_its_classes():
     named = network(seed=2, classes=["good", "bad"])
     assert compare(WORDS, new=named).new_metrics["roc_auc"] == pytest.approx(EXPECTED)
-    assert compare(TRUTH, new=named).new_metrics["roc_auc"] == pytest.approx(EXPECTED)
     flipped = np.where(TRUTH, "good", "bad")
     assert compare(flipped, new=named).new_metrics["roc_auc"] == pytest.approx(1 - EXPECTED)
 
@@ -92,7 +93,6 @@ def test_labels_are_names_of_classes_before_they_are_numbers():
     chosen = im.InstructionModel(new).predict(ROWS).argmax(axis=1)
     assert found.new_metrics["accuracy"] == metrics.accuracy_score(CLASSES, chosen)
     assert found.classes == classes
-    assert compare(CLASSES, old, new).classes is None
     years = [2024, 2025, 2026]
     old, new = (network(3, seed, "SOFTMAX", years) for seed in (1, 2))
     found = compare(np.array(years)[CLASSES], old, new)
@@ -121,13 +121,13 @@ def test_of_several_outputs_that_of_the_positive_class_is_judged():
     [
         (WORDS, {}, "labels are text"),
         (np.append(WORDS[1:], "maybe"), {"positive": "bad"}, "more than two kinds"),
-        (WORDS, {"positive": "BAD"}, "more than two kinds"),
-        (np.full(600, "x"), {"positive": "bad"}, "no label is the positive one"),
+        (WORDS, {"positive": "BAD"}, "no row has the label 'BAD'; did you mean 'bad'"),
+        (np.full(600, "x"), {"positive": "bad"}, "no row has the label 'bad'"),
         (WORDS, {"classes": ["good", "evil"]}, "none of the classes.*'bad'"),
         (WORDS, {"new": network(seed=2, classes=["good", "evil"])}, "none of the classes"),
-        (TRUTH, {"classes": ["good", "evil"]}, "none of the classes"),
+        (TRUTH + 1, {"classes": ["good", "evil"]}, "none of the classes"),
         (WORDS, {"new": network(classes=["bad", "good"]), "positive": "bad"}, "not that of the"),
-        (WORDS, {"new": network(classes=["b", "g"]), "positive": "bad"}, "not that of the"),
+        (WORDS, {"new": network(classes=["b", "g"]), "positive": "bad"}, "no class of the models"),
         (WORDS, {"old": network(classes=["a", "b"]), "new": network(classes=["b", "a"])}, "other"),
     ],
 )
@@ -188,6 +188,122 @@ def test_the_command_line_takes_text(tmp_path, capsys):
         assert f"{EXPECTED:.4f}" in shown
     assert main(command) == 2
     assert "say which is positive" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------- what models say of themselves
+
+
+NAMED = {
+    "old": network(seed=1, classes=["good", "bad"]),
+    "new": network(seed=2, classes=["good", "bad"]),
+}
+
+
+def imported(output, classes=None, seed=1, outputs=1):
+    info = network(outputs, seed, "SIGMOID" if outputs == 1 else "SOFTMAX")
+    info.metadata = {"output": output} | ({} if classes is None else {"classes": classes})
+    return info
+
+
+def test_numbers_are_classes_with_names_only_if_somebody_says_which():
+    models = [imported("predict_proba", ["bad", "good"], seed) for seed in (1, 2)]
+    with pytest.raises(
+        im.InstModelError, match=r"expected 'bad', 'good', got '[01]', '[01]'"
+    ) as caught:
+        compare(TRUTH.astype(int), *models)
+    assert "--classes" in caught.value.message
+    found = compare(TRUTH, *models, classes=["bad", "good"])
+    assert found.new_metrics["roc_auc"] == pytest.approx(EXPECTED)
+    assert found.classes == ["bad", "good"]
+    # The flag of a bank: 1 is bad, and the score is that of good.
+    found = compare(~TRUTH, *models, classes=["good", "bad"])
+    assert found.new_metrics["roc_auc"] == pytest.approx(EXPECTED)
+    assert found.classes == ["bad (label 1)", "good (label 0)"]
+    found = compare((~TRUTH).astype(int), *models, classes=["good", "bad"], positive="good")
+    assert found.new_metrics["roc_auc"] == pytest.approx(EXPECTED)
+    assert found.classes == ["bad", "good"]
+
+
+@pytest.mark.parametrize("classes", [["good", "bad"], ["bad", "fine"]])
+def test_classes_that_contradict_the_models_are_an_error(classes):
+    models = [imported("predict_proba", ["bad", "good"], seed) for seed in (1, 2)]
+    for arguments in ({}, {"positive": "good"}):
+        with pytest.raises(im.InstModelError, match="'bad', 'good'") as caught:
+            compare(WORDS, *models, classes=classes, **arguments)
+        assert caught.value.code == "invalid_label"
+
+
+@pytest.mark.parametrize("labels", [TRUTH + 1, 2 * TRUTH - 1, np.arange(600) % 60 + 18])
+@pytest.mark.parametrize("classes", [[0, 1], None])
+def test_a_classifier_has_no_values_for_labels_unless_somebody_says_so(labels, classes):
+    models = [imported("predict_proba", classes, seed) for seed in (1, 2)]
+    with pytest.raises(
+        im.InstModelError, match=r"two classes apart.*expected 0 or 1, got"
+    ) as caught:
+        compare(labels, *models)
+    assert caught.value.code == "invalid_label"
+    assert compare(labels, *models, task="regression").task == "regression"
+    if len(np.unique(labels)) == 2:
+        found = compare(labels, *models, positive=labels.max())
+        assert found.new_metrics["roc_auc"] == pytest.approx(EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (["bad", "good"], [0, 1], "'bad', 'good'.*0, 1"),
+        ([0, 1], [1, 0], "0, 1.*1, 0"),
+        (["bad", "good"], ["good", "bad"], "'bad', 'good'.*'good', 'bad'"),
+    ],
+)
+def test_models_of_different_classes_are_not_compared(old, new, said):
+    models = [imported("predict_proba", old), imported("predict_proba", new, 2)]
+    with pytest.raises(im.InstModelError, match=said) as caught:
+        im.compare(*models, ROWS)
+    assert caught.value.code == "invalid_label"
+
+
+def test_classes_name_those_that_a_model_only_numbers():
+    models = [imported("predict_proba", ["good", "bad"]), imported("predict_proba", [0, 1], 2)]
+    found = compare(WORDS, *models, classes=["good", "bad"])
+    assert found.new_metrics["roc_auc"] == pytest.approx(EXPECTED)
+    with pytest.raises(im.InstModelError, match="other classes"):
+        compare(WORDS, *models, classes=["bad", "good"])
+
+
+def test_a_classifier_and_a_regressor_are_not_compared_unless_somebody_says_of_what():
+    models = [imported("predict_proba", [0, 1]), imported("predict", seed=2)]
+    with pytest.raises(im.InstModelError, match=r"predict_proba of the classes 0, 1.*got predict"):
+        im.compare(*models, ROWS)
+    found = compare(TRUTH, *models, task="binary")
+    assert found.new_metrics["roc_auc"] == pytest.approx(EXPECTED)
+
+
+def test_the_way_out_is_named_where_the_score_is_that_of_the_other_label():
+    with pytest.raises(
+        im.InstModelError, match=r"--positive bad\), and approve 'above' for 'below'"
+    ):
+        compare(WORDS, **NAMED, positive="good")
+    with pytest.raises(im.InstModelError, match=r"did you mean 'bad'\?"):
+        compare(WORDS, **NAMED, positive=" Bad")
+
+
+def test_labels_of_several_classes_are_named_where_two_are_expected():
+    names = ["high", "low", "mid"]
+    models = [network(3, seed, "SOFTMAX", names) for seed in (1, 2)]
+    with pytest.raises(im.InstModelError, match="'high', 'low', 'mid'"):
+        compare(np.array(names)[CLASSES], *models, output=1, threshold=0.3)
+
+
+def test_a_model_that_ranks_worse_than_chance_is_pointed_at(tmp_path, capsys):
+    OLD.save(tmp_path / "old.json")
+    NEW.save(tmp_path / "new.json")
+    write_csv(tmp_path / "data.csv", table((~TRUTH).astype(int)))
+    files = [str(tmp_path / name) for name in ("old.json", "new.json", "data.csv")]
+    assert main(["compare", *files[:2], "--data", files[2], "--labels", "y"]) == 0
+    shown = capsys.readouterr().out
+    assert "ROC AUC of the new model is below 0.5" in shown
+    assert ("ROC AUC of the old model" in shown) == (EXPECTED_OLD > 0.5)
 
 
 # -------------------------------------------------------------------------------------- decisions
