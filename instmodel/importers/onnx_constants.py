@@ -16,21 +16,22 @@ from instmodel.importers.operands import checked_size
 # Operators whose output is not larger than their inputs, broadcast.
 _ELEMENTWISE = """
     Abs Acos Acosh Add And Asin Asinh Atan Atanh BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast
-    CastLike Ceil Celu Clip Cos Cosh Div Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual
-    HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish
-    Mod Mul Neg Not Or Pow PRelu Reciprocal Relu Round Selu Sigmoid Sign Sin Sinh Softplus
+    Ceil Celu Clip Cos Cosh Div Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid
+    HardSwish Identity IsInf IsNaN LayerNormalization LeakyRelu Less LessOrEqual Log Max Mean Min
+    Mish Mod Mul Neg Not Or Pow PRelu Reciprocal Relu Round Selu Sigmoid Sign Sin Sinh Softplus
     Softsign Sqrt Sub Sum Swish Tan Tanh Where Xor
 """
-_REDUCTIONS = """
-    ArgMax ArgMin CumSum GatherND LayerNormalization LogSoftmax NonZero ReduceL1 ReduceL2
-    ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum
-    ReduceSumSquare ScatterElements ScatterND Size Softmax TopK Trilu Unique
+# Operators whose outputs are about as large as an input; of GatherND, see `folded`.
+_OTHERS = """
+    ArgMax ArgMin CastLike CumSum GatherND LogSoftmax NonZero ReduceL1 ReduceL2 ReduceLogSum
+    ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare
+    ScatterElements ScatterND Size Softmax TopK Trilu Unique
 """
 
 
 def is_folded(operator: str) -> bool:
     """Whether `folded` computes an operator of the main domain."""
-    return operator in (_ELEMENTWISE + _REDUCTIONS).split()
+    return operator in (_ELEMENTWISE + _OTHERS).split()
 
 
 def folded(node: Any, inputs: Sequence[NDArray[Any] | None], opset: int) -> list[NDArray[Any]]:
@@ -48,7 +49,7 @@ def folded(node: Any, inputs: Sequence[NDArray[Any] | None], opset: int) -> list
 
     given = {name: x for name, x in zip(node.input, inputs, strict=True) if x is not None}
     shapes = [x.shape for x in given.values()]
-    if node.op_type in (*_ELEMENTWISE.split(), "LayerNormalization"):
+    if node.op_type in _ELEMENTWISE.split():
         checked_size(np.broadcast_shapes(*shapes))
     elif node.op_type == "GatherND" and len(shapes) == 2 and shapes[1]:
         *places, depth = shapes[1]

@@ -126,7 +126,8 @@ def _slice(node: Node) -> Operand:
         cuts[axis] = slice(start, last, step)
     if isinstance(x, np.ndarray):
         return x[tuple(cuts)]
-    if cuts[0].start not in (None, 0) or (cuts[0].stop or 2**31) < 2**31 - 1:
+    whole = cuts[0].stop is None or cuts[0].stop >= 2**31 - 1
+    if cuts[0].start not in (None, 0) or not whole or cuts[0].step not in (None, 1):
         raise Unsupported("a Slice of the batch")
     return ex.rearrange(x, ex.positions_of(x)[tuple(cuts[1:])])
 

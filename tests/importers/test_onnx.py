@@ -253,6 +253,20 @@ def test_one_error_lists_all_that_has_no_instructions(name):
         assert reason in piece
 
 
+@pytest.mark.parametrize(("end", "step"), [(2**62, 2), (0, 1)])
+def test_a_slice_that_leaves_out_samples_is_refused(end, step):
+    source = model("y = Slice(x, s, e, a, t)", s=ints(0), e=ints(end), a=ints(0), t=ints(step))
+    with pytest.raises(im.InstModelError, match="a Slice of the batch") as caught:
+        from_onnx(source)
+    assert caught.value.code == "unsupported_model"
+
+
+def test_constants_may_be_cast_like_constants_of_another_shape():
+    source = model("c = CastLike(p, q) y = Add(x, c)", p=ints(1, 2, 3, 4), q=array(3))
+    rows = many_rows(from_onnx(source))
+    assert_same(from_onnx(source), rows, rows + np.float32([1, 2, 3, 4]))
+
+
 def test_rows_of_several_samples_are_an_error():
     with pytest.raises(im.InstModelError, match="first axis of the output is not the batch"):
         from_onnx(model("y = Reshape(x, s)", s=ints(2, -1)))
