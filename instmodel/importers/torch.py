@@ -102,6 +102,14 @@ def _exported(torch: Any, module: Any, example_inputs: Any) -> tuple[Any, Any]:
             expected="a torch.nn.Module or an ExportedProgram",
             actual=type(module).__name__,
         )
+    if any(base.__module__.split(".")[0] == "keras" for base in type(module).__mro__):
+        raise InputError(
+            "invalid_type",
+            "a Keras model, whose backend is PyTorch",
+            field="module",
+            expected="a module of PyTorch's own; from_keras imports this one",
+            actual=type(module).__name__,
+        )
     inputs = _two_rows(torch, example_inputs)
     still = _copied(torch, module).eval().cpu()
     narrow = (torch.bfloat16, torch.float16)
@@ -155,7 +163,16 @@ def _copied(torch: Any, module: Any) -> Any:
         for value in vars(part).values()
         if isinstance(value, torch.Tensor) and not value.is_leaf
     )
-    still = copy.deepcopy(module, {id(tensor): tensor.detach().clone() for tensor in computed})
+    replaced = {id(tensor): tensor.detach().clone() for tensor in computed}
+    try:
+        still = copy.deepcopy(module, replaced)
+    except Exception as error:  # of whatever the module holds, a lock or a file
+        raise InputError(
+            "invalid_type",
+            f"the module cannot be copied, to be exported in evaluation mode: {error}",
+            field="module",
+            actual=type(module).__name__,
+        ) from error
     for part in still.modules():
         for key, hook in list(part._forward_pre_hooks.items()):
             if type(hook).__name__ == "WeightNorm":

@@ -21,11 +21,20 @@ from instmodel.importers.torch_operands import axes_of, value_of
 def _reduced(function: Callable[..., Value]) -> Callable[..., Value]:
     """Return the handler of a function of (value, axes, keep)."""
 
-    def handler(x: Any, dim: Any = None, keepdim: bool = False, **unused: Any) -> Value:
-        value = numbers_of(value_of(x))
+    def handler(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Value:
+        value = _of_type(x, dtype)
         return function(value, axes_of(dim, len(value.shape)), keepdim)
 
     return handler
+
+
+def _of_type(x: Any, dtype: Any) -> Value:
+    """Return the numbers of x as the type in which they are added: integers have no fractions."""
+    return (
+        numbers_of(value_of(x))
+        if dtype is None
+        else converted(x, str(dtype).removeprefix("torch."))
+    )
 
 
 def _extreme(make: Callable[[Value, list[int], bool], Value]) -> Callable[..., Any]:
@@ -72,8 +81,8 @@ def _deviation(x: Any, *arguments: Any, **named: Any) -> Value:
 
 
 def _cumulated(pair: Callable[[Value, Value], Value]) -> Callable[..., Value]:
-    def handler(x: Any, dim: int, **unused: Any) -> Value:
-        value = numbers_of(value_of(x))
+    def handler(x: Any, dim: int, *, dtype: Any = None) -> Value:
+        value = _of_type(x, dtype)
         places = np.moveaxis(ex.positions_of(value), dim, 0)
         ex.check_steps(len(places))
         rows = [ex.rearrange(value, row[None]) for row in places]

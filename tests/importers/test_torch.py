@@ -1,5 +1,6 @@
 """PyTorch modules are imported as what they are, or refused with all reasons."""
 
+import threading
 import warnings
 
 import numpy as np
@@ -414,6 +415,14 @@ UNSUPPORTED = {
         ["numbers that count the samples"],
     ),
     "a triangle with the batch": (lambda m, x: x.tril(), ["along the batch"]),
+    "sums of integers": (
+        lambda m, x: x.sum(1, True, dtype=torch.int64) + x.cumsum(1, dtype=torch.int64),
+        ["a conversion to integers"],
+    ),
+    "a scatter that adds": (
+        lambda m, x: x.scatter(1, torch.zeros_like(x, dtype=torch.int64), x, reduce="add"),
+        ["reduce='add'"],
+    ),
     "random numbers": (lambda m, x: x + torch.randn_like(x), ["random numbers"]),
     "what cannot be exported": (lambda m, x: x * (2 if x.sum() > 0 else 3), ["torch.export"]),
 }
@@ -504,6 +513,38 @@ def test_what_is_no_module_or_no_batch_is_refused(module, inputs):
     with pytest.raises(im.InstModelError) as caught:
         from_torch(module, inputs)
     assert caught.value.code == "invalid_type"
+
+
+class Locked(nn.Linear):
+    def __init__(self):
+        super().__init__(6, 1)
+        self.lock = threading.Lock()
+
+
+def test_a_module_that_cannot_be_copied_is_refused_with_the_reason():
+    with pytest.raises(im.InstModelError, match=r"cannot be copied.*lock") as caught:
+        from_torch(Locked(), FLOATS)
+    assert caught.value.code == "invalid_type"
+
+
+def test_a_keras_model_is_referred_to_its_own_importer():
+    keras = pytest.importorskip("keras")
+    if keras.backend.backend() != "torch":
+        pytest.skip("with other backends, a Keras model is no module of PyTorch's")
+
+    class Own(keras.Model):  # its copy would need a get_config
+        def __init__(self, units):
+            super().__init__()
+            self.dense = keras.layers.Dense(units)
+
+        def call(self, x):
+            return self.dense(x)
+
+    for model in (Own(2), keras.Sequential([keras.layers.Dense(1)])):
+        model(FLOATS)
+        with pytest.raises(im.InstModelError, match="from_keras") as caught:
+            from_torch(model, FLOATS)
+        assert caught.value.code == "invalid_type"
 
 
 def test_an_exported_file_is_loaded_only_when_trusted(tmp_path, capsys):
