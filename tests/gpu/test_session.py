@@ -49,7 +49,7 @@ DOCUMENTS = {
     "everything": everything(),
     "small": dense(),
     "wide": network([70, 130, 65, 33], ["GELU", "SOFTMAX", None]),
-    "activations": network([16] + [32] * 12, list(map(str, im.Activation))),
+    "activations": network([16] + [32] * len(im.Activation), list(map(str, im.Activation))),
     "attention": attention(),
     "gap": gap(),
     "identity": identity(5),
