@@ -27,6 +27,7 @@ _OTHERS = """
     ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare
     ScatterElements ScatterND Size Softmax TopK Trilu Unique
 """
+_STRING = 8  # TensorProto.STRING
 
 
 def is_folded(operator: str) -> bool:
@@ -54,6 +55,10 @@ def folded(node: Any, inputs: Sequence[NDArray[Any] | None], opset: int) -> list
     elif node.op_type == "GatherND" and len(shapes) == 2 and shapes[1]:
         *places, depth = shapes[1]
         checked_size((*places, *shapes[0][depth:]))
+    elif node.op_type == "TopK" and len(inputs) == 2 and inputs[1] is not None:
+        checked_size(inputs[1].reshape(-1))  # made before the operator looks at what there is
+    if any(item.name == "to" and item.i == _STRING for item in node.attribute):
+        raise Unsupported("numbers as text")
     copy = onnx.NodeProto()
     copy.CopyFrom(node)
     described = [

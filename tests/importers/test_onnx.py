@@ -381,6 +381,10 @@ HOSTILE = {
     "a wide norm": lambda: model(
         "s = ConstantOfShape(n) g = LayerNormalization(a, s) y = Add(x, g)",
         a=array(1, 10**6), n=ints(10**6, 1)),
+    "more than there is": lambda: model(
+        "v, i = TopK(p, k) y = Add(x, v)", p=array(4), k=ints(10**9)),
+    "numbers as text": lambda: model(
+        "t = Cast<to=8>(p) c = Cast<to=1>(t) y = Add(x, c)", p=array(4)),
     "sums without end": lambda: model(
         "a = ConstantOfShape(s) " + " ".join(f"s{i} = ReduceSum(a)" for i in range(200))
         + " y = Sum(x, " + ", ".join(f"s{i}" for i in range(200)) + ")", s=ints(1000, 1000)),
