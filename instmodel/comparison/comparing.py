@@ -220,6 +220,7 @@ def compare(
         other_groups=groupings[0].other_groups if groupings else None,
         groupings=groupings,
         task=task if judged else None,
+        tolerance=tolerance if judged and task == "regression" else None,
         old_metrics=old_metrics,
         new_metrics=new_metrics,
         auc_gain=auc_gain(truth, a, b) if truth is not None and "ks" in old_metrics else None,

@@ -62,6 +62,8 @@ class Comparison:
     groupings : list of Grouping
         The same for each column of `by`.
     task : str or None
+    tolerance : float or None
+        With labels that are values, what counts as close; None with others, or without.
     old_metrics, new_metrics : dict
         See `instmodel.comparison.metrics.label_metrics`; empty without labels.
     auc_gain : Gain or None
@@ -104,6 +106,7 @@ class Comparison:
     other_groups: OtherGroups | None = field(repr=False)
     groupings: list[Grouping] = field(repr=False)
     task: str | None
+    tolerance: float | None
     old_metrics: dict[str, Any] = field(repr=False)
     new_metrics: dict[str, Any] = field(repr=False)
     auc_gain: Gain | None = field(repr=False)

@@ -148,9 +148,11 @@ def label_metrics(
     dict
         Numbers by name, those that the rows define: without rows of class 1, say, there is no
         "recall", and with a label of 0 no "mape". For classes also "confusion_matrix" (rows are the
-        true classes). For "binary" also what `ranking_figures` gives, the curve "calibration" as a
-        list of points, the counts "rows" and "positives", and "intervals", from where to where a
-        number lies with 95 % confidence. For "multiclass" also "by_class", each against the rest.
+        true classes). For "regression" also "mean_labels", points (mean score, mean label) of a
+        tenth of the rows each. For "binary" also what `ranking_figures` gives, the curve
+        "calibration" as a list of points, the counts "rows" and "positives", and "intervals", from
+        where to where a number lies with 95 % confidence. For "multiclass" also "by_class", each
+        against the rest.
     """
     if task == "regression":
         return _of_values(labels, scores[:, 0], tolerance)
@@ -161,7 +163,7 @@ def label_metrics(
 
 def _of_values(labels: Floats, score: Floats, tolerance: float) -> Figures:
     sk = require("sklearn.metrics", "report")
-    found = {
+    found: Figures = {
         "mae": float(sk.mean_absolute_error(labels, score)),
         "rmse": float(sk.root_mean_squared_error(labels, score)),
         # Of one row, scikit-learn would warn that there is none.
@@ -170,9 +172,20 @@ def _of_values(labels: Floats, score: Floats, tolerance: float) -> Figures:
         "mean_score": float(score.mean()),
         "mean_label": float(labels.mean()),
     }
+    found["mean_labels"] = _mean_labels(labels, score)
     if labels.all():  # an error is no share of a label that is 0
         found["mape"] = float(sk.mean_absolute_percentage_error(labels, score))
     return found
+
+
+def _mean_labels(labels: Floats, score: Floats) -> list[list[float]]:
+    """Return points (mean score, mean label) of tenths of the rows; equal scores share one."""
+    ends = np.unique(np.quantile(score, np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS))
+    bins = np.searchsorted(ends, score)
+    counts = np.bincount(bins)
+    points = [np.bincount(bins, values)[counts > 0] for values in (score, labels)]
+    means: list[list[float]] = (np.stack(points, axis=1) / counts[counts > 0, None]).tolist()
+    return means
 
 
 def _of_two_classes(labels: Floats, score: Floats, threshold: float | None) -> Figures:

@@ -12,8 +12,17 @@ from instmodel.comparison.groups import SMALL_CLASS, SMALL_ROWS
 from instmodel.comparison.metrics import NAMES, plain_numbers
 from instmodel.comparison.moves import QUANTILES
 from instmodel.comparison.population import PsiBin
-from instmodel.comparison.tables import NONE, group_tables, loss_of, number, percent, ranged
-from instmodel.tables.keys import shown
+from instmodel.comparison.tables import (
+    NONE,
+    group_tables,
+    is_share,
+    loss_of,
+    number,
+    percent,
+    points,
+    ranged,
+)
+from instmodel.tables.keys import is_utc, shown
 from instmodel.verification.summary import (
     Cells,
     Summary,
@@ -104,6 +113,14 @@ def _notes(found: Comparison) -> list[str]:
         )
     if found.old_metrics.get("intervals"):
         notes.append("Ranges hold 95 % confidence: Wilson's for rates, DeLong's for ROC AUC.")
+    if any(is_share(name) for name in found.old_metrics):
+        notes.append("Differences of percentages are in percentage points (pp).")
+    if found.tolerance is not None:
+        notes.append(
+            f"Within the tolerance: the score is at most {found.tolerance:g} off the label."
+        )
+    if any(is_utc(group.value) for by in found.groupings for group in by.groups):
+        notes.append("Instants with a Z are in UTC, whatever their time zone in the data.")
     if any(group.small for by in found.groupings for group in by.groups):
         few = f" or {SMALL_CLASS} of a class" if found.task == "binary" else ""
         notes.append(f"* Small: fewer than {SMALL_ROWS} rows{few}; figures that say little.")
@@ -144,13 +161,14 @@ def _against_labels(found: Comparison) -> list[Table]:
     rows: list[Cells] = []
     for name in names:
         sides = [old.get(name, math.nan), new.get(name, math.nan)]
-        write = percent if name.endswith("_rate") or name == "accuracy" else ranged
+        write = percent if is_share(name) else ranged
         cells = [
             NONE if math.isnan(value) else write(value, ends.get(name))
             for value, ends in zip(sides, ranges, strict=True)
         ]
         change = sides[1] - sides[0]
-        difference = NONE if math.isnan(change) else f"{change:+.3g}"
+        difference = points(change) if is_share(name) else f"{change:+.3g}"
+        difference = NONE if math.isnan(change) else difference
         gain = found.auc_gain
         if name == "roc_auc" and gain and not math.isnan(gain.low):
             difference += f" ({gain.low:+.3g} … {gain.high:+.3g})"

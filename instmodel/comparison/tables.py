@@ -8,7 +8,7 @@ from typing import Any
 
 from instmodel.comparison.groups import Group, Grouping, OtherGroups
 from instmodel.comparison.metrics import NAMES
-from instmodel.tables.keys import shown
+from instmodel.tables.keys import in_order, shown
 from instmodel.verification.summary import Cells, Table
 
 # Where there is no figure.
@@ -24,6 +24,16 @@ def percent(share: float, ends: Sequence[float] | None = None) -> str:
     """Return a share, with its interval if there is one."""
     behind = f" ({100 * ends[0]:.1f} … {100 * ends[1]:.1f})" if ends else ""
     return f"{100 * share:.1f} %{behind}"
+
+
+def points(change: float) -> str:
+    """Return the difference of two shares in percentage points."""
+    return f"{100 * change:+.2f} pp"
+
+
+def is_share(name: str) -> bool:
+    """Whether a figure is shown in percent."""
+    return name.endswith("_rate") or name in ("accuracy", "share_within_tolerance")
 
 
 def ranged(value: float, ends: Sequence[float] | None = None) -> str:
@@ -46,19 +56,28 @@ def group_name(group: Group | OtherGroups) -> str:
     return f"{name} *" if group.small else name
 
 
+def ordered(groups: Sequence[Group]) -> list[Group]:
+    """Return groups of numbers, dates and instants by value; of text as they come, by size."""
+    values = in_order(group.value for group in groups)
+    if values is None:
+        return list(groups)
+    places = {value: place for place, value in enumerate(values)}
+    return sorted(groups, key=lambda group: places[group.value])
+
+
 def group_tables(by: Grouping, place: int) -> list[Table]:
     """Return the tables of the groups of one column, the `place`-th one.
 
-    The first has their scores and decisions, the second what labels say. Groups that have no line
+    The first has their scores and decisions, the others what labels say. Groups that have no line
     of their own have one together.
     """
-    groups: list[Group | OtherGroups] = [*by.groups]
+    groups: list[Group | OtherGroups] = [*ordered(by.groups)]
     groups += [by.other_groups] if by.other_groups is not None else []
     named = [(group_name(group), group) for group in groups]
     suffix = f"-{place}" if place else ""
     return [
         _scores(f"groups{suffix}", f"By {by.column}", named),
-        _labels(f"group-labels{suffix}", f"By {by.column}, against the labels", named),
+        *_labels(suffix, f"By {by.column}", named),
     ]
 
 
@@ -83,37 +102,47 @@ def _scores(id: str, title: str, named: Sequence[tuple[str, Group | OtherGroups]
     return Table(id, title, columns, rows, ["value"])
 
 
-# What labels say of groups: of two classes, of several, of values.
+# What labels say of groups: of two classes in two tables, for which a page has room; of several
+# classes; of values.
 _FIGURES = (
-    ("observed_rate", "mean_score", "false_positive_rate", "false_negative_rate", "roc_auc"),
-    ("accuracy",),
-    ("mae", "rmse", "mean_label"),
+    (
+        ("observed_rate", "mean_score", "roc_auc"),
+        ("false_positive_rate", "false_negative_rate"),
+    ),
+    (("accuracy",),),
+    (("mae", "rmse", "mean_label"),),
 )
+_LABEL_TABLES = (("group-labels", "against the labels"), ("group-errors", "wrong decisions"))
 # The same for both models.
 _COMMON = ("observed_rate", "mean_label")
 
 
-def _labels(id: str, title: str, named: Sequence[tuple[str, Group | OtherGroups]]) -> Table:
+def _labels(
+    suffix: str, title: str, named: Sequence[tuple[str, Group | OtherGroups]]
+) -> list[Table]:
     present = {name for _, g in named for name in (*g.old_metrics, *g.new_metrics)}
-    figures = next((names for names in _FIGURES if names[0] in present), ())
-    columns = ["value"]
-    for figure in figures:
-        name = NAMES[figure]
-        columns += [name] if figure in _COMMON else [f"{name}, old", f"{name}, new"]
-    if not figures:
-        return Table(id, title, columns, [])
-    rows: list[Cells] = []
-    for name, g in named:
-        row: Cells = [name]
+    found = next((parts for parts in _FIGURES if parts[0][0] in present), ())
+    tables = []
+    for (id, what), figures in zip(_LABEL_TABLES, found, strict=False):
+        if not present.intersection(figures):
+            continue
+        columns = ["value"]
         for figure in figures:
-            sides = [g.old_metrics, g.new_metrics][: 1 if figure in _COMMON else 2]
-            row += [_figure(side, figure) for side in sides]
-        rows.append(row)
-    return Table(id, title, columns, rows, ["value"])
+            name = NAMES[figure]
+            columns += [name] if figure in _COMMON else [f"{name}, old", f"{name}, new"]
+        rows: list[Cells] = []
+        for name, g in named:
+            row: Cells = [name]
+            for figure in figures:
+                sides = [g.old_metrics, g.new_metrics][: 1 if figure in _COMMON else 2]
+                row += [_figure(side, figure) for side in sides]
+            rows.append(row)
+        tables.append(Table(f"{id}{suffix}", f"{title}, {what}", columns, rows, ["value"]))
+    return tables
 
 
 def _figure(metrics: dict[str, Any], name: str) -> str:
     if name not in metrics:
         return NONE
-    write = percent if name.endswith("_rate") or name == "accuracy" else ranged
+    write = percent if is_share(name) else ranged
     return write(metrics[name], metrics.get("intervals", {}).get(name))

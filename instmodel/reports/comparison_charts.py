@@ -9,7 +9,7 @@ import numpy as np
 from instmodel.comparison.findings import Comparison
 from instmodel.comparison.groups import Group, Grouping
 from instmodel.comparison.metrics import NAMES, Figures
-from instmodel.comparison.tables import group_name, loss_of
+from instmodel.comparison.tables import group_name, loss_of, ordered
 from instmodel.reports.charts import bars, lines, rows, ticks
 from instmodel.reports.picture import Picture
 
@@ -39,6 +39,7 @@ def comparison_charts(found: Comparison) -> list[Picture]:
         _scores(found),
         *_two_classes(found),
         *_classes(found),
+        *_values(found),
         *(chart for by in found.groupings for chart in _groups(by)),
         *_shifts(found),
         *_importance(found),
@@ -90,6 +91,20 @@ def _classes(found: Comparison) -> list[Picture]:
     return charts
 
 
+def _values(found: Comparison) -> list[Picture]:
+    """Return what labels that are values are, where the scores are low and where they are high."""
+    sides = [("old", found.old_metrics), ("new", found.new_metrics)]
+    curves = [(side, figures["mean_labels"]) for side, figures in sides if "mean_labels" in figures]
+    if not curves:
+        return []
+    numbers = [number for _, curve in curves for point in curve for number in point]
+    ends = (min(numbers), max(numbers))
+    title = "Label by score, tenths of the rows"
+    labels = ("mean score", "mean label")
+    picture = lines(curves, title, labels, (ends, ends), diagonal=True, dots=True)
+    return [Picture(picture, title)]
+
+
 def _curve(curve: str, whose: str, old: Figures, new: Figures) -> list[Picture]:
     """Return the picture of one of `_CURVES`, if either model has the curve."""
     caption, labels = _CURVES[curve]
@@ -106,22 +121,26 @@ def _curve(curve: str, whose: str, old: Figures, new: Figures) -> list[Picture]:
 
 def _groups(by: Grouping) -> list[Picture]:
     """Return the rates of the largest groups, with their intervals."""
-    groups = by.groups[:_MOST_GROUPS]
-    names = [group_name(group) for group in groups]
     charts = []
-    rates = {name: [_rate(group, name) for group in groups] for name in _GROUP_RATES}
-    if rates["approval_rate"][0]:
-        del rates["positive_rate"]
-    for name, found in rates.items():
+    others = by.other_groups.values if by.other_groups else 0
+    told = dict(_GROUP_RATES)
+    if _rate(by.groups[0], "approval_rate"):
+        del told["positive_rate"]
+    for name, what in told.items():
         # A group without rows of a class has no rate of the errors in it.
-        known = [(group, rate) for group, rate in zip(names, found, strict=True) if rate]
-        if known:
-            title = f"{_GROUP_RATES[name]} by {by.column}"
-            sides = [(side, [rate[side][0] for _, rate in known]) for side in ("old", "new")]
-            ranges = [[rate[side][1] for _, rate in known] for side in ("old", "new")]
-            labels = [group for group, _ in known]
-            picture = rows(labels, sides, title, "share, and 95 % intervals", (), ranges)
-            charts.append(Picture(picture, title))
+        known = [group for group in by.groups if _rate(group, name)]
+        if not known:
+            continue
+        drawn = ordered(known[:_MOST_GROUPS])
+        title = f"{what} by {by.column}"
+        if len(known) + others > len(drawn):
+            title += f", the {len(drawn)} largest of {len(known) + others}"
+        rates = [rate for group in drawn if (rate := _rate(group, name))]
+        sides = [(side, [rate[side][0] for rate in rates]) for side in ("old", "new")]
+        ranges = [[rate[side][1] for rate in rates] for side in ("old", "new")]
+        labels = [group_name(group) for group in drawn]
+        picture = rows(labels, sides, title, "share, and 95 % intervals", (), ranges)
+        charts.append(Picture(picture, title))
     return charts
 
 

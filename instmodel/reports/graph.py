@@ -28,7 +28,8 @@ _INPUT_WIDTH, _MOST_LINES, _LINE = 400, 6, 16
 _MOST_TOLD = 100
 # Pixels of a letter of the font size 12, and of a bold one.
 _LETTER, _BOLD = 6.4, 7.4
-# Taller pictures open as a whole on a desktop, but at half their size or more, and have a switch.
+# Taller pictures open as a whole on a desktop, and have a switch to their full size; a phone, where
+# nobody could read them then, scrolls them within a box.
 _TALL = 900
 # Narrower rows stand in the middle; wider ones begin at the left, where a phone shows them.
 _CENTRED = 700
@@ -38,9 +39,10 @@ _SHRUNK = 0.76
 # A page with tall graphs holds this among its styles: a box to tick, which needs no script.
 SWITCH = """
   .full, .full + label { display: none }
+  @media screen and (max-width: 60rem) { .full ~ .scroll { max-height: 80vh; overflow: auto } }
   @media screen and (min-width: 60rem) {
     .full, .full + label { display: inline; font-size: .85rem }
-    .full:not(:checked) ~ .scroll > svg { width: auto !important; min-width: 0 !important; max-height: max(85vh, var(--half)) }
+    .full:not(:checked) ~ .scroll > svg { width: 100% !important; min-width: 0 !important; height: 80vh !important }
   }
 """  # noqa: E501
 # On a screen, wide pictures scroll; on paper they shrink to fit a sheet.
@@ -225,10 +227,7 @@ def _name_lines(box: Box, wide: float) -> list[str]:
 def _fitting(width: float, height: float) -> str:
     """Return the style of a picture that shrinks to fit as long as one can read it."""
     least = _SHRUNK * width
-    return (
-        f"display:block;--half:{height / 2:.0f}px;max-width:{width:g}px;min-width:{least:.0f}px;"
-        "width:100%;height:auto"
-    )
+    return f"display:block;max-width:{width:g}px;min-width:{least:.0f}px;width:100%;height:auto"
 
 
 def _places(found: list[Box]) -> tuple[list[_Place], float, float]:

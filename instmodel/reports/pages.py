@@ -20,7 +20,7 @@ from instmodel.reports.graph import SWITCH, graph_figure, memory_svg
 from instmodel.reports.picture import Picture
 from instmodel.verification.differences import DECADES
 from instmodel.verification.limits import Verdict
-from instmodel.verification.summary import Summary, judged, verification_summary
+from instmodel.verification.summary import Summary, Table, judged, verification_summary
 from instmodel.verification.tracing import Divergence
 from instmodel.verification.verifying import Verification
 
@@ -111,6 +111,18 @@ def _graphs(
     ]
 
 
+def _side_by_side(tables: list[Table]) -> list[list[Table]]:
+    """Return tables in lists of one, or of two: what is of the old model and of the new one."""
+    found: list[list[Table]] = []
+    for table in tables:
+        of_new = table.id.endswith("-new")
+        if of_new and found and found[-1][0].id == table.id.removesuffix("new") + "old":
+            found[-1].append(table)
+        else:
+            found.append([table])
+    return found
+
+
 def _write(
     path: str | os.PathLike[str],
     summary: Summary,
@@ -127,7 +139,12 @@ def _write(
     source = Path(__file__).with_name("page.html.jinja").read_text(encoding="utf-8")
     template = environment.from_string(source)
     page = template.render(
-        summary=summary, charts=charts, graphs=graphs, record=record, switch=SWITCH
+        summary=summary,
+        tables=_side_by_side(summary.tables),
+        charts=charts,
+        graphs=graphs,
+        record=record,
+        switch=SWITCH,
     )
     with replacing(path) as file:
         file.write(page.encode())

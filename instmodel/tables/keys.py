@@ -1,12 +1,15 @@
 """A column that rows are grouped by: its distinct values as plain Python, and which row has which.
 
-Missing values (null, None, NaN, NaT) are one value, None. Dates and instants are their ISO text.
+Missing values (null, None, NaN, NaT) are one value, None. Dates and instants are their ISO text;
+an instant with a time zone is that of UTC, with a Z behind it: one instant is one value, whatever
+zone a row or a library tells it in.
 """
 
 from __future__ import annotations
 
 import datetime
 import math
+import re
 import sys
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
@@ -24,6 +27,8 @@ from instmodel.tables.arrow import is_arrow, one_array
 Key = str | int | float | bool | None
 
 _MISSING = {"NoneType", "NAType", "NaTType"}
+# Months, dates and instants as their text, be it of a file or made here.
+_MOMENT = re.compile(r"\d{4}-\d\d(-\d\d([T ]\d\d(:\d\d){0,2}(\.\d+)?)?Z?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,24 @@ def as_numbers(values: Iterable[Key]) -> dict[Key, Key] | None:
         else:
             numbers[value] = value
     return numbers
+
+
+def in_order(values: Iterable[Key]) -> list[Key] | None:
+    """Return numbers, or dates and instants, by value, and what is missing last; of text None."""
+    values = list(values)
+    known = [value for value in values if value is not None]
+    missing = [None] * (len(values) - len(known))
+    if all(isinstance(value, str) and _MOMENT.fullmatch(value) for value in known):
+        # Without Z: midnight, which has no time, comes before the hours of its day.
+        return [*sorted(known, key=lambda value: str(value).removesuffix("Z")), *missing]
+    if any(isinstance(value, str) for value in known):
+        return None
+    return [*sorted(known, key=lambda value: float(value)), *missing]
+
+
+def is_utc(value: Key) -> bool:
+    """Whether a value is an instant of UTC."""
+    return isinstance(value, str) and value.endswith("Z") and bool(_MOMENT.fullmatch(value))
 
 
 def shown(value: Key) -> str:

@@ -136,9 +136,10 @@ def _limits(verdict: Verdict) -> Table:
         limit = outcome.limit
         value = f"{100 * outcome.value:.4g} %" if limit.share else f"{outcome.value:.6g}"
         said = "holds" if outcome.holds else "BROKEN"
-        rows.append([limit.figure, said, str(limit), value, outcome.place])
-    columns = ["figure", "verdict", "limit", "found", "at"]
-    return Table("limits", "Limits", columns, rows, ["at"])
+        rows.append([limit.figure, said, value, str(limit), outcome.place])
+    # What a phone has no room for stands last.
+    columns = ["figure", "verdict", "found", "limit", "at"]
+    return Table("limits", "Limits", columns, rows, ["figure", "at"])
 
 
 def _speeds(found: Verification) -> list[str]:
@@ -257,10 +258,11 @@ def first(
 ) -> str:
     """Return the first values of a row, with their names if they have some; a sign if more.
 
-    Those of `texts`, by name, are shown as text.
+    Those of `texts`, by name, are shown as text; an input that is NaN is missing.
     """
     cells = [f"{x:.7g}" for x in numbers[:count]]
     if names:
+        cells = ["missing" if cell == "nan" else cell for cell in cells]
         pairs = zip(names, cells, strict=False)
         cells = [f"{name}={shown(texts[name]) if name in texts else x}" for name, x in pairs]
     return ", ".join(cells) + (" …" if numbers[count:] else "")

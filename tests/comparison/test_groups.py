@@ -378,7 +378,7 @@ def test_the_command_line_shows_groups_of_text_and_prints_json(tmp_path, monkeyp
     assert main([*command, "--labels", "truth"]) == 0
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
-    line, _ = [line for line in shown.splitlines() if line.startswith("(null)")]
+    line, *_ = [line for line in shown.splitlines() if line.startswith("(null)")]
     assert str(REGIONS.count(None)) in line
     assert main([*command, "--json"]) == 0
     groups = json.loads(capsys.readouterr().out)["groups"]

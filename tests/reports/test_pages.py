@@ -200,7 +200,7 @@ def test_a_page_ends_with_the_record_and_room_to_sign(files, browser):
     record = json.loads((files / "record.json").read_text())
     page = opened(browser, files / "page.html")
     assert cells(page, "limits") == [
-        ["flips", "holds", "≤ 50 % of rows", cells(page, "limits")[0][3], ""]
+        ["flips", "holds", cells(page, "limits")[0][2], "≤ 50 % of rows", ""]
     ]
     shown = page.find_element("id", "record").text
     for known in record["files"].values():
