@@ -56,7 +56,7 @@ def folded(node: Any, inputs: Sequence[NDArray[Any] | None], opset: int) -> list
         *places, depth = shapes[1]
         checked_size((*places, *shapes[0][depth:]))
     elif node.op_type == "TopK" and len(inputs) == 2 and inputs[1] is not None:
-        checked_size(inputs[1].reshape(-1))  # made before the operator looks at what there is
+        checked_size(inputs[1].ravel().tolist())  # made before the operator looks at what there is
     if any(item.name == "to" and item.i == _STRING for item in node.attribute):
         raise Unsupported("numbers as text")
     copy = onnx.NodeProto()
