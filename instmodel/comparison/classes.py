@@ -18,7 +18,7 @@ class Classes:
     ----------
     names : list or None
         In the order of the outputs; of one output two, the second of which its score is of. None
-        where nobody named them.
+        where nobody named or numbered them.
     said : list or None
         The names of the labels 0, 1 …, if somebody said so.
     known : bool
@@ -28,6 +28,12 @@ class Classes:
     names: list[Any] | None
     said: list[Any] | None = None
     known: bool = False
+
+    @property
+    def labels(self) -> list[Any] | None:
+        """What labels must be among; classes that are only numbered may have labels of any name."""
+        numbered = self.names is not None and self.said is None and _numbered(self.names)
+        return None if numbered else self.names
 
 
 def classes_of(old: Any, new: Any, said: list[Any] | None, task: str | None) -> Classes:
@@ -52,10 +58,10 @@ def classes_of(old: Any, new: Any, said: list[Any] | None, task: str | None) -> 
             expected=_meaning(old),
             actual=_meaning(new),
         )
-    named = [said if said and names and is_numbered(names) else names for names in written]
+    named = [said if said and names and _numbered(names) else names for names in written]
     mine, theirs = named
     if mine and theirs and not same_classes(mine, theirs):
-        numbered = is_numbered(mine) or is_numbered(theirs)
+        numbered = not said and _numbered(mine) != _numbered(theirs)
         way = "; classes=… (--classes) says what 0, 1 … are called" if numbered else ""
         raise InputError(
             "invalid_label",
@@ -72,13 +78,10 @@ def classes_of(old: Any, new: Any, said: list[Any] | None, task: str | None) -> 
             expected=some(names),
             actual=some(said),
         )
-    known = "classes" in _kinds(old, new)
-    if names and not said and is_numbered(names):
-        return Classes(None, None, known)
-    return Classes(names, said, known)
+    return Classes(names, said, "classes" in _kinds(old, new))
 
 
-def is_numbered(names: Sequence[Any]) -> bool:
+def _numbered(names: Sequence[Any]) -> bool:
     """Whether classes are called by their numbers, which says nothing of what they are."""
     return same_classes(names, range(len(names)))
 

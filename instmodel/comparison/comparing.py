@@ -142,7 +142,7 @@ def compare(
     dependence = arguments.count(dependence, "dependence", least=0)
     most_rows = arguments.count(most_rows, "most_rows")
     named = columns_of(by)
-    truths = None if labels is None else Labels(str(labels), told.names, told.said, positive)
+    truths = None if labels is None else Labels(str(labels), told.labels, told.said, positive)
     watch = CoverageWatch(pair.new, most_rows) if coverage else None
     rows = Gathered(
         pair,

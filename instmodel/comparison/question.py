@@ -89,10 +89,11 @@ def checked_output(output: Any, count: int, classes: Classes, positive: Any) -> 
     place = None
     if positive is not None and classes.names:
         place = place_of(positive, classes.names)
-        if place is None:
+        if place is None and classes.labels:
             raise InputError(
                 "invalid_label",
-                "the positive label is no class of the models" + meant(positive, classes.names),
+                f"the positive label is no class of the models{meant(positive, classes.names)}; "
+                "--classes names the labels 0, 1 …, if they are numbers",
                 field="positive",
                 expected=" or ".join(map(repr, classes.names)),
                 actual=positive,

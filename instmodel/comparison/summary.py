@@ -100,6 +100,11 @@ def _notes(found: Comparison) -> list[str]:
     if found.classes:
         names = ", ".join(f"{name} is {place}" for place, name in enumerate(found.classes[:20]))
         notes.append(f"Labels: {names}.")
+    if found.threshold is not None:
+        least = min(found.old.least, found.new.least)
+        greatest = max(found.old.greatest, found.new.greatest)
+        if not least < found.threshold <= greatest:
+            notes.append("All scores of both models are on the same side of the threshold.")
     for side, figures in (("old", found.old_metrics), ("new", found.new_metrics)):
         if figures.get("roc_auc", 1.0) < 0.5:
             notes.append(

@@ -7,6 +7,7 @@ import pytest
 
 import instmodel as im
 from instmodel.cli import main
+from instmodel.comparison.summary import comparison_summary
 
 pytest.importorskip("sklearn")
 
@@ -286,6 +287,24 @@ def test_the_way_out_is_named_where_the_score_is_that_of_the_other_label():
         compare(WORDS, **NAMED, positive="good")
     with pytest.raises(im.InstModelError, match=r"did you mean 'bad'\?"):
         compare(WORDS, **NAMED, positive=" Bad")
+
+
+def test_the_positive_label_of_numbered_classes_is_that_of_the_score():
+    models = [imported("predict_proba", [0, 1], seed) for seed in (1, 2)]
+    with pytest.raises(im.InstModelError, match="not that of the positive label"):
+        compare(TRUTH, *models, positive=0)
+    assert compare(TRUTH, *models, positive=1).new_metrics["roc_auc"] == pytest.approx(EXPECTED)
+    assert compare(WORDS, *models, positive="bad").classes == ["good", "bad"]
+    assert compare(TRUTH, *models).classes is None
+    models = [imported("predict_proba", [0, 1], seed, outputs=2) for seed in (1, 2)]
+    assert compare(TRUTH, *models, positive=0).output == 0
+
+
+@pytest.mark.parametrize(("threshold", "said"), [(0.9999999, True), (0.5, False), (0.0, True)])
+def test_a_threshold_that_tells_no_scores_apart_is_pointed_at(threshold, said):
+    found = compare(TRUTH, threshold=threshold)
+    notes = comparison_summary(found, "old", "new", 3).notes
+    assert any("same side of the threshold" in note for note in notes) == said
 
 
 def test_labels_of_several_classes_are_named_where_two_are_expected():
