@@ -42,7 +42,7 @@ SWITCH = """
   @media screen and (max-width: 60rem) { .full ~ .scroll { max-height: 80vh; overflow: auto } }
   @media screen and (min-width: 60rem) {
     .full, .full + label { display: inline; font-size: .85rem }
-    .full:not(:checked) ~ .scroll > svg { width: 100% !important; min-width: 0 !important; height: 80vh !important }
+    .full:not(:checked) ~ .scroll > svg { width: auto !important; min-width: 0 !important; max-width: 100% !important; height: 80vh !important }
   }
 """  # noqa: E501
 # On a screen, wide pictures scroll; on paper they shrink to fit a sheet.

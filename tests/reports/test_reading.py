@@ -134,6 +134,35 @@ def test_an_input_that_is_missing_is_no_number():
     assert first([np.nan], 1) == "nan"
 
 
+def test_verify_shows_text_as_text_and_what_is_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    known, other = linear(activation=None), linear(0.3, None)
+    for document in (known, other):
+        document.categories = {"b": im.Categories(["north", "south"])}
+    known.save("known.json")
+    other.save("other.json")
+    (tmp_path / "rows.csv").write_text("a,b,c\n1,south,2\n3,,1\n")
+    main(
+        [
+            "verify",
+            "known.json",
+            "--against",
+            "other.json",
+            "--data",
+            "rows.csv",
+            "--nulls",
+            "nan",
+            "--report",
+            "page.html",
+        ]
+    )
+    shown = [capsys.readouterr().out, (tmp_path / "page.html").read_text()]
+    assert all("a=1, b=south, c=2" in text for text in shown)
+    found = im.verify("known.json", "rows.csv", against=lambda x: np.ones((len(x), 1)), nulls="nan")
+    write_verification("page.html", found, im.InstructionModel(known), "known")
+    assert "a=3, b=missing, c=1" in (tmp_path / "page.html").read_text()
+
+
 def test_a_page_begins_with_when_and_of_what_it_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     linear().save("old.json")
