@@ -279,7 +279,8 @@ def truncated(x: Value) -> Value:
 def activation(x: Value, name: str) -> Value:
     """Apply an activation of the format to each number; for SOFTMAX see `softmax`."""
     if x.is_constant:
-        return constant(ACTIVATIONS[name](floats(x).reshape(1, -1)).reshape(x.shape))
+        with np.errstate(all="ignore"):  # NaN and infinities are meant
+            return constant(ACTIVATIONS[name](floats(x).reshape(1, -1)).reshape(x.shape))
     return Value(x.shape, "activation", (bare(x),), name)
 
 

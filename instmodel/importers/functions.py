@@ -79,10 +79,12 @@ def is_nan(x: Value) -> Value:
 
 
 def nan_where(flags: Value) -> Value:
-    """Return NaN where a flag is 1 or more, else 0.
+    """Return NaN where the magnitude of a flag is 1 or more, else 0.
 
     No constant of a document is NaN or infinite: (3e38 · 1)² overflows, and ∞ · 0 is NaN.
     """
+    if flags.is_constant:  # what is computed beforehand is float64, in which nothing overflows
+        return constant(np.where(np.abs(flags.data) < 1, 0.0, np.nan))
     huge = multiply(flags, constant(3e38))
     return multiply(multiply(huge, huge), constant(0.0))
 

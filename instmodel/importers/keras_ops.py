@@ -252,7 +252,7 @@ CALCULATIONS: dict[str, Handler] = {
     "Erf": _unary(fn.erf),
     "Exp": _unary(lambda x: ex.activation(x, "EXP")),
     "Exp2": _unary(lambda x: ex.activation(_scaled(x, math.log(2.0)), "EXP")),
-    "Expm1": _unary(lambda x: ex.add(ex.activation(x, "EXP"), ex.constant(-1.0))),
+    "Expm1": _unary(fn.expm1),
     "Log": _unary(fn.log),
     "Log2": _unary(lambda x: _scaled(fn.log(x), 1.0 / math.log(2.0))),
     "Log10": _unary(lambda x: _scaled(fn.log(x), 1.0 / math.log(10.0))),

@@ -198,7 +198,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "exp": _activation("EXP"),
     "reciprocal": _function(lambda x: ex.divide(ex.constant(1.0), x)),
     "exp2": _function(lambda x: _exponential(x, 2.0)),
-    "expm1": _function(lambda x: ex.add(ex.activation(x, "EXP"), _MINUS)),
+    "expm1": _function(fn.expm1),
     "sinh": _function(_hyperbolic(-1.0)),
     "cosh": _function(_hyperbolic(1.0)),
     "erf": _function(fn.erf),

@@ -32,6 +32,7 @@ ONE = {
     "sqrt": (fn.sqrt, np.sqrt),
     "inverse_root": (fn.inverse_root, lambda x: 1 / np.sqrt(x)),
     "erf": (fn.erf, np.vectorize(math.erf)),
+    "expm1": (fn.expm1, np.expm1),
     "softsign": (fn.softsign, lambda x: x / (1 + np.abs(x))),
     "power 3": (lambda x: fn.power(x, 3.0), lambda x: x**3.0),
     "power 0": (lambda x: fn.power(x, 0.0), lambda x: np.ones_like(x)),
@@ -55,6 +56,14 @@ def test_a_function_of_one_number(name):
     held = ~(np.abs(want) > 1e38)  # beyond, EXP ends
     np.testing.assert_allclose(got[held], want[held], rtol=1e-5, atol=1e-6)
     assert np.all(np.sign(want[~held]) * got[~held] > 1e38)
+
+
+@pytest.mark.parametrize("name", ["log", "log1p", "sqrt", "inverse_root"])
+def test_a_function_of_constants_is_nan_where_it_is_of_numbers(name):
+    function, exact = ONE[name]
+    made = function(ex.constant(np.array([-2.0, -1e-3, NAN, 0.5, 4.0])))
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(made.data, exact(np.array([-2.0, -1e-3, NAN, 0.5, 4.0])))
 
 
 TWO = {

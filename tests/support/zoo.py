@@ -12,6 +12,7 @@ function that makes the source. A case that is refused names each piece in the w
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -243,13 +244,19 @@ def _tables() -> Iterator[str]:
             some = [case for case in found if case.kind == kind]
             imported = "; ".join(_shown(case) for case in some if not case.refused)
             others = "; ".join(
-                f"{_shown(case)} ({', '.join(case.refused)})" for case in some if case.refused
+                f"{_shown(case)} ({_reasons(case)})" for case in some if case.refused
             )
             yield f"| {kind} | {_cell(imported)} | {_cell(others)} |\n"
 
 
 def _shown(case: Case) -> str:
     return case.name.removeprefix(f"{case.kind}: ")
+
+
+def _reasons(case: Case) -> str:
+    """Return what is refused, each once; a name in brackets or quotes without them."""
+    named = (re.sub(r"^[('](.*?)[)']", r"\1", part) for part in case.refused)
+    return ", ".join(dict.fromkeys(named))
 
 
 def _cell(text: str) -> str:
