@@ -315,8 +315,10 @@ def _portable(path: AnyPath, folder: AnyPath) -> str:
     given = Path(path)
     if given.is_absolute():
         return given.as_posix()
+    # Both as they really lie: `..` out of a link leads elsewhere than its name says.
+    real = os.path.join(os.path.realpath(given.parent), given.name)
     try:
-        return Path(os.path.relpath(given, folder)).as_posix()
+        return Path(os.path.relpath(real, os.path.realpath(folder))).as_posix()
     except ValueError:  # on another drive
         return given.absolute().as_posix()
 

@@ -149,6 +149,13 @@ def test_a_folder_with_everything_can_be_moved(tmp_path, monkeypatch):
     assert check_record(tmp_path / "out/record.json") == []
 
 
+def test_a_record_behind_a_link_finds_its_files():
+    Path("deep/er").mkdir(parents=True)
+    Path("link").symlink_to("deep/er")
+    written("link/record.json")
+    assert check_record("link/record.json") == check_record("deep/er/record.json") == []
+
+
 @pytest.mark.parametrize("change", ["content", "time"])
 def test_a_file_that_changes_meanwhile_is_an_error(change):
     recorder = Recorder({"data": "rows.npy"})
