@@ -229,6 +229,7 @@ def compare(
         importance=explained[0],
         dependence=explained[1],
         coverage=watch.result() if watch else None,
+        unknown_texts=rows.unknown.found(),
         options=options,
     )
 
@@ -236,7 +237,11 @@ def compare(
 def _with_text(mover: Mover, pair: Pair) -> Mover:
     """Return a mover with the text that its numbers stand for."""
     texts = {name: pair.text(place, mover.inputs[place]) for place, name in enumerate(pair.columns)}
-    return replace(mover, texts={name: text for name, text in texts.items() if text is not None})
+    return replace(
+        mover,
+        inputs=pair.as_old(mover.inputs),
+        texts={name: text for name, text in texts.items() if text is not None},
+    )
 
 
 def _grouping(

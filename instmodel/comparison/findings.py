@@ -13,6 +13,7 @@ from instmodel.comparison.intervals import Gain
 from instmodel.comparison.moves import Distribution, Mover
 from instmodel.comparison.population import PsiBin
 from instmodel.comparison.reference import InputPsi, Reference
+from instmodel.tables.unknown_text import UnknownText
 from instmodel.verification.coverage import Coverage
 from instmodel.verification.limits import Limits, Verdict, judge, limits_of
 
@@ -77,6 +78,8 @@ class Comparison:
         How the mean score follows the most important inputs; empty unless asked for.
     coverage : Coverage or None
         What the data reached in the new model; None if it was not asked for.
+    unknown_texts : list of UnknownText
+        How much text of each feature with categories neither model knows.
     options : dict
         The arguments of `compare`; of what is in memory, the type.
     """
@@ -115,6 +118,7 @@ class Comparison:
     importance: Importance | None = field(repr=False)
     dependence: list[Dependence] = field(repr=False)
     coverage: Coverage | None = field(repr=False)
+    unknown_texts: list[UnknownText] = field(repr=False)
     options: dict[str, Any] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from instmodel.comparison.labels import Labels
 from instmodel.comparison.moves import Moves
 from instmodel.comparison.pair import Pair
 from instmodel.tables.rows import Batch
+from instmodel.tables.unknown_text import UnknownTexts
 from instmodel.verification.coverage import CoverageWatch
 from instmodel.verification.sample import Sample
 
@@ -55,6 +56,7 @@ class Gathered:
         watch: CoverageWatch | None,
     ) -> None:
         self._watch = watch
+        self.unknown = UnknownTexts(pair.reader.named_features)
         self._pair, self._wide, self._labels = pair, wide, labels
         self.moves = Moves(column, decision, movers)
         self.groups = [Groups(str(name), column, decision) for name in by]
@@ -74,6 +76,7 @@ class Gathered:
 
     def add(self, batch: Batch) -> None:
         """Add rows."""
+        self.unknown.add(batch.inputs)
         before, after = self._pair.scores(batch.inputs, self._watch)
         self.moves.add(batch, before, after)
         keys = list(batch.keys)
@@ -84,7 +87,7 @@ class Gathered:
         ]
         self._rows.add(np.hstack([before, after, *marks, *codes]))
         if self._wide:
-            self._inputs.add(np.hstack([batch.inputs, *marks]))
+            self._inputs.add(np.hstack([self._pair.merged(batch.inputs), *marks]))
 
     def scores(self) -> tuple[Floats, Floats]:
         """Return what both models make (N, O) of the sampled rows."""

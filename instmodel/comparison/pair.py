@@ -11,6 +11,7 @@ from instmodel.errors import InputError
 from instmodel.tables.columns import column_categories
 from instmodel.tables.rows import input_order
 from instmodel.tables.shared_text import SharedText
+from instmodel.tables.unknown_text import UNKNOWN, WatchedCategories, are_unknown
 from instmodel.verification.coverage import CoverageWatch
 from instmodel.verification.witnesses import engine_of, predict
 
@@ -63,9 +64,24 @@ class Pair:
     def text(self, place: int, number: float) -> str | None:
         """Return the text that stood in the table for a number of an input with categories."""
         categories = self._categories[place] if self._categories else None
-        if categories is None or number not in range(len(categories.values)):
-            return None
-        return str(categories.values[int(number)])
+        if categories is not None and number in range(len(categories.values)):
+            return str(categories.values[int(number)])
+        if isinstance(categories, WatchedCategories) and are_unknown(np.array(number)):
+            return categories.unknown_text(number)
+        return None
+
+    def merged(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return inputs in which all text that neither model knows has the same number."""
+        found = np.where(self._text.are_unknown(inputs), UNKNOWN, inputs)
+        return found.astype(np.float32, copy=False)
+
+    def as_old(self, row: list[float]) -> list[float]:
+        """Return inputs (F,) with the numbers of the old model for text that neither knows."""
+        inputs = np.array([row], np.float32)
+        unknown = self._text.are_unknown(inputs)
+        own = self._text.first_rows(inputs)
+        found: list[float] = np.where(unknown, own, inputs)[0].tolist()
+        return found
 
     def scores(
         self, inputs: NDArray[np.float32], watch: CoverageWatch | None = None

@@ -60,9 +60,14 @@ class Bins:
         At least one is not NaN.
     categories : bool
         Whether each value has a bin, if there are at most twenty, and ten rows for each.
+    apart : float, optional
+        A value beyond all others that has a bin of its own.
     """
 
-    def __init__(self, values: Floats, categories: bool = False) -> None:
+    def __init__(
+        self, values: Floats, categories: bool = False, apart: float | None = None
+    ) -> None:
+        values = values[values != apart]
         edges = np.unique(values[~np.isnan(values)])
         few = len(edges) <= min(_MOST_CATEGORIES, len(values) / _ROWS_OF_CATEGORY)
         if categories and few:
@@ -72,6 +77,9 @@ class Bins:
             marks = np.nanquantile(finite, np.linspace(0, 1, _BINS + 1)[1:-1])
             edges, counts = np.unique(marks, return_counts=True)
             heavy = edges[counts > 1]
+        if apart is not None:
+            edges, heavy = np.append(edges, apart), np.append(heavy, apart)
+        self._apart = apart
         self._heavy = set(heavy.tolist())
         self._edges = np.unique(np.concatenate([edges, np.nextafter(heavy, np.inf)]))
 
@@ -87,16 +95,24 @@ class Bins:
         """Return where a bin begins and ends, see `PsiBin`."""
         low = float(self._edges[place - 1]) if place else None
         high = float(self._edges[place]) if place < len(self._edges) else None
+        high = None if high == self._apart else high
         return (low, low) if low in self._heavy else (low, high)
 
 
-def population_bins(old: Floats, new: Floats, categories: bool = False) -> list[PsiBin]:
-    """Return the bins of the old values in which there are any, with the shares of both."""
+def population_bins(
+    old: Floats, new: Floats, categories: bool = False, apart: float | None = None
+) -> list[PsiBin]:
+    """Return the bins of the old values in which there are any, with the shares of both.
+
+    `categories` and `apart` as for `Bins`.
+    """
     if np.isnan(old).all():
         old_missing, new_missing = 1.0, float(np.isnan(new).mean())
         rest = [_bin(None, None, 0.0, 1 - new_missing)] if new_missing < 1 else []
         return [*rest, _bin(None, None, old_missing, new_missing, missing=True)]
-    bins = Bins(old, categories)
+    if apart is not None and not ((old == apart).any() or (new == apart).any()):
+        apart = None
+    bins = Bins(old, categories, apart)
     p, q = (np.bincount(bins.of(side), minlength=len(bins) + 1) / len(side) for side in (old, new))
     found = [
         _bin(*bins.ends(place), float(p[place]), float(q[place]))

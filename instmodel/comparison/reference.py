@@ -15,6 +15,7 @@ from instmodel.comparison.population import PsiBin, population_bins, total
 from instmodel.errors import InputError
 from instmodel.tables.binding import Nulls
 from instmodel.tables.rows import read_rows
+from instmodel.tables.unknown_text import UNKNOWN
 from instmodel.verification.sample import Sample
 
 Floats = NDArray[np.float64]
@@ -87,7 +88,7 @@ def against_reference(
     ) as batches:
         for batch in batches:
             both = [side[:, column] for side in pair.scores(batch.inputs)]
-            kept.add(np.column_stack([batch.inputs, *both]))
+            kept.add(np.column_stack([pair.merged(batch.inputs), *both]))
     if not kept.seen:
         raise InputError("no_rows", "there are no rows to compare with", field="reference")
     rows = kept.rows
@@ -95,7 +96,8 @@ def against_reference(
     found = []
     for place, name in enumerate(pair.columns):
         before, after = rows[:, place], inputs[:, place]
-        bins = population_bins(before, after, categories=True)
+        unknown = UNKNOWN if pair.text(place, UNKNOWN) is not None else None
+        bins = population_bins(before, after, categories=True, apart=unknown)
         bins = [replace(part, text=_text(pair, place, part)) for part in bins]
         was, is_now = (float(np.isnan(values).mean()) for values in (before, after))
         found.append(InputPsi(name, total(bins), was, is_now, bins))

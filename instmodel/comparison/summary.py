@@ -31,6 +31,7 @@ from instmodel.verification.summary import (
     coverage_table,
     first,
     table_of_rows,
+    unknown_notes,
 )
 
 # Columns of a confusion matrix that a person reads, and the cells that stand for a larger one.
@@ -129,7 +130,8 @@ def _notes(found: Comparison) -> list[str]:
     if any(group.small for by in found.groupings for group in by.groups):
         few = f" or {SMALL_CLASS} of a class" if found.task == "binary" else ""
         notes.append(f"* Small: fewer than {SMALL_ROWS} rows{few}; figures that say little.")
-    return [*notes, *coverage_notes(found.coverage, "the new model")]
+    notes += coverage_notes(found.coverage, "the new model")
+    return [*notes, *unknown_notes(found.unknown_texts)]
 
 
 def _scores(found: Comparison) -> Table:

@@ -274,7 +274,9 @@ class CsvReader:
     def _code(self, cell: str, place: int, row: int, line: int) -> float:
         """Return the number of a text, which is a category or what stands for unknown ones."""
         categories = self._categories[place]
-        number = categories.codes.get(cell, categories.unknown_number if cell else None)
+        number = None
+        if cell or cell in categories.codes:
+            number = categories.codes.get(cell, categories.unknown_number)
         if number is not None and (cell in categories.codes or is_utf8(cell)):
             return number
         position = self._positions[place]

@@ -4,8 +4,8 @@ Design
 ------
 A. Text is read with the categories of the first model and, behind these, those that only the second
    knows, where the first takes unknown text at all. So numbers keep what they mean to the first.
-B. Each model gets its own numbers for the text then. Text that neither knows is read as a number
-   that no category has.
+B. Each model gets its own numbers for the text then. Text that neither knows is read as numbers
+   that no category has, see `instmodel.tables.unknown_text`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,9 @@ from instmodel.base.features import Feature
 from instmodel.errors import InputError
 from instmodel.tables.cells import unknown_category
 from instmodel.tables.scorer import RowScorer
+from instmodel.tables.unknown_text import WatchedCategories, are_unknown
 
 Floats = NDArray[np.float32]
-
-# Beyond the number of any category.
-_UNKNOWN = 2.0**25
 
 
 class SharedText:
@@ -58,14 +56,16 @@ class SharedText:
             place = slice(start, start + feature.size)
             start += feature.size
             mine, them = feature.categories, theirs.get(feature.name)
+            mine, them = mine or them, them or mine
             if mine is None or them is None:
-                features.append(replace(feature, categories=mine or them))
-            elif (mine.values, str(mine.unknown)) == (them.values, str(them.unknown)):
                 features.append(feature)
-            else:
-                joint = _joint(mine, them)
+                continue
+            same = (mine.values, str(mine.unknown)) == (them.values, str(them.unknown))
+            if not same:
                 self.different.append(feature.name)
-                features.append(replace(feature, categories=joint))
+            joint = mine if same and mine.unknown == "error" else _joint(mine, them)
+            features.append(replace(feature, categories=joint))
+            if joint is not mine:
                 first_table, second_table = (
                     _Table(feature.name, joint, item) for item in (mine, them)
                 )
@@ -80,20 +80,32 @@ class SharedText:
         InputError
             ``unknown_category``: the second model refuses a text that the first one knows.
         """
-        first, second = inputs, inputs
-        if self._tables:
-            first, second = inputs.copy(), inputs.copy()
-        for place, mine, theirs in self._tables:
-            first[:, place] = mine.numbers(inputs[:, place])
+        second = inputs.copy() if self._tables else inputs
+        for place, _, theirs in self._tables:
             second[:, place] = theirs.numbers(inputs[:, place])
-        return first, np.ascontiguousarray(second[:, self._order])
+        return self.first_rows(inputs), np.ascontiguousarray(second[:, self._order])
+
+    def first_rows(self, inputs: Floats) -> Floats:
+        """Return what was read with `reader` as the rows (N, F) of the first model."""
+        first = inputs.copy() if self._tables else inputs
+        for place, mine, _ in self._tables:
+            first[:, place] = mine.numbers(inputs[:, place])
+        return first
+
+    def are_unknown(self, inputs: Floats) -> NDArray[np.bool_]:
+        """Return which values (N, F) are text that neither model knows."""
+        found = np.zeros(inputs.shape, bool)
+        for place, _, _ in self._tables:
+            found[:, place] = are_unknown(inputs[:, place])
+        return found
 
 
 def _joint(mine: Categories, theirs: Categories) -> Categories:
     texts = list(mine.values)
     if mine.unknown != "error":
         texts += [text for text in theirs.values if text not in mine.codes]
-    return Categories(texts, "error" if "error" in (mine.unknown, theirs.unknown) else _UNKNOWN)
+    refused = "error" in (mine.unknown, theirs.unknown)
+    return Categories(texts, "error") if refused else WatchedCategories(texts)
 
 
 class _Table:
@@ -124,7 +136,7 @@ class _Table:
             )
         found[whole] = self._numbers[places]
         if self._unknown is not None:
-            found[values == _UNKNOWN] = self._unknown
+            found[are_unknown(values)] = self._unknown
         return found
 
 

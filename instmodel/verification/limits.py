@@ -38,6 +38,7 @@ _NEEDS = {
     "importance": "`--importance`",
     "dependence": "`--dependence`",
     "coverage": "a run without `--no-coverage`",
+    "unknown_texts": "a feature with text categories",
 }
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from instmodel.tables.cells import shown as cell
 from instmodel.tables.keys import shown
+from instmodel.tables.unknown_text import UnknownText
 from instmodel.verification.changes import MOST_CHANGES
 from instmodel.verification.coverage import Coverage, gap_rows
 from instmodel.verification.limits import NO_DIFFERENCE, Verdict
@@ -102,7 +104,11 @@ def verification_summary(found: Verification, name: str, values: int) -> Summary
         verdict=f"{outcome} {found.rows} rows (tolerance {found.tolerance})",
         alarm=not found.same,
         finding=finding,
-        notes=[*_speeds(found), *coverage_notes(found.coverage)],
+        notes=[
+            *_speeds(found),
+            *coverage_notes(found.coverage),
+            *unknown_notes(found.unknown_texts),
+        ],
         tables=[table for table in tables if table.rows],
     )
 
@@ -170,6 +176,16 @@ def _changes(found: Verification) -> Table:
     ]
     title = _title("What the documents have in other ways", len(found.changes), _SHOWN_CHANGES)
     return Table("changes", title, ["instruction", "change"], rows, ["change"])
+
+
+def unknown_notes(texts: Iterable[UnknownText]) -> list[str]:
+    """Return in a sentence for each feature how much text no category knows."""
+    return [
+        f"Unknown text: {item.name} has text that is no category in {item.unknown_rows:,} of "
+        f"{item.rows:,} rows, such as {cell(item.example)}."
+        for item in texts
+        if item.unknown_rows
+    ]
 
 
 def coverage_notes(coverage: Coverage | None, model: str = "the model") -> list[str]:

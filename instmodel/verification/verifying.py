@@ -22,6 +22,8 @@ from instmodel.errors import InputError
 from instmodel.model import InstructionModel
 from instmodel.tables.binding import Nulls
 from instmodel.tables.rows import Batch, first_row, read_rows
+from instmodel.tables.shared_text import SharedText
+from instmodel.tables.unknown_text import UnknownText, UnknownTexts
 from instmodel.verification.changes import Change
 from instmodel.verification.coverage import Coverage, CoverageWatch
 from instmodel.verification.differences import (
@@ -105,6 +107,8 @@ class Verification:
         From where on the instructions are of other kinds, or why that is not told.
     coverage : Coverage or None
         What the data reached in the model; None if it was not asked for.
+    unknown_texts : list of UnknownText
+        How much text of each feature with categories none of these knows.
     options : dict
         The arguments of `verify`; of what is in memory, the type.
     """
@@ -129,6 +133,7 @@ class Verification:
     changes: list[Change] = field(repr=False)
     difference: str
     coverage: Coverage | None = field(repr=False)
+    unknown_texts: list[UnknownText] = field(repr=False)
     options: dict[str, Any] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -215,18 +220,26 @@ def verify(
     """
     options = options_of(locals())  # nothing but the arguments yet
     engine = engine_of(model)
+    text = SharedText(engine, engine, np.arange(engine.feature_size))
+    unknown = UnknownTexts(text.reader.named_features)
     tolerance = Tolerance(atol, rtol)
     worst = arguments.count(worst, "worst", least=0)
     with contextlib.ExitStack() as opened:
         data, witness = _sides(engine, data, against, expected, threads, opened)
         rows = read_rows(
-            data, engine, witness.columns, batch_rows, key_inputs=witness.key_inputs, nulls=nulls
+            data,
+            text.reader,
+            witness.columns,
+            batch_rows,
+            key_inputs=witness.key_inputs,
+            nulls=nulls,
         )
         batches = opened.enter_context(contextlib.closing(rows))
         watch = CoverageWatch(engine) if coverage else None
         found = _Pass(engine, witness, tolerance, worst, threads, watch)
         for batch in batches:
-            found.add(batch)
+            unknown.add(batch.inputs)
+            found.add(replace(batch, inputs=text.first_rows(batch.inputs)))
             if progress:
                 progress(batch.fraction, found.differences.rows)
     differences = found.differences
@@ -258,6 +271,7 @@ def verify(
         changes=changes,
         difference=difference,
         coverage=watch.result() if watch else None,
+        unknown_texts=unknown.found(),
         options=options,
     )
 
