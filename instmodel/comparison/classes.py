@@ -61,7 +61,8 @@ def classes_of(old: Any, new: Any, said: list[Any] | None, task: str | None) -> 
     named = [said if said and names and _numbered(names) else names for names in written]
     mine, theirs = named
     if mine and theirs and not same_classes(mine, theirs):
-        numbered = not said and _numbered(mine) != _numbered(theirs)
+        others = {*map(str, mine)} != {*map(str, theirs)}  # no name puts 1, 0 in order
+        numbered = not said and others and (_numbered(mine) or _numbered(theirs))
         way = "; classes=… (--classes) says what 0, 1 … are called" if numbered else ""
         raise InputError(
             "invalid_label",

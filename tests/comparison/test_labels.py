@@ -262,6 +262,7 @@ def test_models_of_different_classes_are_not_compared(old, new, said):
     with pytest.raises(im.InstModelError, match=said) as caught:
         im.compare(*models, ROWS)
     assert caught.value.code == "invalid_label"
+    assert ("--classes" in caught.value.message) == (old == ["bad", "good"] and new == [0, 1])
 
 
 def test_classes_name_those_that_a_model_only_numbers():
