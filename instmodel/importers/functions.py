@@ -291,6 +291,11 @@ def above(a: Value, b: Value) -> Value:
     return activation(activation(subtract(a, b), "SIGN"), "SQRT")
 
 
+def not_below(a: Value, b: Value) -> Value:
+    """Return 1 where a >= b, else 0, for NaN too."""
+    return above(constant(0.5), activation(subtract(b, a), "SIGN"))
+
+
 def selected(truth: Value, one: Value, other: Value) -> Value:
     """Return `one` where truth is 1, and `other` where it is 0, whatever is in the one not taken.
 

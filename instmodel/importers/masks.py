@@ -1,8 +1,14 @@
-"""Scores that a mask hides from a softmax: -∞, which no constant of a document is."""
+"""Masks: choices by constants, and scores that are hidden from a softmax.
+
+Those are -∞, which no constant of a document is.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
@@ -14,6 +20,15 @@ _MASKED = "masked"
 _HIDDEN = -1e38
 
 
+def chosen_by(mask: NDArray[Any], one: Value, other: Value) -> Value:
+    """Return `one` where a constant mask is true, else `other`: only numbers move."""
+    shape = np.broadcast_shapes(mask.shape, one.shape, other.shape)
+    parts = [ex.broadcast(part, shape) for part in (one, other)]
+    places = ex.positions_of(parts[0])
+    both = ex.concatenate([ex.reshape(part, (-1,)) for part in parts])
+    return ex.rearrange(both, np.where(mask, places, places + places.size))
+
+
 def masked(scores: Value, flags: Value, added: bool = False) -> Value:
     """Return scores for `softmax`, which are -∞ where a flag is 1.
 
@@ -23,10 +38,7 @@ def masked(scores: Value, flags: Value, added: bool = False) -> Value:
     scores, flags = ex.broadcast(scores, shape), ex.broadcast(flags, shape)
     hidden = ex.clip(scores, _HIDDEN, _HIDDEN) if added else ex.constant(np.full(shape, _HIDDEN))
     if flags.is_constant:
-        places = ex.positions_of(scores)
-        taken = np.where(flags.data.astype(bool), scores.size + places, places)
-        parts = [ex.reshape(part, (-1,)) for part in (scores, hidden)]
-        shown = ex.rearrange(ex.concatenate(parts), taken)
+        shown = chosen_by(flags.data.astype(bool), hidden, scores)
     else:
         shown = fn.selected(flags, hidden, scores)
     return ex.opaque(shape, [shown, flags], "infinite scores, other than of a softmax", _MASKED)

@@ -21,6 +21,7 @@ from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import ROUNDED, Unsupported, Value
 from instmodel.importers.keys import rounded_keys
+from instmodel.importers.masks import chosen_by
 from instmodel.importers.onnx_context import Node
 from instmodel.importers.onnx_ops import Handler
 from instmodel.importers.operands import Operand, finite, together
@@ -41,12 +42,6 @@ def _combined(function: Callable[..., Value]) -> Handler:
 
 def _above(node: Node, a: Value, b: Value) -> Value:
     return node.note(fn.above(a, b), "positive", ex.subtract(a, b))
-
-
-def _at_least(a: Value, b: Value) -> Value:
-    """Return 1 where a >= b, else 0, for NaN too."""
-    below = ex.activation(ex.subtract(b, a), "SIGN")
-    return fn.above(ex.constant(0.5), below)
 
 
 def _either(node: Node, *parts: Value) -> Value:
@@ -110,10 +105,7 @@ def _by_mask(mask: Any, chosen: Any, other: Any) -> Value:
     wanted, one, two = together([mask, chosen, other])
     if not wanted.is_constant:
         raise Unsupported("a choice by what is not constant")
-    wide = np.broadcast_shapes(wanted.shape, one.shape, two.shape)
-    parts = [ex.reshape(ex.broadcast(_finite(part), wide), (-1,)) for part in (one, two)]
-    places = np.arange(parts[0].size).reshape(wide)
-    return ex.rearrange(ex.concatenate(parts), np.where(wanted.data, places, places + places.size))
+    return chosen_by(wanted.data, _finite(one), _finite(two))
 
 
 def _special_choice(node: Node, truth: Value, chosen: Value, other: Value) -> Value | None:
@@ -200,8 +192,8 @@ def _one_hot(node: Node) -> Operand:
 CHOICE_OPERATORS: dict[str, Handler] = {
     "Greater": _combined(_above),
     "Less": _combined(lambda node, a, b: _above(node, b, a)),
-    "GreaterOrEqual": _combined(lambda node, a, b: _at_least(a, b)),
-    "LessOrEqual": _combined(lambda node, a, b: _at_least(b, a)),
+    "GreaterOrEqual": _combined(lambda node, a, b: fn.not_below(a, b)),
+    "LessOrEqual": _combined(lambda node, a, b: fn.not_below(b, a)),
     "Equal": _combined(lambda node, a, b: fn.equal(a, b)),
     "And": _combined(_both),
     "Or": _combined(_either),

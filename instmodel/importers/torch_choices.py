@@ -20,7 +20,7 @@ from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value, bare
 from instmodel.importers.keys import clipped, to_integers
-from instmodel.importers.masks import masked
+from instmodel.importers.masks import chosen_by, masked
 from instmodel.importers.patterns import is_opaque, under_moves
 from instmodel.importers.torch_operands import Operand, value_of
 
@@ -72,12 +72,6 @@ def boolean_sum(a: Value, b: Value) -> Value:
 
 
 # ------------------------------------------------------------------------------------- comparisons
-
-
-def at_least(a: Value, b: Value) -> Value:
-    """Return 1 where a >= b, else 0."""
-    sign = ex.activation(ex.subtract(a, b), "SIGN")
-    return ex.activation(ex.activation(ex.add(sign, ex.constant(1.0)), "SQRT"), "SIGN")
 
 
 def _not(x: Value) -> Value:
@@ -144,10 +138,7 @@ def _by_mask(mask: Value, one: Value, two: Value) -> Value:
     for scores, least, hides in ((two, one, mask.data), (one, two, ~mask.data)):
         if least.is_constant and np.all(np.isneginf(ex.floats(least))):
             return masked(ex.broadcast(scores, wide), ex.constant(hides))
-    parts = [ex.reshape(ex.broadcast(part, wide), (-1,)) for part in (one, two)]
-    places = np.arange(parts[0].size).reshape(wide)
-    chosen_places = np.where(mask.data, places, places + places.size)
-    return ex.rearrange(ex.concatenate(parts), chosen_places)
+    return chosen_by(mask.data, one, two)
 
 
 def _index_put(x: Any, indexes: Any, values: Any, accumulate: bool = False) -> Any:
@@ -186,8 +177,8 @@ def converted(x: Operand, name: str) -> Value:
 CHOICES: dict[str, Callable[..., Any]] = {
     "gt": _compared(fn.above),
     "lt": _compared(lambda a, b: fn.above(b, a)),
-    "ge": _compared(at_least),
-    "le": _compared(lambda a, b: at_least(b, a)),
+    "ge": _compared(fn.not_below),
+    "le": _compared(lambda a, b: fn.not_below(b, a)),
     "ne": _compared(lambda a, b: _not(fn.equal(a, b))),
     "eq": _compared(fn.equal),
     **{

@@ -14,7 +14,6 @@ from instmodel.importers import expressions as ex
 from instmodel.importers import functions as fn
 from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.keys import embedding
-from instmodel.importers.torch_choices import at_least
 from instmodel.importers.torch_operands import array_of, value_of
 from instmodel.importers.torch_reductions import REDUCTIONS
 
@@ -71,7 +70,7 @@ def _bucketize(x: Any, edges: Any, *, right: bool = False, **unused: Any) -> Val
     if limits.ndim != 1 or np.any(np.diff(limits) < 0):
         raise Unsupported("boundaries that are not in order, or not the same for all")
     wide = ex.reshape(value, (*value.shape, 1))
-    above = (fn.above if right else at_least)(ex.constant(limits), wide)
+    above = (fn.above if right else fn.not_below)(ex.constant(limits), wide)
     below = ex.activation(above, "INVERSE")
     return ex.reduce_sum(below, [len(value.shape)])
 
