@@ -24,7 +24,8 @@
 
 /* Largest distance to the exact value over all float32 inputs, in ULP of the exact value; results
  * below 2^-126 (flushed to zero) are not counted. SQRT, INVERSE and RECIPROCAL are single correctly
- * rounded operations; RELU and SIGN are exact. tests/machine/test_activations.py reads these lines. */
+ * rounded operations; RELU and SIGN are exact. tests/machine/test_activations.py reads these lines.
+ */
 #define IM_ULP_RELU 0.0
 #define IM_ULP_SIGN 0.0
 #define IM_ULP_SIGMOID 0.97
