@@ -52,6 +52,7 @@ def complete_credit() -> tuple[pd.DataFrame, np.ndarray]:
 def applicants() -> tuple[pd.DataFrame, np.ndarray]:
     """Return the applicants without gaps in their numbers, and with text, some of it missing."""
     frame, failed = complete_credit()
+    frame = frame.copy()  # others have the same one
     homes = pd.Series(["rent", "own", "parents", "mortgage"])
     regions = pd.Series(["Nord", "Süd", "Ost", "West", "", "Île de la Cité"], [1, 2, 3, 5, 8, 13])
     frame["home"] = frame["home"].map(homes).astype(object)
