@@ -200,6 +200,7 @@ def test_older_logistic_regressions_divide_in_their_own_way(options, y):
     assert_same(importer.from_sklearn(estimator), rows, expected)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # scikit-learn 1.5
 def test_shares_are_right_where_float32_holds_no_sigmoid():
     estimator = rest(linear_model.LogisticRegression()).fit(X[:, :2], THREE)
     for nth, member in enumerate(estimator.estimators_):

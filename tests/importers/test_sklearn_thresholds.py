@@ -41,6 +41,8 @@ def around(numbers):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", BEHIND_SCALERS)
 def test_the_input_is_compared_and_not_what_a_scaler_rounds(name):
+    if "bins" in name and not hasattr(pre.KBinsDiscretizer(), "quantile_method"):
+        pytest.skip("before scikit-learn 1.7, bins have other edges, which are numbers of the data")
     estimator = BEHIND_SCALERS[name].fit(X, TWO)
     info = importer.from_sklearn(estimator)
     scaler, step = estimator

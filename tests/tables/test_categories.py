@@ -42,6 +42,8 @@ def table(texts, age=1):
 def of_pandas(dtype):
     def make(texts):
         pandas = pytest.importorskip("pandas")
+        if dtype == "str" and pandas.__version__ < "3":
+            pytest.skip("before pandas 3, it makes text of what is missing")
         kind = pandas.StringDtype("python") if dtype == "python" else dtype
         column = pandas.Series(texts, dtype=object).astype(kind)
         return pandas.DataFrame({"colour": column, "age": 1})

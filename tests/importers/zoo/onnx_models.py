@@ -1,5 +1,13 @@
 """ONNX models of the zoo."""
 
+import onnxruntime
 from importers.zoo import onnx_backend, onnx_exports, onnx_graphs
 
-CASES = [*onnx_graphs.CASES, *onnx_exports.CASES, *onnx_backend.CASES]
+# ONNX Runtime 1.22 says that Erf of NaN is 1, and is less exact in the other.
+NOT_OF_1_22 = ("Erf alone", "attention with heads joined to the batch, which comes second")
+
+CASES = [
+    case
+    for case in [*onnx_graphs.CASES, *onnx_exports.CASES, *onnx_backend.CASES]
+    if not (onnxruntime.__version__.startswith("1.22.") and case.name in NOT_OF_1_22)
+]
