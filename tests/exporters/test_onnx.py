@@ -50,6 +50,8 @@ def test_what_was_exported_can_be_imported(document):
     except im.DocumentError as error:
         # 1 / 0, computed of constants: no document holds an infinity.
         assume(error.code != "non_finite_value")
+        # A key whose rounding is partly computed of constants is refused, by name.
+        assume("Floor outside of a rounding" not in str(error))
         raise
     assert_near(info, x, im.InstructionModel(back).predict(x))
     assert (back.features or []) == (info.features or [])
