@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from instmodel.base.extras import require
 from instmodel.errors import InputError
+from instmodel.tables.compression import COMPRESSIONS, decompressed
 
 SUFFIXES = {
     ".parquet": "parquet",
@@ -28,6 +30,8 @@ _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _TEXT = ("csv", "jsonl")
 FORMATS = ("parquet", "csv", "arrow", "jsonl")
+# A compressed file of at most so many bytes may hold no text at all.
+_PERHAPS_EMPTY = 1024
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,24 @@ class Source:
     format : {"parquet", "csv", "arrow", "jsonl"}
     partition : mapping of str to pyarrow.Scalar
         The columns that the folders' names hold.
+    compression : {"gz", "zst", "bz2"} or None
     """
 
     path: str
     name: str
     format: str
     partition: Mapping[str, Any] = field(default_factory=dict)
+    compression: str | None = None
+
+    def open(self) -> BinaryIO:
+        """Return the bytes of its format; what was compressed is not any more."""
+        file = open(self.path, "rb")  # noqa: SIM115 closed by the caller
+        return file if self.compression is None else decompressed(file, self.compression)
+
+    @property
+    def once(self) -> bool:
+        """Whether it can be opened but once, as a pipe can."""
+        return not os.path.isfile(self.path)
 
     def stamp(self) -> dict[str, int]:
         """Return what changes when somebody replaces the file."""
@@ -56,8 +72,18 @@ class Source:
 
 
 def format_of(path: str | os.PathLike[str]) -> str | None:
-    """Return the format that the name of a file asks for."""
-    return SUFFIXES.get(Path(path).suffix.lower())
+    """Return the format that the name of a file asks for, compressed or not."""
+    compression = compression_of(path)
+    if compression is None:
+        return SUFFIXES.get(Path(path).suffix.lower())
+    kind = SUFFIXES.get(Path(Path(path).stem).suffix.lower())
+    return kind if kind in _TEXT else None
+
+
+def compression_of(path: str | os.PathLike[str]) -> str | None:
+    """Return how the name of a file says it is compressed."""
+    ending = Path(path).suffix.lower().removeprefix(".")
+    return ending if ending in COMPRESSIONS else None
 
 
 def find(path: str | os.PathLike[str]) -> list[Source]:
@@ -75,12 +101,13 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
     root = Path(path)
     if not root.is_dir():
         root.stat()  # its error is the best one for a file that is not there
-        return [Source(os.fspath(path), root.name, _known(root))]
+        compression = compression_of(root)
+        return [Source(os.fspath(path), root.name, _known(root), compression=compression)]
     _refuse_logs(root)
     files = sorted(files_below(root))
     formats = {file: _known(file) for file in files}
     for file in files:
-        if formats[file] in _TEXT and file.is_file() and not file.stat().st_size:
+        if formats[file] in _TEXT and file.is_file() and _is_empty(file):
             del formats[file]
     if len(set(formats.values())) != 1:
         raise InputError(
@@ -92,9 +119,24 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
         )
     partitions = _partitions(root, list(formats))
     return [
-        Source(os.fspath(file), file.relative_to(root).as_posix(), kind, partitions[file])
+        Source(
+            os.fspath(file),
+            file.relative_to(root).as_posix(),
+            kind,
+            partitions[file],
+            compression_of(file),
+        )
         for file, kind in formats.items()
     ]
+
+
+def _is_empty(file: Path) -> bool:
+    size, compression = file.stat().st_size, compression_of(file)
+    if compression is None or not 0 < size <= _PERHAPS_EMPTY:
+        return not size
+    with contextlib.suppress(InputError), decompressed(open(file, "rb"), compression) as text:
+        return not text.read(1)
+    return False  # it is damaged, which the one who reads it tells
 
 
 def _refuse_logs(root: Path) -> None:
@@ -133,7 +175,9 @@ def _known(path: Path) -> str:
             "invalid_table",
             "the name does not tell a format",
             file=path,
-            expected="a name in " + ", ".join(SUFFIXES),
+            expected="a name in "
+            + ", ".join(SUFFIXES)
+            + "; .csv and .jsonl also with .gz, .zst, .bz2",
         )
     return kind
 

@@ -6,17 +6,19 @@ them where columns go along or are missing; whatever a type cannot hold without 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from instmodel.errors import InputError
 from instmodel.tables.binding import Slot
 from instmodel.tables.cells import ObjectColumn
+from instmodel.tables.inputs import Source
 from instmodel.tables.reader import Rows, TextReader
 from instmodel.tables.scoring import Chunk
 
@@ -24,6 +26,9 @@ Line = Mapping[str, Any]
 
 # Lines that are parsed together.
 _LINES = 1 << 12
+# Bytes; longer "lines" come from files that are no JSON lines, or grow from a few bytes to fill
+# the memory. An object of 1,000,000 features fits.
+_LONGEST = 1 << 26
 
 # What Arrow raises for cells of several types, integers beyond 64 bits, and halves of surrogate
 # pairs; its own errors are of these types.
@@ -33,11 +38,12 @@ _UNFIT = (ValueError, TypeError, OverflowError)
 class JsonLines(TextReader):
     """One JSON object a line."""
 
-    def _open(self, path: str) -> Any:
+    def _open(self, source: Source) -> Any:
         import pyarrow as pa
 
-        self._size = os.path.getsize(path)
-        self._file = open(path, "rb")  # noqa: SIM115 closed by `close`
+        self._source = source
+        self._size = source.stamp()["size"]
+        self._file = source.open()
         self._line = 0
         try:
             self._first = self._read(_LINES)
@@ -52,22 +58,22 @@ class JsonLines(TextReader):
         """Look at all lines, unless they come from a pipe."""
         import pyarrow as pa
 
-        if len(self._first) < _LINES or not self._file.seekable():
+        if len(self._first) < _LINES or self._source.once:
             return False
-        place = self._file.tell()
         types = self._types
-        while lines := self._read(_LINES):
-            types.add(lines, self._line - len(lines) + 1)
-        self._file.seek(place)
-        self._line = len(self._first)
+        with contextlib.closing(JsonLines(self._source)) as again:
+            while lines := again._read(_LINES):
+                types.add(lines, again._line - len(lines) + 1)
         added = [(name, self.schema.field(name).type) for name in self.added if name not in types]
         self.schema = pa.schema([*types.items(), *added])
         return True
 
     def _read(self, count: int) -> list[Line]:
         rows: list[Line] = []
-        for line in islice(self._file, count):
+        for line in islice(iter(partial(self._file.readline, _LONGEST), b""), count):
             self._line += 1
+            if len(line) == _LONGEST:
+                raise self._error("too long for a line of JSON")
             try:
                 row = json.loads(line.rstrip(b"\r\n"), parse_float=_number)
             except json.JSONDecodeError as error:

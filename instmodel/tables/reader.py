@@ -5,7 +5,6 @@ A reader knows the names and types of all columns before the first row, and hold
 
 from __future__ import annotations
 
-import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, BinaryIO
@@ -13,6 +12,7 @@ from typing import Any, BinaryIO
 from instmodel.tables.arrow import arrow_column
 from instmodel.tables.binding import Slot
 from instmodel.tables.cells import Column
+from instmodel.tables.compression import position
 from instmodel.tables.inputs import Source
 from instmodel.tables.scoring import Chunk
 
@@ -79,14 +79,14 @@ class Reader(ABC):
     def __init__(self, source: Source) -> None:
         import pyarrow as pa
 
-        own = self._open(source.path)
+        own = self._open(source)
         names = [name for name in source.partition if name not in own.names]
         self.added = {name: source.partition[name] for name in names}
         fields = [pa.field(name, value.type) for name, value in self.added.items()]
         self.schema = pa.schema([*own, *fields])
 
     @abstractmethod
-    def _open(self, path: str) -> Any:
+    def _open(self, source: Source) -> Any:
         """Open the file, and return its schema."""
 
     @abstractmethod
@@ -141,12 +141,12 @@ class BatchedReader(Reader):
 class TextReader(Reader):
     """A format that is read from an open file."""
 
-    _file: BinaryIO | io.FileIO
-    _size: int
+    _file: BinaryIO
+    _size: int  # on the disk; 0 for a pipe
 
     def fraction(self) -> float:
         """Return how much of the file was read, 0 to 1."""
-        return min(1.0, self._file.tell() / self._size) if self._size else 1.0
+        return min(1.0, position(self._file) / self._size) if self._size else 0.0
 
     def close(self) -> None:
         """Close the file."""

@@ -23,11 +23,11 @@ _PARQUET_BUFFER = 1 << 18
 
 
 class _Parquet(BatchedReader):
-    def _open(self, path: str) -> Any:
+    def _open(self, source: Source) -> Any:
         import pyarrow.parquet as pq
 
         # Without pre_buffer, no more than a page of each column is in memory.
-        self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_PARQUET_BUFFER)
+        self._file = pq.ParquetFile(source.path, pre_buffer=False, buffer_size=_PARQUET_BUFFER)
         self._rows_total = self._file.metadata.num_rows
         self._done = 0
         return self._file.schema_arrow
@@ -47,10 +47,10 @@ class _Parquet(BatchedReader):
 class _Arrow(BatchedReader):
     """Arrow IPC: the file format, which is also Feather's second version, or a stream."""
 
-    def _open(self, path: str) -> Any:
+    def _open(self, source: Source) -> Any:
         import pyarrow as pa
 
-        self._source = pa.memory_map(path)
+        self._source = pa.memory_map(source.path)
         try:
             self._is_file = self._source.read(6) == b"ARROW1"
             schema = self._reader().schema
@@ -95,10 +95,10 @@ class _Csv(TextReader, BatchedReader):
 
     _file: CsvStream
 
-    def _open(self, path: str) -> Any:
+    def _open(self, source: Source) -> Any:
         import pyarrow as pa
 
-        self._path = path
+        self._path = path = source.path
         header = _csv_header(path)
         self._size = os.path.getsize(path)
         self._file = CsvStream(path, len(header))
