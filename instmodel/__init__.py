@@ -33,6 +33,7 @@ from instmodel.document.instructions import (
     ReduceSum,
 )
 from instmodel.document.schema import InstructionModelInfo
+from instmodel.document.signature import FeatureSignature, Signature
 from instmodel.document.structure import ValidationData
 from instmodel.errors import (
     DocumentError,
@@ -68,6 +69,7 @@ __all__ = [
     "Dot",
     "ExecutionGraph",
     "Feature",
+    "FeatureSignature",
     "GpuModel",
     "GraphNode",
     "InputError",
@@ -84,6 +86,7 @@ __all__ = [
     "ParallelPredictOutput",
     "PredictConfig",
     "ReduceSum",
+    "Signature",
     "StructureError",
     "UnsupportedModelError",
     "ValidationData",

@@ -32,7 +32,7 @@ _VALUES = {
     ),
     "unsupported_version": Rule(
         "A binary file or GPU words of a version that this package does not read.",
-        "field 'version': another version of the format (expected 1 or 2, got 0)",
+        "field 'version': another version of the format (expected 1 to 3, got 0)",
     ),
     "digest_mismatch": Rule(
         "The bytes of a binary file are not those that were written.",
@@ -93,7 +93,8 @@ _STRUCTURE = {
         "`features`, got 3)",
     ),
     "unknown_feature": Rule(
-        "`categories` names a feature that the model does not name; the closest one is named.",
+        "`categories` or `signature` name a feature that the model does not name; the closest one "
+        "is named.",
         "field 'categories': categories of a feature that the model does not name; did you mean "
         "'a'? (expected a name of `features`, without brackets, got 'A')",
     ),
@@ -107,6 +108,11 @@ _STRUCTURE = {
         "float32 can number.",
         "field 'categories': too many categories (expected at most 1 (Limits.max_category_count), "
         "got 2)",
+    ),
+    "invalid_signature": Rule(
+        "What a signature says of a feature does not fit together, is reversed or repeated; or it "
+        "does not fit the feature's categories.",
+        "field 'signature.features['a'].min': the range is reversed (expected at most 1, got 2.0)",
     ),
     "no_buffers": Rule(
         "A model needs at least one buffer.",

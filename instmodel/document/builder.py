@@ -40,6 +40,7 @@ from instmodel.document.instructions import (
     ReduceSum,
 )
 from instmodel.document.schema import InstructionModelInfo
+from instmodel.document.signature import Signature
 from instmodel.document.structure import ValidationData
 from instmodel.errors import StructureError
 
@@ -328,6 +329,7 @@ class ModelBuilder:
         output: BufferHandle,
         validation_data: ValidationData | None = None,
         metadata: Any = None,
+        signature: Signature | None = None,
     ) -> InstructionModelInfo:
         """Return the document of the model that computes `output`.
 
@@ -340,7 +342,10 @@ class ModelBuilder:
             scratch._steps, scratch._sizes = list(self._steps), list(self._sizes)
             own = BufferHandle(scratch, output.number, output.size)
             return scratch.build(
-                output=scratch.copy(own), validation_data=validation_data, metadata=metadata
+                output=scratch.copy(own),
+                validation_data=validation_data,
+                metadata=metadata,
+                signature=signature,
             )
         sizes = [self._sizes[number] for number in self._inputs]
         buffers = {number: place for place, number in enumerate(self._inputs)}
@@ -377,6 +382,7 @@ class ModelBuilder:
             maps=self._maps,
             validation_data=validation_data,
             metadata=metadata,
+            signature=signature,
         )
 
     # ------------------------------------------------------------------------------------ private

@@ -51,6 +51,7 @@ def first_instructions(
         info,
         features=None,
         categories={},
+        signature=None,
         feature_size=feature_size,
         instructions=instructions,
         validation_data=None,

@@ -19,6 +19,7 @@ from instmodel.base.categories import by_feature, size_of
 from instmodel.base.limits import DEFAULT_LIMITS, Limits, checked_limits
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.instructions import INSTRUCTIONS
+from instmodel.document.signature import read_signature
 from instmodel.document.structure import DocumentParts, Structure, ValidationData, vectors
 from instmodel.errors import DocumentError, InstModelError, StructureError
 
@@ -29,6 +30,7 @@ _OPTIONAL_KEYS = (
     "features",
     "feature_size",
     "categories",
+    "signature",
     "parameters",
     "maps",
     "validation_data",
@@ -52,6 +54,8 @@ class InstructionModelInfo(DocumentParts):
         Number of input values F; must agree with `features` if both are given.
     categories : dict of str to Categories
         By feature, what text its values may be given as; a list of texts stands for `Categories`.
+    signature : Signature, optional
+        What the model expects of its inputs; it changes no score.
     buffer_sizes : list of int
         Sizes of the buffers; the first ones take the input, the last one is the output.
     instructions : list of Instruction
@@ -183,6 +187,8 @@ class InstructionModelInfo(DocumentParts):
         if "categories" in present:
             limits.check_categories(*size_of(present["categories"]))
             present["categories"] = by_feature(present["categories"], unknown)
+        if "signature" in present:
+            present["signature"] = read_signature(present["signature"], unknown)
         items = values.sequence(present["instructions"], "instructions", "objects")
         present["instructions"] = [
             _instruction(item, index, unknown) for index, item in enumerate(items)

@@ -14,6 +14,7 @@ from instmodel.base import values
 from instmodel.base.categories import Categories, by_feature
 from instmodel.document.instruction_base import Instruction, Shapes
 from instmodel.document.instructions import INSTRUCTIONS
+from instmodel.document.signature import Signature, read_signature
 from instmodel.errors import StructureError
 
 
@@ -53,6 +54,7 @@ class DocumentParts:
     features: list[str] | None = None
     feature_size: int | None = None
     categories: dict[str, Categories] = field(default_factory=dict)
+    signature: Signature | None = None
     buffer_sizes: list[int]
     instructions: list[Instruction]
     parameters: list[values.Vector] = field(default_factory=list)
@@ -67,6 +69,8 @@ class DocumentParts:
         if self.feature_size is not None:
             self.feature_size = values.integer(self.feature_size, "feature_size")
         self.categories = by_feature(self.categories)
+        if self.signature is not None:
+            self.signature = read_signature(self.signature)
         self.buffer_sizes = list(values.integers(self.buffer_sizes, "buffer_sizes"))
         self.instructions = list(values.sequence(self.instructions, "instructions", "instructions"))
         for index, item in enumerate(self.instructions):
@@ -88,7 +92,7 @@ class DocumentParts:
             self.metadata = _metadata(self.metadata)
 
     def outline(self) -> dict[str, Any]:
-        """Return the JSON form of features, their categories, buffers and instructions alone."""
+        """Return the JSON form of features, what is told of them, buffers and instructions."""
         document: dict[str, Any] = {}
         if self.features is not None:
             document["features"] = list(self.features)
@@ -98,6 +102,8 @@ class DocumentParts:
             document["categories"] = {
                 name: item.to_json() for name, item in self.categories.items()
             }
+        if self.signature is not None:
+            document["signature"] = self.signature.to_json()
         document["buffer_sizes"] = list(self.buffer_sizes)
         document["instructions"] = [item.to_dict() for item in self.instructions]
         return document

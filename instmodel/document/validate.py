@@ -17,6 +17,7 @@ from instmodel.base.categories import size_of
 from instmodel.base.features import Feature, parse_feature_names, with_categories
 from instmodel.base.limits import DEFAULT_LIMITS, Limits, checked_limits
 from instmodel.document.graph import ExecutionGraph, Gap, LostInput, Ranges, trace
+from instmodel.document.signature import check_signature
 from instmodel.document.structure import Structure
 from instmodel.errors import InstModelError, StructureError, ValidationDataError
 
@@ -197,6 +198,7 @@ def _check_features(document: Structure) -> tuple[list[Feature], int | None]:
         )
     features = parse_feature_names(document.features or [])
     features = with_categories(features, document.categories)
+    check_signature(document.signature, features)
     named = sum(feature.size for feature in features)
     if features and document.feature_size not in (None, named):
         raise StructureError(

@@ -42,6 +42,7 @@ from instmodel.document.instructions import (
     ReduceSum,
 )
 from instmodel.document.schema import InstructionModelInfo
+from instmodel.document.signature import SIGNATURE_KEY
 from instmodel.document.validate import check
 
 INPUT, OUTPUT = "input", "output"
@@ -84,6 +85,8 @@ def to_onnx(info: InstructionModelInfo, limits: Limits = DEFAULT_LIMITS) -> Any:
     if info.categories:
         kept = {name: item.to_json() for name, item in info.categories.items()}
         properties[CATEGORIES_KEY] = json.dumps(kept)
+    if info.signature is not None:
+        properties[SIGNATURE_KEY] = json.dumps(info.signature.to_json())
     helper.set_model_props(model, properties)
     onnx.checker.check_model(model)
     return model

@@ -30,8 +30,8 @@ from instmodel.document.structure import Structure
 from instmodel.errors import DocumentError
 
 MAGIC = b"\x93INSTMDL"
-# Readers of version 1 know no categories, and must not lose them.
-VERSION, VERSION_OF_CATEGORIES = 1, 2
+# Readers of version 1 know no categories, those of version 2 no signatures, and must not lose them.
+VERSION, VERSION_OF_CATEGORIES, VERSION_OF_SIGNATURES = 1, 2, 3
 # The data is hashed in chunks, each on its own, so that several threads can share the work, and a
 # core can do several at once.
 CHUNK = 1 << 20
@@ -76,6 +76,8 @@ def _encode(structure: Structure, packed: PackedWeights) -> tuple[bytes, list[By
 
 def version_of(structure: Structure) -> int:
     """Return the version of the format that a document needs: the first one that can hold it."""
+    if structure.signature is not None:
+        return VERSION_OF_SIGNATURES
     return VERSION_OF_CATEGORIES if structure.categories else VERSION
 
 

@@ -34,7 +34,7 @@ from instmodel.formats.binary import (
     MAGIC,
     PREFIX,
     VERSION,
-    VERSION_OF_CATEGORIES,
+    VERSION_OF_SIGNATURES,
     Bytes,
     check_shape,
     chunk_digests,
@@ -49,6 +49,7 @@ _KEYS = (
     "features",
     "feature_size",
     "categories",
+    "signature",
     "buffer_sizes",
     "instructions",
     "dense",
@@ -58,6 +59,9 @@ _KEYS = (
     "metadata",
     "allow_non_finite",
 )
+
+# What stands in the header as in JSON.
+_AS_IN_JSON = _KEYS[:6]
 
 # What a thread reads and hashes is a multiple of this: few chunks side by side leave a core idle.
 _UNIT = CHUNK * min(_kernels.SHA256_STREAMS, 4)
@@ -141,12 +145,12 @@ def _read_head(take: Callable[[int], bytes], size: int, limits: Limits) -> tuple
     if len(prefix) < PREFIX.size or not prefix.startswith(MAGIC):
         raise _broken("not a binary model file", "byte 0")
     _, version, header_size, file_size, reserved, _ = PREFIX.unpack(prefix)
-    if version not in (VERSION, VERSION_OF_CATEGORIES):
+    if not VERSION <= version <= VERSION_OF_SIGNATURES:
         raise DocumentError(
             "unsupported_version",
             "another version of the format",
             field="version",
-            expected=f"{VERSION} or {VERSION_OF_CATEGORIES}",
+            expected=f"{VERSION} to {VERSION_OF_SIGNATURES}",
             actual=version,
         )
     if file_size != size:
@@ -258,11 +262,7 @@ def _structure(
 ) -> Structure:
     """Make all of the document but its dense layers, of which the reader has the shapes."""
     allow_non_finite = values.boolean(given.get("allow_non_finite", False), "allow_non_finite")
-    document: dict[str, Any] = {
-        key: given[key]
-        for key in ("features", "feature_size", "categories", "buffer_sizes", "instructions")
-        if key in given
-    }
+    document: dict[str, Any] = {key: given[key] for key in _AS_IN_JSON if key in given}
     document["weights"] = document["bias"] = []
     document["parameters"] = [reader.tensor(place) for place in tensors["parameters"]]
     document["maps"] = [reader.table(*places) for places in tensors["maps"]]

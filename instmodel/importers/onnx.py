@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ from instmodel.base.categories import CATEGORIES_KEY, Categories, by_feature, si
 from instmodel.base.features import FEATURES_KEY, parse_feature_names
 from instmodel.base.limits import DEFAULT_LIMITS
 from instmodel.document.schema import InstructionModelInfo
+from instmodel.document.signature import SIGNATURE_KEY, Signature, read_signature
 from instmodel.errors import DocumentError, InputError, StructureError
 from instmodel.importers import common
 from instmodel.importers import expressions as ex
@@ -32,6 +33,7 @@ from instmodel.importers.onnx_ops import OPERATORS
 from instmodel.importers.onnx_shapes import SHAPE_OPERATORS
 from instmodel.importers.operands import Operand, one_row
 
+_T = TypeVar("_T")
 _MAIN, _ML = ("", "ai.onnx"), "ai.onnx.ml"
 _INPUT_TYPES = {1: np.float32, 11: np.float64, 6: np.int32, 7: np.int64}
 # All numbers of all values of the graph together: a hostile graph must not fill the memory.
@@ -86,6 +88,7 @@ def from_onnx(
     names = written if features is None else features
     info = common.build(result, leaves, names, metadata)
     info.categories = graph.categories(written or [], names or [])
+    info.signature = graph.signature(written or [], names or [])
     run = graph.session(chosen).run
     return common.compared(info, result, leaves, sample, run, graph.whole_inputs())
 
@@ -277,9 +280,15 @@ class OnnxGraph:
         """
         found = self._property(CATEGORIES_KEY) or {}
         DEFAULT_LIMITS.check_categories(*size_of(found))
-        old, new = parse_feature_names(written), parse_feature_names(names)
-        renamed = {a.name: b.name for a, b in zip(old, new, strict=False)}
-        return {renamed.get(name, name): item for name, item in by_feature(found).items()}
+        return _renamed(by_feature(found), written, names)
+
+    def signature(self, written: Sequence[str], names: Sequence[str]) -> Signature | None:
+        """Return the signature that this package's exporter wrote; see `categories`."""
+        found = self._property(SIGNATURE_KEY)
+        if found is None:
+            return None
+        signature = read_signature(found)
+        return Signature(_renamed(signature.features, written, names), signature.rows)
 
     def _property(self, key: str) -> Any:
         """Return what the model keeps as JSON under a key, None if that is nothing."""
@@ -288,6 +297,15 @@ class OnnxGraph:
             return None if written is None else json.loads(written)
         except (ValueError, RecursionError):
             return None
+
+
+def _renamed(
+    items: Mapping[str, _T], written: Sequence[str], names: Sequence[str]
+) -> dict[str, _T]:
+    """Return what is told of features by their new names."""
+    old, new = parse_feature_names(written), parse_feature_names(names)
+    renamed = {a.name: b.name for a, b in zip(old, new, strict=False)}
+    return {renamed.get(name, name): item for name, item in items.items()}
 
 
 _HANDLERS: dict[str, dict[str, Any]] = {

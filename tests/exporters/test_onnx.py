@@ -134,3 +134,13 @@ def test_text_categories_go_along_and_come_back(tmp_path):
     assert again.to_dict()["categories"] == texts
     renamed = from_onnx(tmp_path / "m.onnx", features=["colour", "size"])
     assert renamed.to_dict()["categories"] == {"colour": texts["a"], "size": texts["b"]}
+
+
+def test_a_signature_goes_along_and_comes_back(tmp_path):
+    items = {"a": {"kind": "number", "min": -1.0}, "b": {"kind": "code", "codes": [1, 5]}}
+    told = {"rows": 3, "features": items}
+    info = im.InstructionModelInfo.from_dict({**dense(), "signature": told})
+    info.to_onnx(tmp_path / "m.onnx")
+    assert from_onnx(tmp_path / "m.onnx").to_dict()["signature"] == told
+    renamed = from_onnx(tmp_path / "m.onnx", features=["age", "shop"])
+    assert renamed.signature.features.keys() == {"age", "shop"}

@@ -122,6 +122,63 @@ def test_categories_are_written_in_one_way(categories):
     assert "one way" in caught.value.message
 
 
+NAMED = {key: value for key, value in HEADER.items() if key != "feature_size"}
+
+
+def test_the_bytes_of_a_model_with_a_signature():
+    age = {"shares": [0.5, 0.25], "edges": [1], "nulls": "never", "max": 9, "kind": "number"}
+    info = info_of(
+        {
+            "features": ["shop", "age"],
+            "signature": {
+                "features": {"shop": {"codes": [1, 300], "kind": "code"}, "age": age},
+                "rows": 4,
+            },
+            "buffer_sizes": [2, 1],
+            "instructions": [{"type": "DOT", "input": 0, "output": 1, "weights": 0}],
+            "weights": [[[1.0, -2.0]]],
+            "bias": [[0.5]],
+        }
+    )
+    age = {"kind": "number", "max": 9.0, "nulls": "never", "edges": [1.0], "shares": [0.5, 0.25]}
+    shop = {"kind": "code", "codes": [1, 300]}
+    header = {
+        "features": ["shop", "age"],
+        "signature": {"rows": 4, "features": {"age": age, "shop": shop}},
+        **NAMED,
+    }
+    assert info.to_bytes() == assemble(header, DATA, version=3)
+    again = im.InstructionModelInfo.from_bytes(info.to_bytes())
+    assert again.to_dict() == info.to_dict()
+    # A reader of version 2 that skips unknown keys would lose it.
+    for version in (1, 2):
+        with pytest.raises(im.InstModelError) as caught:
+            im.InstructionModelInfo.from_bytes(
+                assemble(header, DATA, version=version), unknown="ignore"
+            )
+        assert caught.value.code == "unsupported_version"
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        {"b": {"kind": "number"}, "a": {"kind": "number"}},
+        {"a": {"nulls": "never", "kind": "number"}},
+        {"a": {"kind": "number", "nulls": "allowed"}},
+        {"a": {"kind": "number", "min": 1}},
+        {"a": {"kind": "number", "edges": []}},
+        {"a": {"kind": "number", "shares": None}},
+    ],
+    ids=str,
+)
+def test_signatures_are_written_in_one_way(features):
+    header = {"features": ["a", "b"], "signature": {"features": features}, **NAMED}
+    with pytest.raises(im.InstModelError) as caught:
+        im.InstructionModelInfo.from_bytes(assemble(header, DATA, version=3))
+    assert caught.value.code == "invalid_document"
+    assert "one way" in caught.value.message
+
+
 def test_a_file_written_from_the_page_alone_loads():
     info = im.InstructionModelInfo.from_bytes(assemble(HEADER, DATA))
     assert info.weights[0].tolist() == [[1.0, -2.0]]
@@ -305,6 +362,8 @@ def test_every_flipped_bit_is_refused():
         (assemble(HEADER, DATA) + b"\0", "invalid_document"),
         (assemble(HEADER, DATA, magic=b"\x93INSTMDX"), "invalid_document"),
         (assemble(HEADER, DATA, version=2), "unsupported_version"),
+        (assemble(HEADER, DATA, version=3), "unsupported_version"),
+        (assemble(HEADER, DATA, version=4), "unsupported_version"),
         (assemble(HEADER, DATA, size=1), "invalid_document"),
         (assemble(HEADER, DATA, size=2**64 - 1), "invalid_document"),
         (assemble(HEADER, DATA, reserved=1), "invalid_document"),

@@ -55,7 +55,8 @@ WORDS = [
     *("DOT", "ATTENTION", "COPY", "COPY_MASKED", "MAP_TRANSFORM", "ACTIVATION", "REDUCE_SUM"),
     *("CLIP_ELEMENTWISE", "ADD_BUFFER_HEADS", "ADD_ELEMENTWISE_BUFFERS", "dot", "RELU", "SOFTMAX"),
     *("EXP", "LOG", "GELU", "relu", "type", "input", "output", "weights", "bias", "key", "size"),
-    *("categories", "values", "unknown", "error", "nan", "a", "b"),
+    *("categories", "values", "unknown", "error", "nan", "a", "b", "signature", "features", "kind"),
+    *("number", "code", "text", "min", "max", "codes", "nulls", "never", "edges", "shares"),
     *("", "0", "-0", "1", "01", "+1", " 1", "1 ", "1.0", "1e3", "٣", "2147483648", "-2147483648"),
     *("f[2]", "f[0]", "f[]", "f[999999999]", "f[9999999999]", "é", "\0", "a\nb", "x" * 300),
 ]
@@ -111,7 +112,10 @@ def documents() -> list[dict]:
     checked["instructions"].append({"type": "COPY", "input": 0, "output": 1, "internal_index": 1})
     texts = {"a": ["red", "green", ""], "b": {"values": ["é"], "unknown": -1.0}}
     labelled = {**dense(), "categories": texts}
-    found = [dense(), everything(), identity(), sparse, wide, named, checked, labelled]
+    number = {"kind": "number", "min": -1.5, "edges": [0.0], "shares": [0.25, 0.5]}
+    code = {"kind": "code", "codes": [-3, 7], "shares": [0.25, 0.5], "null_share": 0.25}
+    told = {**dense(), "signature": {"rows": 80, "features": {"a": number, "b": code}}}
+    found = [dense(), everything(), identity(), sparse, wide, named, checked, labelled, told]
     golden = [case["model"] for case in (*engine_cases(), *trainer_exports())]
     return found + [document for document in golden if len(json.dumps(document)) < LONGEST]
 
@@ -327,7 +331,7 @@ def _edit_bytes(rng, data):
 def assemble(text: bytes, data: bytes, rng: random.Random | None = None) -> bytes:
     """Write a binary file around a header and a data section; with `rng`, damage the prefix."""
     padding = bytes(-(64 + len(text)) % 64) if data else b""
-    version = 2 if b"categories" in text else 1
+    version = 3 if b"signature" in text else 2 if b"categories" in text else 1
     fields = [b"\x93INSTMDL", version, len(text), 64 + len(text) + len(padding) + len(data), 0]
     if rng:
         at = rng.randrange(1, 5)

@@ -82,6 +82,11 @@ CASES = [
         field="categories['a'].values[2]",
     ),
     Case("category_limit_exceeded", too_many_categories, field="categories"),
+    document(
+        "invalid_signature",
+        {**D, "signature": {"features": {"a": {"kind": "number", "min": 2, "max": 1}}}},
+        field="signature.features['a'].min",
+    ),
     # ------------------------------------------------------------------ buffers, weights
     document("no_buffers", edited(D, "buffer_sizes", to=[]), field="buffer_sizes"),
     document("invalid_buffer_size", edited(D, "buffer_sizes", 1, to=0), field="buffer_sizes[1]"),

@@ -230,6 +230,35 @@ _CATEGORIES = _TEXTS | st.fixed_dictionaries(
 
 
 @st.composite
+def signatures(draw, names, categories):
+    """Draw a valid signature of features, some of which have text categories."""
+    found = {}
+    for name in draw(st.lists(st.sampled_from(names), unique=True)):
+        texts = categories.get(name)
+        if texts is not None:
+            count = len(texts["values"] if isinstance(texts, dict) else texts)
+            item = {"kind": "text"}
+        elif draw(st.booleans()):
+            numbers = st.floats(-100, 100, width=32)
+            edges = sorted(draw(st.sets(numbers, max_size=5)))
+            low, high = sorted(draw(st.tuples(numbers, numbers)))
+            count, item = len(edges) + 1, {"kind": "number", "edges": edges}
+            item |= draw(
+                st.sampled_from([{}, {"min": low}, {"max": high}, {"min": low, "max": high}])
+            )
+        else:
+            codes = sorted(draw(st.sets(st.integers(-(2**24), 2**24), max_size=5)))
+            count, item = len(codes), {"kind": "code", "codes": codes}
+        item["nulls"] = draw(st.sampled_from(["allowed", "never"]))
+        if draw(st.booleans()):
+            parts = draw(st.lists(st.integers(0, 9), min_size=count + 1, max_size=count + 1))
+            *shares, item["null_share"] = (part / max(1, sum(parts)) for part in parts)
+            item["shares"] = shares
+        found[name] = item
+    return {"rows": draw(st.integers(0, 10**9)), "features": found}
+
+
+@st.composite
 def documents(
     draw,
     *,
@@ -274,6 +303,8 @@ def documents(
     if "features" in document and draw(st.booleans()):
         names = [name.partition("[")[0] for name in document["features"]]
         document["categories"] = draw(st.dictionaries(st.sampled_from(names), _CATEGORIES))
+        if draw(st.booleans()):
+            document["signature"] = draw(signatures(names, document["categories"]))
     if naming in ("size", "both"):
         document["feature_size"] = features
     document |= {"weights": writer.weights, "bias": writer.bias}
