@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 import instmodel as im
-from instmodel.base import places
 from instmodel.cli.arguments import (
     Commands,
     add_command,
@@ -30,6 +29,7 @@ from instmodel.comparison.comparing import compare
 from instmodel.comparison.decisions import APPROVALS
 from instmodel.comparison.metrics import TASKS
 from instmodel.comparison.summary import comparison_summary
+from instmodel.stores import places
 from instmodel.verification.summary import judged
 
 _LIMITS = {

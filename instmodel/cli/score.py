@@ -125,7 +125,7 @@ def _names(text: str) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
-    from instmodel.base import places
+    from instmodel.stores import places
 
     to_stdout = args.output == "-"
     if to_stdout:

@@ -7,7 +7,6 @@ import argparse
 import numpy as np
 
 import instmodel as im
-from instmodel.base import places
 from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance, absolute_errors
 from instmodel.cli.arguments import (
     DIFFERENT,
@@ -34,6 +33,7 @@ from instmodel.cli.reporting import (
     tell,
 )
 from instmodel.errors import InputError, printable
+from instmodel.stores import places
 from instmodel.verification.summary import judged, verification_summary
 from instmodel.verification.verifying import verify
 

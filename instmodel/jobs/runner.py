@@ -16,7 +16,6 @@ import os
 import time
 from pathlib import Path
 
-from instmodel.base import places
 from instmodel.base.atomic import replacing
 from instmodel.base.cpus import default_thread_count
 from instmodel.base.extras import require
@@ -24,6 +23,7 @@ from instmodel.errors import InputError
 from instmodel.jobs import dataset
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.single_file import BadRowsFile, score_files
+from instmodel.stores import places
 from instmodel.tables.inputs import Source, find, format_of
 
 

@@ -1,0 +1,102 @@
+"""fsspec's file systems: the package for a URL, what a call raises, and what may be shown."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from instmodel.base.extras import require
+from instmodel.errors import InputError, InstModelError
+
+# The package for a scheme, and our extra with it; fsspec knows more schemes, of other packages.
+_PACKAGES = {
+    **dict.fromkeys(("s3", "s3a"), ("s3fs", "s3")),
+    **dict.fromkeys(("gs", "gcs"), ("gcsfs", "gcs")),
+    **dict.fromkeys(("az", "abfs", "abfss", "adl"), ("adlfs", "azure")),
+    "hf": ("huggingface_hub", "hf"),
+}
+_USER = re.compile(r"(://)[^/\s@]*@")
+_QUERY = re.compile(r"(https?://[^\s?]+)\?\S+")
+_KINDS = {
+    FileNotFoundError: errno.ENOENT,
+    PermissionError: errno.EACCES,
+    FileExistsError: errno.EEXIST,
+    IsADirectoryError: errno.EISDIR,
+    TimeoutError: errno.ETIMEDOUT,
+}
+
+
+def shown(text: str) -> str:
+    """Return a URL, or a text with URLs, without what may be secret: users and signatures."""
+    return _QUERY.sub(r"\1?…", _USER.sub(r"\1…@", text))
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """Return the file system of a URL, and the path in it.
+
+    fsspec keeps the file systems and their connections, and makes new ones after a fork: so nobody
+    else keeps them.
+
+    Raises
+    ------
+    InstModelError
+        ``missing_package``; ``invalid_type`` for a scheme that nobody knows.
+    """
+    scheme = url.partition("://")[0].lower()
+    package, extra = _PACKAGES.get(scheme, ("fsspec", "s3"))
+    require(package, extra)
+    core = require("fsspec.core", extra)
+    try:
+        # Without the cache of listings: what others write must be seen.
+        found: tuple[Any, str] = core.url_to_fs(url, use_listings_cache=False)
+    except ImportError as error:  # of a scheme for which we have no extra
+        raise InstModelError("missing_package", str(error), field=shown(url)) from error
+    except ValueError as error:
+        raise InputError(
+            "invalid_type",
+            f"no store for this URL: {shown(str(error))}",
+            expected="a path, or a URL in " + ", ".join(f"{name}://" for name in _PACKAGES),
+            actual=shown(url),
+        ) from None
+    return found
+
+
+@contextlib.contextmanager
+def telling(url: str) -> Iterator[None]:
+    """Turn whatever a store's package raises into an `OSError` with the URL and the reason."""
+    try:
+        yield
+    except InstModelError:
+        raise
+    except Exception as error:
+        kind, number = _kind(error)
+        raise kind(number, _reason(error, number, url), shown(url)) from error
+
+
+def _kind(error: Exception) -> tuple[type[OSError], int]:
+    for kind, number in _KINDS.items():
+        if isinstance(error, kind):
+            return kind, number
+    if "credential" in type(error).__name__.lower():
+        return PermissionError, errno.EACCES
+    return OSError, (error.errno if isinstance(error, OSError) else None) or errno.EIO
+
+
+def _reason(error: Exception, number: int, url: str) -> str:
+    text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    text = shown(" ".join(str(text).split()))
+    if number == errno.ENOENT and text.strip("/'") in url:  # the path alone
+        return os.strerror(number)
+    if type(error).__name__ == "FileExpired":
+        return REPLACED
+    if number == errno.EACCES:
+        package = _PACKAGES.get(url.partition("://")[0].lower(), ("its package",))[0]
+        return f"{text} (the credentials are those that {package} finds)"
+    return text
+
+
+REPLACED = "the file was replaced while it was read; its rows would be of both"

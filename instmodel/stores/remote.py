@@ -1,0 +1,272 @@
+"""Files in stores, through fsspec."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, BinaryIO, NoReturn, cast
+
+from instmodel.stores.fsspec_stores import REPLACED, file_system, shown, telling
+from instmodel.stores.location import BUFFER, Location, Lock
+from instmodel.stores.remote_lock import RemoteLock
+
+# What tells one version of a file from another, the best first: packages call it differently.
+_VERSIONS = ("ETag", "etag", "generation", "blob_id", "LastModified", "last_modified", "mtime")
+# A file that is uploaded in parts: the size of one, and how many are in memory.
+_UPLOAD = {"s3fs": {"chunksize": 16 << 20, "max_concurrency": 4}}
+
+
+class RemoteLocation(Location):
+    """A file or a folder in a store.
+
+    Parameters
+    ----------
+    url : str
+    listed : mapping, optional
+        What a listing told about the file.
+    """
+
+    def __init__(self, url: str, listed: dict[str, Any] | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._listed = listed
+
+    @property
+    def local(self) -> None:
+        """Nothing: it is not on this machine."""
+
+    @property
+    def name(self) -> str:
+        """The last part of the URL."""
+        return self._url.rpartition("/")[2]
+
+    @property
+    def parent(self) -> RemoteLocation:
+        """The folder that it lies in; of a bucket, the bucket."""
+        above = self._url.rpartition("/")[0]
+        return self if above.endswith(":/") else RemoteLocation(above)
+
+    def __truediv__(self, below: str) -> RemoteLocation:
+        return RemoteLocation(f"{self._url}/{below}")
+
+    def __str__(self) -> str:
+        return shown(self._url)
+
+    def is_same(self, other: Location) -> bool:
+        """Tell whether both are one file or folder."""
+        return isinstance(other, RemoteLocation) and self._place() == other._place()
+
+    def is_inside(self, folder: Location) -> bool:
+        """Tell whether it lies below `folder`."""
+        if not isinstance(folder, RemoteLocation):
+            return False
+        (kind, path), (other, above) = self._place(), folder._place()
+        return kind is other and path.startswith(above + "/")
+
+    def _place(self) -> tuple[type, str]:
+        """Return what is the same for all spellings of one place, as ``s3://`` and ``s3a://``."""
+        store, path = file_system(self._url)
+        return type(store), path.rstrip("/")
+
+    def exists(self) -> bool:
+        """Tell whether something is there."""
+        return self._info() is not None
+
+    def is_folder(self) -> bool:
+        """Tell whether a folder is there: a name that others begin with."""
+        info = self._info()
+        return info is not None and info["type"] == "directory"
+
+    def _info(self) -> dict[str, Any] | None:
+        store, path = file_system(self._url)
+        with contextlib.suppress(FileNotFoundError), telling(self._url):
+            return cast(dict[str, Any], store.info(path))
+        return None
+
+    def files(self, hidden: bool = False) -> list[RemoteLocation]:
+        """Return every file below this folder."""
+        store, path = file_system(self._url)
+        with telling(self._url):
+            found = store.find(path, detail=True)
+        below = {}
+        for name, info in found.items():
+            parts = name[len(path.rstrip("/")) + 1 :].split("/")
+            # Consoles make an empty object whose name ends in a slash for a folder.
+            if all(parts) and (hidden or not any(part.startswith((".", "_")) for part in parts)):
+                below[tuple(parts)] = info
+        return [
+            RemoteLocation("/".join((self._url, *parts)), info)
+            for parts, info in sorted(below.items(), key=lambda item: item[0])
+        ]
+
+    def relative_to(self, folder: Location) -> str:
+        """Return the path below `folder`, with slashes."""
+        assert isinstance(folder, RemoteLocation)
+        assert self._url.startswith(folder._url + "/")
+        return self._url[len(folder._url) + 1 :]
+
+    def stamp(self) -> dict[str, Any]:
+        """Return the size, and the version by the name that the store has for it.
+
+        It is that of the listing, if a listing found the file: older at worst, so that a file that
+        was replaced since counts as changed.
+        """
+        info = self._listed or self._info()
+        if info is None or info["type"] == "directory":
+            number = errno.ENOENT if info is None else errno.EISDIR
+            raise OSError(number, os.strerror(number), str(self))
+        key = next((key for key in (*_VERSIONS, "created") if info.get(key)), None)
+        if key is None:
+            return {"size": info["size"]}
+        version = info[key]
+        if isinstance(version, datetime):  # a number elsewhere, of the same file
+            version = version.timestamp()
+        return {"size": info["size"], key: str(version)}
+
+    def open(self, buffering: int = BUFFER) -> BinaryIO:
+        """Open the file for reading, in pieces of `buffering` bytes as they are asked for."""
+        raw = _Reading(self._url)
+        return cast(BinaryIO, io.BufferedReader(raw, buffering) if buffering else raw)
+
+    def check_writable(self) -> None:
+        """Refuse a bucket that is not there, and a store that asks for credentials in vain."""
+        bucket = self
+        while bucket.parent is not bucket:
+            bucket = bucket.parent
+        store, path = file_system(bucket._url)
+        # Who may write need not be allowed to look: this says nothing about what was asked for.
+        with contextlib.suppress(_Forbidden), telling(self._url):
+            try:
+                store.info(path)
+            except PermissionError as error:
+                raise _Forbidden from error
+
+    @contextlib.contextmanager
+    def replacing(self) -> Iterator[BinaryIO]:
+        """Open a nameless file of this machine, which is uploaded at the end."""
+        store, path = file_system(self._url)
+        with _spool(self) as (file, name):
+            yield file
+            file.flush()
+            with telling(self._url):
+                store.put_file(name, path, **_UPLOAD.get(type(store).__module__.split(".")[0], {}))
+
+    def make_folder(self) -> None:
+        """Do nothing: a store has no folders."""
+
+    def remove(self) -> None:
+        """Remove the file; nothing happens where none is."""
+        store, path = file_system(self._url)
+        with contextlib.suppress(FileNotFoundError), telling(self._url):
+            store.rm_file(path)
+
+    def remove_tree(self) -> None:
+        """Remove all files below; nothing happens where none is."""
+        store, path = file_system(self._url)
+        with contextlib.suppress(FileNotFoundError), telling(self._url):
+            store.rm(path, recursive=True)
+
+    def publish(self, target: Location, replace: bool = False) -> None:
+        """Copy the files inside of the store; then remove what was there before."""
+        assert isinstance(target, RemoteLocation)
+        if not replace and target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        names = [file.relative_to(self) for file in self.files()]
+        before = {file.relative_to(target) for file in target.files()} if replace else set()
+        store, here = file_system(self._url)
+        there = file_system(target._url)[1]
+        with telling(target._url):
+            store.copy([f"{here}/{name}" for name in names], [f"{there}/{name}" for name in names])
+        for name in sorted(before - set(names)):
+            (target / name).remove()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[Lock]:
+        """Hold a lock beside the folder; see `instmodel.stores.remote_lock`."""
+        with RemoteLock(self.parent / f"{self.name}.lock", self).held() as lock:
+            yield lock
+
+    def put(self, data: bytes) -> None:
+        """Write a small file."""
+        store, path = file_system(self._url)
+        with telling(self._url):
+            store.pipe_file(path, data)
+
+
+class _Forbidden(Exception):
+    """The store does not let us look."""
+
+
+class _Reading(io.RawIOBase):
+    """A file of a store; an error if it was replaced before it was closed."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._url = url
+        self._file: Any = None
+        self._stamp = RemoteLocation(url).stamp()
+        self._at = 0
+        store, path = file_system(url)
+        with telling(url):
+            # s3fs then asks for the version that it found when it opened the file.
+            self._file = store.open(path, "rb", cache_type="none")
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._stamp["size"]}[whence]
+        if start + offset < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), shown(self._url))
+        self._at = start + offset
+        return self._at
+
+    def readinto(self, buffer: Any, /) -> int:
+        with telling(self._url), memoryview(buffer) as view:
+            self._file.seek(self._at)  # files in memory share one position
+            data = self._file.read(len(view))
+            view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        super().close()
+        if self._file is not None:
+            with telling(self._url):
+                self._file.close()
+            if RemoteLocation(self._url).stamp() != self._stamp:
+                _refuse_replaced(self._url)
+
+
+def _refuse_replaced(url: str) -> NoReturn:
+    raise OSError(errno.EBUSY, REPLACED, shown(url))
+
+
+@contextlib.contextmanager
+def _spool(location: RemoteLocation) -> Iterator[tuple[BinaryIO, str]]:
+    """Yield a temporary file and a name by which it can be opened once more."""
+    try:
+        # Without a name nothing is left of it, whatever happens.
+        with tempfile.TemporaryFile() as file:
+            name = f"/proc/self/fd/{file.fileno()}"
+            if os.path.exists(name):
+                yield cast(BinaryIO, file), name
+                return
+        with tempfile.NamedTemporaryFile(prefix="instmodel-") as named:
+            yield cast(BinaryIO, named), named.name
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = f"{location} (its copy in {tempfile.gettempdir()})"
+        raise
