@@ -87,7 +87,7 @@ def _where(node: Node) -> Operand:
         return _by_mask(condition, chosen, other)
     truth, one, two = together([condition, chosen, other])
     if truth.is_constant:
-        return _by_mask(truth.data[None], one, two)
+        return _by_mask(truth.data[None], chosen, other)
     special = _special_choice(node, truth, one, two)
     if special is not None:
         return special

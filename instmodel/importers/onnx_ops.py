@@ -170,7 +170,12 @@ def _gelu(node: Node) -> Operand:
 
 
 def _floor(x: Value) -> Value:
-    """Return what means something only in a larger pattern: see `_product`."""
+    """Round constants down; of samples, return what means something only in a larger pattern.
+
+    See `_product` for the latter.
+    """
+    if x.is_constant:
+        return ex.constant(np.floor(x.data).reshape(x.shape))
     return ex.opaque(x.shape, [x], "Floor outside of a rounding to a key", "floor")
 
 
