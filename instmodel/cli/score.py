@@ -43,6 +43,11 @@ _JOB_OPTIONS = {
     "bad_rows": None,
     "format": None,
     "resume": False,
+    "overwrite": False,
+    "incremental": False,
+    "model_change": None,
+    "provenance": None,
+    "model_version": None,
     "metrics": None,
     "metrics_label": None,
 }
@@ -84,6 +89,37 @@ def add(commands: Commands) -> None:
         help="format of an output folder's files (default: the input's) or of standard output "
         "(csv, the default, or jsonl)",
     )
+    columns.add_argument(
+        "--with",
+        dest="provenance",
+        type=_names,
+        action="extend",
+        metavar="A,B",
+        help="columns that say where the scores come from: model_digest, model_version, scored_at",
+    )
+    columns.add_argument(
+        "--model-version",
+        metavar="TEXT",
+        help="what model_version says (default: version in the metadata of the model)",
+    )
+    there = command.add_argument_group("an output folder that is there")
+    there.add_argument(
+        "--overwrite", action="store_true", help="replace it in one step, when all is scored"
+    )
+    there.add_argument(
+        "--incremental",
+        action="store_true",
+        help="score only what is new or changed since, and remove what is gone; also goes on where "
+        "a killed run ended",
+    )
+    there.add_argument(
+        "--model-change",
+        choices=("keep", "rescore"),
+        help="what becomes of the parts that another model scored (default: an error)",
+    )
+    there.add_argument(
+        "--resume", action="store_true", help="go on where an earlier run into a folder ended"
+    )
     rows = command.add_argument_group("rows that are incomplete or bad")
     add_nulls_argument(rows)
     rows.add_argument(
@@ -101,9 +137,6 @@ def add(commands: Commands) -> None:
     )
     running.add_argument(
         "--batch-rows", type=at_least_one, metavar="N", help="rows that are scored together"
-    )
-    running.add_argument(
-        "--resume", action="store_true", help="go on where an earlier run into a folder ended"
     )
     running.add_argument(
         "--metrics",
@@ -172,6 +205,11 @@ def _run_job(args: argparse.Namespace) -> int:
         threads=args.threads,
         batch_rows=args.batch_rows,
         resume=args.resume,
+        overwrite=args.overwrite,
+        incremental=args.incremental,
+        model_change=args.model_change,
+        provenance=args.provenance or (),
+        model_version=args.model_version,
         metrics=args.metrics,
         metrics_labels=_labels(args.metrics_label or []),
     )
@@ -186,10 +224,13 @@ def _run_job(args: argparse.Namespace) -> int:
         rows, bad = rows - result.bad_rows, f", {result.bad_rows} bad left out"
     elif result.bad_rows:
         bad = f", {result.bad_rows} of them bad"
-    reused = f" ({result.reused_parts} of {result.parts} parts were there)"
-    print(
-        f"{rows} rows scored{bad}: {printable(args.output)}{reused if result.reused_parts else ''}"
-    )
+    parts = []
+    if result.reused_parts:
+        parts.append(f"{result.reused_parts} of {result.parts} parts were there")
+    if result.removed_parts:
+        parts.append(f"{len(result.removed_parts)} removed")
+    told = f" ({', '.join(parts)})" if parts else ""
+    print(f"{rows} rows scored{bad}: {printable(args.output)}{told}")
     return OK
 
 

@@ -1,6 +1,6 @@
 """Scoring jobs: files and datasets of tables, read, scored and written at the same time.
 
-`run` does what ``instmodel score`` does; docs/jobs.md says what it promises.
+`run` does what ``instmodel score`` does; docs/jobs.md and docs/datasets.md say what it promises.
 """
 
 from instmodel.jobs.job import Job, Result

@@ -1,107 +1,174 @@
-"""Folders: one part for each file, finished parts kept, and the whole under its name at the end.
+"""Folders: one part for each file, and what is finished already stays as it is.
 
-Design
-------
-A. Work goes on in a hidden sibling of the output, ``.NAME.instmodel-part``: parts at their final
-   places inside, each written to a temporary file and renamed. So what has a part's name is whole.
-B. A journal there says which job this is, and has a line for each finished part: its source, the
-   source's size and time, and what was counted. A line is written after its part is on the disk,
-   and one that is cut short counts as none.
-C. At the end the manifest is written and the folder renamed. Killed before that, ``resume`` goes on
-   with the parts that are missing; killed after it, the output is complete.
+A run first finds out which parts are to be there and which of them are, then scores the others, and
+lets `instmodel.jobs.staging` make the output of them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
+import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
-from instmodel.base.atomic import replacing, sync_folder
+from instmodel.base.atomic import replacing
 from instmodel.errors import InputError
 from instmodel.jobs.job import Advance, Job, Result
+from instmodel.jobs.manifest import Manifest, Part, stamp
 from instmodel.jobs.single_file import BadRowsFile, score_files
+from instmodel.jobs.staging import Commit, Staging
 from instmodel.tables.inputs import Source
 
 _ENDINGS = {"parquet": ".parquet", "csv": ".csv", "arrow": ".arrow", "jsonl": ".jsonl"}
-_WORK = "_work"  # beside the parts until the end: the journal, and the bad rows of each part
-MANIFEST = "_manifest.json"
+
+
+@dataclass
+class _Step:
+    """A part that is to be there.
+
+    Attributes
+    ----------
+    origin : dict
+        What `Part.source` is to be.
+    done : Part or None
+        The finished part, if there is one.
+    is_new : bool
+        Whether the output does not have it yet.
+    """
+
+    name: str
+    source: Source
+    origin: dict[str, Any]
+    done: Part | None
+    is_new: bool
 
 
 def run(job: Job, output: Path, sources: list[Source], result: Result, advance: Advance) -> None:
     """Score every file of a folder into a part of another folder, `output`."""
     kind = job.format or sources[0].format
     _check_names(job, sources, kind)
-    meaning = {"version": 1, "format": kind, **job.meaning()}
-    if output.exists():
-        _accept_finished(job, output, meaning, sources, result)
-        return
-    folder = output.parent / f".{output.name}.instmodel-part"
-    if folder.exists() and not job.resume:
-        with _locked(folder):
-            shutil.rmtree(folder)
-    (folder / _WORK).mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
-        done = _read_journal(folder, meaning)
-        parts = []
+    meaning = {"format": kind, **job.meaning()}
+    with Staging.locked(output) as staging:
+        has_ended = staging.recover(job.goes_on)
+        before = _before(job, output, meaning, has_ended)
+        staging.begin(meaning)
+        steps = _plan(job, output, sources, kind, before, staging)
+        _check_bad_rows(job, steps)
+        result.reused_parts = sum(step.done is not None for step in steps)
 
         def part_of(index: int) -> Advance:
-            return lambda fraction, rows: advance((index + fraction) / len(sources), rows)
+            return lambda fraction, rows: advance((index + fraction) / len(steps), rows)
 
-        for index, source in enumerate(sources):
-            part = _part_name(source, kind)
-            entry = done.get(part)
-            if entry is None or entry["source"] != {"name": source.name, **source.stamp()}:
-                entry = _score_part(job, source, folder, part, kind, result, part_of(index))
-                _append(folder, entry)
-            else:
-                result.reused_parts += 1
-            parts.append(entry)
+        parts = []
+        for index, step in enumerate(steps):
+            parts.append(step.done or _score_part(job, step, staging, kind, result, part_of(index)))
             part_of(index)(1.0, result.metrics.rows)
-        _remove_others(folder, {entry["part"] for entry in parts})
-        result.rows = sum(entry["rows"] for entry in parts)
-        result.bad_rows = sum(entry["bad_rows"] for entry in parts)
+        manifest = Manifest(meaning, parts)
+        result.rows, result.bad_rows = manifest.rows, manifest.bad_rows
         result.parts = len(parts)
-        if job.bad_rows is not None:
-            _write_bad_rows(job, folder, parts)
-        manifest = {"job": meaning, "rows": result.rows, "bad_rows": result.bad_rows}
-        with replacing(folder / MANIFEST) as file:
-            file.write(json.dumps(manifest | {"parts": parts}, indent=1).encode() + b"\n")
-        os.rename(folder, output)
-        sync_folder(output.parent)
-    shutil.rmtree(output / _WORK, ignore_errors=True)
+        new = [step.name for step in steps if step.is_new]
+        if job.bad_rows is not None and (new or before is None or job.incremental):
+            _write_bad_rows(job, staging, new)
+        if before is None:
+            staging.commit(Commit(manifest, "swap" if job.overwrite else "new"))
+        else:
+            names = {step.name for step in steps}
+            result.removed_parts = [part.part for part in before.parts if part.part not in names]
+            staging.commit(Commit(manifest, "parts", new, result.removed_parts))
 
 
-def _accept_finished(
-    job: Job, output: Path, meaning: dict[str, Any], sources: list[Source], result: Result
-) -> None:
-    """Take an output that is complete, if this job may and would have made it."""
-    manifest: dict[str, Any] = {}
-    if job.resume:
-        with contextlib.suppress(OSError, ValueError):
-            found = json.loads((output / MANIFEST).read_bytes())
-            manifest = found if isinstance(found, dict) else {}
-    stamps = [{"name": source.name, **source.stamp()} for source in sources]
-    if manifest.get("job") != meaning or [entry["source"] for entry in manifest["parts"]] != stamps:
+def _before(job: Job, output: Path, meaning: dict[str, Any], has_ended: bool) -> Manifest | None:
+    """Return what the output holds; None if it is not there, or is to be replaced.
+
+    `has_ended` says that this run ended what a killed one had committed.
+    """
+    if not output.exists():
+        return None
+    if not output.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(output))
+    manifest = Manifest.read(output)
+    if not (job.goes_on or job.overwrite):
+        raise _exists(job, "the output is already there")
+    if job.overwrite and not (job.resume and has_ended):
+        if manifest is None and any(output.iterdir()):
+            raise _exists(job, "no job made this folder: --overwrite does not replace it")
+        return None
+    if manifest is None:
+        raise _exists(job, "the output is already there, and no job made it")
+    names = dict.fromkeys([*meaning, *manifest.job])
+    differ = [name for name in names if manifest.job.get(name) != meaning.get(name)]
+    if differ:
         raise InputError(
-            "output_exists",
-            "the output is already there" + (", from another job" if job.resume else ""),
+            "resume_mismatch",
+            f"the output was made with other options: {', '.join(differ)}",
             file=job.path,
-            expected="a name that is free",
         )
-    if job.bad_rows is not None and not os.path.exists(job.bad_rows):
+    return manifest
+
+
+def _exists(job: Job, message: str) -> InputError:
+    return InputError("output_exists", message, file=job.path, expected="a name that is free")
+
+
+def _plan(
+    job: Job,
+    output: Path,
+    sources: list[Source],
+    kind: str,
+    before: Manifest | None,
+    staging: Staging,
+) -> list[_Step]:
+    """Return the parts that are to be there, with those that are finished."""
+    there = {} if before is None else _there(job, output, before)
+    staged = {part.part: part for part in staging.finished() if _is_of_model(job, part)}
+    steps = []
+    for source in sources:
+        name, origin = _part_name(source, kind), {"name": source.name, **source.stamp()}
+        step = _Step(name, source, origin, None, is_new=True)
+        for found in (staged, there):
+            if name in found and found[name].source == origin:
+                step.done, step.is_new = found[name], found is staged
+        steps.append(step)
+    return steps
+
+
+def _there(job: Job, output: Path, before: Manifest) -> dict[str, Part]:
+    """Return the parts of an output that may stay, by name.
+
+    Raises
+    ------
+    InputError
+        ``resume_mismatch``: another model scored some, and nobody said what to do with them.
+    """
+    others = [part for part in before.parts if not _is_of_model(job, part)]
+    if others and job.model_change is None:
         raise InputError(
-            "output_exists",
-            "the output is complete, and a list of its bad rows was not kept",
-            file=job.bad_rows,
+            "resume_mismatch",
+            f"another model scored {len(others)} of the {len(before.parts)} parts: "
+            "--model-change says whether to keep or to rescore them",
+            file=job.path,
+            expected=_model_name(job.model.digest, job.version),
+            actual=_model_name(others[0].model, others[0].model_version),
         )
-    shutil.rmtree(output / _WORK, ignore_errors=True)
-    result.rows, result.bad_rows = manifest["rows"], manifest["bad_rows"]
-    result.parts = result.reused_parts = len(manifest["parts"])
+    there = {}
+    for part in before.parts:
+        if job.model_change == "keep" or _is_of_model(job, part):
+            now = stamp(output / part.part)
+            if now is not None and now["size"] == part.stamp["size"]:
+                there[part.part] = part
+    return there
+
+
+def _is_of_model(job: Job, part: Part) -> bool:
+    told = "model_version" in job.provenance
+    return part.model == job.model.digest and (not told or part.model_version == job.version)
+
+
+def _model_name(digest: str, version: str | None) -> str:
+    return digest if version is None else f"{digest} ({version})"
 
 
 def _part_name(source: Source, kind: str) -> str:
@@ -123,116 +190,49 @@ def _check_names(job: Job, sources: list[Source], kind: str) -> None:
 
 
 def _score_part(
-    job: Job,
-    source: Source,
-    folder: Path,
-    part: str,
-    kind: str,
-    result: Result,
-    advance: Advance,
-) -> dict[str, Any]:
-    stamp = source.stamp()
-    target = folder / part
-    listed_in = _bad_file(folder, part)
-    for path in (target, listed_in):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    job: Job, step: _Step, staging: Staging, kind: str, result: Result, advance: Advance
+) -> Part:
     metrics = result.metrics
     rows, bad_rows = metrics.rows, metrics.bad_rows
-    with replacing(listed_in) as bad, replacing(target) as file:
+    with staging.writing(step.name) as (file, bad):
         listed = BadRowsFile(bad, header=False)
-        score_files(job, [source], kind, file, listed, result, advance, in_partition=True)
-    return {
-        "part": part,
-        "source": {"name": source.name, **stamp},
-        "rows": metrics.rows - rows,
-        "bad_rows": metrics.bad_rows - bad_rows,
-    }
+        score_files(job, [step.source], kind, file, listed, result, advance, in_partition=True)
+    part = Part(
+        part=step.name,
+        source=step.origin,
+        stamp=staging.stamp(step.name),
+        rows=metrics.rows - rows,
+        bad_rows=metrics.bad_rows - bad_rows,
+        model=job.model.digest,
+        model_version=job.version,
+        scored_at=result.scored_at,
+    )
+    staging.add(part)
+    return part
 
 
-def _bad_file(folder: Path, part: str) -> Path:
-    return folder / _WORK / "bad" / (part + ".csv")
+# ---------------------------------------------------------------------------------------- bad rows
 
 
-def _write_bad_rows(job: Job, folder: Path, parts: list[dict[str, Any]]) -> None:
+def _check_bad_rows(job: Job, steps: Iterable[_Step]) -> None:
+    """Refuse to list the bad rows of parts whose lists are gone.
+
+    An incremental run lists those of the parts that it adds.
+    """
+    if job.bad_rows is None or job.incremental or os.path.exists(job.bad_rows):
+        return
+    if any(step.done and step.done.bad_rows and not step.is_new for step in steps):
+        raise InputError(
+            "output_exists",
+            "the output is complete, and a list of its bad rows was not kept",
+            file=job.bad_rows,
+        )
+
+
+def _write_bad_rows(job: Job, staging: Staging, parts: Iterable[str]) -> None:
     assert job.bad_rows is not None
     with replacing(job.bad_rows) as file:
         BadRowsFile(file, header=True)
-        for entry in parts:
-            with open(_bad_file(folder, entry["part"]), "rb") as bad:
+        for part in parts:
+            with staging.bad_rows(part) as bad:
                 shutil.copyfileobj(bad, file)
-
-
-def _remove_others(folder: Path, parts: set[str]) -> None:
-    """Remove what a killed run left, and the parts of sources that are gone."""
-    for path in list(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if path.is_file() and name.parts[0] != _WORK and name.as_posix() not in parts:
-            path.unlink()
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_dir() and path.relative_to(folder).parts[0] != _WORK:
-            with contextlib.suppress(OSError):  # not empty
-                path.rmdir()
-
-
-# ----------------------------------------------------------------------------------------- journal
-
-
-def _read_journal(folder: Path, meaning: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the finished parts by name; begin a journal where there is none."""
-    journal = folder / _WORK / "journal.jsonl"
-    lines = []
-    if journal.exists():
-        for line in journal.read_bytes().splitlines(keepends=True):
-            try:
-                lines.append(json.loads(line) if line.endswith(b"\n") else None)
-            except ValueError:
-                lines.append(None)
-    if not lines or lines[0] is None:
-        with replacing(journal) as file:
-            file.write(json.dumps(meaning).encode() + b"\n")
-        return {}
-    if lines[0] != meaning:
-        raise InputError(
-            "resume_mismatch",
-            "another job left its work there: run that one again, or this one without --resume",
-            file=folder,
-        )
-    found = [line for line in lines[1:] if line is not None]
-    return {entry["part"]: entry for entry in found if (folder / entry["part"]).exists()}
-
-
-def _append(folder: Path, entry: dict[str, Any]) -> None:
-    with open(folder / _WORK / "journal.jsonl", "r+b") as file:
-        _end_line(file)
-        file.write(json.dumps(entry).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _end_line(file: BinaryIO) -> None:
-    """Go to the end, behind a line break: a killed run may have left half a line."""
-    if file.seek(0, os.SEEK_END):
-        file.seek(-1, os.SEEK_END)
-        if file.read(1) != b"\n":
-            file.write(b"\n")
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let no other run work in the folder; the system unlocks it whatever happens."""
-    try:
-        import fcntl
-    except ImportError:  # not POSIX
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(
-                "output_exists", "another run is working on this", file=folder
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)

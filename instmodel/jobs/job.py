@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal, get_args
 
 from instmodel.base import arguments, values
 from instmodel.errors import InputError
+from instmodel.jobs import provenance
 from instmodel.jobs.metrics import Metrics, check_labels
 from instmodel.model import InstructionModel
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
 from instmodel.tables.inputs import FORMATS
+
+ModelChange = Literal["keep", "rescore"]
 
 Advance = Callable[[float, int], None]
 """Is told the part that is done, 0 to 1, and the rows so far."""
@@ -42,7 +45,19 @@ class Job:
     batch_rows : int, optional
         Rows that are scored together.
     resume : bool
-        Go on with what an earlier run of the same job left.
+        Go on with what an earlier run of the same job left, also in a finished output folder.
+    overwrite : bool
+        The output folder may be there, and is replaced in one step. A file always may.
+    incremental : bool
+        The output folder may be there, and stays: only files that are new or changed since are
+        scored, and parts of files that are gone are removed. As `resume`, for a schedule.
+    model_change : {"keep", "rescore"}, optional
+        What becomes of the parts of an output folder that stays if another model scored them; by
+        default, that is an error.
+    provenance : sequence of {"model_digest", "model_version", "scored_at"}
+        Columns that say where the scores come from, behind them. All rows of a run have one time.
+    model_version : str, optional
+        By default ``version`` in the document's metadata.
     metrics : path-like, optional
         Where counts and times go, in Prometheus text format, also if the run fails. What is counted
         goes on where the file that is there ended.
@@ -62,6 +77,11 @@ class Job:
     threads: int | None = None
     batch_rows: int | None = None
     resume: bool = False
+    overwrite: bool = False
+    incremental: bool = False
+    model_change: ModelChange | None = None
+    provenance: Sequence[str] = ()
+    model_version: str | None = None
     metrics: str | os.PathLike[str] | None = None
     metrics_labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -69,6 +89,29 @@ class Job:
     def path(self) -> str | os.PathLike[str] | None:
         """Where the output goes; None for an open file."""
         return self.output if isinstance(self.output, str | os.PathLike) else None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether what an earlier run did is of use."""
+        return self.resume or self.incremental
+
+    @property
+    def version(self) -> str | None:
+        """What people call the model's version."""
+        if self.model_version is not None:
+            return self.model_version
+        metadata = self.model.info.metadata
+        version = metadata.get("version") if isinstance(metadata, Mapping) else None
+        return None if version is None else str(version)
+
+    def constants(self, scored_at: str) -> dict[str, str]:
+        """Return the columns of provenance, of a run at that time."""
+        known = {
+            "model_digest": self.model.digest,
+            "model_version": self.version or "",
+            "scored_at": scored_at,
+        }
+        return {name: known[name] for name in arguments.names(self.provenance, "provenance")}
 
     def check(self) -> None:
         """Refuse what is no model or no path, and numbers that make no sense.
@@ -111,16 +154,35 @@ class Job:
             arguments.count(self.threads, "threads", code="invalid_thread_count")
         if self.batch_rows is not None:
             arguments.count(self.batch_rows, "batch_rows")
-        values.boolean(self.resume, "resume")
+        self._check_output()
+        provenance.check(self.provenance, self.version)
+
+    def _check_output(self) -> None:
+        """Refuse what makes no sense together about an output that is there."""
+        for name in ("resume", "overwrite", "incremental"):
+            values.boolean(getattr(self, name), name)
+        if self.overwrite and self.incremental:
+            raise InputError(
+                "invalid_type", "an output is replaced, or it stays", field="incremental"
+            )
+        if self.model_change is not None:
+            arguments.choice(self.model_change, "model_change", get_args(ModelChange))
+            if not self.goes_on:
+                raise InputError(
+                    "invalid_type",
+                    "makes sense for an output that stays",
+                    field="model_change",
+                    expected="incremental, too",
+                )
 
     def meaning(self) -> dict[str, Any]:
-        """Return what decides the rows of the output, as JSON."""
+        """Return which options decide the rows of the output, as JSON."""
         return {
-            "model": self.model.digest,
             "keep": arguments.names(self.keep, "keep"),
             "outputs": None if self.outputs is None else list(self.outputs),
             "nulls": _text(self.nulls),
             "on_bad_row": self.on_bad_row,
+            "provenance": arguments.names(self.provenance, "provenance"),
         }
 
 
@@ -132,17 +194,23 @@ class Result:
     ----------
     metrics : Metrics
         Of this run alone.
+    scored_at : str
+        The time of the run: UTC, to the microsecond.
     rows, bad_rows : int
         Of the whole output, also what an earlier run had finished.
     parts, reused_parts : int
         Files of the output, and how many of them an earlier run had finished.
+    removed_parts : list of str
+        Parts that are gone, as their sources are.
     """
 
     metrics: Metrics = field(default_factory=Metrics)
+    scored_at: str = field(default_factory=provenance.now)
     rows: int = 0
     bad_rows: int = 0
     parts: int = 1
     reused_parts: int = 0
+    removed_parts: list[str] = field(default_factory=list)
 
 
 def _text(nulls: Nulls) -> Any:

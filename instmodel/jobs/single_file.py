@@ -14,6 +14,7 @@ from instmodel.errors import InputError
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.metrics import Metrics
 from instmodel.jobs.pipeline import overlap, timed
+from instmodel.jobs.provenance import Constants
 from instmodel.tables.batches import BatchScorer, Scored, kept_columns
 from instmodel.tables.inputs import Source
 from instmodel.tables.reader import Reader, Rows
@@ -60,6 +61,7 @@ def score_files(
     file, too, readers would not know which of the two types is meant.
     """
     metrics = result.metrics
+    constants = Constants(job.constants(result.scored_at), kind)
     sizes = [source.stamp()["size"] or 1 for source in sources]
     with open_writer(kind, file) as writer:
         for index, source in enumerate(sources):
@@ -68,10 +70,15 @@ def score_files(
                 opened = open_reader(source, by_position=not job.model.features)
                 with contextlib.closing(opened) as reader:
                     names, scorer = _scorer(job, reader, in_partition)
-                    writer.begin(scorer.schema)
+                    folders = reader.added if in_partition else ()
+                    writer.begin(constants.extended(scorer.schema, folders))
                     batches = timed(reader.batches(names, job.batch_rows), metrics.add_read)
                     told_reader = partial(told, reader)
-                    _score_rows(batches, scorer, source, metrics, writer.write, bad, told_reader)
+
+                    def write(batch: Any) -> None:
+                        writer.write(constants.added(batch))
+
+                    _score_rows(batches, scorer, source, metrics, write, bad, told_reader)
         start = time.perf_counter()
         writer.finish()
         metrics.write += time.perf_counter() - start

@@ -1,0 +1,128 @@
+"""What an output folder holds: its parts, where each came from, and what scored it.
+
+The manifest of ``NAME`` is its hidden neighbour ``.NAME.instmodel.json``: engines read whatever
+file lies in a folder, some of them hidden ones, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from instmodel.base.atomic import replacing
+
+_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished file of an output folder.
+
+    Attributes
+    ----------
+    part : str
+        Its path below the folder.
+    source : dict
+        The name of the file it was made of, and that one's stamp.
+    stamp : dict
+        Its own, when it was written.
+    rows, bad_rows : int
+        Of the source.
+    model : str
+        The digest of the model that scored it.
+    model_version : str or None
+    scored_at : str
+        The time of the run, UTC.
+    """
+
+    part: str
+    source: dict[str, Any]
+    stamp: dict[str, Any]
+    rows: int
+    bad_rows: int
+    model: str
+    model_version: str | None
+    scored_at: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a finished output folder holds.
+
+    Attributes
+    ----------
+    job : dict
+        The options that shape the rows.
+    parts : list of Part
+        In the order of their sources.
+    """
+
+    job: dict[str, Any]
+    parts: Sequence[Part]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all sources."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def bad_rows(self) -> int:
+        """Rows of all sources that could not be scored."""
+        return sum(part.bad_rows for part in self.parts)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the file holds."""
+        return {
+            "version": _VERSION,
+            "job": self.job,
+            "rows": self.rows,
+            "bad_rows": self.bad_rows,
+            "parts": [asdict(part) for part in self.parts],
+        }
+
+    @classmethod
+    def from_json(cls, found: Any) -> Manifest | None:
+        """Return a manifest; None for what is none of this version."""
+        with contextlib.suppress(KeyError, TypeError):
+            if found["version"] == _VERSION:
+                return cls(found["job"], [Part(**part) for part in found["parts"]])
+        return None
+
+    @classmethod
+    def read(cls, output: Path) -> Manifest | None:
+        """Return the manifest of a folder, if it has one."""
+        return cls.from_json(read_json(manifest_path(output)))
+
+    def write(self, output: Path) -> None:
+        """Write the manifest of a folder."""
+        write_json(manifest_path(output), self.as_json())
+
+
+def manifest_path(output: Path) -> Path:
+    """Return where the manifest of a folder is."""
+    return output.parent / f".{output.name}.instmodel.json"
+
+
+def read_json(path: Path) -> Any:
+    """Return what a file of JSON holds; None if it is not there or holds none."""
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(path.read_bytes())
+    return None
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a file of JSON, whole or not at all."""
+    with replacing(path) as file:
+        file.write(json.dumps(content, indent=1).encode() + b"\n")
+
+
+def stamp(path: Path) -> dict[str, Any] | None:
+    """Return what changes when somebody replaces a file; None where there is none."""
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    return None

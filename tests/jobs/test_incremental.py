@@ -1,0 +1,318 @@
+"""Output folders that are there: resumed, added to, replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from support.table_models import identity
+
+import instmodel as im
+from instmodel import jobs
+from instmodel.cli import main
+
+pa = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+KEYS = ("a", "b", "c")
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # Two models of one feature: they tell themselves apart by the sign.
+    identity(["a"]).info.save("model.json")
+    builder = im.ModelBuilder()
+    negative = builder.mul_elementwise(builder.input(["a"]), [-1.0])
+    builder.build(output=negative, metadata={"version": "2.1"}).save("negative.json")
+
+
+@pytest.fixture
+def data():
+    """Three files in folders that hold columns: ``a`` is 1, 2; 11, 12, 13; 21, 22, 23, 24."""
+    for number, key in enumerate(KEYS):
+        write(f"data/key={key}/part.parquet", [10.0 * number + row for row in range(1, number + 3)])
+    return "data"
+
+
+def write(path, values):
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pa.table({"a": values, "id": range(len(values))}), path)
+
+
+def score(*arguments, model="model.json"):
+    return main(["score", model, *map(str, arguments)])
+
+
+def scores(folder="out"):
+    found = parquet.read_table(folder)
+    return {
+        key: sorted(found["score"].filter(pa.compute.equal(found["key"], key)).to_pylist())
+        for key in sorted(set(found["key"].to_pylist()))
+    }
+
+
+def names(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file())
+
+
+def work_left():
+    return [path for path in Path().rglob(".*instmodel*") if path.suffix != ".json"]
+
+
+def manifest():
+    return json.loads(Path(".out.instmodel.json").read_text())
+
+
+# ------------------------------------------------------------------------------------------ resume
+
+
+def broken_then_whole():
+    """Run a job that fails in the last file, then mend that."""
+    last = Path("data/key=c/part.parquet")
+    good = last.read_bytes()
+    write(last, ["text"])
+    assert score("data", "-o", "out") == 2
+    assert not Path("out").exists()
+    last.write_bytes(good)
+
+
+def test_finished_parts_are_not_done_again(data, capsys):
+    broken_then_whole()
+    first = Path(".out.instmodel-part/parts/key=a/part.parquet").stat()
+    assert score(data, "-o", "out", "--resume") == 0
+    assert "9 rows scored: out (2 of 3 parts were there)" in capsys.readouterr().out
+    again = Path("out/key=a/part.parquet").stat()
+    assert (first.st_ino, first.st_mtime_ns) == (again.st_ino, again.st_mtime_ns)
+    assert score(data, "-o", "out", "--resume") == 0
+    assert "(3 of 3 parts were there)" in capsys.readouterr().out
+    assert work_left() == []
+
+
+def test_without_resume_a_job_begins_anew(data, capsys):
+    broken_then_whole()
+    assert score(data, "-o", "out") == 0
+    assert "were there" not in capsys.readouterr().out
+    assert score(data, "-o", "out") == 2
+    assert "the output is already there" in capsys.readouterr().err
+
+
+def test_a_changed_source_is_done_again(data, capsys):
+    broken_then_whole()
+    write("data/key=a/part.parquet", [5.0])
+    assert score(data, "-o", "out", "--resume") == 0
+    assert "8 rows scored: out (1 of 3 parts were there)" in capsys.readouterr().out
+
+
+def test_another_job_does_not_resume(data, capsys):
+    broken_then_whole()
+    assert score(data, "-o", "out", "--resume", "--keep", "id") == 2
+    assert "another job left its work there" in capsys.readouterr().err
+
+
+def test_work_of_another_model_is_not_resumed(data):
+    broken_then_whole()
+    assert score(data, "-o", "out", "--resume", model="negative.json") == 0
+    assert scores()["a"] == [-2.0, -1.0]
+
+
+def test_a_source_that_is_gone_leaves_no_part(data):
+    broken_then_whole()
+    Path("data/key=a/part.parquet").unlink()
+    assert score(data, "-o", "out", "--resume") == 0
+    assert names("out") == ["key=b/part.parquet", "key=c/part.parquet"]
+    assert not Path("out/key=a").exists()
+
+
+def test_a_finished_job_does_not_make_up_a_list_of_bad_rows(data, capsys):
+    write("data/key=a/part.parquet", [1.0, None])
+    job = [data, "-o", "out", "--on-bad-row", "skip"]
+    assert score(*job) == 0
+    assert score(*job, "--resume", "--bad-rows", "bad.csv") == 2
+    assert "bad.csv: the output is complete" in capsys.readouterr().err
+    Path("bad.csv").write_text("as it was")
+    assert score(*job, "--resume", "--bad-rows", "bad.csv") == 0
+    assert Path("bad.csv").read_text() == "as it was"
+
+
+def test_two_runs_do_not_work_on_one_output(data, capsys):
+    fcntl = pytest.importorskip("fcntl")
+    broken_then_whole()
+    descriptor = os.open(".out.instmodel-part", os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for options in ([], ["--resume"], ["--incremental"], ["--overwrite"]):
+            assert score(data, "-o", "out", *options) == 2
+            assert "another run is working on this" in capsys.readouterr().err
+    finally:
+        os.close(descriptor)
+
+
+# ------------------------------------------------------------------------------------- incremental
+
+
+@pytest.mark.parametrize("option", ["--incremental", "--resume"])
+def test_only_what_is_new_or_changed_is_scored(data, capsys, option):
+    assert score(data, "-o", "out", option) == 0
+    kept = Path("out/key=b/part.parquet").stat()
+    write("data/key=a/part.parquet", [5.0])
+    write("data/key=d/part.parquet", [31.0])
+    Path("data/key=c/part.parquet").unlink()
+    capsys.readouterr()
+    assert score(data, "-o", "out", option) == 0
+    told = "5 rows scored: out (1 of 3 parts were there, 1 removed)"
+    assert told in capsys.readouterr().out
+    assert scores() == {"a": [5.0], "b": [11.0, 12.0, 13.0], "d": [31.0]}
+    assert not Path("out/key=c").exists()
+    again = Path("out/key=b/part.parquet").stat()
+    assert (kept.st_ino, kept.st_mtime_ns) == (again.st_ino, again.st_mtime_ns)
+    assert [part["part"][:5] for part in manifest()["parts"]] == ["key=a", "key=b", "key=d"]
+    assert manifest()["rows"] == 5
+    assert work_left() == []
+
+
+def test_when_nothing_changed_nothing_is_done(data, capsys):
+    assert score(data, "-o", "out", "--incremental") == 0
+    before = manifest()
+    assert score(data, "-o", "out", "--incremental") == 0
+    assert "(3 of 3 parts were there)" in capsys.readouterr().out
+    assert manifest() == before
+
+
+def test_a_part_that_somebody_removed_or_changed_is_scored_again(data):
+    assert score(data, "-o", "out", "--incremental") == 0
+    Path("out/key=a/part.parquet").unlink()
+    Path("out/key=b/part.parquet").write_bytes(b"no Parquet")
+    assert score(data, "-o", "out", "--incremental") == 0
+    assert scores() == {"a": [1, 2], "b": [11, 12, 13], "c": [21, 22, 23, 24]}
+
+
+def test_an_output_that_is_gone_is_made_anew(data):
+    assert score(data, "-o", "out", "--incremental") == 0
+    Path("out").rename("moved away")
+    assert score(data, "-o", "out", "--incremental") == 0
+    assert names("out") == names("moved away")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--keep", "id"], "the output was made with other options: keep"),
+        (["--format", "csv", "--nulls", "0"], "with other options: format, nulls"),
+        (["--with", "scored_at"], "with other options: provenance"),
+        (["--overwrite"], "an output is replaced, or it stays"),
+    ],
+)
+def test_an_output_goes_on_with_the_options_that_made_it(data, capsys, options, says):
+    assert score(data, "-o", "out") == 0
+    before = manifest()
+    assert score(data, "-o", "out", "--incremental", *options) == 2
+    assert says in capsys.readouterr().err
+    assert manifest() == before
+    assert work_left() == []
+
+
+def test_an_error_leaves_the_output_as_it_was(data):
+    assert score(data, "-o", "out", "--incremental") == 0
+    before = manifest()
+    write("data/key=a/part.parquet", [6.0])
+    write("data/key=b/part.parquet", ["text"])
+    assert score(data, "-o", "out", "--incremental") == 2
+    assert scores() == {"a": [1, 2], "b": [11, 12, 13], "c": [21, 22, 23, 24]}
+    assert manifest() == before
+    write("data/key=b/part.parquet", [7.0])
+    assert score(data, "-o", "out", "--incremental") == 0
+    assert scores() == {"a": [6], "b": [7], "c": [21, 22, 23, 24]}
+
+
+def test_another_model_is_an_error_unless_something_else_is_said(data, capsys):
+    assert score(data, "-o", "out", "--incremental") == 0
+    write("data/key=d/part.parquet", [31.0])
+    assert score(data, "-o", "out", "--incremental", model="negative.json") == 2
+    assert "another model scored 3 of the 3 parts: --model-change" in capsys.readouterr().err
+    change = ["--incremental", "--model-change"]
+    assert score(data, "-o", "out", *change, "keep", model="negative.json") == 0
+    assert scores() == {"a": [1, 2], "b": [11, 12, 13], "c": [21, 22, 23, 24], "d": [-31]}
+    digests = [part["model"] for part in manifest()["parts"]]
+    old, new = im.load("model.json").digest, im.load("negative.json").digest
+    assert digests == [old, old, old, new]
+    assert [part["model_version"] for part in manifest()["parts"]] == [None, None, None, "2.1"]
+    assert score(data, "-o", "out", *change, "rescore", model="negative.json") == 0
+    assert "10 rows scored: out (1 of 4 parts were there)" in capsys.readouterr().out
+    assert scores() == {"a": [-2, -1], "b": [-13, -12, -11], "c": [-24, -23, -22, -21], "d": [-31]}
+    assert {part["model"] for part in manifest()["parts"]} == {new}
+
+
+def test_an_incremental_run_lists_the_bad_rows_that_it_found(data):
+    write("data/key=a/part.parquet", [1.0, None])
+    job = [data, "-o", "out", "--on-bad-row", "skip", "--incremental", "--bad-rows", "bad.csv"]
+    assert score(*job) == 0
+    assert len(Path("bad.csv").read_text().splitlines()) == 2
+    write("data/key=d/part.parquet", [None, None, 1.0])
+    assert score(*job) == 0
+    assert [line.split(",")[0] for line in Path("bad.csv").read_text().splitlines()] == [
+        "file",
+        "key=d/part.parquet",
+        "key=d/part.parquet",
+    ]
+    assert (manifest()["rows"], manifest()["bad_rows"]) == (12, 3)
+    assert score(*job) == 0
+    assert Path("bad.csv").read_text() == "file,row,column,reason\n"
+
+
+# --------------------------------------------------------------------------------------- overwrite
+
+
+def test_an_output_is_replaced(data):
+    assert score(data, "-o", "out") == 0
+    Path("data/key=a/part.parquet").unlink()
+    assert score(data, "-o", "out", "--overwrite", "--keep", "id", model="negative.json") == 0
+    assert scores() == {"b": [-13, -12, -11], "c": [-24, -23, -22, -21]}
+    assert manifest()["job"]["keep"] == ["id"]
+    assert names("out") == ["key=b/part.parquet", "key=c/part.parquet"]
+    assert work_left() == []
+
+
+def test_overwriting_makes_what_is_not_there_and_fills_an_empty_folder(data):
+    assert score(data, "-o", "new", "--overwrite") == 0
+    Path("out").mkdir()
+    assert score(data, "-o", "out", "--overwrite") == 0
+    assert names("new") == names("out") == [f"key={key}/part.parquet" for key in KEYS]
+
+
+def test_only_the_output_of_a_job_is_overwritten(data, capsys):
+    Path("out").mkdir()
+    Path("out/thesis.txt").write_text("years of work")
+    assert score(data, "-o", "out", "--overwrite") == 2
+    assert "no job made this folder" in capsys.readouterr().err
+    Path("file").write_text("more work")
+    assert score(data, "-o", "file", "--overwrite") == 2
+    assert "Not a directory" in capsys.readouterr().err
+    assert (names("out"), Path("file").read_text()) == (["thesis.txt"], "more work")
+
+
+def test_a_run_that_fails_leaves_what_it_would_have_replaced(data):
+    assert score(data, "-o", "out") == 0
+    write("data/key=c/part.parquet", ["text"])
+    assert score(data, "-o", "out", "--overwrite", model="negative.json") == 2
+    assert scores()["a"] == [1, 2]
+    write("data/key=c/part.parquet", [1.0])
+    assert score(data, "-o", "out", "--overwrite", "--resume", model="negative.json") == 0
+    assert scores() == {"a": [-2, -1], "b": [-13, -12, -11], "c": [-1]}
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"overwrite": True, "incremental": True}, "incremental"),
+        ({"model_change": "keep"}, "model_change"),
+        ({"incremental": True, "model_change": "burn"}, "model_change"),
+        ({"incremental": "yes"}, "incremental"),
+    ],
+)
+def test_options_that_make_no_sense(data, options, field):
+    with pytest.raises(im.InstModelError) as caught:
+        jobs.run(jobs.Job(im.load("model.json"), data, "out", **options))
+    assert (caught.value.code, caught.value.field) == ("invalid_type", field)
