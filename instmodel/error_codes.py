@@ -35,7 +35,8 @@ _VALUES = {
         "field 'version': another version of the format (expected 1 to 3, got 0)",
     ),
     "digest_mismatch": Rule(
-        "The bytes of a binary file are not those that were written.",
+        "The bytes of a binary file are not those that were written, or MLflow hands out another "
+        "model than was logged.",
         "field 'digest': the content is not what was written: SHA-256 differs (expected …, got …)",
     ),
     "missing_field": Rule(

@@ -29,6 +29,7 @@ from instmodel.errors import InputError, InstModelError
 
 if TYPE_CHECKING:
     from instmodel.formats.binary_reader import BinaryModel
+    from instmodel.formats.registered import Origin
 
 # What `InstructionModel._build` sets.
 _MADE_ANEW = frozenset({"_checked", "_packed", "_limits", "_packer"})
@@ -72,6 +73,8 @@ class InstructionModel(Engine):
         An instruction overwrites input values before any has read them: they change no score. Maps
         have keys that float32 cannot hold, such as 16777217: nothing ever finds them.
     """
+
+    _origin: Origin | None = None
 
     def __init__(
         self,
@@ -141,6 +144,9 @@ class InstructionModel(Engine):
         Parameters
         ----------
         path : path-like
+            A file; or a model that MLflow holds (the extra ``mlflow``): ``models:/name@alias``,
+            ``models:/name/3``, ``runs:/id/path``, ``mlflow-artifacts:/path``, or a folder that it
+            wrote.
         mmap : bool
             Leave the weights of a binary file in the mapped file: processes that load it share
             them. Everything else is copied before it is checked. Who changes the file then changes
@@ -171,7 +177,7 @@ class InstructionModel(Engine):
         from instmodel import formats
 
         tolerance = _tolerance(atol, rtol, validate)
-        found = formats.open_model(path, mmap=mmap, unknown=unknown, limits=limits)
+        found, origin = formats.open_model(path, mmap=mmap, unknown=unknown, limits=limits)
         model = InstructionModel.__new__(cls)
         try:
             lowered = model._build(found, limits, tolerance)
@@ -179,6 +185,8 @@ class InstructionModel(Engine):
             if error.code == "unsupported_isa":  # no fault of the file
                 raise
             raise error.in_file(path) from None
+        if origin is not None:
+            model._origin = origin
         model._warn(lowered)
         return model
 
@@ -212,6 +220,11 @@ class InstructionModel(Engine):
         from instmodel.formats import binary
 
         return binary.to_bytes(self.structure, self._packed)
+
+    @property
+    def origin(self) -> Origin | None:
+        """Which of MLflow's models it is: its URI, name, version and run; else None."""
+        return self._origin
 
     @property
     def limits(self) -> Limits:

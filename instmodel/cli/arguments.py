@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from instmodel.base.limits import DEFAULT_LIMITS, Limits
 from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL
 from instmodel.errors import InputError, printable
-from instmodel.tables.binding import Nulls
+from instmodel.tables.binding import Nulls, null_rule
 
 OK, DIFFERENT, FAILED, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
@@ -111,23 +111,15 @@ def nulls(rules: list[str]) -> Nulls:
     for rule in rules:
         name, equals, value = rule.rpartition("=")
         if not equals and len(rules) == 1:
-            return _null(value)
+            return null_rule(value)
         if not equals:
             raise InputError(
                 "invalid_nulls", "one rule for all columns, or some with COLUMN=", actual=rule
             )
         if name in columns:
             raise InputError("invalid_nulls", "two rules for one column", column=name)
-        columns[name] = _null(value)
+        columns[name] = null_rule(value)
     return columns
-
-
-def _null(value: str) -> str | float:
-    try:
-        number = float(value)
-    except ValueError:
-        return value  # "error", or what the table refuses
-    return value if math.isnan(number) else number
 
 
 def add_limit_argument(command: Arguments) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 from instmodel.base import values
 from instmodel.base.atomic import replacing
@@ -13,9 +15,10 @@ from instmodel.compiled.panels import PackedWeights
 from instmodel.document.schema import InstructionModelInfo, Unknown
 from instmodel.document.structure import Structure
 from instmodel.document.validate import check_bias
-from instmodel.errors import InstModelError
-from instmodel.formats import binary, binary_reader
+from instmodel.errors import DocumentError, InstModelError
+from instmodel.formats import binary, binary_reader, registered
 from instmodel.formats.binary_reader import BinaryModel
+from instmodel.formats.registered import Origin
 
 # The ending by which `InstructionModelInfo.save` knows that a binary file is wanted.
 BINARY_SUFFIX = ".instmodel"
@@ -23,7 +26,7 @@ BINARY_SUFFIX = ".instmodel"
 
 def load(path: Any, *, unknown: Unknown, limits: Limits) -> InstructionModelInfo:
     """Read a document from a file; see `InstructionModelInfo.load`."""
-    found = open_model(path, mmap=False, unknown=unknown, limits=limits)
+    found, _ = open_model(path, mmap=False, unknown=unknown, limits=limits)
     return _document(found)
 
 
@@ -37,20 +40,56 @@ def from_bytes(data: bytes, *, unknown: Unknown, limits: Limits) -> InstructionM
 
 def open_model(
     path: Any, *, mmap: bool, unknown: Unknown, limits: Limits
-) -> InstructionModelInfo | BinaryModel:
-    """Read a file as it is: a document, or a binary model with its weights still packed."""
+) -> tuple[InstructionModelInfo | BinaryModel, Origin | None]:
+    """Read a model as its file is: a document, or a binary model with its weights still packed.
+
+    Beside it comes what MLflow says about it, if `path` leads there.
+    """
     checked_limits(limits)
     mmap = values.boolean(mmap, "mmap")
-    with open(values.path(path, "path"), "rb") as file:
+    name = values.path(path, "path")
+    with _opened(name) as (file, origin):
         try:
-            if file.seekable():
-                start = file.read(len(binary.MAGIC))
-                file.seek(0)
-                if start == binary.MAGIC:
-                    return binary_reader.read(file, mmap=mmap, unknown=unknown, limits=limits)
-            return _open_bytes(file.read(), unknown, limits)  # JSON, or a pipe, which has no size
+            found = _read(file, mmap, unknown, limits)
+            if origin is not None and origin.digest is not None:
+                _check_digest(found, origin.digest)
         except InstModelError as error:
             raise error.in_file(path) from None
+    return found, origin
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[tuple[BinaryIO, Origin | None]]:
+    """Open the file of a model, wherever it is."""
+    if registered.is_registered(path):
+        with registered.open_registered(path) as (file, origin):
+            yield file, origin
+    else:
+        with open(path, "rb") as file:
+            yield file, None
+
+
+def _read(
+    file: BinaryIO, mmap: bool, unknown: Unknown, limits: Limits
+) -> InstructionModelInfo | BinaryModel:
+    if file.seekable():
+        start = file.read(len(binary.MAGIC))
+        file.seek(0)
+        if start == binary.MAGIC:
+            return binary_reader.read(file, mmap=mmap, unknown=unknown, limits=limits)
+    return _open_bytes(file.read(), unknown, limits)  # JSON, or a pipe, which has no size
+
+
+def _check_digest(found: InstructionModelInfo | BinaryModel, expected: str) -> None:
+    actual = found.digest if isinstance(found, BinaryModel) else digest(found)
+    if actual != expected:
+        raise DocumentError(
+            "digest_mismatch",
+            "the model is not the one that was logged: SHA-256 differs",
+            field="digest",
+            expected=expected,
+            actual=actual,
+        )
 
 
 def _open_bytes(

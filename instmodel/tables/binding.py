@@ -142,6 +142,15 @@ def _parts(feature: Feature, present: set[str]) -> bool:
     return any(name in present for name in feature.columns())
 
 
+def null_rule(text: str) -> str | float:
+    """Read what a null becomes from a text: ``nan``, ``0``; others are left to be refused."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return text if math.isnan(number) else number
+
+
 def null_value(value: Any, name: str | None) -> float | None:
     """Return what a null becomes under a rule, None for an error; refuse what is no rule."""
     if isinstance(value, str) and value in ("error", "nan"):

@@ -1,0 +1,114 @@
+"""Models that MLflow holds: by URI (``models:/name@alias``), or as a folder that it wrote.
+
+Only the model file is read. MLflow's own loader may run code that lies beside a model; this does
+not.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from instmodel.base.extras import require
+from instmodel.errors import DocumentError
+
+# What a folder of MLflow says about itself, and what its registry adds when a model is fetched.
+_DESCRIPTION, _REGISTRATION = "MLmodel", "registered_model_meta"
+
+FLAVOUR = "instmodel"
+_SCHEMES = ("models", "runs", "mlflow-artifacts")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which of MLflow's models a model is.
+
+    Attributes
+    ----------
+    uri : str
+        What leads to the same model for ever: ``models:/risk/3``, also if it was asked for as
+        ``models:/risk@champion``; where no registry knows it, what was asked for.
+    name, version : str or None
+        In the registry.
+    run_id : str or None
+        The run that logged it.
+    digest : str or None
+        Of the document, as it was when it was logged.
+    """
+
+    uri: str
+    name: str | None = None
+    version: str | None = None
+    run_id: str | None = None
+    digest: str | None = None
+
+
+def is_registered(path: str) -> bool:
+    """Whether MLflow is to be asked for a model."""
+    if urlsplit(path).scheme in _SCHEMES:
+        return True
+    return os.path.isfile(os.path.join(path, _DESCRIPTION))
+
+
+@contextmanager
+def open_registered(uri: str) -> Iterator[tuple[BinaryIO, Origin]]:
+    """Fetch a model from MLflow, and open its file.
+
+    Raises
+    ------
+    OSError
+        MLflow cannot give it; the message is MLflow's.
+    DocumentError
+        ``invalid_document``: it is a model, but none of ours.
+    InstModelError
+        ``missing_package``.
+    """
+    mlflow = require("mlflow", "mlflow")
+    refused = require("mlflow.exceptions", "mlflow").MlflowException
+    with ExitStack() as opened:
+        with tempfile.TemporaryDirectory(prefix="instmodel-") as folder:
+            try:
+                fetched = uri
+                if not os.path.isdir(uri):
+                    fetched = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
+                path, origin = _describe(Path(fetched), uri)
+            except refused as error:
+                missing = error.error_code == "RESOURCE_DOES_NOT_EXIST"
+                code = errno.ENOENT if missing else errno.EIO
+                raise OSError(code, error.message, uri) from error
+            file = opened.enter_context(open(path, "rb"))
+        yield file, origin  # an open file outlives its folder
+
+
+def _describe(fetched: Path, uri: str) -> tuple[Path, Origin]:
+    if fetched.is_file():
+        return fetched, Origin(uri)
+    description = require("mlflow.models", "mlflow").Model.load(str(fetched))
+    flavour: dict[str, Any] = description.flavors.get(FLAVOUR, {})
+    if not isinstance(flavour.get("data"), str):
+        raise DocumentError(
+            "invalid_document",
+            "MLflow has the model in other flavours alone",
+            file=uri,
+            expected=FLAVOUR,
+            actual=", ".join(sorted(description.flavors)),
+        )
+    registration = fetched / _REGISTRATION
+    known = {}
+    if registration.is_file():
+        known = require("yaml", "mlflow").safe_load(registration.read_text(encoding="utf-8"))
+    name, version = known.get("model_name"), known.get("model_version")
+    return fetched / flavour["data"], Origin(
+        uri if name is None else f"models:/{name}/{version}",
+        name,
+        None if version is None else str(version),
+        description.run_id,
+        flavour.get("digest"),
+    )

@@ -1,0 +1,89 @@
+"""A model as MLflow's servers and Spark functions run it: a ``predict`` of tables and matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from instmodel.base.extras import require
+from instmodel.compiled.parallel import PredictConfig
+from instmodel.errors import InstModelError
+from instmodel.model import InstructionModel
+from instmodel.tables.batches import checked_outputs
+from instmodel.tables.binding import null_rule
+
+# What a caller may say beside the data, and what it is when nobody says anything.
+DEFAULTS: dict[str, Any] = {"nulls": "error", "threads": None}
+
+
+def load(path: str, model_config: Mapping[str, Any] | None = None) -> Predictor:
+    """Load a model; `mlflow.pyfunc.load_model` calls it.
+
+    Parameters
+    ----------
+    path : str
+        The file of the model, in the folder ``data`` of the folder that MLflow fetched.
+    model_config : mapping, optional
+        What takes the place of `DEFAULTS`.
+    """
+    return Predictor(InstructionModel.load(Path(path).parent.parent), model_config or {})
+
+
+class Predictor:
+    """What `mlflow.pyfunc.PyFuncModel` wraps.
+
+    Parameters
+    ----------
+    model : InstructionModel
+    config : mapping
+        What takes the place of `DEFAULTS`.
+    """
+
+    def __init__(self, model: InstructionModel, config: Mapping[str, Any]) -> None:
+        self._model = model
+        self._defaults = DEFAULTS | dict(config)
+        self._outputs = checked_outputs(None, model.output_size, ())
+
+    def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """Compute the outputs of every row.
+
+        Parameters
+        ----------
+        data : pandas.DataFrame, other table, or matrix of N rows
+            Columns are found by name as in `InstructionModel.predict_table`; a matrix is for
+            models whose features have no names.
+        params : mapping, optional
+            ``nulls``: ``"error"``, ``"nan"`` or a number, what a null becomes. ``threads``: of a
+            matrix, how many score it; by default every CPU.
+
+        Returns
+        -------
+        pandas.DataFrame or ndarray of float32, shape (N, O)
+            A frame for a frame, with its index.
+
+        Raises
+        ------
+        mlflow.exceptions.MlflowException
+            What is wrong with the data, which a server answers with status 400.
+        """
+        said = {name: value for name, value in (params or {}).items() if value is not None}
+        chosen = self._defaults | said
+        try:
+            if isinstance(data, np.ndarray) and data.dtype.names is None:
+                config = PredictConfig(threads=chosen["threads"])
+                return np.asarray(self._model.predict_parallel(data, config))
+            scores = self._model.predict_table(data, null_rule(str(chosen["nulls"])))
+        except InstModelError as error:
+            refused = require("mlflow.exceptions", "mlflow").MlflowException
+            raise refused.invalid_parameter_value(str(error)) from error
+        pandas = require("pandas", "mlflow")
+        if isinstance(data, pandas.DataFrame):
+            return pandas.DataFrame(scores, index=data.index, columns=self._outputs)
+        return scores
+
+    def get_raw_model(self) -> InstructionModel:
+        """Return the model itself."""
+        return self._model
