@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -15,6 +16,10 @@ from instmodel.error_codes import CODES
 
 # Characters of a part of a message; a document's names may be megabytes.
 _LONGEST = 120
+
+# What URLs may hold that no log should: a user and a password, a signed query.
+_USER = re.compile(r"(://)[^/\s@]*@")
+_SIGNATURE = re.compile(r"(https?://[^\s?]+)\?\S+")
 
 
 class InstModelError(Exception):
@@ -149,7 +154,8 @@ def _bare(kind: type[InstModelError], *args: str) -> InstModelError:
 def printable(value: Any, longest: int | None = None) -> str:
     """Return a text that is safe in one line of a terminal or a log, whatever a file holds.
 
-    Control characters are escaped, so that no name can move the cursor or break a line.
+    Control characters are escaped, so that no name can move the cursor or break a line. The users,
+    passwords and signatures of URLs are left out.
 
     Parameters
     ----------
@@ -158,12 +164,19 @@ def printable(value: Any, longest: int | None = None) -> str:
     longest : int, optional
         What is longer is cut to so many characters.
     """
-    text = str(value)
+    text = without_secrets(str(value))
     if longest is not None and len(text) > longest:
         text = text[: longest - 1] + "…"
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def without_secrets(text: str) -> str:
+    """Return a URL, or a text with URLs, without what may be secret in it."""
+    if "://" not in text:
+        return text
+    return _SIGNATURE.sub(r"\1?…", _USER.sub(r"\1…@", text))
 
 
 class DocumentError(InstModelError, ValueError):

@@ -1,7 +1,10 @@
+import itertools
 import os
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+_BUCKETS = itertools.count()
 
 # `ci`, the default, tries the same examples on every run; `HYPOTHESIS_PROFILE=dev` explores.
 settings.register_profile(
@@ -23,3 +26,29 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if item.get_closest_marker("exhaustive"):
                 item.add_marker(pytest.mark.skip(reason="minutes; run with -m exhaustive"))
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """The URL of an S3 server on this machine."""
+    pytest.importorskip("moto.server")
+    pytest.importorskip("s3fs")
+    from support.s3 import serving
+
+    with serving() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(s3_server, monkeypatch):
+    """The URL of an empty S3 bucket, which this process and those that it starts find."""
+    import s3fs
+    from support.s3 import environment
+
+    for name, value in environment(s3_server).items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = f"bucket-{next(_BUCKETS)}"
+    s3fs.S3FileSystem().mkdir(name)
+    yield f"s3://{name}"
+    s3fs.S3FileSystem.clear_instance_cache()

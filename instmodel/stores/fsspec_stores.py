@@ -1,16 +1,15 @@
-"""fsspec's file systems: the package for a URL, what a call raises, and what may be shown."""
+"""fsspec's file systems: the package for a URL, and what a call raises."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from instmodel.base.extras import require
-from instmodel.errors import InputError, InstModelError
+from instmodel.errors import InputError, InstModelError, without_secrets
 
 # The package for a scheme, and our extra with it; fsspec knows more schemes, of other packages.
 _PACKAGES = {
@@ -19,8 +18,6 @@ _PACKAGES = {
     **dict.fromkeys(("az", "abfs", "abfss", "adl"), ("adlfs", "azure")),
     "hf": ("huggingface_hub", "hf"),
 }
-_USER = re.compile(r"(://)[^/\s@]*@")
-_QUERY = re.compile(r"(https?://[^\s?]+)\?\S+")
 _KINDS = {
     FileNotFoundError: errno.ENOENT,
     PermissionError: errno.EACCES,
@@ -28,11 +25,6 @@ _KINDS = {
     IsADirectoryError: errno.EISDIR,
     TimeoutError: errno.ETIMEDOUT,
 }
-
-
-def shown(text: str) -> str:
-    """Return a URL, or a text with URLs, without what may be secret: users and signatures."""
-    return _QUERY.sub(r"\1?…", _USER.sub(r"\1…@", text))
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -54,13 +46,13 @@ def file_system(url: str) -> tuple[Any, str]:
         # Without the cache of listings: what others write must be seen.
         found: tuple[Any, str] = core.url_to_fs(url, use_listings_cache=False)
     except ImportError as error:  # of a scheme for which we have no extra
-        raise InstModelError("missing_package", str(error), field=shown(url)) from error
+        raise InstModelError("missing_package", str(error), field=without_secrets(url)) from error
     except ValueError as error:
         raise InputError(
             "invalid_type",
-            f"no store for this URL: {shown(str(error))}",
+            f"no store for this URL: {without_secrets(str(error))}",
             expected="a path, or a URL in " + ", ".join(f"{name}://" for name in _PACKAGES),
-            actual=shown(url),
+            actual=without_secrets(url),
         ) from None
     return found
 
@@ -74,7 +66,7 @@ def telling(url: str) -> Iterator[None]:
         raise
     except Exception as error:
         kind, number = _kind(error)
-        raise kind(number, _reason(error, number, url), shown(url)) from error
+        raise kind(number, _reason(error, number, url), without_secrets(url)) from error
 
 
 def _kind(error: Exception) -> tuple[type[OSError], int]:
@@ -88,7 +80,7 @@ def _kind(error: Exception) -> tuple[type[OSError], int]:
 
 def _reason(error: Exception, number: int, url: str) -> str:
     text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-    text = shown(" ".join(str(text).split()))
+    text = without_secrets(" ".join(str(text).split()))
     if number == errno.ENOENT and text.strip("/'") in url:  # the path alone
         return os.strerror(number)
     if type(error).__name__ == "FileExpired":

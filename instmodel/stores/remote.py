@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, BinaryIO, NoReturn, cast
 
-from instmodel.stores.fsspec_stores import REPLACED, file_system, shown, telling
+from instmodel.errors import without_secrets
+from instmodel.stores.fsspec_stores import REPLACED, file_system, telling
 from instmodel.stores.location import BUFFER, Location, Lock
 from instmodel.stores.remote_lock import RemoteLock
 
@@ -54,7 +55,7 @@ class RemoteLocation(Location):
         return RemoteLocation(f"{self._url}/{below}")
 
     def __str__(self) -> str:
-        return shown(self._url)
+        return without_secrets(self._url)
 
     def is_same(self, other: Location) -> bool:
         """Tell whether both are one file or folder."""
@@ -227,7 +228,7 @@ class _Reading(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._stamp["size"]}[whence]
         if start + offset < 0:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), shown(self._url))
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), without_secrets(self._url))
         self._at = start + offset
         return self._at
 
@@ -251,7 +252,7 @@ class _Reading(io.RawIOBase):
 
 
 def _refuse_replaced(url: str) -> NoReturn:
-    raise OSError(errno.EBUSY, REPLACED, shown(url))
+    raise OSError(errno.EBUSY, REPLACED, without_secrets(url))
 
 
 @contextlib.contextmanager

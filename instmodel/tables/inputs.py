@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from instmodel.base.extras import require
 from instmodel.errors import InputError
+from instmodel.stores import AnyPath, Location, location
 from instmodel.tables.compression import COMPRESSIONS, decompressed
 
 SUFFIXES = {
@@ -40,7 +41,7 @@ class Source:
 
     Attributes
     ----------
-    path : str
+    location : Location
     name : str
         The path below the folder of the dataset, with slashes; the file's name for a single file.
     format : {"parquet", "csv", "arrow", "jsonl"}
@@ -49,26 +50,30 @@ class Source:
     compression : {"gz", "zst", "bz2"} or None
     """
 
-    path: str
+    location: Location
     name: str
     format: str
     partition: Mapping[str, Any] = field(default_factory=dict)
     compression: str | None = None
 
+    @property
+    def path(self) -> str:
+        """Where it is, for messages."""
+        return str(self.location)
+
     def open(self) -> BinaryIO:
         """Return the bytes of its format; what was compressed is not any more."""
-        file = open(self.path, "rb")  # noqa: SIM115 closed by the caller
+        file = self.location.open()
         return file if self.compression is None else decompressed(file, self.compression)
 
     @property
     def once(self) -> bool:
         """Whether it can be opened but once, as a pipe can."""
-        return not os.path.isfile(self.path)
+        return self.location.local is not None and not self.location.local.is_file()
 
-    def stamp(self) -> dict[str, int]:
+    def stamp(self) -> dict[str, Any]:
         """Return what changes when somebody replaces the file."""
-        status = os.stat(self.path)
-        return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+        return self.location.stamp()
 
 
 def format_of(path: str | os.PathLike[str]) -> str | None:
@@ -86,7 +91,7 @@ def compression_of(path: str | os.PathLike[str]) -> str | None:
     return ending if ending in COMPRESSIONS else None
 
 
-def find(path: str | os.PathLike[str]) -> list[Source]:
+def find(path: AnyPath) -> list[Source]:
     """Return the files of a table, in the order of their names.
 
     In a folder, what begins with ``.`` or ``_`` is not looked at, nor are empty files of text,
@@ -98,83 +103,70 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
     InputError
         ``invalid_table``: no files, several formats, or an unknown one; a Delta or Iceberg table.
     """
-    root = Path(path)
-    if not root.is_dir():
-        root.stat()  # its error is the best one for a file that is not there
-        compression = compression_of(root)
-        return [Source(os.fspath(path), root.name, _known(root), compression=compression)]
+    root = location(path, "input")
+    if not root.is_folder():
+        root.stamp()  # its error is the best one for a file that is not there
+        return [Source(root, root.name, _known(root), compression=compression_of(root.name))]
     _refuse_logs(root)
-    files = sorted(files_below(root))
-    formats = {file: _known(file) for file in files}
-    for file in files:
-        if formats[file] in _TEXT and file.is_file() and _is_empty(file):
-            del formats[file]
+    sources = {file.relative_to(root): file for file in root.files()}
+    formats = {name: _known(file) for name, file in sources.items()}
+    for name, file in sources.items():
+        if formats[name] in _TEXT and _is_empty(file):
+            del formats[name]
     if len(set(formats.values())) != 1:
         raise InputError(
             "invalid_table",
             "not a dataset",
-            file=path,
+            file=str(root),
             expected="files in one format",
             actual=", ".join(sorted(set(formats.values()))) or "no files",
         )
-    partitions = _partitions(root, list(formats))
+    partitions = _partitions(formats)
     return [
-        Source(
-            os.fspath(file),
-            file.relative_to(root).as_posix(),
-            kind,
-            partitions[file],
-            compression_of(file),
-        )
-        for file, kind in formats.items()
+        Source(sources[name], name, kind, partitions[name], compression_of(name))
+        for name, kind in formats.items()
     ]
 
 
-def _is_empty(file: Path) -> bool:
-    size, compression = file.stat().st_size, compression_of(file)
+def _is_empty(file: Location) -> bool:
+    if file.local is not None and not file.local.is_file():
+        return False  # a pipe: reading would take what it holds
+    size, compression = file.stamp()["size"], compression_of(file.name)
     if compression is None or not 0 < size <= _PERHAPS_EMPTY:
         return not size
-    with contextlib.suppress(InputError), decompressed(open(file, "rb"), compression) as text:
+    with contextlib.suppress(InputError), decompressed(file.open(), compression) as text:
         return not text.read(1)
     return False  # it is damaged, which the one who reads it tells
 
 
-def _refuse_logs(root: Path) -> None:
+def _refuse_logs(root: Location) -> None:
     """Refuse folders of which a log says what files count: the others hold rows that are gone."""
     kind = None
-    if (root / "_delta_log").is_dir():
+    metadata = root / "metadata"
+    if (root / "_delta_log").is_folder():
         kind, way = "a Delta table", "deltalake.DeltaTable(path).to_pyarrow_dataset().to_batches()"
-    elif any((root / "metadata").glob("*.metadata.json")):
+    elif metadata.is_folder() and any(
+        file.name.endswith(".metadata.json") for file in metadata.files()
+    ):
         kind, way = "an Iceberg table", "pyiceberg's table.scan().to_arrow_batch_reader()"
     if kind:
         raise InputError(
             "invalid_table",
             f"{kind}, whose log says which of its files count; read it with {way}, and give that "
             "to model.score_batches",
-            file=root,
+            file=str(root),
             expected="a folder of plain files",
             actual=kind,
         )
 
 
-def files_below(root: Path) -> Iterator[Path]:
-    """Yield every file below a folder, also through links; what cannot be read is an error."""
-
-    def stop(error: OSError) -> None:
-        raise error
-
-    for folder, folders, names in os.walk(root, onerror=stop, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
-        yield from (Path(folder, name) for name in names if not name.startswith((".", "_")))
-
-
-def _known(path: Path) -> str:
-    kind = format_of(path)
+def _known(file: Location) -> str:
+    kind = format_of(file.name)
     if kind is None:
         raise InputError(
             "invalid_table",
             "the name does not tell a format",
-            file=path,
+            file=str(file),
             expected="a name in "
             + ", ".join(SUFFIXES)
             + "; .csv and .jsonl also with .gz, .zst, .bz2",
@@ -182,12 +174,12 @@ def _known(path: Path) -> str:
     return kind
 
 
-def _partitions(root: Path, files: list[Path]) -> dict[Path, Mapping[str, Any]]:
+def _partitions(files: Iterable[str]) -> dict[str, Mapping[str, Any]]:
     """Read the folders ``column=value``: a column is of integers if all its values are, or text."""
     pa = require("pyarrow", "arrow")
-    texts: dict[Path, dict[str, str]] = {}
+    texts: dict[str, dict[str, str]] = {}
     for file in files:
-        parts = [part.split("=", 1) for part in file.relative_to(root).parts[:-1] if "=" in part]
+        parts = [part.split("=", 1) for part in file.split("/")[:-1] if "=" in part]
         texts[file] = {unquote(name): unquote(value) for name, value in parts}
     columns = dict.fromkeys(name for found in texts.values() for name in found)
     types = {}

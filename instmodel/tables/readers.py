@@ -20,37 +20,75 @@ from instmodel.tables.reader import BatchedReader, Reader, Rows, TextReader
 _CSV_BLOCK = 4 << 20
 # What Parquet reads of a column at a time.
 _PARQUET_BUFFER = 1 << 18
+# Bytes of row groups, all columns of them, that are asked of a store at once.
+_AHEAD = 64 << 20
+
+
+def _arrow_file(source: Source, mapped: bool = False) -> Any:
+    """Open a file for Arrow, which asks for the bytes that it needs."""
+    import pyarrow as pa
+
+    local = source.location.local
+    if local is None:
+        return pa.PythonFile(source.location.open(0), "r")
+    return pa.memory_map(str(local)) if mapped else pa.OSFile(str(local))
 
 
 class _Parquet(BatchedReader):
+    """Parquet, of which only the columns that are needed are read."""
+
     def _open(self, source: Source) -> Any:
         import pyarrow.parquet as pq
 
-        # Without pre_buffer, no more than a page of each column is in memory.
-        self._file = pq.ParquetFile(source.path, pre_buffer=False, buffer_size=_PARQUET_BUFFER)
+        self._is_local = source.location.local is not None
+        self._source = _arrow_file(source)
+        try:
+            # On a disk no more than a page of each column is in memory. A store is asked for what
+            # lies together at once: each question takes long.
+            buffer = _PARQUET_BUFFER if self._is_local else 0
+            self._file = pq.ParquetFile(
+                self._source, pre_buffer=not self._is_local, buffer_size=buffer
+            )
+        except BaseException:
+            self._source.close()
+            raise
         self._rows_total = self._file.metadata.num_rows
         self._done = 0
         return self._file.schema_arrow
 
     def _batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:
-        for batch in self._file.iter_batches(rows, columns=list(names)):
-            self._done += batch.num_rows
-            yield batch
+        for groups in self._groups():
+            for batch in self._file.iter_batches(rows, groups, columns=list(names)):
+                self._done += batch.num_rows
+                yield batch
+
+    def _groups(self) -> Iterator[list[int]]:
+        """Yield the row groups that are read together: what is read ahead stays in memory."""
+        metadata = self._file.metadata
+        groups: list[int] = []
+        size = 0
+        for group in range(metadata.num_row_groups):
+            groups.append(group)
+            size += metadata.row_group(group).total_byte_size
+            if size > _AHEAD and not self._is_local:
+                yield groups
+                groups, size = [], 0
+        if groups:
+            yield groups
 
     def fraction(self) -> float:
         return self._done / self._rows_total if self._rows_total else 1.0
 
     def close(self) -> None:
         self._file.close()
+        self._source.close()
 
 
 class _Arrow(BatchedReader):
     """Arrow IPC: the file format, which is also Feather's second version, or a stream."""
 
     def _open(self, source: Source) -> Any:
-        import pyarrow as pa
-
-        self._source = pa.memory_map(source.path)
+        self._source = _arrow_file(source, mapped=True)
         try:
             self._is_file = self._source.read(6) == b"ARROW1"
             schema = self._reader().schema

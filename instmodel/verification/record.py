@@ -25,22 +25,21 @@ import stat
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any, Protocol
 
 import numpy as np
 
-from instmodel.base import values
-from instmodel.base.atomic import replacing
 from instmodel.compiled.runtime import runtime_info
 from instmodel.errors import InputError
 from instmodel.model import InstructionModel
-from instmodel.tables.inputs import files_below
+from instmodel.stores import AnyPath, Location, location
 from instmodel.verification.canonical import EXACT, canonical
 from instmodel.verification.limits import Limits, Verdict
 from instmodel.version import __version__
 
-AnyPath = str | os.PathLike[str]
+# Bytes that are digested together.
+_BLOCK = 1 << 20
 
 FORMAT = "instmodel-record-1"
 # What is not signed: the digest of the rest, and what people fill in.
@@ -161,7 +160,7 @@ class Recorder:
         signers: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Write the record of what was found, see `record`; return it."""
-        folder = Path(os.path.abspath(values.path(path, "path"))).parent
+        folder = location(path).parent
         record = self.record(
             found, limits, models=models, options=options, signers=signers, folder=folder
         )
@@ -170,17 +169,20 @@ class Recorder:
 
     def _digests(self, role: str, folder: AnyPath) -> dict[str, Any]:
         path = self._files[role]
-        found = _digests(path)
+        found = _digests(location(path))
         if _stamps(path) != self._stamps[role]:
             raise InputError(
-                "changed_file", "the file changed while it was read", field=role, file=path
+                "changed_file",
+                "the file changed while it was read",
+                field=role,
+                file=str(location(path)),
             )
         return {"path": _portable(path, folder), **found}
 
 
 def write_record(path: AnyPath, record: Mapping[str, Any]) -> None:
     """Write a record, whole or not at all."""
-    with replacing(path) as file:
+    with location(path).replacing() as file:
         file.write((json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
 
 
@@ -195,7 +197,7 @@ def read_record(path: AnyPath) -> dict[str, Any]:
         The file cannot be read.
     """
     try:
-        text = Path(path).read_bytes().decode()
+        text = location(path).read_bytes().decode()
         record = json.loads(text, object_pairs_hook=_once, parse_int=_whole)
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise ValueError(f"no field 'format' with {FORMAT!r}")
@@ -203,7 +205,8 @@ def read_record(path: AnyPath) -> dict[str, Any]:
             raise ValueError("no field 'files'")
         canonical(record)
     except (ValueError, RecursionError) as error:
-        raise InputError("invalid_record", f"not a record: {error}", file=path) from None
+        file = str(location(path))
+        raise InputError("invalid_record", f"not a record: {error}", file=file) from None
     return record
 
 
@@ -231,17 +234,20 @@ def check_record(path: AnyPath) -> list[str]:
     changes = []
     if record.get("sha256") != digest(record):
         changes.append("the record: its content is not what was written")
+    folder = location(path).parent
     for role, known in record["files"].items():
-        changes += [f"{role}: {change}" for change in _changes(known, Path(path).parent)]
+        changes += [f"{role}: {change}" for change in _changes(known, folder)]
     return changes
 
 
-def _changes(known: Any, folder: Path) -> list[str]:
+def _changes(known: Any, folder: Location) -> list[str]:
     if not isinstance(known, dict) or not isinstance(known.get("path"), str):
         return ["the record does not say which file"]
-    path = folder / known["path"]
     try:
-        now = _digests(path)
+        place = location(known["path"])
+        if place.local is not None and not place.local.is_absolute():
+            place = folder / known["path"]
+        now = _digests(place)
     except OSError as error:
         return [f"{known['path']}: {error.strerror or error}"]
     except ValueError as error:  # a character that no path has
@@ -279,46 +285,50 @@ def _whole(text: str) -> int | float:
     raise ValueError(f"not a number that every double holds: {text[:40]}")
 
 
-def _digests(path: AnyPath) -> dict[str, Any]:
+def _digests(place: Location) -> dict[str, Any]:
     """Return size and SHA-256 of a file, or those of each file below a folder."""
-    root = Path(path)
-    if not root.is_dir():
-        return _digest_of(root)
-    below = sorted(files_below(root))
-    return {"files": {file.relative_to(root).as_posix(): _digest_of(file) for file in below}}
+    if not place.is_folder():
+        return _digest_of(place)
+    return {"files": {file.relative_to(place): _digest_of(file) for file in place.files()}}
 
 
-def _digest_of(path: Path) -> dict[str, Any]:
-    _regular(path)
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"bytes": file.tell(), "sha256": found}
+def _digest_of(place: Location) -> dict[str, Any]:
+    _regular(place)
+    with place.open() as file:
+        digest, size = hashlib.sha256(), 0
+        while data := file.read(_BLOCK):
+            digest.update(data)
+            size += len(data)
+        return {"bytes": size, "sha256": digest.hexdigest()}
 
 
-def _stamps(path: AnyPath) -> list[tuple[str, int, int]]:
+def _stamps(path: AnyPath) -> list[tuple[str, dict[str, Any]]]:
     """Return what changes when somebody writes to a file, or below a folder."""
-    root = Path(path)
-    files = sorted(files_below(root)) if root.is_dir() else [root]
-    stamps = [(file, _regular(file)) for file in files]
-    return [(str(file), status.st_size, status.st_mtime_ns) for file, status in stamps]
+    root = location(path)
+    files = root.files() if root.is_folder() else [root]
+    return [(str(file), _regular(file).stamp()) for file in files]
 
 
-def _regular(path: Path) -> os.stat_result:
+def _regular(place: Location) -> Location:
     """Refuse a pipe or a device: it cannot be read again."""
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
-    return status
+    if place.local is not None and not stat.S_ISREG(place.local.stat().st_mode):
+        raise OSError(errno.EINVAL, "Not a regular file", str(place))
+    return place
 
 
 def _portable(path: AnyPath, folder: AnyPath) -> str:
-    given = Path(path)
+    place, beside = location(path), location(folder)
+    given = place.local
+    if given is None:
+        return str(place)
+    if beside.local is None:
+        return given.absolute().as_posix()
     if given.is_absolute():
         return given.as_posix()
     # Both as they really lie: `..` out of a link leads elsewhere than its name says.
     real = os.path.join(os.path.realpath(given.parent), given.name)
     try:
-        return Path(os.path.relpath(real, os.path.realpath(folder))).as_posix()
+        return PurePath(os.path.relpath(real, os.path.realpath(beside.local))).as_posix()
     except ValueError:  # on another drive
         return given.absolute().as_posix()
 
