@@ -32,9 +32,10 @@ class Origin:
 
     Attributes
     ----------
-    uri : str
+    uri : str or None
         What leads to the same model for ever: ``models:/risk/3``, also if it was asked for as
-        ``models:/risk@champion``; where no registry knows it, what was asked for.
+        ``models:/risk@champion``; where no registry knows it, what was asked for. None for a folder
+        that did not come from a registry.
     name, version : str or None
         In the registry.
     run_id : str or None
@@ -43,7 +44,7 @@ class Origin:
         Of the document, as it was when it was logged.
     """
 
-    uri: str
+    uri: str | None
     name: str | None = None
     version: str | None = None
     run_id: str | None = None
@@ -105,8 +106,9 @@ def _describe(fetched: Path, uri: str) -> tuple[Path, Origin]:
     if registration.is_file():
         known = require("yaml", "mlflow").safe_load(registration.read_text(encoding="utf-8"))
     name, version = known.get("model_name"), known.get("model_version")
+    lasting = None if os.path.isdir(uri) else uri
     return fetched / flavour["data"], Origin(
-        uri if name is None else f"models:/{name}/{version}",
+        lasting if name is None else f"models:/{name}/{version}",
         name,
         None if version is None else str(version),
         description.run_id,

@@ -57,7 +57,8 @@ class Job:
     provenance : sequence of {"model_digest", "model_version", "scored_at"}
         Columns that say where the scores come from, behind them. All rows of a run have one time.
     model_version : str, optional
-        By default ``version`` in the document's metadata.
+        By default what MLflow calls it, ``models:/risk/3``, if the model comes from there, else
+        ``version`` in the document's metadata.
     metrics : path-like, optional
         Where counts and times go, in Prometheus text format, also if the run fails. What is counted
         goes on where the file that is there ended.
@@ -100,7 +101,9 @@ class Job:
         """What people call the model's version."""
         if self.model_version is not None:
             return self.model_version
-        metadata = self.model.info.metadata
+        if self.model.origin is not None and self.model.origin.uri is not None:
+            return self.model.origin.uri
+        metadata = self.model.structure.metadata
         version = metadata.get("version") if isinstance(metadata, Mapping) else None
         return None if version is None else str(version)
 

@@ -37,7 +37,7 @@ _HELP = {
 _COUNTED = re.compile(r"instmodel_(\w+_total|batch_seconds_(sum|count))\b")
 _STAYS = "instmodel_last_success_timestamp_seconds"
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
-_OWN_LABELS = ("result", "stage", "quantile", "digest")
+_OWN_LABELS = ("result", "stage", "quantile", "digest", "version")
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -78,6 +78,8 @@ class Metrics:
     threads : int
     digest : str
         Of the model.
+    version : str or None
+        Of the model, if anybody knows.
     """
 
     rows: int = 0
@@ -89,6 +91,7 @@ class Metrics:
     batches: list[float] = field(default_factory=list)
     threads: int = 0
     digest: str = ""
+    version: str | None = None
 
     def add_read(self, seconds: float) -> None:
         """Add time spent reading."""
@@ -124,6 +127,7 @@ class Metrics:
     ) -> str:
         """Return the Prometheus text format; `before` holds the samples of an earlier one."""
         before = before or {}
+        known = {} if self.version is None else {"version": self.version}
         results = {"ok": int(succeeded), "error": int(not succeeded)}
         samples: list[tuple[str, dict[str, str], float]] = [
             *(("runs_total", {"result": result}, count) for result, count in results.items()),
@@ -145,7 +149,7 @@ class Metrics:
             ("batch_seconds_sum", {}, sum(self.batches)),
             ("batch_seconds_count", {}, len(self.batches)),
             ("threads", {}, self.threads),
-            ("model_info", {"digest": self.digest}, 1),
+            ("model_info", {"digest": self.digest} | known, 1),
         ]
         lines = []
         told = set()

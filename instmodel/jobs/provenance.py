@@ -35,7 +35,7 @@ def check(names: Sequence[str], version: str | None) -> None:
             "invalid_type",
             "nobody knows the model's version",
             field="model_version",
-            expected="--model-version, or 'version' in the document's metadata",
+            expected="--model-version, a model from MLflow, or 'version' in its metadata",
         )
 
 

@@ -50,7 +50,7 @@ def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:
     result = Result()
     metrics = result.metrics
     metrics.threads = job.threads or default_thread_count().threads
-    metrics.digest = job.model.digest
+    metrics.digest, metrics.version = job.model.digest, job.version
     succeeded = False
     try:
         sources = find(job.input)

@@ -35,7 +35,7 @@ def test_a_folder_holds_an_ordinary_file_of_the_model(kind):
     rows = np.random.default_rng(0).normal(size=(5, 30))
     for loaded in (im.load("folder"), flavour.load_model("folder")):
         assert np.array_equal(loaded.predict(rows), model.predict(rows))
-        assert (loaded.origin.uri, loaded.origin.digest) == ("folder", model.digest)
+        assert (loaded.origin.uri, loaded.origin.digest) == (None, model.digest)
         assert loaded.origin.version is None
 
 

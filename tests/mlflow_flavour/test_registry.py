@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,6 +98,19 @@ def test_every_command_takes_it(registered):
     assert main(["verify", uri, "--data", "rows.csv", "--against", "model.json"]) == 0
     assert main(["verify", "model.json", "--data", "rows.csv", "--against", "models:/risk/2"]) == 1
     assert main(["compare", uri, "models:/risk/2", "--data", "rows.csv"]) == 0
+
+
+def test_a_job_says_which_version_scored(registered):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = dict(zip(network(4).features, ROWS.T, strict=True))
+    parquet.write_table(pytest.importorskip("pyarrow").table(columns), "rows.parquet")
+    options = ["-o", "scores.parquet", "--with", "model_version", "--metrics", "job.prom"]
+    assert main(["score", "models:/risk@champion", "rows.parquet", *options]) == 0
+    assert set(parquet.read_table("scores.parquet")["model_version"].to_pylist()) == {
+        "models:/risk/1"
+    }
+    lines = Path("job.prom").read_text().splitlines()
+    assert ['version="models:/risk/1"' in line for line in lines if "model_info{" in line] == [True]
 
 
 def test_loading_runs_no_code_that_lies_beside_a_model(store):
