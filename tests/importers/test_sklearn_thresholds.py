@@ -41,9 +41,9 @@ def around(numbers):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", BEHIND_SCALERS)
 def test_the_input_is_compared_and_not_what_a_scaler_rounds(name):
-    if "bins" in name and not hasattr(pre.KBinsDiscretizer(), "quantile_method"):
-        pytest.skip("before scikit-learn 1.7, bins have other edges, which are numbers of the data")
-    estimator = BEHIND_SCALERS[name].fit(X, TWO)
+    # 389 is no multiple of 7: where a quantile falls on a row, the interpolation of scikit-learn
+    # before 1.7 may round the edge off that row's number, which no import can tell from the number.
+    estimator = BEHIND_SCALERS[name].fit(X[:390], TWO[:390])
     info = importer.from_sklearn(estimator)
     scaler, step = estimator
     edges = [0.1, 0.0, *np.ravel(getattr(step, "quantiles_", []))]
