@@ -3,8 +3,8 @@
 import onnxruntime
 from importers.zoo import onnx_backend, onnx_exports, onnx_graphs
 
-# ONNX Runtime 1.22 says that Erf of NaN is 1; its LayerNormalization subtracts the square of the mean
-# from the mean of the squares, and loses what both have in common. In float64, we are right.
+# ONNX Runtime 1.22 says that Erf of NaN is 1. Its LayerNormalization subtracts the square of the
+# mean from the mean of the squares, and loses what both share: what is imported is nearer to float64.
 NOT_OF_1_22 = ("Erf alone", "attention with heads joined to the batch, which comes second")
 
 CASES = [
