@@ -4,7 +4,7 @@ import onnxruntime
 from importers.zoo import onnx_backend, onnx_exports, onnx_graphs
 
 # ONNX Runtime 1.22 says that Erf of NaN is 1. Its LayerNormalization subtracts the square of the
-# mean from the mean of the squares, and loses what both share: what is imported is nearer to float64.
+# mean from the mean of the squares, and loses what both share: an import is nearer to float64.
 NOT_OF_1_22 = ("Erf alone", "attention with heads joined to the batch, which comes second")
 
 CASES = [
