@@ -11,17 +11,19 @@ import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import PurePosixPath
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, cast
 
-from instmodel.base.atomic import replacing
 from instmodel.errors import InputError
 from instmodel.jobs.job import Advance, Job, Result
-from instmodel.jobs.manifest import Manifest, Part, stamp
+from instmodel.jobs.manifest import Manifest, Part, stamps
 from instmodel.jobs.single_file import BadRowsFile, score_files
 from instmodel.jobs.staging import Commit, Staging
+from instmodel.stores import Location, location
 from instmodel.tables.inputs import Source
 
+_BAD_ROWS_IN_MEMORY = 1 << 20
 _ENDINGS = {"parquet": ".parquet", "csv": ".csv", "arrow": ".arrow", "jsonl": ".jsonl"}
 
 
@@ -46,7 +48,9 @@ class _Step:
     is_new: bool
 
 
-def run(job: Job, output: Path, sources: list[Source], result: Result, advance: Advance) -> None:
+def run(
+    job: Job, output: Location, sources: list[Source], result: Result, advance: Advance
+) -> None:
     """Score every file of a folder into a part of another folder, `output`."""
     kind = job.format or sources[0].format
     _check_names(job, sources, kind)
@@ -54,8 +58,9 @@ def run(job: Job, output: Path, sources: list[Source], result: Result, advance: 
     with Staging.locked(output) as staging:
         has_ended = staging.recover(job.goes_on)
         before = _before(job, output, meaning, has_ended)
+        there = {} if before is None else _there(job, output, before)
         staging.begin(meaning)
-        steps = _plan(job, output, sources, kind, before, staging)
+        steps = _plan(job, sources, kind, there, staging)
         _check_bad_rows(job, steps)
         result.reused_parts = sum(step.done is not None for step in steps)
 
@@ -69,31 +74,34 @@ def run(job: Job, output: Path, sources: list[Source], result: Result, advance: 
         manifest = Manifest(meaning, parts)
         result.rows, result.bad_rows = manifest.rows, manifest.bad_rows
         result.parts = len(parts)
-        new = [step.name for step in steps if step.is_new]
-        if job.bad_rows is not None and (new or before is None or job.incremental):
+        new = [part for step, part in zip(steps, parts, strict=True) if step.is_new]
+        if job.bad_rows is not None and (new or job.incremental):
             _write_bad_rows(job, staging, new)
         if before is None:
             staging.commit(Commit(manifest, "swap" if job.overwrite else "new"))
         else:
-            names = {step.name for step in steps}
+            names = {part.part for part in parts}
             result.removed_parts = [part.part for part in before.parts if part.part not in names]
-            staging.commit(Commit(manifest, "parts", new, result.removed_parts))
+            moved = [part.part for part in new]
+            staging.commit(Commit(manifest, "parts", moved, result.removed_parts))
 
 
-def _before(job: Job, output: Path, meaning: dict[str, Any], has_ended: bool) -> Manifest | None:
+def _before(
+    job: Job, output: Location, meaning: dict[str, Any], has_ended: bool
+) -> Manifest | None:
     """Return what the output holds; None if it is not there, or is to be replaced.
 
     `has_ended` says that this run ended what a killed one had committed.
     """
     if not output.exists():
         return None
-    if not output.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(output))
+    if not output.is_folder():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(output))
     manifest = Manifest.read(output)
     if not (job.goes_on or job.overwrite):
         raise _exists(job, "the output is already there")
     if job.overwrite and not (job.resume and has_ended):
-        if manifest is None and any(output.iterdir()):
+        if manifest is None and output.files(hidden=True):
             raise _exists(job, "no job made this folder: --overwrite does not replace it")
         return None
     if manifest is None:
@@ -114,15 +122,9 @@ def _exists(job: Job, message: str) -> InputError:
 
 
 def _plan(
-    job: Job,
-    output: Path,
-    sources: list[Source],
-    kind: str,
-    before: Manifest | None,
-    staging: Staging,
+    job: Job, sources: list[Source], kind: str, there: dict[str, Part], staging: Staging
 ) -> list[_Step]:
     """Return the parts that are to be there, with those that are finished."""
-    there = {} if before is None else _there(job, output, before)
     staged = {part.part: part for part in staging.finished() if _is_of_model(job, part)}
     steps = []
     for source in sources:
@@ -135,7 +137,7 @@ def _plan(
     return steps
 
 
-def _there(job: Job, output: Path, before: Manifest) -> dict[str, Part]:
+def _there(job: Job, output: Location, before: Manifest) -> dict[str, Part]:
     """Return the parts of an output that may stay, by name.
 
     Raises
@@ -153,12 +155,13 @@ def _there(job: Job, output: Path, before: Manifest) -> dict[str, Part]:
             expected=_model_name(job.model.digest, job.version),
             actual=_model_name(others[0].model, others[0].model_version),
         )
+    now = stamps(output)
     there = {}
     for part in before.parts:
-        if job.model_change == "keep" or _is_of_model(job, part):
-            now = stamp(output / part.part)
-            if now is not None and now["size"] == part.stamp["size"]:
-                there[part.part] = part
+        stays = job.model_change == "keep" or _is_of_model(job, part)
+        # Of its stamp, only the size goes along when the part is moved or copied.
+        if stays and now.get(part.part, {}).get("size") == part.stamp["size"]:
+            there[part.part] = part
     return there
 
 
@@ -194,20 +197,23 @@ def _score_part(
 ) -> Part:
     metrics = result.metrics
     rows, bad_rows = metrics.rows, metrics.bad_rows
-    with staging.writing(step.name) as (file, bad):
-        listed = BadRowsFile(bad, header=False)
-        score_files(job, [step.source], kind, file, listed, result, advance, in_partition=True)
-    part = Part(
-        part=step.name,
-        source=step.origin,
-        stamp=staging.stamp(step.name),
-        rows=metrics.rows - rows,
-        bad_rows=metrics.bad_rows - bad_rows,
-        model=job.model.digest,
-        model_version=job.version,
-        scored_at=result.scored_at,
-    )
-    staging.add(part)
+    with SpooledTemporaryFile(_BAD_ROWS_IN_MEMORY) as spooled:
+        bad = cast(BinaryIO, spooled)
+        with staging.writing(step.name) as file:
+            listed = BadRowsFile(bad, header=False)
+            score_files(job, [step.source], kind, file, listed, result, advance, in_partition=True)
+        part = Part(
+            part=step.name,
+            source=step.origin,
+            stamp=staging.stamp(step.name),
+            rows=metrics.rows - rows,
+            bad_rows=metrics.bad_rows - bad_rows,
+            model=job.model.digest,
+            model_version=job.version,
+            scored_at=result.scored_at,
+        )
+        bad.seek(0)
+        staging.add(part, bad)
     return part
 
 
@@ -219,7 +225,7 @@ def _check_bad_rows(job: Job, steps: Iterable[_Step]) -> None:
 
     An incremental run lists those of the parts that it adds.
     """
-    if job.bad_rows is None or job.incremental or os.path.exists(job.bad_rows):
+    if job.bad_rows is None or job.incremental or location(job.bad_rows).exists():
         return
     if any(step.done and step.done.bad_rows and not step.is_new for step in steps):
         raise InputError(
@@ -229,10 +235,11 @@ def _check_bad_rows(job: Job, steps: Iterable[_Step]) -> None:
         )
 
 
-def _write_bad_rows(job: Job, staging: Staging, parts: Iterable[str]) -> None:
+def _write_bad_rows(job: Job, staging: Staging, parts: Iterable[Part]) -> None:
     assert job.bad_rows is not None
-    with replacing(job.bad_rows) as file:
+    with location(job.bad_rows).replacing() as file:
         BadRowsFile(file, header=True)
         for part in parts:
-            with staging.bad_rows(part) as bad:
-                shutil.copyfileobj(bad, file)
+            if part.bad_rows:
+                with staging.bad_rows(part.part) as bad:
+                    shutil.copyfileobj(bad, file)

@@ -10,10 +10,9 @@ import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from instmodel.base.atomic import replacing
+from instmodel.stores import Location
 
 _VERSION = 2
 
@@ -93,36 +92,34 @@ class Manifest:
         return None
 
     @classmethod
-    def read(cls, output: Path) -> Manifest | None:
+    def read(cls, output: Location) -> Manifest | None:
         """Return the manifest of a folder, if it has one."""
-        return cls.from_json(read_json(manifest_path(output)))
+        return cls.from_json(read_json(manifest_of(output)))
 
-    def write(self, output: Path) -> None:
+    def write(self, output: Location) -> None:
         """Write the manifest of a folder."""
-        write_json(manifest_path(output), self.as_json())
+        write_json(manifest_of(output), self.as_json())
 
 
-def manifest_path(output: Path) -> Path:
+def manifest_of(output: Location) -> Location:
     """Return where the manifest of a folder is."""
     return output.parent / f".{output.name}.instmodel.json"
 
 
-def read_json(path: Path) -> Any:
+def read_json(place: Location) -> Any:
     """Return what a file of JSON holds; None if it is not there or holds none."""
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads(path.read_bytes())
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        return json.loads(place.read_bytes())
     return None
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(place: Location, content: Any) -> None:
     """Write a file of JSON, whole or not at all."""
-    with replacing(path) as file:
+    with place.replacing() as file:
         file.write(json.dumps(content, indent=1).encode() + b"\n")
 
 
-def stamp(path: Path) -> dict[str, Any] | None:
-    """Return what changes when somebody replaces a file; None where there is none."""
-    with contextlib.suppress(OSError):
-        status = path.stat()
-        return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
-    return None
+def stamps(folder: Location) -> dict[str, dict[str, Any]]:
+    """Return the stamps of all files below a folder, if it is there, by their paths in it."""
+    files = folder.files() if folder.exists() else []
+    return {file.relative_to(folder): file.stamp() for file in files}

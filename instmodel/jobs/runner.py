@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from pathlib import Path
 
 from instmodel.base.atomic import replacing
 from instmodel.base.cpus import default_thread_count
@@ -23,7 +22,7 @@ from instmodel.errors import InputError
 from instmodel.jobs import dataset
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.single_file import BadRowsFile, score_files
-from instmodel.stores import places
+from instmodel.stores import location, places
 from instmodel.tables.inputs import Source, find, format_of
 
 
@@ -54,8 +53,9 @@ def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:
     succeeded = False
     try:
         sources = find(job.input)
-        if job.path is not None and os.path.isdir(job.input) and format_of(job.path) is None:
-            dataset.run(job, Path(job.path), sources, result, advance)
+        folder = None if job.path is None or format_of(job.path) else job.path
+        if folder is not None and location(job.input).is_folder():
+            dataset.run(job, location(folder), sources, result, advance)
         else:
             _run_to_file(job, sources, result, advance)
         succeeded = True

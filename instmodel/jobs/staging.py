@@ -17,16 +17,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
-from instmodel.base.atomic import replacing, sync_folder
 from instmodel.errors import InputError
-from instmodel.jobs.manifest import Manifest, Part, read_json, stamp, write_json
+from instmodel.jobs.manifest import Manifest, Part, read_json, stamps, write_json
+from instmodel.stores import Location, Lock
 
 
 @dataclass(frozen=True)
@@ -67,15 +65,18 @@ class Commit:
 class Staging:
     """The folder that holds the work on an output folder."""
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Location, root: Location, lock: Lock) -> None:
         self._output = output
-        self._root = output.parent / f".{output.name}.instmodel-part"
-        self._parts = self._root / "parts"
-        self._work = self._root / "work"
+        self._root = root
+        self._lock = lock
+        self._parts = root / "parts"
+        self._work = root / "work"
+        self._entries = self._work / "parts"
+        self._commit = self._work / "commit.json"
 
     @classmethod
     @contextlib.contextmanager
-    def locked(cls, output: Path) -> Iterator[Staging]:
+    def locked(cls, output: Location) -> Iterator[Staging]:
         """Work on an output that no other run works on meanwhile.
 
         Raises
@@ -83,13 +84,13 @@ class Staging:
         InputError
             ``output_exists``: another run does.
         """
-        staging = cls(output)
-        with _locked(staging._root):
+        root = output.parent / f".{output.name}.instmodel-part"
+        with root.locked() as lock:
             try:
-                yield staging
+                yield cls(output, root, lock)
             finally:
-                with contextlib.suppress(OSError):  # there is work left
-                    staging._root.rmdir()
+                if not root.files(hidden=True):
+                    root.remove_tree()
 
     def recover(self, go_on: bool) -> bool:
         """End what a killed run had committed.
@@ -106,11 +107,23 @@ class Staging:
         """
         commit = Commit.from_json(read_json(self._commit))
         if commit is not None and (go_on or self._is_under_way(commit)):
-            self._finish(commit)
+            # In a store, a killed run may have left some parts of a folder that was not there.
+            self._finish(commit, replace=commit.how == "swap" or self._output.local is None)
             return True
         if not go_on:
             self._clear()
         return False
+
+    def _is_under_way(self, commit: Commit) -> bool:
+        """Tell whether the output may have changed already: a folder moves in one step here."""
+        return (
+            commit.how == "parts" or self._output.local is None or not self._has_all_parts(commit)
+        )
+
+    def _has_all_parts(self, commit: Commit) -> bool:
+        """Tell whether the parts are here; else, that is what they took the place of."""
+        here = stamps(self._parts)
+        return all(here.get(entry.part) == entry.stamp for entry in commit.manifest.parts)
 
     # ------------------------------------------------------------------------------------- parts
 
@@ -122,145 +135,84 @@ class Staging:
         InputError
             ``resume_mismatch``: what is there is the work of another one.
         """
-        self._entries.mkdir(parents=True, exist_ok=True)
-        self._parts.mkdir(exist_ok=True)
         place = self._work / "job.json"
-        if place.exists() and read_json(place) != job:
+        before = read_json(place)
+        if before is None:
+            self._entries.make_folder()
+            write_json(place, job)
+        elif before != job:
             raise InputError(
                 "resume_mismatch",
                 "another job left its work there: run that one again, or this one without --resume",
-                file=self._root,
+                file=str(self._root),
             )
-        write_json(place, job)
 
     def finished(self) -> Iterator[Part]:
         """Yield the finished parts."""
-        for place in self._entries.glob("*.json"):
-            with contextlib.suppress(TypeError):
-                entry = Part(**read_json(place))
-                if stamp(self._parts / entry.part) == entry.stamp:
-                    yield entry
+        here = stamps(self._parts)
+        for place in self._entries.files():
+            if place.name.endswith(".json"):
+                with contextlib.suppress(TypeError):
+                    entry = Part(**read_json(place))
+                    if here.get(entry.part) == entry.stamp:
+                        yield entry
 
     @contextlib.contextmanager
-    def writing(self, part: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-        """Write a part and the list of its bad rows."""
+    def writing(self, part: str) -> Iterator[BinaryIO]:
+        """Write a part."""
         target = self._parts / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self._note(part, ".csv")) as bad, replacing(target) as file:
-            yield file, bad
+        target.parent.make_folder()
+        with target.replacing() as file:
+            yield file
 
     def stamp(self, part: str) -> dict[str, Any]:
         """Return what changes when the file of a part does."""
-        found = stamp(self._parts / part)
-        assert found is not None
-        return found
+        return (self._parts / part).stamp()
 
-    def add(self, entry: Part) -> None:
-        """Note that a part is finished."""
+    def add(self, entry: Part, bad_rows: BinaryIO) -> None:
+        """Note that a part is finished, and which of its rows are bad, if any."""
+        if entry.bad_rows:
+            with self._note(entry.part, ".csv").replacing() as file:
+                shutil.copyfileobj(bad_rows, file)
         write_json(self._note(entry.part, ".json"), asdict(entry))
 
     def bad_rows(self, part: str) -> BinaryIO:
-        """Open the list of a part's bad rows."""
-        return open(self._note(part, ".csv"), "rb")
+        """Open the list of a part's bad rows, of which there are some."""
+        return self._note(part, ".csv").open()
 
-    def _note(self, part: str, ending: str) -> Path:
+    def _note(self, part: str, ending: str) -> Location:
         # A name of its own length: that of the part may be as long as names can be.
         return self._entries / (hashlib.sha256(part.encode()).hexdigest()[:32] + ending)
 
-    @property
-    def _entries(self) -> Path:
-        return self._work / "parts"
-
     # ------------------------------------------------------------------------------------ commit
-
-    @property
-    def _commit(self) -> Path:
-        return self._work / "commit.json"
 
     def commit(self, commit: Commit) -> None:
         """Make the output what it is to be."""
         if commit.how != "parts":
-            _remove_others(self._parts, {entry.part for entry in commit.manifest.parts})
+            self._remove_others({entry.part for entry in commit.manifest.parts})
+        self._lock.check()
         write_json(self._commit, commit.as_json())
-        self._finish(commit)
+        self._finish(commit, replace=commit.how == "swap")
 
-    def _finish(self, commit: Commit) -> None:
+    def _remove_others(self, parts: set[str]) -> None:
+        """Remove what a killed run left, and the parts of sources that are gone."""
+        for file in self._parts.files(hidden=True):
+            if file.relative_to(self._parts) not in parts:
+                file.remove()
+        self._parts.prune()
+
+    def _finish(self, commit: Commit, replace: bool) -> None:
         if commit.how == "parts":
-            self._move_parts(commit)
-        elif not self._is_under_way(commit):
-            _publish(self._parts, self._output, commit.how == "swap")
+            self._parts.move(commit.moved, self._output)
+            for name in commit.removed:
+                (self._output / name).remove()
+            self._output.prune()
+        elif self._has_all_parts(commit):
+            self._parts.publish(self._output, replace)
         commit.manifest.write(self._output)
         self._clear()
 
     def _clear(self) -> None:
-        """Leave an empty folder: it is locked."""
-        for folder in (self._parts, self._work):
-            if folder.exists():
-                shutil.rmtree(folder)
-
-    def _is_under_way(self, commit: Commit) -> bool:
-        """Tell whether the output may have changed already."""
-        # When the whole folder has moved, there is none, or the one that it took the place of.
-        return commit.how == "parts" or any(
-            stamp(self._parts / entry.part) != entry.stamp for entry in commit.manifest.parts
-        )
-
-    def _move_parts(self, commit: Commit) -> None:
-        for name in commit.moved:
-            if (self._parts / name).exists():
-                target = self._output / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(self._parts / name, target)
-                sync_folder(target.parent)
-        for name in commit.removed:
-            (self._output / name).unlink(missing_ok=True)
-        _remove_empty(self._output)
-
-
-def _remove_others(folder: Path, parts: set[str]) -> None:
-    """Remove what a killed run left, and the parts of sources that are gone."""
-    for path in list(folder.rglob("*")):
-        if path.is_file() and path.relative_to(folder).as_posix() not in parts:
-            path.unlink()
-    _remove_empty(folder)
-
-
-def _remove_empty(folder: Path) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_dir():
-            with contextlib.suppress(OSError):  # not empty
-                path.rmdir()
-
-
-def _publish(folder: Path, output: Path, replace: bool) -> None:
-    if replace and output.exists():
-        os.rename(output, folder.with_name("work") / "before")
-    os.rename(folder, output)
-    sync_folder(output.parent)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let no other run work in a folder; the system unlocks it whatever happens."""
-    try:
-        import fcntl
-    except ImportError:  # not POSIX
-        folder.mkdir(exist_ok=True)
-        yield
-        return
-    while True:
-        folder.mkdir(exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InputError(
-                    "output_exists", "another run is working on this", file=folder
-                ) from None
-            if not os.fstat(descriptor).st_nlink:
-                continue  # the other one removed it before it was locked
-            yield
-            return
-        finally:
-            os.close(descriptor)
+        """Remove all work; the folder itself is locked."""
+        self._parts.remove_tree()
+        self._work.remove_tree()

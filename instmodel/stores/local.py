@@ -9,7 +9,7 @@ import functools
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -155,6 +155,23 @@ class LocalLocation(Location):
     def _kept(self) -> Path:
         """Where `_rename_twice` keeps what was there before."""
         return self._path.with_name(self._path.name + "-old")
+
+    def move(self, names: Collection[str], target: Location) -> None:
+        """Rename the files."""
+        assert target.local is not None
+        for name in names:
+            if (self._path / name).exists():
+                there = target.local / name
+                there.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(self._path / name, there)
+                atomic.sync_folder(there.parent)
+
+    def prune(self) -> None:
+        """Remove the folders below this one that hold nothing."""
+        for path in sorted(self._path.rglob("*"), reverse=True):
+            if path.is_dir() and not path.is_symlink():
+                with contextlib.suppress(OSError):  # not empty
+                    path.rmdir()
 
     def _rename_if_free(self, target: Path) -> None:
         if os.path.lexists(target):  # rename would replace an empty folder

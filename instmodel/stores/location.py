@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self
@@ -144,6 +145,25 @@ class Location(ABC):
         FileExistsError
             Something is there.
         """
+
+    @abstractmethod
+    def move(self, names: Collection[str], target: Location) -> None:
+        """Give some files of this folder their places below another one.
+
+        Each appears whole, in the place of what was there; other files stay as they are. In a store
+        they are copied. Names of files that are not here are passed over.
+
+        Parameters
+        ----------
+        names : collection of str
+            Paths below this folder.
+        target : Location
+            In the same store.
+        """
+
+    @abstractmethod
+    def prune(self) -> None:
+        """Remove the folders below this one that hold nothing, where folders are made."""
 
     @abstractmethod
     def locked(self) -> AbstractContextManager[Lock]:

@@ -7,7 +7,7 @@ import errno
 import io
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, BinaryIO, NoReturn, cast
 
@@ -178,12 +178,24 @@ class RemoteLocation(Location):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
         names = [file.relative_to(self) for file in self.files()]
         before = {file.relative_to(target) for file in target.files()} if replace else set()
+        self._copy(names, target)
+        for name in sorted(before - set(names)):
+            (target / name).remove()
+
+    def move(self, names: Collection[str], target: Location) -> None:
+        """Copy the files inside of the store."""
+        assert isinstance(target, RemoteLocation)
+        here = {file.relative_to(self) for file in self.files()}
+        self._copy([name for name in names if name in here], target)
+
+    def _copy(self, names: Sequence[str], target: RemoteLocation) -> None:
         store, here = file_system(self._url)
         there = file_system(target._url)[1]
         with telling(target._url):
             store.copy([f"{here}/{name}" for name in names], [f"{there}/{name}" for name in names])
-        for name in sorted(before - set(names)):
-            (target / name).remove()
+
+    def prune(self) -> None:
+        """Do nothing: a store has no folders."""
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[Lock]:

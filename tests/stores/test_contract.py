@@ -112,6 +112,30 @@ def test_removing_takes_a_file_or_a_tree_and_is_fine_without(place):
     assert names(place) == []
 
 
+def test_files_move_one_by_one_into_a_folder_that_stays(place):
+    staged, target = place / ".staged", place / "out"
+    for name in ("a", "b/c", "left"):
+        write(staged / name, b"new")
+    for name in ("a", "old"):
+        write(target / name, b"old")
+    staged.move(["a", "b/c", "moved before"], target)
+    assert names(target) == ["a", "b/c", "old"]
+    assert [(target / name).read_bytes() for name in ("a", "b/c", "old")] == [
+        b"new",
+        b"new",
+        b"old",
+    ]
+
+
+def test_pruning_leaves_what_holds_something(place):
+    for name in ("a/b/c", "d/e/f"):
+        write(place / name)
+    (place / "a/b/c").remove()
+    place.prune()
+    assert not (place / "a").exists()
+    assert names(place) == ["d/e/f"]
+
+
 @pytest.mark.parametrize("replace", [False, True])
 def test_a_published_folder_has_its_final_place(place, replace):
     staged, target = place / ".staged", place / "out"
