@@ -1,7 +1,5 @@
 """scikit-learn's estimators made of others, and imputers."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -14,16 +12,12 @@ from sklearn import preprocessing as pre
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401 (it makes the class public)
 from sklearn.pipeline import make_pipeline
 from sklearn.semi_supervised import SelfTrainingClassifier
+from support.sklearn_sources import assert_imported, drawn_table, fitted
 from support.sources import assert_same, outputs_or_nan, rows_around
 
 from instmodel.importers import sklearn as importer
 
-RNG = np.random.default_rng(7)
-X = RNG.normal(size=(300, 4)) * [1, 10, 0.1, 3] + [0, 50, 1, -3]
-X = X.astype(np.float32).astype(np.float64)
-SCORE = X @ [1.0, 0.1, -5.0, 0.3] + RNG.normal(size=300)
-TWO = (np.median(SCORE) < SCORE).astype(int)
-THREE = np.digitize(SCORE, np.quantile(SCORE, [0.33, 0.66]))
+RNG, X, SCORE, TWO, THREE = drawn_table()
 HOLES = np.where(RNG.random(X.shape) < 0.1, np.nan, X)
 SOME_HOLES = np.where(np.arange(4) == 1, X, HOLES)
 NINES = np.where(np.isnan(SOME_HOLES), -9.0, SOME_HOLES)
@@ -114,22 +108,10 @@ SUPPORTED = {
 }
 
 
-def fitted(estimator, x, y):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return estimator.fit(x, y)
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", SUPPORTED)
 def test_it_is_imported_as_what_it_is(name):
-    estimator, x, y, *options = SUPPORTED[name]
-    fitted(estimator, x, y)
-    info = importer.from_sklearn(estimator, **(options[0] if options else {}))
-    rows = rows_around(x)
-    method, outputs = info.metadata["output"], info.buffer_sizes[-1]
-    assert_same(info, rows, outputs_or_nan(estimator, method, rows, outputs))
-    assert info.validation_data is not None
+    assert_imported(*SUPPORTED[name])
 
 
 REFUSED = {

@@ -1,7 +1,5 @@
 """Curves of single numbers of scikit-learn: splines, quantiles, powers."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -12,16 +10,12 @@ pytest.importorskip("sklearn")
 from sklearn import compose, linear_model
 from sklearn import preprocessing as pre
 from sklearn.pipeline import make_pipeline
-from support.sources import assert_same, outputs_or_nan, rows_around
+from support.sklearn_sources import assert_imported, drawn_table
+from support.sources import assert_same, rows_around
 
 from instmodel.importers import sklearn as importer
 
-RNG = np.random.default_rng(7)
-X = RNG.normal(size=(300, 4)) * [1, 10, 0.1, 3] + [0, 50, 1, -3]
-X = X.astype(np.float32).astype(np.float64)
-SCORE = X @ [1.0, 0.1, -5.0, 0.3] + RNG.normal(size=300)
-TWO = (np.median(SCORE) < SCORE).astype(int)
-THREE = np.digitize(SCORE, np.quantile(SCORE, [0.33, 0.66]))
+RNG, X, SCORE, TWO, THREE = drawn_table()
 POSITIVE = RNG.lognormal(1, 1, (300, 3)).astype(np.float32).astype(np.float64)
 HALVES = np.round(2 * POSITIVE) / 2  # with many that are the same
 HOLES = np.where(RNG.random(X.shape) < 0.1, np.nan, X)
@@ -126,22 +120,10 @@ SUPPORTED = {
 }
 
 
-def fitted(estimator, x, y):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return estimator.fit(x, y)
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", SUPPORTED)
 def test_it_is_imported_as_what_it_is(name):
-    estimator, x, y, *options = SUPPORTED[name]
-    fitted(estimator, x, y)
-    info = importer.from_sklearn(estimator, **(options[0] if options else {}))
-    rows = rows_around(x)
-    method, outputs = info.metadata["output"], info.buffer_sizes[-1]
-    assert_same(info, rows, outputs_or_nan(estimator, method, rows, outputs))
-    assert info.validation_data is not None
+    assert_imported(*SUPPORTED[name])
 
 
 @pytest.mark.skipif(
