@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from instmodel.cli.arguments import DIFFERENT, OK, Arguments, at_least_one, file
 from instmodel.cli.console import table
 from instmodel.errors import InputError, printable
 from instmodel.model import InstructionModel
+from instmodel.stores import location
 from instmodel.verification.limits import Limit, Verdict, limits_of, read_limit
 from instmodel.verification.record import Finding, Recorder, write_record
 from instmodel.verification.summary import Summary
@@ -126,7 +126,7 @@ def record_of(
         models=models,
         options=asked,
         signers=args.signer,
-        folder=os.path.dirname(os.path.abspath(target)),
+        folder=location(target).parent,
     )
     if not args.record:  # a digest of what nobody has tells nothing
         return record | {"sha256": None}

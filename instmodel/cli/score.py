@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import instmodel as im
-from instmodel.base.atomic import replacing
 from instmodel.cli.arguments import (
     OK,
     Commands,
@@ -28,6 +27,7 @@ from instmodel.cli.arguments import (
 )
 from instmodel.cli.console import progress, standard_output
 from instmodel.errors import InputError, printable
+from instmodel.stores import location
 from instmodel.tables.columns import column_categories, column_names
 from instmodel.tables.numpy_files import make_writer, open_reader, suffix
 from instmodel.tables.scoring import say_positions
@@ -183,7 +183,7 @@ def _is_job(args: argparse.Namespace) -> bool:
         return True
     from instmodel.tables.inputs import format_of
 
-    if os.path.isdir(args.input):
+    if location(args.input).is_folder():
         return True
     return any(format_of(name) not in (None, "csv") for name in (args.input, args.output))
 
@@ -266,7 +266,11 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
             column_categories(model.named_features),
         )
         stack.callback(reader.close)
-        file = standard_output() if to_stdout else stack.enter_context(replacing(args.output))
+        file = (
+            standard_output()
+            if to_stdout
+            else stack.enter_context(location(args.output).replacing())
+        )
         writer = make_writer(ending, file, model.output_size)
         advance = stack.enter_context(progress(f"scoring {args.input}"))
         rows = 0

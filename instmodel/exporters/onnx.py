@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from instmodel.base.activations import Activation
-from instmodel.base.atomic import replacing
 from instmodel.base.categories import CATEGORIES_KEY
 from instmodel.base.extras import require as require_package
 from instmodel.base.features import FEATURES_KEY
@@ -44,6 +43,7 @@ from instmodel.document.instructions import (
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.document.signature import SIGNATURE_KEY
 from instmodel.document.validate import check
+from instmodel.stores import location
 
 INPUT, OUTPUT = "input", "output"
 # The first opset with Gelu, and what ONNX Runtime 1.17 and OpenVINO 2024 read.
@@ -97,7 +97,7 @@ def save(
 ) -> None:
     """Write a model as an ONNX file, completely or not at all; see `to_onnx`."""
     data = to_onnx(info, limits).SerializeToString()
-    with replacing(path) as file:
+    with location(path).replacing() as file:
         file.write(data)
 
 

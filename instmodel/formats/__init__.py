@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from instmodel.base import values
-from instmodel.base.atomic import replacing
 from instmodel.base.limits import Limits, checked_limits
 from instmodel.compiled.panels import PackedWeights
 from instmodel.document.schema import InstructionModelInfo, Unknown
@@ -19,6 +19,7 @@ from instmodel.errors import DocumentError, InstModelError
 from instmodel.formats import binary, binary_reader, registered
 from instmodel.formats.binary_reader import BinaryModel
 from instmodel.formats.registered import Origin
+from instmodel.stores import location
 
 # The ending by which `InstructionModelInfo.save` knows that a binary file is wanted.
 BINARY_SUFFIX = ".instmodel"
@@ -47,8 +48,7 @@ def open_model(
     """
     checked_limits(limits)
     mmap = values.boolean(mmap, "mmap")
-    name = values.path(path, "path")
-    with _opened(name) as (file, origin):
+    with _opened(path) as (file, origin):
         try:
             found = _read(file, mmap, unknown, limits)
             if origin is not None and origin.digest is not None:
@@ -59,20 +59,25 @@ def open_model(
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[tuple[BinaryIO, Origin | None]]:
+def _opened(path: Any) -> Iterator[tuple[BinaryIO, Origin | None]]:
     """Open the file of a model, wherever it is."""
-    if registered.is_registered(path):
-        with registered.open_registered(path) as (file, origin):
+    name = values.path(path, "path")
+    if registered.is_registered(name):
+        with registered.open_registered(name) as (file, origin):
             yield file, origin
-    else:
-        with open(path, "rb") as file:
-            yield file, None
+        return
+    place = location(path)
+    if place.local is None:
+        yield io.BytesIO(place.read_bytes()), None
+        return
+    with place.open() as file:
+        yield file, None
 
 
 def _read(
     file: BinaryIO, mmap: bool, unknown: Unknown, limits: Limits
 ) -> InstructionModelInfo | BinaryModel:
-    if file.seekable():
+    if file.seekable() and not isinstance(file, io.BytesIO):
         start = file.read(len(binary.MAGIC))
         file.seek(0)
         if start == binary.MAGIC:
@@ -103,11 +108,11 @@ def _open_bytes(
 def save(info: InstructionModelInfo, path: str | os.PathLike[str]) -> None:
     """Write a file; see `InstructionModelInfo.save`."""
     if values.path(path, "path").lower().endswith(BINARY_SUFFIX):
-        with replacing(path) as file:
+        with location(path).replacing() as file:
             binary.write(*_halves(info), file)
     else:
         text = info.to_json().encode()
-        with replacing(path) as file:
+        with location(path).replacing() as file:
             file.write(text)
 
 

@@ -13,11 +13,11 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import PurePath
 
-from instmodel.base.atomic import replacing
 from instmodel.base.values import describe
 from instmodel.errors import InputError
+from instmodel.stores import location
 
 _HELP = {
     "runs_total": ("counter", "Runs, by how they ended."),
@@ -111,11 +111,12 @@ class Metrics:
         succeeded : bool
             How the run ended.
         """
-        labels = {"job_name": Path(path).stem, **labels}
+        place = location(path)
+        labels = {"job_name": PurePath(place.name).stem, **labels}
         before: dict[str, float] = {}
         with contextlib.suppress(OSError, ValueError):
-            before = _samples(Path(path).read_text("utf-8"))
-        with replacing(path) as file:
+            before = _samples(place.read_bytes().decode())
+        with place.replacing() as file:
             file.write(self.text(labels, succeeded, time.time(), before).encode())
 
     def text(

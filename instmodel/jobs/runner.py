@@ -15,7 +15,6 @@ import contextlib
 import os
 import time
 
-from instmodel.base.atomic import replacing
 from instmodel.base.cpus import default_thread_count
 from instmodel.base.extras import require
 from instmodel.errors import InputError
@@ -72,12 +71,12 @@ def _run_to_file(job: Job, sources: list[Source], result: Result, advance: Advan
     with contextlib.ExitStack() as stack:
         if isinstance(job.output, str | os.PathLike):
             kind = _kind(job.output, job.format)
-            file = stack.enter_context(replacing(job.output))
+            file = stack.enter_context(location(job.output).replacing())
         else:
             kind, file = job.format or "csv", job.output
         bad = None
         if job.bad_rows is not None:
-            bad = BadRowsFile(stack.enter_context(replacing(job.bad_rows)), header=True)
+            bad = BadRowsFile(stack.enter_context(location(job.bad_rows).replacing()), header=True)
         score_files(job, sources, kind, file, bad, result, advance)
     result.rows, result.bad_rows = result.metrics.rows, result.metrics.bad_rows
 

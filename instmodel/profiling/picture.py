@@ -10,6 +10,7 @@ from typing import Any
 from instmodel.base import extras
 from instmodel.errors import InputError
 from instmodel.profiling.measure import Profile, Step
+from instmodel.stores import location
 
 SUFFIXES = (".svg", ".png", ".pdf")
 
@@ -30,7 +31,8 @@ def draw(profile: Profile, path: str | os.PathLike[str]) -> None:
     InstModelError
         ``invalid_document``: another ending; ``missing_package``.
     """
-    if Path(path).suffix.lower() not in SUFFIXES:
+    ending = Path(path).suffix.lower()
+    if ending not in SUFFIXES:
         raise InputError(
             "invalid_document", "not a picture's name", file=path, expected=" or ".join(SUFFIXES)
         )
@@ -47,7 +49,10 @@ def draw(profile: Profile, path: str | os.PathLike[str]) -> None:
         for side in ("left", "right", "top"):
             axes.spines[side].set_visible(False)
     figure.suptitle(f"{1e9 * profile.seconds:.3g} ns a row, one thread, {profile.isa}")
-    figure.savefig(path, metadata=_no_date(path))
+    # Two pictures of one profile are the same: without a date.
+    metadata = {"Date": None} if ending == ".svg" else {}
+    with location(path).replacing() as file:
+        figure.savefig(file, format=ending[1:], metadata=metadata)
 
 
 def _by_time(profile: Profile) -> dict[str, float]:
@@ -109,8 +114,3 @@ def _percent() -> Any:
 
 def _label(step: Step) -> str:
     return step.type if step.index is None else f"{step.index} {step.type}"
-
-
-def _no_date(path: str | os.PathLike[str]) -> dict[str, None]:
-    """Keep two pictures of the same profile the same."""
-    return {"Date": None} if Path(path).suffix.lower() == ".svg" else {}

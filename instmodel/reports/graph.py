@@ -9,11 +9,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from instmodel.base.atomic import replacing
 from instmodel.document.graph import MOST_EDGES
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError, printable
 from instmodel.model import InstructionModel
+from instmodel.stores import location
 from instmodel.verification.origins import input_origins, written_origins
 
 SUFFIXES = (".svg", ".html", ".mmd")
@@ -330,7 +330,7 @@ def write_graph(model: InstructionModel, path: str | os.PathLike[str], name: str
             f'<figure><h2>Memory</h2><div class="scroll">{memory_svg(model)}</div></figure>'
             "</body></html>"
         )
-    with replacing(path) as file:
+    with location(path).replacing() as file:
         file.write(text.encode())
 
 

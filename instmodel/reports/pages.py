@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from instmodel.base.atomic import replacing
 from instmodel.base.extras import require
 from instmodel.comparison.findings import Comparison
 from instmodel.comparison.summary import comparison_summary
@@ -18,6 +17,7 @@ from instmodel.reports.charts import bars
 from instmodel.reports.comparison_charts import comparison_charts, score_ticks
 from instmodel.reports.graph import SWITCH, graph_figure, memory_svg
 from instmodel.reports.picture import Picture
+from instmodel.stores import location
 from instmodel.verification.differences import DECADES
 from instmodel.verification.limits import Verdict
 from instmodel.verification.summary import Summary, Table, judged, verification_summary
@@ -146,5 +146,5 @@ def _write(
         record=record,
         switch=SWITCH,
     )
-    with replacing(path) as file:
+    with location(path).replacing() as file:
         file.write(page.encode())

@@ -17,16 +17,17 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from instmodel.base import arguments
+from instmodel.base import values
 from instmodel.errors import InputError
 from instmodel.stores.local import LocalLocation
 from instmodel.stores.location import Location, Lock
 
 __all__ = ["AnyPath", "Location", "Lock", "location"]
 
-AnyPath = str | os.PathLike[str] | Location
+AnyPath = str | bytes | os.PathLike[Any] | Location
 
 # Two letters at least: C:// is a drive of Windows.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
@@ -39,7 +40,7 @@ def location(path: AnyPath, field: str = "path") -> Location:
 
     Parameters
     ----------
-    path : path-like, str or Location
+    path : path-like, bytes or Location
         ``file://`` is this machine, too.
     field : str
         The name of the argument, for errors.
@@ -51,7 +52,7 @@ def location(path: AnyPath, field: str = "path") -> Location:
     """
     if isinstance(path, Location):
         return path
-    text = arguments.path(path, field)
+    text = values.path(path, field)
     scheme = _URL.match(text)
     if scheme is None:
         if isinstance(path, os.PathLike) and _MANGLED.match(text) and not os.path.exists(text):

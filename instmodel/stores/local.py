@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from instmodel.base import atomic
 from instmodel.errors import InputError
-from instmodel.stores.location import BUFFER, Location
+from instmodel.stores.location import Location
 
 try:
     import fcntl
@@ -109,7 +109,7 @@ class LocalLocation(Location):
         status = self._path.stat()
         return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
 
-    def open(self, buffering: int = BUFFER) -> BinaryIO:
+    def open(self, buffering: int = -1) -> BinaryIO:
         """Open the file for reading: who replaces it by renaming leaves the open one as it is."""
         return open(self._path, "rb", buffering=buffering)
 

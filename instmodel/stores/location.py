@@ -8,9 +8,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self
 
-# Bytes that are read together where a file is read from its start to its end.
-BUFFER = 8 << 20
-
 
 class Lock(Protocol):
     """Is held by the run that works in a folder."""
@@ -83,7 +80,7 @@ class Location(ABC):
         """Return what changes when somebody replaces the file, as JSON: its ``size`` and more."""
 
     @abstractmethod
-    def open(self, buffering: int = BUFFER) -> BinaryIO:
+    def open(self, buffering: int = -1) -> BinaryIO:
         """Open the file for reading; it can be sought.
 
         A file that is replaced while it is read is an `OSError` at the latest when it is closed:
@@ -92,7 +89,8 @@ class Location(ABC):
         Parameters
         ----------
         buffering : int
-            Bytes that are read together; 0 reads what is asked for.
+            Bytes that are read together, by default as many as suit the store where a file is read
+            from its start to its end; 0 reads what is asked for.
         """
 
     def read_bytes(self) -> bytes:

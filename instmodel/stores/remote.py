@@ -13,11 +13,15 @@ from typing import Any, BinaryIO, NoReturn, cast
 
 from instmodel.errors import without_secrets
 from instmodel.stores.fsspec_stores import REPLACED, file_system, telling
-from instmodel.stores.location import BUFFER, Location, Lock
+from instmodel.stores.location import Location, Lock
 from instmodel.stores.remote_lock import RemoteLock
 
 # What tells one version of a file from another, the best first: packages call it differently.
 _VERSIONS = ("ETag", "etag", "generation", "blob_id", "LastModified", "last_modified", "mtime")
+# Bytes that are asked for together where a file is read from its start to its end.
+_BUFFER = 8 << 20
+# Schemes of one store.
+_ALIASES = {"s3a": "s3", "gcs": "gs", "abfs": "az", "abfss": "az"}
 # A file that is uploaded in parts: the size of one, and how many are in memory.
 _UPLOAD = {"s3fs": {"chunksize": 16 << 20, "max_concurrency": 4}}
 
@@ -66,12 +70,16 @@ class RemoteLocation(Location):
         if not isinstance(folder, RemoteLocation):
             return False
         (kind, path), (other, above) = self._place(), folder._place()
-        return kind is other and path.startswith(above + "/")
+        return kind == other and path.startswith(above + "/")
 
-    def _place(self) -> tuple[type, str]:
+    def _place(self) -> tuple[str, str]:
         """Return what is the same for all spellings of one place, as ``s3://`` and ``s3a://``."""
-        store, path = file_system(self._url)
-        return type(store), path.rstrip("/")
+        scheme, _, path = self._url.partition("://")
+        scheme = _ALIASES.get(scheme.lower(), scheme.lower())
+        if scheme == "az":  # az://container/path, or abfss://container@account/path
+            container, _, below = path.partition("/")
+            path = container.partition("@")[0] + "/" + below
+        return scheme, path
 
     def exists(self) -> bool:
         """Tell whether something is there."""
@@ -128,10 +136,11 @@ class RemoteLocation(Location):
             version = version.timestamp()
         return {"size": info["size"], key: str(version)}
 
-    def open(self, buffering: int = BUFFER) -> BinaryIO:
-        """Open the file for reading, in pieces of `buffering` bytes as they are asked for."""
+    def open(self, buffering: int = -1) -> BinaryIO:
+        """Open the file for reading."""
         raw = _Reading(self._url)
-        return cast(BinaryIO, io.BufferedReader(raw, buffering) if buffering else raw)
+        size = _BUFFER if buffering < 0 else buffering
+        return cast(BinaryIO, io.BufferedReader(raw, size) if size else raw)
 
     def check_writable(self) -> None:
         """Refuse a bucket that is not there, and a store that asks for credentials in vain."""

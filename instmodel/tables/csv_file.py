@@ -15,7 +15,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 from collections.abc import Iterator, Sequence
 from itertools import chain, count, islice
 from typing import Any, BinaryIO
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from instmodel.base import map_keys
 from instmodel.base.categories import Categories
 from instmodel.errors import InputError
+from instmodel.stores import AnyPath, location
 from instmodel.tables.cells import nulls_advice, unknown_category
 from instmodel.tables.columns import holds_numbers, is_infinity, match_columns, output_names
 from instmodel.tables.csv_stream import is_utf8
@@ -56,7 +56,7 @@ class CsvReader:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: AnyPath,
         columns: Sequence[str] | None,
         width: int,
         batch_rows: int | None = None,
@@ -68,10 +68,11 @@ class CsvReader:
         self._categories = {
             place: found for place, found in enumerate(categories) if found is not None
         }
-        self._path = os.fspath(path)
-        self._file = open(path, "rb")  # noqa: SIM115 closed by `close`
+        place = location(path)
+        self._path = str(place)
+        self._size = place.stamp()["size"]
+        self._file: Any = place.open()
         try:
-            self._size = os.fstat(self._file.fileno()).st_size
             self._open(columns, width, batch_rows)
             self._keys = match_columns(keys, self.header or [], self._path) if keys else []
         except BaseException:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from instmodel.base import map_keys
 from instmodel.errors import InputError
+from instmodel.stores import AnyPath, location
 
 Floats = NDArray[np.float32]
 
@@ -30,16 +30,18 @@ class NpyReader:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: AnyPath,
         width: int,
         batch_rows: int | None = None,
         key_inputs: Sequence[int] = (),
     ) -> None:
-        self._path = os.fspath(path)
+        place = location(path)
+        self._path = str(place)
         self._batch_rows = batch_rows or max(1, BATCH_VALUES // width)
         self._key_inputs = key_inputs
         self._rows = self._done = 0
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 closed by `close`
+        self._size = place.stamp()["size"]
+        self._file: Any = place.open(0)
         try:
             self._read_header(width)
         except BaseException:
@@ -64,7 +66,7 @@ class NpyReader:
         self._width = width
         self._rows = shape[0]
         self._start = self._file.tell()
-        size = os.fstat(self._file.fileno()).st_size - self._start
+        size = self._size - self._start
         needed = self._rows * width * self._dtype.itemsize
         if size < needed:
             raise self._error(
