@@ -43,6 +43,8 @@ _JOB_OPTIONS = {
     "bad_rows": None,
     "format": None,
     "resume": False,
+    "table_version": None,
+    "table_time": None,
     "overwrite": False,
     "incremental": False,
     "model_change": None,
@@ -71,6 +73,13 @@ def add(commands: Commands) -> None:
         help="a file in any of these formats (.npy only from CSV and NPY), a new folder for an "
         "input folder, or - for standard output",
     )
+    moment = command.add_argument_group(
+        "which rows of a Delta or Iceberg table"
+    ).add_mutually_exclusive_group()
+    moment.add_argument(
+        "--table-version", type=int, metavar="N", help="default: the newest; of Iceberg, a snapshot"
+    )
+    moment.add_argument("--table-time", metavar="TIME", help="ISO 8601, UTC unless it has a zone")
     columns = command.add_argument_group("the output")
     columns.add_argument(
         "--keep",
@@ -181,9 +190,9 @@ def _is_job(args: argparse.Namespace) -> bool:
         args = argparse.Namespace(**vars(args) | {"format": None})  # as without it
     if any(getattr(args, name) != default for name, default in _JOB_OPTIONS.items()):
         return True
-    from instmodel.tables.inputs import format_of
+    from instmodel.tables.inputs import format_of, is_dataset
 
-    if location(args.input).is_folder():
+    if is_dataset(args.input):
         return True
     return any(format_of(name) not in (None, "csv") for name in (args.input, args.output))
 
@@ -205,6 +214,8 @@ def _run_job(args: argparse.Namespace) -> int:
         threads=args.threads,
         batch_rows=args.batch_rows,
         resume=args.resume,
+        table_version=args.table_version,
+        table_time=args.table_time,
         overwrite=args.overwrite,
         incremental=args.incremental,
         model_change=args.model_change,

@@ -71,7 +71,7 @@ def run(
         for index, step in enumerate(steps):
             parts.append(step.done or _score_part(job, step, staging, kind, result, part_of(index)))
             part_of(index)(1.0, result.metrics.rows)
-        manifest = Manifest(meaning, parts)
+        manifest = Manifest(meaning, parts, result.table)
         result.rows, result.bad_rows = manifest.rows, manifest.bad_rows
         result.parts = len(parts)
         new = [part for step, part in zip(steps, parts, strict=True) if step.is_new]

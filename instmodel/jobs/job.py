@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, BinaryIO, Literal, get_args
 
 from instmodel.base import arguments, values
@@ -15,6 +16,7 @@ from instmodel.model import InstructionModel
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
 from instmodel.tables.inputs import FORMATS
+from instmodel.tables.versions import Moment
 
 ModelChange = Literal["keep", "rescore"]
 
@@ -59,6 +61,10 @@ class Job:
     model_version : str, optional
         By default what MLflow calls it, ``models:/risk/3``, if the model comes from there, else
         ``version`` in the document's metadata.
+    table_version : int, optional
+        Of a Delta or Iceberg table, the version (Iceberg: the snapshot) to read, not the newest.
+    table_time : datetime or str, optional
+        The same by a time, ISO 8601 in text; without a zone, it is UTC.
     metrics : path-like, optional
         Where counts and times go, in Prometheus text format, also if the run fails. What is counted
         goes on where the file that is there ended.
@@ -83,6 +89,8 @@ class Job:
     model_change: ModelChange | None = None
     provenance: Sequence[str] = ()
     model_version: str | None = None
+    table_version: int | None = None
+    table_time: datetime | str | None = None
     metrics: str | os.PathLike[str] | None = None
     metrics_labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -158,6 +166,7 @@ class Job:
         if self.batch_rows is not None:
             arguments.count(self.batch_rows, "batch_rows")
         self._check_output()
+        Moment.of(self.table_version, self.table_time)
         provenance.check(self.provenance, self.version)
 
     def _check_output(self) -> None:
@@ -177,6 +186,11 @@ class Job:
                     field="model_change",
                     expected="incremental, too",
                 )
+
+    @property
+    def moment(self) -> Moment:
+        """Which rows of a table that has a log are read."""
+        return Moment.of(self.table_version, self.table_time)
 
     def meaning(self) -> dict[str, Any]:
         """Return which options decide the rows of the output, as JSON."""
@@ -205,6 +219,8 @@ class Result:
         Files of the output, and how many of them an earlier run had finished.
     removed_parts : list of str
         Parts that are gone, as their sources are.
+    table : mapping
+        Of an input that has a log: its format, and the version that was read.
     """
 
     metrics: Metrics = field(default_factory=Metrics)
@@ -214,6 +230,7 @@ class Result:
     parts: int = 1
     reused_parts: int = 0
     removed_parts: list[str] = field(default_factory=list)
+    table: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _text(nulls: Nulls) -> Any:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from instmodel.stores import Location
@@ -58,10 +58,13 @@ class Manifest:
         The options that shape the rows.
     parts : list of Part
         In the order of their sources.
+    table : mapping
+        Of an input that has a log: its format, and the version that was read last.
     """
 
     job: dict[str, Any]
     parts: Sequence[Part]
+    table: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -80,6 +83,7 @@ class Manifest:
             "job": self.job,
             "rows": self.rows,
             "bad_rows": self.bad_rows,
+            "table": dict(self.table),
             "parts": [asdict(part) for part in self.parts],
         }
 
@@ -88,7 +92,8 @@ class Manifest:
         """Return a manifest; None for what is none of this version."""
         with contextlib.suppress(KeyError, TypeError):
             if found["version"] == _VERSION:
-                return cls(found["job"], [Part(**part) for part in found["parts"]])
+                parts = [Part(**part) for part in found["parts"]]
+                return cls(found["job"], parts, found.get("table", {}))
         return None
 
     @classmethod

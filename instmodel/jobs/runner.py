@@ -22,7 +22,7 @@ from instmodel.jobs import dataset
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.single_file import BadRowsFile, score_files
 from instmodel.stores import location, places
-from instmodel.tables.inputs import Source, find, format_of
+from instmodel.tables.inputs import Source, find, format_of, is_dataset
 
 
 def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:
@@ -51,9 +51,10 @@ def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:
     metrics.digest, metrics.version = job.model.digest, job.version
     succeeded = False
     try:
-        sources = find(job.input)
+        sources = find(job.input, job.moment)
+        result.table = sources[0].table
         folder = None if job.path is None or format_of(job.path) else job.path
-        if folder is not None and location(job.input).is_folder():
+        if folder is not None and is_dataset(job.input):
             dataset.run(job, location(folder), sources, result, advance)
         else:
             _run_to_file(job, sources, result, advance)

@@ -70,7 +70,7 @@ def score_files(
                 opened = open_reader(source, by_position=not job.model.features)
                 with contextlib.closing(opened) as reader:
                     names, scorer = _scorer(job, reader, in_partition)
-                    folders = reader.added if in_partition else ()
+                    folders = reader.in_folders if in_partition else ()
                     writer.begin(constants.extended(scorer.schema, folders))
                     batches = timed(reader.batches(names, job.batch_rows), metrics.add_read)
                     told_reader = partial(told, reader)
@@ -101,7 +101,7 @@ def _scorer(job: Job, reader: Reader, in_partition: bool) -> tuple[list[str], Ba
         reader.learn()
     keep = kept_columns(job.keep, reader.schema.names)
     if in_partition:
-        keep = [name for name in keep if name not in reader.added]
+        keep = [name for name in keep if name not in reader.in_folders]
     try:
         whole = scorer(reader.schema)
     except InputError:

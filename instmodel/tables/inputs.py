@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
@@ -15,6 +15,7 @@ from instmodel.base.extras import require
 from instmodel.errors import InputError
 from instmodel.stores import AnyPath, Location, location
 from instmodel.tables.compression import COMPRESSIONS, decompressed
+from instmodel.tables.versions import LATEST, Moment, log_of
 
 SUFFIXES = {
     ".parquet": "parquet",
@@ -46,8 +47,12 @@ class Source:
         The path below the folder of the dataset, with slashes; the file's name for a single file.
     format : {"parquet", "csv", "arrow", "jsonl"}
     partition : mapping of str to pyarrow.Scalar
-        The columns that the folders' names hold.
+        The columns that the folders' names, or a log, hold.
     compression : {"gz", "zst", "bz2"} or None
+    opener : callable, optional
+        What opens it, if that is more than its format tells.
+    table : mapping
+        Of a table that has a log: which one, at which version.
     """
 
     location: Location
@@ -55,6 +60,8 @@ class Source:
     format: str
     partition: Mapping[str, Any] = field(default_factory=dict)
     compression: str | None = None
+    opener: Callable[[Any], Any] | None = None
+    table: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -91,24 +98,35 @@ def compression_of(path: str | os.PathLike[str]) -> str | None:
     return ending if ending in COMPRESSIONS else None
 
 
-def find(path: AnyPath) -> list[Source]:
+def find(path: AnyPath, moment: Moment = LATEST) -> list[Source]:
     """Return the files of a table, in the order of their names.
 
     In a folder, what begins with ``.`` or ``_`` is not looked at, nor are empty files of text,
     which engines write for parts without rows; folders called ``column=value`` give every row below
-    them that column.
+    them that column. Of a table that has a log, it is the log that says which files count.
 
     Raises
     ------
     InputError
-        ``invalid_table``: no files, several formats, or an unknown one; a Delta or Iceberg table.
+        ``invalid_table``: no files, several formats, or an unknown one; a broken log; a moment of
+        files that have none.
     """
     root = location(path, "input")
+    log = log_of(root)
+    if log is not None:
+        return _files_of_log(log, root, moment)
+    if moment != LATEST:
+        raise InputError(
+            "invalid_table",
+            "only a table that has a log has versions",
+            file=str(root),
+            expected="the folder of a Delta or Iceberg table",
+        )
     if not root.is_folder():
         root.stamp()  # its error is the best one for a file that is not there
         return [Source(root, root.name, _known(root), compression=compression_of(root.name))]
-    _refuse_logs(root)
     sources = {file.relative_to(root): file for file in root.files()}
+    _refuse_pieces(root, sources)
     formats = {name: _known(file) for name, file in sources.items()}
     for name, file in sources.items():
         if formats[name] in _TEXT and _is_empty(file):
@@ -139,25 +157,45 @@ def _is_empty(file: Location) -> bool:
     return False  # it is damaged, which the one who reads it tells
 
 
-def _refuse_logs(root: Location) -> None:
-    """Refuse folders of which a log says what files count: the others hold rows that are gone."""
-    kind = None
-    metadata = root / "metadata"
-    if (root / "_delta_log").is_folder():
-        kind, way = "a Delta table", "deltalake.DeltaTable(path).to_pyarrow_dataset().to_batches()"
-    elif metadata.is_folder() and any(
-        file.name.endswith(".metadata.json") for file in metadata.files()
-    ):
-        kind, way = "an Iceberg table", "pyiceberg's table.scan().to_arrow_batch_reader()"
-    if kind:
-        raise InputError(
-            "invalid_table",
-            f"{kind}, whose log says which of its files count; read it with {way}, and give that "
-            "to model.score_batches",
-            file=str(root),
-            expected="a folder of plain files",
-            actual=kind,
-        )
+def is_dataset(path: AnyPath) -> bool:
+    """Return whether `find` finds any number of files there, not just the one."""
+    root = location(path, "input")
+    return root.is_folder() or log_of(root) is not None
+
+
+def _files_of_log(log: str, root: Location, moment: Moment) -> list[Source]:
+    # Here, because they read their files as others are read, and those are found by this module.
+    from instmodel.tables import delta, iceberg
+
+    if log == "delta":
+        return delta.sources(root, moment)
+    return iceberg.sources(root, moment)
+
+
+def _refuse_pieces(root: Location, names: Iterable[str]) -> None:
+    """Refuse a part of a table that has a log, and such a table in a folder of other files.
+
+    Read without the log, they hold rows that were overwritten or deleted.
+    """
+    folders = {folder for name in names for folder in PurePosixPath(name).parents[:-1]}
+    # No table lies in a partition of others; to ask a store for each of them would take long.
+    below = [root / str(folder) for folder in sorted(folders) if "=" not in str(folder)]
+    for folder in (*_above(root), *below):
+        if log_of(folder) is not None:
+            raise InputError(
+                "invalid_table",
+                "a table that has a log can only be read as a whole",
+                file=str(root),
+                expected="a folder of plain files, or that of the table",
+                actual=f"the table {folder}",
+            )
+
+
+def _above(root: Location) -> Iterator[Location]:
+    here = root if root.local is None else location(root.local.absolute())
+    while (above := here.parent).name != here.name:
+        yield above
+        here = above
 
 
 def _known(file: Location) -> str:

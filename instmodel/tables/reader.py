@@ -70,11 +70,14 @@ class Reader(ABC):
     schema : pyarrow.Schema
         Of all columns, those of the partition at the end.
     added : dict of str to pyarrow.Scalar
-        The columns that only the names of folders hold.
+        The columns that the file does not hold.
+    in_folders : collection of str
+        Those of them that the names of folders hold.
     """
 
     schema: Any
     added: dict[str, Any]
+    in_folders: Collection[str]
 
     def __init__(self, source: Source) -> None:
         import pyarrow as pa
@@ -82,6 +85,7 @@ class Reader(ABC):
         own = self._open(source)
         names = [name for name in source.partition if name not in own.names]
         self.added = {name: source.partition[name] for name in names}
+        self.in_folders = self.added
         fields = [pa.field(name, value.type) for name, value in self.added.items()]
         self.schema = pa.schema([*own, *fields])
 

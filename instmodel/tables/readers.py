@@ -34,7 +34,7 @@ def _arrow_file(source: Source, mapped: bool = False) -> Any:
     return pa.memory_map(str(local)) if mapped else pa.OSFile(str(local))
 
 
-class _Parquet(BatchedReader):
+class Parquet(BatchedReader):
     """Parquet, of which only the columns that are needed are read."""
 
     def _open(self, source: Source) -> Any:
@@ -77,9 +77,11 @@ class _Parquet(BatchedReader):
             yield groups
 
     def fraction(self) -> float:
+        """Return how much of the file was read, 0 to 1."""
         return self._done / self._rows_total if self._rows_total else 1.0
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
         self._source.close()
 
@@ -200,7 +202,7 @@ def _csv_header(path: str) -> list[str]:
 
 
 _READERS: dict[str, Callable[[Source], Reader]] = {
-    "parquet": _Parquet,
+    "parquet": Parquet,
     "arrow": _Arrow,
     "csv": _Csv,
     "jsonl": JsonLines,
@@ -229,7 +231,7 @@ def open_reader(source: Source, by_position: bool = False) -> Reader:
             "numbers where the column names should be; put a line of names before them",
             line=1,
         )
-    return _READERS[source.format](source)
+    return (source.opener or _READERS[source.format])(source)
 
 
 @contextlib.contextmanager

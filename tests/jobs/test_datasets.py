@@ -166,10 +166,9 @@ def test_folders_as_deep_as_the_system_allows(model):
     assert len(names("out")) == 1
 
 
-def iceberg():
-    """Make a folder look like a table of Iceberg."""
-    Path("data/metadata").mkdir()
-    Path("data/metadata/00000-5f.metadata.json").touch()
+def table_among_files():
+    Path("data/table/_delta_log").mkdir(parents=True)
+    Path("data/year=2026/part-2.parquet").rename("data/table/part-2.parquet")
 
 
 @pytest.mark.parametrize(
@@ -191,8 +190,9 @@ def iceberg():
         (lambda: Path("data/l.parquet").symlink_to("no"), ["data", "-o", "out"], "No such file"),
         (lambda: None, ["data", "-o", "out", "--keep", "no"], "column 'no': missing"),
         (lambda: Path("out").mkdir(), ["data", "-o", "out", "--resume"], "and no job made it"),
-        (lambda: Path("data/_delta_log").mkdir(), ["data", "-o", "out"], "data: a Delta table"),
-        (iceberg, ["data", "-o", "out.csv"], "data: an Iceberg table"),
+        (table_among_files, ["data", "-o", "out"], "as a whole"),
+        (lambda: Path("_delta_log").mkdir(), ["data", "-o", "out"], "as a whole"),
+        (lambda: None, ["data", "-o", "out", "--table-version", "0"], "has versions"),
     ],
 )
 def test_what_does_not_work(data, capsys, prepare, arguments, says):

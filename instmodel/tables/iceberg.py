@@ -1,0 +1,181 @@
+"""Iceberg tables as inputs: `pyiceberg` reads the metadata, and each data file with its deletes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from instmodel.base.extras import require
+from instmodel.errors import InputError
+from instmodel.stores import Location, location
+from instmodel.tables.inputs import Source
+from instmodel.tables.logs import LogReader, LogSource, NoRows, address, digest, log_errors
+from instmodel.tables.versions import ICEBERG_CATALOG, ICEBERG_METADATA, LATEST, Moment
+
+_NUMBER = re.compile(r"v?(\d+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _IcebergFile(LogSource):
+    """A data file, with the scan that it is a task of."""
+
+    scan: Any  # pyiceberg.table.DataScan
+    task: Any  # pyiceberg.table.FileScanTask
+
+
+def sources(root: Location, moment: Moment = LATEST) -> list[Source]:
+    """Return the files of a snapshot of an Iceberg table, in the order of their names.
+
+    Parameters
+    ----------
+    root : Location
+        The table's folder, one of its files ``….metadata.json``, or ``iceberg:catalog.table``.
+    moment : Moment
+        Its version is the number of a snapshot.
+
+    Raises
+    ------
+    InputError
+        ``invalid_table``: the metadata is broken, has no such snapshot, or names files elsewhere.
+    """
+    require("pyiceberg", "iceberg")
+    require("pyarrow", "iceberg")
+    with log_errors(root):
+        folder = None
+        if root.name.startswith(ICEBERG_CATALOG):
+            table = _from_catalog(str(root).removeprefix(ICEBERG_CATALOG))
+        else:
+            from pyiceberg.table import StaticTable
+
+            metadata = _newest(root)
+            folder = metadata.parent.parent
+            table = StaticTable.from_metadata(address(metadata))
+        return _files(table, _snapshot(table, moment), root, folder)
+
+
+def _from_catalog(name: str) -> Any:
+    from pyiceberg.catalog import load_catalog
+
+    catalog, dot, table = name.partition(".")
+    if not (catalog and dot and table):
+        raise InputError(
+            "invalid_table", "no name of a table", expected="iceberg:CATALOG.NAMESPACE.TABLE"
+        )
+    return load_catalog(catalog).load_table(table)
+
+
+def _newest(root: Location) -> Location:
+    """Return the metadata file of a table: the one that is named, else the one that counts last."""
+    if root.name.endswith(ICEBERG_METADATA):
+        return root
+    folder = root / "metadata"
+    hint = folder / "version-hint.text"
+    if hint.exists():
+        named = hint.read_bytes().decode().strip()
+        for name in (named, f"v{named}{ICEBERG_METADATA}", f"{named}{ICEBERG_METADATA}"):
+            if name.endswith(ICEBERG_METADATA) and (folder / name).exists():
+                return folder / name
+
+    def number(file: Location) -> int:
+        found = _NUMBER.match(file.name)
+        return int(found[1]) if found else -1
+
+    return max((f for f in folder.files() if f.name.endswith(ICEBERG_METADATA)), key=number)
+
+
+def _snapshot(table: Any, moment: Moment) -> Any:
+    """Return the snapshot to read; None for a table that never had rows."""
+    if moment.version is not None:
+        found = table.snapshot_by_id(moment.version)
+    elif moment.time is not None:
+        found = table.snapshot_as_of_timestamp(int(moment.time.timestamp() * 1000))
+    else:
+        return table.current_snapshot()
+    if found is None:
+        raise InputError(
+            "invalid_table",
+            "the table has no such snapshot",
+            expected="one of "
+            + ", ".join(str(snapshot.snapshot_id) for snapshot in table.snapshots()),
+            actual=moment.time.isoformat() if moment.time else moment.version,
+        )
+    return found
+
+
+def _files(table: Any, snapshot: Any, root: Location, folder: Location | None) -> list[Source]:
+    from pyiceberg.io.pyarrow import schema_to_pyarrow
+
+    number = snapshot and snapshot.snapshot_id
+    scan = table.scan(snapshot_id=number)
+    rows_as = scan.projection()
+    common = {
+        "format": "parquet",
+        "schema": schema_to_pyarrow(rows_as, include_field_ids=False),
+        "table": {"format": "iceberg", "version": number},
+    }
+    found: dict[str, Source] = {}
+    for task in scan.plan_files():
+        place = location(task.file.file_path)
+        if folder is not None:
+            _check_inside(place, folder)
+        name = place.name
+        if name in found:
+            name = f"{digest(str(place).encode())}-{name}"
+        deletes = sorted(file.file_path for file in task.delete_files)
+        identity = {
+            "size": task.file.file_size_in_bytes,
+            "file": str(place),
+            # Columns are renamed, added and dropped without a touch to the file.
+            "columns": digest(str(rows_as).encode()),
+            "deletes": digest("\n".join(deletes).encode()),
+        }
+        found[name] = _IcebergFile(
+            location=place,
+            name=name,
+            opener=_IcebergReader,
+            identity=identity,
+            scan=scan,
+            task=task,
+            **common,
+        )
+    if not found:
+        return [LogSource(location=root, name="empty.parquet", opener=NoRows, **common)]
+    return [found[name] for name in sorted(found)]
+
+
+def _check_inside(place: Location, folder: Location) -> None:
+    """Refuse a file elsewhere: of a table that was copied, or whose metadata was tampered with."""
+    if not place.is_inside(folder):
+        raise InputError(
+            "invalid_table",
+            "the metadata names a file outside of the table's folder; if it is the right one, name "
+            "the table by its catalogue, iceberg:CATALOG.TABLE",
+            expected=f"files in {folder}",
+            actual=str(place),
+        )
+
+
+class _IcebergReader(LogReader):
+    source: _IcebergFile
+
+    def _batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:
+        import pyarrow as pa
+        from pyiceberg.io.pyarrow import ArrowScan
+
+        scan = self.source.scan.select(*names)
+        reader = ArrowScan(
+            scan.table_metadata, scan.io, scan.projection(), scan.row_filter, scan.case_sensitive
+        )
+        wanted = pa.schema([self.schema.field(name) for name in names])
+        with log_errors(self.source.location):
+            # All of the file's rows that count, but only these columns, are in memory.
+            for batch in reader.to_record_batches([self.source.task]):
+                yield batch.select(wanted.names).cast(wanted)
+
+    def fraction(self) -> float:
+        return 1.0
+
+    def close(self) -> None:
+        pass

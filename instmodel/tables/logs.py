@@ -1,0 +1,98 @@
+"""Tables that have a log: which of the files in a folder count, at which version, is in the log.
+
+The log is read by the table's own package; the modules `delta` and `iceberg` make of it one source
+for each data file. So parts, resumed work, rows in a fixed order and bounded memory are as with
+plain files; a stream of the whole table, which these packages have, too, comes in any order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from instmodel.errors import InputError, InstModelError
+from instmodel.stores import Location
+from instmodel.tables.inputs import Source
+from instmodel.tables.reader import BatchedReader, Rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSource(Source):
+    """A data file of a table that has a log, or all that there is of a table without files.
+
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+        Of the table's rows, without the columns of the partition.
+    in_folders : frozenset of str
+        Columns of the partition that the names of folders hold.
+    identity : mapping
+        What changes when other rows come out of the file; the file itself never changes.
+    """
+
+    schema: Any
+    in_folders: frozenset[str] = frozenset()
+    identity: Mapping[str, Any] = field(default_factory=lambda: {"size": 0})
+
+    def stamp(self) -> dict[str, Any]:
+        """Return what changes when other rows come out of the file."""
+        return dict(self.identity)
+
+
+class LogReader(BatchedReader):
+    """A data file of a table that has a log."""
+
+    source: LogSource
+
+    def __init__(self, source: LogSource) -> None:
+        self.source = source
+        super().__init__(source)
+        self.in_folders = source.in_folders
+
+    def _open(self, source: Source) -> Any:
+        return self.source.schema
+
+    def _rows(self, batch: Any) -> Rows:
+        # The log knows the types of the columns that are in the names of folders.
+        return Rows(batch, ())
+
+
+class NoRows(LogReader):
+    """A table that has columns, but no files."""
+
+    def _batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:
+        return iter(())
+
+    def fraction(self) -> float:
+        """Return how much was read: all of it."""
+        return 1.0
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def address(root: Location) -> str:
+    """Return what a table's package calls a place."""
+    return str(root if root.local is None else root.local.absolute())
+
+
+def digest(*parts: bytes) -> str:
+    """Return what tells apart long values that a stamp should not hold."""
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def log_errors(place: Location) -> Iterator[None]:
+    """Turn whatever a table's package finds wrong with a log into ``invalid_table``."""
+    try:
+        yield
+    except InstModelError:
+        raise
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
+        raise
+    except BaseException as error:  # a panic of Rust is no Exception
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise InputError("invalid_table", said, file=str(place)) from error

@@ -1,0 +1,164 @@
+"""Iceberg tables as inputs: exactly the rows that pyiceberg returns, at any snapshot."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from support.table_models import identity
+
+from instmodel import jobs
+from instmodel.cli import main
+from instmodel.tables.inputs import find
+from instmodel.tables.readers import open_reader
+from instmodel.tables.versions import LATEST, Moment
+
+pa = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+Config = pytest.importorskip("pyiceberg.utils.config").Config
+pytest.importorskip("sqlalchemy")
+
+TABLE = "warehouse/ns/sales"
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("warehouse").mkdir()
+    place = Path("warehouse").absolute().as_uri()
+    monkeypatch.setenv("PYICEBERG_CATALOG__SHOP__URI", f"sqlite:///{tmp_path}/catalog.db")
+    monkeypatch.setenv("PYICEBERG_CATALOG__SHOP__WAREHOUSE", place)
+    # pyiceberg reads this when it is imported.
+    monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
+
+
+@pytest.fixture
+def table():
+    """A table without rows, partitioned by day."""
+    from pyiceberg.catalog import load_catalog
+
+    catalog = load_catalog("shop")
+    catalog.create_namespace("ns")
+    schema = pa.schema([("a", pa.float64()), ("id", pa.int32()), ("day", pa.date32())])
+    table = catalog.create_table("ns.sales", schema=schema)
+    with table.update_spec() as spec:
+        spec.add_identity("day")
+    return table
+
+
+def rows(a, ids, days, **more):
+    days = [day and datetime.date(2025, 1, day) for day in days]
+    return pa.table({"a": a, "id": pa.array(ids, pa.int32()), "day": days, **more})
+
+
+@pytest.fixture
+def changed(table):
+    """The table after appends, a renamed, a widened and a new column, and a delete."""
+    from pyiceberg.types import LongType
+
+    table.append(rows([1.0, 2.0, 3.0, 4.0], [1, 2, 3, 4], [1, 1, 2, None]))
+    with table.update_schema() as schema:
+        schema.rename_column("a", "b")
+        schema.update_column("id", LongType())
+        schema.add_column("new", LongType())
+    table.append(
+        pa.table({"b": [5.0, 6.0], "id": [5, 6], "day": [None, None], "new": [1, 2]}).cast(
+            table.schema().as_arrow()
+        )
+    )
+    table.delete("id == 2")
+    return table
+
+
+def rows_read(path, names=None, moment=LATEST, batch_rows=None):
+    found = []
+    for source in find(path, moment):
+        reader = open_reader(source)
+        wanted = [n for n in reader.schema.names if names is None or n in names]
+        for part in reader.batches(wanted, batch_rows):
+            found += part.batch.to_pylist()
+        reader.close()
+    return found
+
+
+def multiset(rows):
+    return Counter(json.dumps(row, default=str, sort_keys=True) for row in rows)
+
+
+def test_the_rows_are_those_of_pyiceberg(changed):
+    theirs = multiset(changed.scan().to_arrow().to_pylist())
+    assert len(list(theirs)) == 5
+    assert multiset(rows_read(TABLE)) == theirs
+    assert multiset(rows_read(TABLE, batch_rows=1)) == theirs
+    assert multiset(rows_read("iceberg:shop.ns.sales")) == theirs
+    few = changed.scan(selected_fields=("new", "day")).to_arrow().to_pylist()
+    assert multiset(rows_read(TABLE, ["day", "new"])) == multiset(few)
+
+
+def test_snapshots_and_times(changed):
+    for snapshot in changed.snapshots():
+        theirs = multiset(changed.scan(snapshot_id=snapshot.snapshot_id).to_arrow().to_pylist())
+        time = datetime.datetime.fromtimestamp(snapshot.timestamp_ms / 1000, datetime.UTC)
+        assert multiset(rows_read(TABLE, moment=Moment(snapshot.snapshot_id))) == theirs
+        assert multiset(rows_read(TABLE, moment=Moment(None, time))) == theirs
+
+
+def test_an_older_metadata_file_is_an_older_table(changed):
+    first = sorted(Path(TABLE, "metadata").glob("00002-*.metadata.json"))[0]
+    assert len(rows_read(str(first))) == 4
+
+
+def test_parts_hold_every_kept_column(changed):
+    result = jobs.run(jobs.Job(identity(["b"]), TABLE, "out", keep=["day", "new"]))
+    number = changed.current_snapshot().snapshot_id
+    assert result.table == {"format": "iceberg", "version": number}
+    table = parquet.read_table("out")
+    assert table.schema.names == ["day", "new", "score"]
+    assert sorted(table["score"].to_pylist()) == [1.0, 3.0, 4.0, 5.0, 6.0]
+
+
+def test_a_table_without_rows(table):
+    identity(["a"]).info.save("model.json")
+    assert main(["score", "model.json", TABLE, "-o", "out.parquet", "--keep", "day"]) == 0
+    assert parquet.read_schema("out.parquet").names == ["day", "score"]
+
+
+def test_tables_that_are_broken_or_elsewhere(changed, capsys):
+    identity(["b"]).info.save("model.json")
+
+    def says(what, path, *arguments):
+        assert main(["score", "model.json", path, "-o", "out.parquet", *arguments]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("instmodel: error: ")
+        assert said.count("\n") == 1
+        assert what in said
+
+    shutil.copytree(TABLE, "copy")
+    says("outside of the table's folder", "copy")
+    says("as a whole", f"{TABLE}/data")
+    says("no such snapshot", TABLE, "--table-version", "5")
+    says("no such snapshot", TABLE, "--table-time", "1999-12-31")
+    says("nothing", "iceberg:nothing.ns.sales")
+    says("ns.other", "iceberg:shop.ns.other")
+    says("no name of a table", "iceberg:shop")
+    [source, *_] = find(TABLE)
+    data = source.location.local
+    whole = data.read_bytes()
+    data.write_bytes(whole[:50])
+    says("Parquet magic bytes not found", TABLE)
+    data.unlink()
+    says("sales/data/", TABLE)
+    data.write_bytes(whole)
+    for file in Path(TABLE, "metadata").glob("snap-*.avro"):
+        file.write_bytes(b"Obj\1" + file.read_bytes()[20:])
+    says("sales", TABLE)
+    for file in Path(TABLE, "metadata").glob("*.metadata.json"):
+        file.write_text("{}")
+    says("sales", TABLE)
+    for file in Path(TABLE, "metadata").glob("*.metadata.json"):
+        file.write_text("{broken")
+    says("sales", TABLE)
