@@ -137,8 +137,8 @@ class Staging:
         """
         place = self._work / "job.json"
         before = read_json(place)
+        self._entries.make_folder()
         if before is None:
-            self._entries.make_folder()
             write_json(place, job)
         elif before != job:
             raise InputError(

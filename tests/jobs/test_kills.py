@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -90,3 +91,33 @@ def test_a_hundred_kills():
     # How often a kill finds a job between two parts is the machine's business.
     assert finished > 0
     assert reused > 0
+
+
+def check_steps(folder, monkeypatch, scenario, first, stride):
+    """Kill a job before its change of a file number `first`, then every `stride` further on."""
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    command = [sys.executable, "-m", "support.killed_steps", scenario, str(first), str(stride)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 20
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="forks, and counts what Linux does")
+scenarios = pytest.mark.parametrize(
+    "scenario", ["new", "incremental", "rescored", "replaced", "resumed"]
+)
+
+
+@linux
+@scenarios
+def test_killed_before_a_change_of_a_file(tmp_path, monkeypatch, scenario):
+    check_steps(tmp_path / "here", monkeypatch, scenario, len(scenario), 11)
+
+
+@linux
+@scenarios
+@pytest.mark.exhaustive
+def test_killed_before_every_change_of_a_file(tmp_path, monkeypatch, scenario):
+    check_steps(tmp_path / "here", monkeypatch, scenario, 0, 1)
