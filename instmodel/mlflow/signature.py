@@ -27,8 +27,9 @@ def signature_of(model: InstructionModel, example: Any = None) -> Any:
     -------
     mlflow.models.ModelSignature
         Of a model that names its features, a column for each: ``double``; ``long`` for keys of
-        maps; ``string`` for those with text categories; an array for array features. Of another,
-        a matrix. The outputs are called as in jobs: ``score``, or ``output_0`` …
+        maps, and for codes without nulls if the document has a signature; ``string`` for those with
+        text categories; an array for array features. Of another, a matrix. The outputs are called
+        as in jobs: ``score``, or ``output_0`` …
 
     Raises
     ------
@@ -38,7 +39,8 @@ def signature_of(model: InstructionModel, example: Any = None) -> Any:
     models = require("mlflow.models", "mlflow")
     types = require("mlflow.types.schema", "mlflow")
     if model.features:
-        inputs = [_column(types, *item, example) for item in _features(model)]
+        integers = _integers(model, example)
+        inputs = [_column(types, item, item.name in integers) for item in model.named_features]
         names = checked_outputs(None, model.output_size, ())
         outputs = [types.ColSpec(types.DataType.float, name) for name in names]
     else:
@@ -52,29 +54,32 @@ def signature_of(model: InstructionModel, example: Any = None) -> Any:
     )
 
 
-def _features(model: InstructionModel) -> list[tuple[Feature, bool]]:
-    """Return the features, and whether each is looked up in a map as it comes."""
+def _integers(model: InstructionModel, example: Any) -> set[str]:
+    """Return the features that are whole numbers: as the example has them, or as the model says."""
     keys = set(model.key_inputs)
-    found = []
+    expected = model.structure.signature
+    found = set()
     start = 0
     for feature in model.named_features:
-        found.append((feature, not keys.isdisjoint(range(start, start + feature.size))))
+        own = set(range(start, start + feature.size))
         start += feature.size
+        known = expected.features.get(feature.name) if expected is not None else None
+        if hasattr(example, "columns") and feature.name in example.columns:
+            whole = getattr(example[feature.name].dtype, "kind", "") in "iu"
+        elif known is not None:
+            whole = known.kind == "code" and known.nulls == "never"
+        else:
+            whole = not keys.isdisjoint(own)
+        if whole:
+            found.add(feature.name)
     return found
 
 
-def _column(types: Any, feature: Feature, is_key: bool, example: Any) -> Any:
-    kinds = types.DataType
+def _column(types: Any, feature: Feature, is_integer: bool) -> Any:
+    kind = types.DataType.long if is_integer else types.DataType.double
     if feature.is_array:
         # Of a list of doubles, MLflow refuses [1, 2], which is how JSON may write it.
-        return types.ColSpec(types.Array(types.AnyType()), feature.name)
-    if feature.categories is not None:
-        return types.ColSpec(kinds.string, feature.name)
-    shown = getattr(example[feature.name], "dtype", None) if _has(example, feature.name) else None
-    if shown is not None:
-        is_key = shown.kind in "iu"
-    return types.ColSpec(kinds.long if is_key else kinds.double, feature.name)
-
-
-def _has(example: Any, name: str) -> bool:
-    return hasattr(example, "columns") and name in example.columns
+        kind = types.Array(types.AnyType())
+    elif feature.categories is not None:
+        kind = types.DataType.string
+    return types.ColSpec(kind, feature.name)

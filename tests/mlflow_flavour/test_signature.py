@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.table_models import identity, labelled, lookups, network
 
+import instmodel as im
 from instmodel.mlflow import signature_of
 
 DataType = pytest.importorskip("mlflow.types").DataType
@@ -51,3 +52,12 @@ def test_an_example_says_which_columns_are_integers():
     assert found == [("a", DataType.long), ("b", DataType.double), ("c", DataType.double)]
     floats = types(signature_of(lookups(), pd.DataFrame({"shop": [5.0]})).inputs)
     assert floats[1] == ("shop", DataType.double)
+
+
+def test_the_signature_of_a_document_says_which_columns_are_integers():
+    info = lookups().info
+    never = im.FeatureSignature(kind="code", codes=[1, 2], nulls="never")
+    maybe = im.FeatureSignature(kind="code", codes=[1, 2])
+    info.signature = im.Signature({"amount": never, "shop": maybe})
+    found = types(signature_of(im.InstructionModel(info)).inputs)
+    assert found[:2] == [("amount", DataType.long), ("shop", DataType.double)]
