@@ -76,6 +76,8 @@ cdef extern from "kernels.h" nogil:
         void (*flush)(float *x, int64_t n) noexcept nogil
         void (*canonical)(float *x, int64_t n) noexcept nogil
         bint (*all_finite)(const float *x, int64_t n) noexcept nogil
+        void (*count_at_least)(const float *x, const float *marks, int64_t *counts, int64_t n,
+                               int64_t size, int64_t count) noexcept nogil
         double (*peak)(int64_t steps, int64_t *flops) noexcept nogil
 
     const im_kernels *const *im_available_kernels()

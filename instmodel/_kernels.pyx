@@ -122,6 +122,28 @@ def all_finite(const float[::1] x not None) -> bool:
     return finite
 
 
+def count_at_least(const float[:, ::1] x not None, const float[:, ::1] marks not None,
+                   int64_t[:, ::1] counts not None) -> None:
+    """Count the values of each column that reach its marks; NaN reaches none.
+
+    Parameters
+    ----------
+    x : float32 (n, size)
+    marks : float32 (count, size)
+        Where a column has fewer, NaN behind its last one.
+    counts : int64 (count, size)
+        INOUT: what is counted is added.
+    """
+    cdef int64_t n = x.shape[0]
+    cdef int64_t size = x.shape[1]
+    cdef int64_t count = marks.shape[0]
+    if marks.shape[1] != size or counts.shape[0] != count or counts.shape[1] != size:
+        raise ValueError("shapes do not fit")
+    if n and size and count:
+        with nogil:
+            CHOSEN.count_at_least(&x[0, 0], &marks[0, 0], &counts[0, 0], n, size, count)
+
+
 def pack_panels(const float[:, ::1] weights not None, const float[::1] bias not None,
                 float[::1] packed not None) -> None:
     """Pack a dense layer; see `instmodel.compiled.panels` for the layout.

@@ -23,6 +23,7 @@ from instmodel.document import keys
 from instmodel.document.graph import ExecutionGraph
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.schema import InstructionModelInfo, Unknown
+from instmodel.document.signature import Signature
 from instmodel.document.structure import Structure
 from instmodel.document.validate import check, warn_of_lost_inputs
 from instmodel.errors import InputError, InstModelError
@@ -253,6 +254,11 @@ class InstructionModel(Engine):
         Numbers for them that float32 would round to another key are refused: ``inexact_key``.
         """
         return keys.key_inputs(self.instructions, self.buffer_sizes, self.feature_size)
+
+    @property
+    def signature(self) -> Signature | None:
+        """What the document says that the model expects of its inputs."""
+        return self.structure.signature
 
     @property
     def buffer_sizes(self) -> list[int]:

@@ -20,6 +20,7 @@ UPWARD = {
     (f"{INFO}.to_bytes", "formats"): "the same, for the bytes of a file",
     (f"{INFO}.digest", "formats"): "the digest of a document is that of its binary file",
     (f"{INFO}.to_onnx", "exporters"): "who holds a document expects to export it",
+    ("document.signature.Signature.from_data", "signatures"): "who wants a signature has data",
     (f"{INFO}._repr_html_", "reports"): "a notebook asks the object to draw itself",
     (f"{MODEL}._repr_html_", "reports"): "a notebook asks the object to draw itself",
 }

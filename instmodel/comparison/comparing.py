@@ -26,7 +26,6 @@ from instmodel.comparison.labels import Labels
 from instmodel.comparison.metrics import AgainstLabels, BothFigures, task_of
 from instmodel.comparison.moves import Mover
 from instmodel.comparison.pair import Pair
-from instmodel.comparison.population import population_bins, total
 from instmodel.comparison.question import (
     check_two_classes,
     checked_classes,
@@ -36,6 +35,7 @@ from instmodel.comparison.question import (
 )
 from instmodel.comparison.reference import InputPsi, Reference, against_reference
 from instmodel.errors import InputError
+from instmodel.signatures.population import population_bins, total
 from instmodel.tables.binding import Nulls
 from instmodel.tables.rows import first_row, read_rows
 from instmodel.verification.coverage import CoverageWatch

@@ -11,8 +11,8 @@ from instmodel.comparison.groups import Group, Grouping, OtherGroups
 from instmodel.comparison.importance import Importance
 from instmodel.comparison.intervals import Gain
 from instmodel.comparison.moves import Distribution, Mover
-from instmodel.comparison.population import PsiBin
 from instmodel.comparison.reference import InputPsi, Reference
+from instmodel.signatures.population import PsiBin
 from instmodel.tables.unknown_text import UnknownText
 from instmodel.verification.coverage import Coverage
 from instmodel.verification.limits import Limits, Verdict, judge, limits_of

@@ -13,9 +13,9 @@ from instmodel.comparison.labels import Labels
 from instmodel.comparison.moves import Moves
 from instmodel.comparison.pair import Pair
 from instmodel.tables.rows import Batch
+from instmodel.tables.sample import Sample
 from instmodel.tables.unknown_text import UnknownTexts
 from instmodel.verification.coverage import CoverageWatch
-from instmodel.verification.sample import Sample
 
 Floats = NDArray[np.float64]
 

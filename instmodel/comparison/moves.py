@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from instmodel.comparison.decisions import AT_THRESHOLD, LARGEST, Decision
 from instmodel.errors import InputError
 from instmodel.tables.rows import Batch
-from instmodel.verification.sample import histogram
+from instmodel.tables.sample import histogram
 
 Floats = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.base.extras import require
-from instmodel.comparison.population import Bins
+from instmodel.signatures.population import Bins
 
 Floats = NDArray[np.float64]
 

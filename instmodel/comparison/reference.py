@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from instmodel.comparison.gathering import sample_size
 from instmodel.comparison.pair import Pair
-from instmodel.comparison.population import PsiBin, population_bins, total
 from instmodel.errors import InputError
+from instmodel.signatures.population import PsiBin, population_bins, total
 from instmodel.tables.binding import Nulls
 from instmodel.tables.rows import read_rows
+from instmodel.tables.sample import Sample
 from instmodel.tables.unknown_text import UNKNOWN
-from instmodel.verification.sample import Sample
 
 Floats = NDArray[np.float64]
 

@@ -11,7 +11,6 @@ from instmodel.comparison.findings import Comparison
 from instmodel.comparison.groups import SMALL_CLASS, SMALL_ROWS
 from instmodel.comparison.metrics import NAMES, plain_numbers
 from instmodel.comparison.moves import QUANTILES
-from instmodel.comparison.population import PsiBin
 from instmodel.comparison.tables import (
     NONE,
     group_tables,
@@ -22,6 +21,7 @@ from instmodel.comparison.tables import (
     points,
     ranged,
 )
+from instmodel.signatures.population import PsiBin
 from instmodel.tables.keys import is_utc, shown
 from instmodel.verification.summary import (
     Cells,

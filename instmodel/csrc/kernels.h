@@ -159,6 +159,12 @@ typedef struct {
     void (*canonical)(float *x /* INOUT */, int64_t n);
     /* Whether x (n,) holds neither NaN nor infinities: 1 or 0. */
     int (*all_finite)(const float *x /* IN */, int64_t n);
+    /* counts[k][j] += rows i with x[i][j] >= marks[k][j]. NaN reaches nothing; a mark that is NaN
+     * has none behind it. */
+    void (*count_at_least)(const float *x /* IN (n, size) */,
+                           const float *marks /* IN (count, size) */,
+                           int64_t *counts /* INOUT (count, size) */, int64_t n, int64_t size,
+                           int64_t count);
 
     /* `steps` steps of nothing but FMAs; returns about 12. */
     double (*peak)(int64_t steps, int64_t *flops /* OUT: operations, an FMA being two */);

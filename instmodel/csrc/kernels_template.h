@@ -22,6 +22,7 @@
 #include "vmath.h"
 
 #include "activations.h"
+#include "count.h"
 #include "dense.h"
 #include "elementwise.h"
 #include "embedding.h"
@@ -55,5 +56,6 @@ const im_kernels IM_TABLE = {
     .flush = flush,
     .canonical = canonical,
     .all_finite = all_finite,
+    .count_at_least = count_at_least,
     .peak = peak,
 };

@@ -161,6 +161,36 @@ class Signature:
                 raise _invalid("rows", "not a number of rows", "0 or more", rows)
             object.__setattr__(self, "rows", rows)
 
+    @classmethod
+    def from_data(cls, model: Any, data: Any, *, batch_rows: int | None = None) -> Signature:
+        """Describe the data that a model was trained on.
+
+        Of numbers the least and the greatest value are the range, and ten bins with a tenth of the
+        rows each are kept; up to twenty different values have a bin each. Inputs that the model
+        looks up in maps are codes: those that were there. Nulls are never expected where there was
+        none. Bins are of a uniform sample of the rows where there are more than 4 million values.
+
+        Parameters
+        ----------
+        model : InstructionModel or InstructionModelInfo
+            Whose features are looked for; it must name them.
+        data : table or path-like
+            Files, folders and tables, as for `instmodel.compare`; nulls are counted.
+        batch_rows : int, optional
+            Rows that are read together.
+
+        Raises
+        ------
+        InstModelError
+            What is wrong with the table; ``missing_features`` for a model without names,
+            ``no_rows`` for an empty table.
+        OSError
+            The file cannot be read.
+        """
+        from instmodel.signatures.profile import profile
+
+        return profile(model, data, batch_rows=batch_rows)
+
     def to_json(self) -> dict[str, Any]:
         """Return the one JSON form."""
         rows = {} if self.rows is None else {"rows": self.rows}

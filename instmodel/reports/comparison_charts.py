@@ -12,6 +12,7 @@ from instmodel.comparison.metrics import NAMES, Figures
 from instmodel.comparison.tables import group_name, loss_of, ordered
 from instmodel.reports.charts import bars, lines, rows, ticks
 from instmodel.reports.picture import Picture
+from instmodel.signatures.population import LARGE, SLIGHT
 
 # Classes and inputs with pictures, as far as anyone would look at them.
 _MOST_CLASSES = 6
@@ -29,8 +30,7 @@ _GROUP_RATES = {
     "false_positive_rate": NAMES["false_positive_rate"],
     "false_negative_rate": NAMES["false_negative_rate"],
 }
-# What people take for a shift that matters, and for a large one.
-_PSI_MARKS = ((0.1, "0.1"), (0.25, "0.25"))
+_PSI_MARKS = ((SLIGHT, f"{SLIGHT:g}"), (LARGE, f"{LARGE:g}"))
 
 
 def comparison_charts(found: Comparison) -> list[Picture]:

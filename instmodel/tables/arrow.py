@@ -319,8 +319,9 @@ class _ListColumn(Column):
         taken = np.arange(stop - start) if there is None else np.flatnonzero(there)
         for place, problem in inner.wrong.items():
             wrong.setdefault(int(taken[place // size]), problem)
+        strange = None if inner.unknown is None else inner.unknown.reshape(-1, size)
         if there is None:
-            return Part(values, holes, wrong)
+            return Part(values, holes, wrong, strange)
         spread = np.zeros((stop - start, size), values.dtype)
         spread[there] = values
         gaps = np.zeros((stop - start, size), bool)
@@ -328,4 +329,8 @@ class _ListColumn(Column):
             gaps[missing] = True
         if holes is not None:
             gaps[there] = holes
-        return Part(spread, gaps if gaps.any() else None, wrong)
+        unknown: Mask | None = None
+        if strange is not None:
+            unknown = np.zeros((stop - start, size), bool)
+            unknown[there] = strange
+        return Part(spread, gaps if gaps.any() else None, wrong, unknown)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,25 @@ class Part(NamedTuple):
     values: NDArray[Any]  # real numbers; where `missing`, anything
     missing: Mask | None = None  # like `values`; None: nothing is
     wrong: dict[int, BadCell] = {}  # noqa: RUF012 by row of the part; never changed when empty
+    unknown: Mask | None = None  # like `values`: text that became what the categories say
+
+
+class OddCells(NamedTuple):
+    """What of some rows of a column is no value: in a matrix of inputs, something else is there."""
+
+    slot: Slot
+    missing: Mask | None  # (rows,) or (rows, size), as for `Part`
+    unknown: Mask | None
+    wrong: dict[int, BadCell]
+
+
+class InputWatch(Protocol):
+    """Looks at inputs on their way to a model."""
+
+    def look(
+        self, rows: NDArray[np.float32], odd: Sequence[OddCells]
+    ) -> dict[int, tuple[str, BadCell]]:
+        """Look at rows (N, F); return by row what makes it bad: the column and its problem."""
 
 
 class Column(ABC):
@@ -131,7 +150,7 @@ class CodedColumn(Column):
 
     def part(self, start: int, stop: int) -> Part:
         """Return the rows start … stop."""
-        found, (values, gaps, wrong) = self._places.part(start, stop), self._distinct
+        found, (values, gaps, wrong, strange) = self._places.part(start, stop), self._distinct
         there: Any = slice(None)
         if found.missing is not None:
             there = ~found.missing  # elsewhere, the place may be anything
@@ -142,6 +161,10 @@ class CodedColumn(Column):
         if gaps is not None:
             missing = np.zeros(len(numbers), bool) if missing is None else missing.copy()
             missing[there] |= gaps[places]
+        unknown: Mask | None = None
+        if strange is not None:
+            unknown = np.zeros(len(numbers), bool)
+            unknown[there] = strange[places]
         bad: dict[int, BadCell] = {}
         if wrong:
             rows = np.arange(len(numbers))[there]
@@ -152,7 +175,7 @@ class CodedColumn(Column):
                     rows[at_fault].tolist(), places[at_fault].tolist(), strict=True
                 )
             }
-        return Part(numbers, missing, bad)
+        return Part(numbers, missing, bad, unknown)
 
 
 def categorised(cells: list[Any], categories: Categories | None, nan_is_null: bool = False) -> Part:
@@ -180,8 +203,12 @@ def categorised(cells: list[Any], categories: Categories | None, nan_is_null: bo
     if unknown and categories.unknown_number is None:
         bad = {row: unknown_category(cell, categories) for row, cell in unknown.items()}
         return part._replace(wrong=part.wrong | bad)
-    part.values[list(unknown)] = categories.unknown_number or 0.0
-    return part
+    if not unknown:
+        return part
+    strange = np.zeros(len(cells), bool)
+    strange[list(unknown)] = True
+    part.values[strange] = categories.unknown_number
+    return part._replace(unknown=strange)
 
 
 def nan_as_null(part: Part) -> Part:
@@ -232,6 +259,7 @@ def lists(cells: list[Any], size: int, read: Callable[[list[Any]], Part] = numbe
     """Read Python objects as lists of `size` cells, and those with `read`."""
     values = np.zeros((len(cells), size))
     missing = np.zeros((len(cells), size), bool)
+    unknown = np.zeros((len(cells), size), bool)
     wrong = {}
     for row, cell in enumerate(cells):
         if type(cell).__name__ in _MISSING or (isinstance(cell, float) and math.isnan(cell)):
@@ -247,9 +275,16 @@ def lists(cells: list[Any], size: int, read: Callable[[list[Any]], Part] = numbe
             values[row] = found.values
             if found.missing is not None:
                 missing[row] = found.missing
+            if found.unknown is not None:
+                unknown[row] = found.unknown
             for problem in found.wrong.values():
                 wrong.setdefault(row, problem)
-    return Part(values, missing if missing.any() else None, wrong)
+    return Part(
+        values,
+        missing if missing.any() else None,
+        wrong,
+        unknown if unknown.any() else None,
+    )
 
 
 # ------------------------------------------------------------------------- what is wrong with cells

@@ -26,7 +26,9 @@ from instmodel.tables.binding import Binding, Nulls, Slot
 from instmodel.tables.cells import (
     BadCell,
     Column,
+    InputWatch,
     ObjectColumn,
+    OddCells,
     inexact_key,
     null_cell,
     too_large,
@@ -185,7 +187,11 @@ def _row_column(slot: Slot, key: Any, rows: Sequence[Mapping[Any, Any]], first_r
 
 
 def score_chunk(
-    model: RowScorer, chunk: Chunk, first_row: int = 0, first_only: bool = False
+    model: RowScorer,
+    chunk: Chunk,
+    first_row: int = 0,
+    first_only: bool = False,
+    watch: InputWatch | None = None,
 ) -> tuple[Floats, list[BadRow]]:
     """Score the rows of a chunk.
 
@@ -197,6 +203,8 @@ def score_chunk(
         Number of the chunk's first row.
     first_only : bool
         Return with the first block that has a bad row.
+    watch : InputWatch, optional
+        Sees every row before the model does.
 
     Returns
     -------
@@ -212,7 +220,7 @@ def score_chunk(
     for start in range(0, chunk.rows, size):
         stop = min(start + size, chunk.rows)
         rows = block[: stop - start]
-        bad = fill(chunk.columns, start, stop, rows)
+        bad = fill(chunk.columns, start, stop, rows, watch)
         for row in sorted(bad):
             found.append(BadRow(first_row + start + row, *bad[row]))
             rows[row] = 0
@@ -223,7 +231,11 @@ def score_chunk(
 
 
 def fill(
-    columns: Sequence[Column], start: int, stop: int, block: Floats
+    columns: Sequence[Column],
+    start: int,
+    stop: int,
+    block: Floats,
+    watch: InputWatch | None = None,
 ) -> dict[int, tuple[str, BadCell]]:
     """Write the rows start … stop of columns into a matrix.
 
@@ -231,6 +243,8 @@ def fill(
     ----------
     block : float32 (stop - start, F)
         OUT.
+    watch : InputWatch, optional
+        Sees them, and may find rows bad.
 
     Returns
     -------
@@ -238,10 +252,11 @@ def fill(
         By row of the block: the first column at fault and its problem.
     """
     bad: dict[int, tuple[str, BadCell]] = {}
+    odd: list[OddCells] = []
     with np.errstate(over="raise", invalid="ignore"):
         for column in columns:
             slot = column.slot
-            values, missing, wrong = column.part(start, stop)
+            values, missing, wrong, unknown = column.part(start, stop)
             target = block[:, slot.start]
             if slot.is_array:
                 target = block[:, slot.start : slot.start + slot.size]
@@ -253,6 +268,8 @@ def fill(
                     target[...] = values
             if slot.keys:
                 wrong = {**_inexact_keys(slot, values, missing), **wrong}
+            if watch is not None and (missing is not None or unknown is not None or wrong):
+                odd.append(OddCells(slot, missing, unknown, wrong))
             if missing is not None:
                 if slot.null is not None:
                     np.copyto(target, slot.null, where=missing)
@@ -260,6 +277,9 @@ def fill(
                     wrong = {**_nulls(slot, missing), **wrong}
             for row, cell in wrong.items():
                 bad.setdefault(row, (slot.name, cell))
+    if watch is not None:
+        for row, problem in watch.look(block, odd).items():
+            bad.setdefault(row, problem)
     return bad
 
 

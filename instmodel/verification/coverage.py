@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from instmodel import reference
 from instmodel.compiled.parallel import PredictConfig
 from instmodel.model import InstructionModel
+from instmodel.tables.sample import Sample
 from instmodel.verification.origins import input_names, input_origins
-from instmodel.verification.sample import Sample
 from instmodel.verification.watching import KeyWatch, Unseen, Watch, rounded_keys, watch_of
 
 # Rows that the reference runs, and how many numbers it may touch for them.

@@ -22,6 +22,7 @@ from instmodel.errors import InputError
 from instmodel.model import InstructionModel
 from instmodel.tables.binding import Nulls
 from instmodel.tables.rows import Batch, first_row, read_rows
+from instmodel.tables.sample import Sample, histogram
 from instmodel.tables.shared_text import SharedText
 from instmodel.tables.unknown_text import UnknownText, UnknownTexts
 from instmodel.verification.changes import Change
@@ -33,7 +34,6 @@ from instmodel.verification.differences import (
 )
 from instmodel.verification.limits import NO_DIFFERENCE, Limits, Verdict, judge, limits_of
 from instmodel.verification.options import options_of
-from instmodel.verification.sample import Sample, histogram
 from instmodel.verification.tracing import Divergence
 from instmodel.verification.witnesses import (
     Recorded,

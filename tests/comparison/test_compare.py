@@ -16,8 +16,8 @@ from scipy import stats
 from sklearn import metrics
 
 from instmodel.comparison import gathering
-from instmodel.comparison.population import population_stability_index
-from instmodel.verification.sample import Sample
+from instmodel.signatures.population import population_stability_index
+from instmodel.tables.sample import Sample
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(2000, 3)).astype(np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import instmodel as im
-from instmodel.comparison.population import Bins, population_bins, population_stability_index
+from instmodel.signatures.population import Bins, population_bins, population_stability_index
 
 RNG = np.random.default_rng(0)
 

@@ -109,6 +109,7 @@ static void run(const im_kernels *k, int64_t n, int64_t size, int64_t T)
     k->map_transform(&contiguous, parameters, column, x, size, T);
     k->flush(y, n * size);
     k->canonical(y, n * size);
+    k->count_at_least(y, floats(3 * size), array(3 * size, sizeof(int64_t)), n, size, 3);
     if (!k->all_finite(y, n * size)) {
         exit(3);
     }

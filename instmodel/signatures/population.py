@@ -1,4 +1,10 @@
-"""How a population shifts: shares of the rows in bins, and the index of what differs."""
+"""How a population shifts: shares of the rows in bins, and the index of what differs.
+
+The population stability index is Σ (q - p) · ln(q / p) over bins with the shares p before and q
+after: Jeffreys' divergence (H. Jeffreys, "An invariant form for the prior probability", 1946), by
+the name that credit scoring gives it (N. Siddiqi, "Credit Risk Scorecards", Wiley 2006), where 0.1
+is a shift to look at, and 0.25 a large one.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +22,8 @@ _BINS = 10
 _MOST_CATEGORIES, _ROWS_OF_CATEGORY = 20, 10
 # A share of 0 would make the logarithm infinite.
 _FLOOR = 1e-6
+SLIGHT, LARGE = 0.1, 0.25
+"""From where on an index is a shift that matters, and a large one; see the source above."""
 # Beyond every float32.
 _FAR = 1e300
 
@@ -91,6 +99,16 @@ class Bins:
         places = np.searchsorted(self._edges, values, side="right")
         return np.where(np.isnan(values), len(self), places)
 
+    @property
+    def float32_edges(self) -> list[float]:
+        """The finite marks between the bins, rounded up: float32 values stay in their bins."""
+        with np.errstate(over="ignore"):
+            nearest = self._edges.astype(np.float32)
+        up = np.nextafter(nearest, np.float32(np.inf))
+        edges = np.unique(np.where(nearest < self._edges, up, nearest))
+        finite: list[float] = edges[np.isfinite(edges)].tolist()
+        return finite
+
     def ends(self, place: int) -> tuple[float | None, float | None]:
         """Return where a bin begins and ends, see `PsiBin`."""
         low = float(self._edges[place - 1]) if place else None
@@ -108,25 +126,28 @@ def population_bins(
     """
     if np.isnan(old).all():
         old_missing, new_missing = 1.0, float(np.isnan(new).mean())
-        rest = [_bin(None, None, 0.0, 1 - new_missing)] if new_missing < 1 else []
-        return [*rest, _bin(None, None, old_missing, new_missing, missing=True)]
+        rest = [psi_bin(None, None, 0.0, 1 - new_missing)] if new_missing < 1 else []
+        return [*rest, psi_bin(None, None, old_missing, new_missing, missing=True)]
     if apart is not None and not ((old == apart).any() or (new == apart).any()):
         apart = None
     bins = Bins(old, categories, apart)
     p, q = (np.bincount(bins.of(side), minlength=len(bins) + 1) / len(side) for side in (old, new))
     found = [
-        _bin(*bins.ends(place), float(p[place]), float(q[place]))
+        psi_bin(*bins.ends(place), float(p[place]), float(q[place]))
         for place in range(len(bins))
         if p[place] or q[place]
     ]
     if p[-1] or q[-1]:
-        found.append(_bin(None, None, float(p[-1]), float(q[-1]), missing=True))
+        found.append(psi_bin(None, None, float(p[-1]), float(q[-1]), missing=True))
     return found
 
 
-def _bin(low: Any, high: Any, p: float, q: float, missing: bool = False) -> PsiBin:
+def psi_bin(
+    low: Any, high: Any, p: float, q: float, missing: bool = False, text: str | None = None
+) -> PsiBin:
+    """Return a bin with the share p of the rows before and q of those after; see `PsiBin`."""
     old, new = max(p, _FLOOR), max(q, _FLOOR)
-    return PsiBin(low, high, p, q, (new - old) * math.log(new / old), missing)
+    return PsiBin(low, high, p, q, (new - old) * math.log(new / old), missing, text)
 
 
 def population_stability_index(old: Floats, new: Floats) -> float:

@@ -1,0 +1,243 @@
+"""What rows have that a signature does not expect: equal to slow counts, however they come."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import instmodel as im
+from instmodel import _kernels
+from instmodel.signatures.counting import Tally
+from instmodel.signatures.expectations import Expectations
+from instmodel.signatures.population import population_bins, total
+from instmodel.tables.scoring import binding_of, open_table, score_chunk
+
+TEXTS = {"colour": im.Categories(["red", "green"], "nan"), "size": im.Categories(["S", "M"], 0.0)}
+
+
+def model_of(*features, texts=TEXTS):
+    """A model of some features, which adds them all up."""
+    builder = im.ModelBuilder()
+    names = [name.partition("[")[0] for name in features]
+    given = {name: item for name, item in texts.items() if name in names}
+    x = builder.input(list(features), given)
+    return im.InstructionModel(builder.build(output=builder.reduce_sum(x)))
+
+
+def counted(model, signature, table, nulls="nan"):
+    """Count a table as a job does, and return what was found by feature."""
+    tally = Tally(Expectations(signature, model.named_features))
+    _, chunks = open_table(table, binding_of(model, nulls))
+    for chunk in chunks:
+        score_chunk(model, chunk, watch=tally)
+    return {item.name: item for item in tally.found().features}
+
+
+# --------------------------------------------------------------------------------------- the kernel
+
+FLOATS = st.floats(width=32) | st.sampled_from([0.0, -0.0, 1.0, 2.0, 1e-45, math.inf, -math.inf])
+
+
+@given(st.data())
+def test_the_kernel_counts_what_reaches_each_mark(data):
+    size, rows = data.draw(st.integers(1, 40)), data.draw(st.integers(0, 600))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    pool = np.array(data.draw(st.lists(FLOATS, min_size=1)), np.float32)
+    x = rng.choice(pool, (rows, size))
+    marks = np.full((data.draw(st.integers(0, 6)), size), np.nan, np.float32)
+    for column in range(size):
+        some = np.unique(rng.choice(pool, rng.integers(0, len(marks) + 1)))
+        some = some[~np.isnan(some)]
+        marks[: len(some), column] = some
+    counts = rng.integers(0, 9, marks.shape)
+    expected = counts + (x[None] >= marks[:, None]).sum(axis=1)
+    _kernels.count_at_least(x, marks, counts)
+    assert np.array_equal(counts, expected)
+
+
+def test_the_kernel_refuses_shapes_that_do_not_fit():
+    x, marks = np.zeros((3, 2), np.float32), np.zeros((1, 3), np.float32)
+    with pytest.raises(ValueError, match="shapes"):
+        _kernels.count_at_least(x, marks, np.zeros((1, 3), np.int64))
+
+
+# ---------------------------------------------------------------------------------------- by hand
+
+
+def test_counts_by_hand():
+    signature = im.Signature(
+        {
+            "age": im.FeatureSignature(min=18, max=99, edges=[30], shares=[0.5, 0.5]),
+            "shop": im.FeatureSignature(kind="code", codes=[1, 7], shares=[0.5, 0.25]),
+            "colour": im.FeatureSignature(kind="text", shares=[0.5, 0.25], null_share=0.25),
+            "size": im.FeatureSignature(kind="text"),
+            "emb": im.FeatureSignature(max=1),
+        }
+    )
+    model = model_of("age", "shop", "colour", "size", "emb[2]", "other")
+    table = {
+        "age": [17.9, 18, 99, 99.1, None],
+        "shop": [1, 7, 7.5, -1, 1],
+        "colour": ["red", "blue", None, "green", "red"],
+        "size": ["S", "XL", "XXL", None, "M"],
+        "emb": [[0, 1], [2, 3], [0, None], [1, 1], [0, 0]],
+        "other": [1] * 5,
+    }
+    found = counted(model, signature, table)
+    rows = {
+        name: (item.values, item.out_of_range, item.nulls, item.unknown)
+        for name, item in found.items()
+    }
+    assert rows == {
+        "age": (5, 2, 1, 0),
+        "shop": (5, 0, 0, 2),
+        "colour": (5, 0, 1, 1),
+        "size": (5, 0, 1, 2),  # unknown text becomes 0, as "S" is
+        "emb": (10, 2, 1, 0),
+    }
+    shares = [0.5, 0.25, 0.25], [0.4, 0.2, 0.4]  # 1, 7, and what is neither
+    assert found["shop"].psi == pytest.approx(_index(*shares))
+    shares = [0.5, 0.25, 0.25, 1e-6], [0.4, 0.2, 0.2, 0.2]  # red, green, null, unknown
+    assert found["colour"].psi == pytest.approx(_index(*shares))
+    assert [part.text for part in found["colour"].bins] == ["red", "green", None, "unknown"]
+    assert found["size"].psi is found["emb"].psi is None
+
+
+def _index(old, new):
+    old, new = np.array(old), np.array(new)
+    return float(np.sum((new - old) * np.log(new / old)))
+
+
+@pytest.mark.parametrize("nulls", ["nan", 0.0, 50.0])
+def test_a_null_counts_as_one_whatever_takes_its_place(nulls):
+    signature = im.Signature({"age": im.FeatureSignature(min=18, edges=[30], shares=[0.5, 0.5])})
+    found = counted(model_of("age"), signature, {"age": [None, 20, 40, 10]}, nulls)["age"]
+    assert (found.nulls, found.out_of_range) == (1, 1)
+    assert [part.new_share for part in found.bins] == [0.5, 0.25, 0.25]
+
+
+def test_cells_that_are_no_numbers_are_in_no_bin():
+    signature = im.Signature({"age": im.FeatureSignature(max=9, edges=[5], shares=[0.5, 0.5])})
+    found = counted(model_of("age"), signature, {"age": [1, "x", 1e300, 7]})["age"]
+    assert (found.values, found.invalid, found.nulls, found.out_of_range) == (4, 2, 0, 0)
+    assert [part.new_share for part in found.bins] == [0.5, 0.5]
+
+
+def test_text_that_no_category_knows_is_unknown_where_it_is_an_error_too():
+    model = model_of("colour", texts={"colour": im.Categories(["red"])})
+    signature = im.Signature({"colour": im.FeatureSignature(kind="text")})
+    found = counted(model, signature, {"colour": ["red", "blue", None]})["colour"]
+    assert (found.unknown, found.nulls, found.invalid) == (1, 1, 0)
+
+
+def test_what_the_signature_does_not_name_is_not_counted():
+    found = counted(model_of("a", "b"), im.Signature({}), {"a": [1], "b": [2]})
+    assert found == {}
+
+
+def test_nothing_has_no_index():
+    signature = im.Signature({"a": im.FeatureSignature(edges=[5], shares=[0.5, 0.5])})
+    found = counted(model_of("a"), signature, {"a": np.zeros(0)})["a"]
+    assert (found.values, found.psi, found.bins) == (0, None, [])
+
+
+# ---------------------------------------------------------------------------- against slow counting
+
+
+@st.composite
+def _number_signatures(draw):
+    numbers = st.floats(-20, 20, width=32) | st.integers(-20, 20).map(float)
+    edges = sorted(draw(st.sets(numbers, max_size=90)))
+    low, high = sorted(draw(st.tuples(numbers, numbers)))
+    return im.FeatureSignature(
+        min=draw(st.sampled_from([None, low])),
+        max=draw(st.sampled_from([None, high, 3.4028234663852886e38])),
+        edges=edges,
+        shares=[1 / (len(edges) + 1)] * (len(edges) + 1),
+    )
+
+
+@st.composite
+def _code_signatures(draw):
+    step = draw(st.sampled_from([1, 1, 100_000]))
+    codes = [code * step for code in sorted(draw(st.sets(st.integers(-60, 60), max_size=100)))]
+    shares = [1 / max(1, len(codes))] * len(codes)
+    return im.FeatureSignature(kind="code", codes=codes, shares=shares)
+
+
+def _slowly(item, values):
+    """Return bins, out of range, nulls and unknown of a feature, one value after the other."""
+    bins = [0] * len(item.shares)
+    out = nulls = unknown = 0
+    for value in map(float, values):
+        if math.isnan(value):
+            nulls += 1
+        elif item.kind == "code":
+            if value in item.codes:
+                bins[item.codes.index(value)] += 1
+            else:
+                unknown += 1
+        else:
+            bins[sum(value >= edge for edge in item.edges)] += 1
+            out += item.min is not None and value < item.min
+            out += item.max is not None and value > item.max
+    return bins, out, nulls, unknown
+
+
+VALUES = st.floats(-25, 25, width=32) | st.integers(-25, 25).map(float) | FLOATS
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(_number_signatures() | _code_signatures(), min_size=1, max_size=20),
+    st.lists(VALUES, min_size=1, max_size=60),
+    st.integers(1, 200),
+    st.integers(0, 2**32),
+)
+def test_counts_equal_slow_ones_whatever_the_batches(items, pool, rows, seed):
+    rng = np.random.default_rng(seed)
+    edges = [edge for item in items for edge in (*item.edges, *(item.codes or ()))]
+    near = np.nextafter(np.array(edges, np.float32), np.float32(rng.choice([-1e9, 1e9])))
+    pool = np.concatenate([np.array(pool + edges, np.float32), near])
+    inputs = rng.choice(pool, (rows, len(items)))
+    names = [f"f{place}" for place in range(len(items))]
+    signature = im.Signature(dict(zip(names, items, strict=True)))
+    expectations = Expectations(signature, [im.Feature(name) for name in names])
+    whole, parts = Tally(expectations), Tally(expectations)
+    whole.look(inputs)
+    for part in np.array_split(inputs, rng.integers(1, 5)):
+        tally = whole.fresh()
+        tally.look(np.ascontiguousarray(part))
+        parts.add(tally)
+    assert parts.found() == whole.found()
+    for item, found, column in zip(items, whole.found().features, inputs.T, strict=True):
+        bins, out, nulls, unknown = _slowly(item, column)
+        assert (found.values, found.invalid) == (rows, 0)
+        assert (found.out_of_range, found.nulls, found.unknown) == (out, nulls, unknown)
+        counts = [share for share in bins if share] + [n for n in (nulls, unknown) if n]
+        assert [part.new_share * rows for part in found.bins if part.new_share] == pytest.approx(
+            counts
+        )
+
+
+# ------------------------------------------------------------------------ the index of `comparison`
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(VALUES.filter(lambda v: abs(v) < 1e30 or math.isnan(v)), min_size=1, max_size=400),
+    st.lists(VALUES, min_size=1, max_size=400),
+)
+def test_the_index_is_that_of_compare(old, new):
+    old, new = (np.array(side, np.float32)[:, None] for side in (old, new))
+    model = model_of("a")
+    signature = im.Signature.from_data(model, {"a": old[:, 0]})
+    tally = Tally(Expectations(signature, model.named_features))
+    tally.look(new)
+    (found,) = tally.found().features
+    columns = (side[:, 0].astype(np.float64) for side in (old, new))
+    assert found.psi == pytest.approx(total(population_bins(*columns, categories=True)), abs=1e-9)
