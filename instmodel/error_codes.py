@@ -361,6 +361,17 @@ _TABLES = {
         "column 'colour', row 1: not a category of the feature; did you mean 'green'? (expected "
         "one of 'red', 'green', got 'gren')",
     ),
+    "unexpected_value": Rule(
+        "With `--check-inputs error`: a value out of the range of the model's signature, a code or "
+        "text that it does not know, or a null where it expects none.",
+        "rows.csv, column 'age', row 2: not what the model's signature expects (expected 18 … 99, "
+        "got 130)",
+    ),
+    "missing_signature": Rule(
+        "Inputs can be checked only against a model that has a signature.",
+        "field 'check_inputs': the model does not say what it expects: `instmodel signature` lets "
+        "it (expected a model with a signature)",
+    ),
     "null_value": Rule(
         "A null where `nulls` does not allow any.",
         "column 'b', row 1: the value is null; `nulls` (`--nulls`) says what a null input becomes "

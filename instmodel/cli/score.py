@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import csv
 import os
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ from instmodel.cli.arguments import (
 )
 from instmodel.cli.console import progress, standard_output
 from instmodel.errors import InputError, printable
+from instmodel.signatures.expectations import CheckInputs
+from instmodel.signatures.words import input_notes
 from instmodel.stores import location
 from instmodel.tables.columns import column_categories, column_names
 from instmodel.tables.numpy_files import make_writer, open_reader, suffix
@@ -40,6 +43,7 @@ _JOB_OPTIONS = {
     "outputs": None,
     "nulls": None,
     "on_bad_row": "error",
+    "check_inputs": None,
     "bad_rows": None,
     "format": None,
     "resume": False,
@@ -138,6 +142,13 @@ def add(commands: Commands) -> None:
         help="a row that cannot be scored is an error (default), gets null scores, or is left out",
     )
     rows.add_argument(
+        "--check-inputs",
+        choices=get_args(CheckInputs),
+        help="a row that has what the model's signature does not expect is an error, gets null "
+        "scores (--on-bad-row skip: is left out), or is counted and scored like any other (default "
+        "if there is a signature)",
+    )
+    rows.add_argument(
         "--bad-rows", metavar="FILE", help="write the rows that cannot be scored, as CSV"
     )
     running = command.add_argument_group("how it runs")
@@ -209,6 +220,7 @@ def _run_job(args: argparse.Namespace) -> int:
         outputs=args.outputs,
         nulls="error" if args.nulls is None else nulls(args.nulls),
         on_bad_row=args.on_bad_row,
+        check_inputs=args.check_inputs,
         bad_rows=args.bad_rows,
         format=args.format,
         threads=args.threads,
@@ -242,6 +254,9 @@ def _run_job(args: argparse.Namespace) -> int:
         parts.append(f"{len(result.removed_parts)} removed")
     told = f" ({', '.join(parts)})" if parts else ""
     print(f"{rows} rows scored{bad}: {printable(args.output)}{told}")
+    if result.inputs is not None:
+        for note in input_notes(result.inputs):
+            print(printable(f"inputs: {note}"))
     return OK
 
 

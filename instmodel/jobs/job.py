@@ -13,11 +13,15 @@ from instmodel.errors import InputError
 from instmodel.jobs import provenance
 from instmodel.jobs.metrics import Metrics, check_labels
 from instmodel.model import InstructionModel
+from instmodel.signatures.counting import InputCounts, Tally
+from instmodel.signatures.expectations import CheckInputs, Expectations
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
 from instmodel.tables.inputs import FORMATS
 from instmodel.tables.versions import Moment
 
+# Of `CheckInputs`, what decides which rows are scored.
+_SHAPING = ("error", "null")
 ModelChange = Literal["keep", "rescore"]
 
 Advance = Callable[[float, int], None]
@@ -38,6 +42,10 @@ class Job:
         An open file gets CSV, or JSON lines if `format` says so, as the rows come.
     keep, outputs, nulls, on_bad_row
         As in `InstructionModel.score_batches`.
+    check_inputs : {"error", "null", "count", "off"}, optional
+        What becomes of a row that has what the model's signature does not expect: it ends the job;
+        it gets null scores (with ``on_bad_row="skip"`` it is left out) and is among the bad rows;
+        or it is counted and scored like any other, the default if there is a signature.
     bad_rows : path-like, optional
         Where to write a CSV file of the rows that could not be scored.
     format : {"parquet", "csv", "arrow", "jsonl"}, optional
@@ -79,6 +87,7 @@ class Job:
     outputs: Sequence[str] | None = None
     nulls: Nulls = "error"
     on_bad_row: OnBadRow = "error"
+    check_inputs: CheckInputs | None = None
     bad_rows: str | os.PathLike[str] | None = None
     format: str | None = None
     threads: int | None = None
@@ -115,6 +124,14 @@ class Job:
         version = metadata.get("version") if isinstance(metadata, Mapping) else None
         return None if version is None else str(version)
 
+    def tally(self) -> Tally | None:
+        """Return what counts the rows against the model's signature; None if nothing is to."""
+        signature = self.model.signature
+        if signature is None or self.check_inputs == "off":
+            return None
+        expectations = Expectations(signature, self.model.named_features)
+        return Tally(expectations, find_bad=self.check_inputs in _SHAPING)
+
     def constants(self, scored_at: str) -> dict[str, str]:
         """Return the columns of provenance, of a run at that time."""
         known = {
@@ -130,7 +147,7 @@ class Job:
         Raises
         ------
         InputError
-            ``invalid_thread_count``, ``invalid_type``, ``invalid_table``.
+            ``invalid_thread_count``, ``invalid_type``, ``invalid_table``, ``missing_signature``.
         """
         if not isinstance(self.model, InstructionModel):
             raise InputError(
@@ -165,6 +182,15 @@ class Job:
             arguments.count(self.threads, "threads", code="invalid_thread_count")
         if self.batch_rows is not None:
             arguments.count(self.batch_rows, "batch_rows")
+        if self.check_inputs is not None:
+            arguments.choice(self.check_inputs, "check_inputs", get_args(CheckInputs))
+            if self.check_inputs != "off" and self.model.signature is None:
+                raise InputError(
+                    "missing_signature",
+                    "the model does not say what it expects: `instmodel signature` lets it",
+                    field="check_inputs",
+                    expected="a model with a signature",
+                )
         self._check_output()
         Moment.of(self.table_version, self.table_time)
         provenance.check(self.provenance, self.version)
@@ -194,7 +220,9 @@ class Job:
 
     def meaning(self) -> dict[str, Any]:
         """Return which options decide the rows of the output, as JSON."""
+        checked = {"check_inputs": self.check_inputs} if self.check_inputs in _SHAPING else {}
         return {
+            **checked,
             "keep": arguments.names(self.keep, "keep"),
             "outputs": None if self.outputs is None else list(self.outputs),
             "nulls": _text(self.nulls),
@@ -231,6 +259,11 @@ class Result:
     reused_parts: int = 0
     removed_parts: list[str] = field(default_factory=list)
     table: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> InputCounts | None:
+        """What of the inputs of this run the model's signature does not expect, if it has one."""
+        return None if self.metrics.inputs is None else self.metrics.inputs.found()
 
 
 def _text(nulls: Nulls) -> Any:

@@ -11,12 +11,13 @@ import math
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from instmodel.base.values import describe
 from instmodel.errors import InputError
+from instmodel.signatures.counting import Tally
 from instmodel.stores import location
 
 _HELP = {
@@ -31,13 +32,26 @@ _HELP = {
     "last_success_timestamp_seconds": ("gauge", "When the last run that succeeded ended."),
     "batch_seconds": ("summary", "Seconds to score a batch; quantiles of the last run."),
     "threads": ("gauge", "Scoring threads."),
+    "input_values": ("gauge", "Values of each feature with a signature, of the last run."),
+    "input_out_of_range": ("gauge", "Those outside of the range of the model's signature."),
+    "input_null": ("gauge", "Those that were null."),
+    "input_unknown": ("gauge", "Those that are no known code or category."),
+    "input_psi": ("gauge", "Population stability index of each feature against its signature."),
     "model_info": ("gauge", "The model that scored."),
+}
+# What is told of each feature: the sample, and the figure of `FeatureCounts`.
+_OF_INPUTS = {
+    "input_values": "values",
+    "input_out_of_range": "out_of_range",
+    "input_null": "nulls",
+    "input_unknown": "unknown",
+    "input_psi": "psi",
 }
 # What goes on counting, and what stays as it was when a run fails.
 _COUNTED = re.compile(r"instmodel_(\w+_total|batch_seconds_(sum|count))\b")
 _STAYS = "instmodel_last_success_timestamp_seconds"
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
-_OWN_LABELS = ("result", "stage", "quantile", "digest", "version")
+_OWN_LABELS = ("result", "stage", "quantile", "feature", "digest", "version")
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -92,6 +106,7 @@ class Metrics:
     threads: int = 0
     digest: str = ""
     version: str | None = None
+    inputs: Tally | None = None
 
     def add_read(self, seconds: float) -> None:
         """Add time spent reading."""
@@ -150,6 +165,7 @@ class Metrics:
             ("batch_seconds_sum", {}, sum(self.batches)),
             ("batch_seconds_count", {}, len(self.batches)),
             ("threads", {}, self.threads),
+            *self._input_samples(),
             ("model_info", {"digest": self.digest} | known, 1),
         ]
         lines = []
@@ -171,6 +187,13 @@ class Metrics:
                 value = before.get(sample, math.nan)
             lines.append(f"{sample} {_number(value)}")
         return "\n".join(lines) + "\n"
+
+    def _input_samples(self) -> Iterator[tuple[str, dict[str, str], float]]:
+        features = [] if self.inputs is None else self.inputs.found().features
+        for name, figure in _OF_INPUTS.items():
+            for feature in features:
+                value = getattr(feature, figure)
+                yield name, {"feature": feature.name}, math.nan if value is None else value
 
 
 def _number(value: float) -> str:

@@ -49,6 +49,7 @@ def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:
     metrics = result.metrics
     metrics.threads = job.threads or default_thread_count().threads
     metrics.digest, metrics.version = job.model.digest, job.version
+    metrics.inputs = job.tally()
     succeeded = False
     try:
         sources = find(job.input, job.moment)

@@ -8,14 +8,15 @@ import io
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from instmodel.errors import InputError
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.metrics import Metrics
 from instmodel.jobs.pipeline import overlap, timed
 from instmodel.jobs.provenance import Constants
-from instmodel.tables.batches import BatchScorer, Scored, kept_columns
+from instmodel.signatures.counting import Tally
+from instmodel.tables.batches import BatchScorer, OnBadRow, Scored, kept_columns
 from instmodel.tables.inputs import Source
 from instmodel.tables.reader import Reader, Rows
 from instmodel.tables.readers import open_reader, reading
@@ -69,7 +70,7 @@ def score_files(
             with reading(source):
                 opened = open_reader(source, by_position=not job.model.features)
                 with contextlib.closing(opened) as reader:
-                    names, scorer = _scorer(job, reader, in_partition)
+                    names, scorer = _scorer(job, reader, in_partition, metrics.inputs)
                     folders = reader.in_folders if in_partition else ()
                     writer.begin(constants.extended(scorer.schema, folders))
                     batches = timed(reader.batches(names, job.batch_rows), metrics.add_read)
@@ -90,12 +91,29 @@ def _tell(
     advance((before + size * reader.fraction()) / whole, metrics.rows)
 
 
-def _scorer(job: Job, reader: Reader, in_partition: bool) -> tuple[list[str], BatchScorer]:
+def _on_unexpected(job: Job) -> OnBadRow:
+    if job.check_inputs == "null":
+        return "skip" if job.on_bad_row == "skip" else "null"
+    return "error"
+
+
+def _scorer(
+    job: Job, reader: Reader, in_partition: bool, inputs: Tally | None
+) -> tuple[list[str], BatchScorer]:
     """Return the names of the columns to read, and what scores them."""
     import pyarrow as pa
 
     def scorer(schema: Any) -> BatchScorer:
-        return BatchScorer(job.model, schema, keep, job.outputs, job.nulls, job.on_bad_row)
+        return BatchScorer(
+            job.model,
+            schema,
+            keep,
+            job.outputs,
+            job.nulls,
+            job.on_bad_row,
+            watches=None if inputs is None else inputs.fresh,
+            on_unexpected=_on_unexpected(job),
+        )
 
     if job.keep:
         reader.learn()
@@ -142,6 +160,8 @@ def _score_rows(
             bad.add(source.name, scored)
         metrics.rows += rows
         metrics.bad_rows += len(scored.bad)
+        if metrics.inputs is not None:
+            metrics.inputs.add(cast(Tally, scored.watch))
         metrics.score += seconds
         metrics.batches.append(seconds)
         metrics.write += time.perf_counter() - start

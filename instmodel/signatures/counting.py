@@ -39,6 +39,8 @@ class FeatureCounts:
         Numbers below the least or above the greatest that is allowed.
     nulls : int
         Nulls and NaN, also where a rule put something in their place.
+    unexpected_nulls : int
+        The same, if the signature says that there never are any, else 0.
     unknown : int
         Codes and text that the signature and the categories do not know.
     invalid : int
@@ -57,6 +59,7 @@ class FeatureCounts:
     values: int
     out_of_range: int
     nulls: int
+    unexpected_nulls: int
     unknown: int
     invalid: int
     expected_nulls: float
@@ -194,6 +197,7 @@ class Tally:
             values=values,
             out_of_range=int(counts[one.roles == OUT_OF_RANGE].sum()),
             nulls=nulls,
+            unexpected_nulls=nulls if one.item.nulls == "never" else 0,
             unknown=unknown,
             invalid=invalid,
             expected_nulls=one.item.null_share,

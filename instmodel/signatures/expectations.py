@@ -76,6 +76,18 @@ class Expected:
         places[~there | (whole != values)] = 0
         return places
 
+    def unexpected(self, values: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return which values are out of range or unknown; NaN is neither."""
+        if self.item.kind != "number":
+            strange: NDArray[np.bool_] = self.roles[self.intervals_of(values)] != FINE
+            return strange & ~np.isnan(values)
+        bad = np.zeros(len(values), bool)
+        if self.item.min is not None:
+            bad |= values < np.float32(self.item.min)
+        if self.item.max is not None:
+            bad |= values > np.float32(self.item.max)
+        return bad
+
 
 class Expectations:
     """What a model expects of its inputs. Any number of threads may use it at once.
@@ -132,10 +144,8 @@ def _cuts(feature: Feature, item: FeatureSignature) -> _Cuts:
     if item.codes is not None:
         return _code_cuts(np.array(item.codes, np.float32))
     edges = np.array(item.edges, np.float32)
-    bounds = [] if item.min is None else [np.float32(item.min)]
-    if item.max is not None:
-        bounds.append(_next(np.float32(item.max)))
-    marks = np.unique(np.concatenate([edges, np.array(bounds, np.float32)]))
+    low, high = (np.array([] if end is None else [end], np.float32) for end in (item.min, item.max))
+    marks = np.unique(np.concatenate([edges, low, _next(high)]))
     lowest = np.concatenate([np.array([-np.inf], np.float32), marks])
     roles = np.full(len(lowest), FINE)
     if item.min is not None:
@@ -159,7 +169,7 @@ def _code_cuts(codes: NDArray[np.float32]) -> _Cuts:
     return marks, roles, bins, table
 
 
-def _next(value: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
-    """Return the next larger float32 number; of the largest one, ∞."""
+def _next(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the next larger float32 numbers; of the largest one, ∞."""
     with np.errstate(over="ignore"):
-        return np.asarray(np.nextafter(value, np.float32(np.inf)), np.float32)
+        return np.nextafter(values, np.float32(np.inf))

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.document.signature import FeatureSignature
-from instmodel.signatures.expectations import FINE, Expected
-from instmodel.tables.cells import BadCell, OddCells
+from instmodel.signatures.expectations import Expected
+from instmodel.tables.cells import UNEXPECTED, BadCell, OddCells
 
-UNEXPECTED = "unexpected_value"
 # Codes that an error names.
 _NAMED = 5
 
@@ -28,29 +27,35 @@ def violations(
     odd : sequence of OddCells
         Where other things stood.
     """
-    missing, unknown = (np.zeros(rows.shape, bool) if odd else None for _ in range(2))
-    for cells in odd:
-        columns = slice(cells.slot.start, cells.slot.start + cells.slot.size)
-        for mask, given in ((missing, cells.missing), (unknown, cells.unknown)):
-            if mask is not None and given is not None:
-                mask[:, columns] |= given.reshape(len(rows), -1)
+    missing, unknown = _masks(rows, odd)
     found: dict[int, tuple[str, BadCell]] = {}
     for one in expected:
         for column, name in enumerate(one.feature.columns(), one.start):
             values = rows[:, column]
-            null = np.isnan(values)
-            strange = np.zeros(len(rows), bool)
-            if missing is not None and unknown is not None:
-                strange = unknown[:, column]
-                null = (null | missing[:, column]) & ~strange
-            bad = strange | (~null & (one.roles[one.intervals_of(values)] != FINE))
+            there = ~(missing[:, column] | unknown[:, column])
+            bad = unknown[:, column] | (there & one.unexpected(values))
+            null = missing[:, column] | (there & np.isnan(values))
             if one.item.nulls == "never":
                 bad |= null
             for row in np.flatnonzero(bad).tolist():
-                shown = "null" if null[row] else "unknown text" if strange[row] else None
-                cell = shown or f"{values[row]:.9g}"
-                found.setdefault(row, (name, _cell(one.item, cell)))
+                shown = "null" if null[row] else f"{values[row]:.9g}"
+                text = "unknown text" if unknown[row, column] else shown
+                found.setdefault(row, (name, _cell(one.item, text)))
     return found
+
+
+def _masks(
+    rows: NDArray[np.float32], odd: Sequence[OddCells]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which values (N, F) are nulls, and which are text that no category knows."""
+    missing, unknown = np.zeros(rows.shape, bool), np.zeros(rows.shape, bool)
+    for cells in odd:
+        columns = slice(cells.slot.start, cells.slot.start + cells.slot.size)
+        if cells.missing is not None:
+            missing[:, columns] |= cells.missing.reshape(len(rows), -1)
+        if cells.unknown is not None:
+            unknown[:, columns] |= cells.unknown.reshape(len(rows), -1)
+    return missing, unknown
 
 
 def _cell(item: FeatureSignature, actual: str) -> BadCell:

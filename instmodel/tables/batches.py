@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -13,6 +13,7 @@ from instmodel.base.extras import require
 from instmodel.errors import InputError
 from instmodel.tables.arrow import arrow_column, is_arrow, open_stream
 from instmodel.tables.binding import Nulls
+from instmodel.tables.cells import UNEXPECTED, InputWatch
 from instmodel.tables.columns import match_columns, output_names
 from instmodel.tables.scorer import RowScorer
 from instmodel.tables.scoring import BadRow, Chunk, binding_of, say_positions, score_chunk
@@ -25,6 +26,7 @@ class Scored(NamedTuple):
 
     batch: Any  # pyarrow.RecordBatch: the kept columns, then the outputs
     bad: list[BadRow]
+    watch: InputWatch | None = None  # what has seen its rows
 
 
 class BatchScorer:
@@ -42,6 +44,10 @@ class BatchScorer:
     nulls : see `InstructionModel.predict_table`
     on_bad_row : {"error", "null", "skip"}
         Whether a row that cannot be scored ends the work, gets null outputs, or is left out.
+    watches : callable, optional
+        Makes for each batch what is to see its rows; it may find them bad.
+    on_unexpected : {"error", "null", "skip"}
+        As `on_bad_row`, of the rows that only a watch finds bad.
 
     Attributes
     ----------
@@ -62,6 +68,8 @@ class BatchScorer:
         outputs: Sequence[str] | None = None,
         nulls: Nulls = "error",
         on_bad_row: OnBadRow = "error",
+        watches: Callable[[], InputWatch] | None = None,
+        on_unexpected: OnBadRow = "error",
     ) -> None:
         pa = require("pyarrow", "arrow")
         arguments.choice(on_bad_row, "on_bad_row", get_args(OnBadRow))
@@ -70,7 +78,8 @@ class BatchScorer:
         keep = kept_columns(keep, schema.names)
         self.kept = match_columns(keep, schema.names)
         self._model = model
-        self._on_bad_row = on_bad_row
+        self._on_bad_row, self._on_unexpected = on_bad_row, on_unexpected
+        self._watches = watches
         names = checked_outputs(outputs, model.output_size, keep)
         fields = [pa.field(name, pa.float32()) for name in names]
         self.schema = pa.schema([*(schema.field(i) for i in self.kept), *fields])
@@ -97,20 +106,27 @@ class BatchScorer:
         """Score rows whose columns are there already; `kept` are Arrow arrays."""
         import pyarrow as pa
 
-        stop = self._on_bad_row == "error"
-        scores, bad = score_chunk(self._model, chunk, first_row, first_only=stop)
-        if bad and stop:
-            raise bad[0].error()
+        watch = None if self._watches is None else self._watches()
+        stop = self._on_bad_row == self._on_unexpected == "error"
+        scores, bad = score_chunk(self._model, chunk, first_row, first_only=stop, watch=watch)
+        for row in bad:
+            if self._fate(row) == "error":
+                raise row.error()
         mask: NDArray[np.bool_] | None = None
         if bad:
             mask = np.zeros(chunk.rows, bool)
             mask[[row.row - first_row for row in bad if row.row is not None]] = True
-        null = mask if self._on_bad_row == "null" else None
+        # Of the rows that are left, either all get null outputs, or none does.
+        skips = "skip" in (self._on_bad_row, self._on_unexpected)
+        null = None if skips else mask
         outputs = [_arrow_floats(column, null) for column in np.ascontiguousarray(scores.T)]
         batch = pa.RecordBatch.from_arrays([*kept, *outputs], schema=self.schema)
-        if mask is not None and self._on_bad_row == "skip":
+        if mask is not None and skips:
             batch = batch.filter(pa.array(~mask))
-        return Scored(batch, bad)
+        return Scored(batch, bad, watch)
+
+    def _fate(self, row: BadRow) -> OnBadRow:
+        return self._on_unexpected if row.cell.code == UNEXPECTED else self._on_bad_row
 
 
 def _arrow_floats(values: NDArray[np.float32], null: NDArray[np.bool_] | None) -> Any:

@@ -32,6 +32,10 @@ _NUMBERS = {int, float, bool}
 _MISSING = {"NoneType", "NAType", "NaTType", "MaskedConstant"}
 
 
+# The code of what only an `InputWatch` finds wrong.
+UNEXPECTED = "unexpected_value"
+
+
 class BadCell(NamedTuple):
     """What is wrong with a cell."""
 

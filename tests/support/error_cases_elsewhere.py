@@ -73,6 +73,15 @@ def run_on_a_folder(**options):
     jobs.run(jobs.Job(AB, "rows", "scores", **options))
 
 
+def checked_job(text):
+    pytest.importorskip("pyarrow")
+    Path("rows.csv").write_text(text.replace("a", "age"))
+    info = identity(["age", "b"]).info
+    info.signature = im.Signature({"age": im.FeatureSignature(min=18, max=99)})
+    model = im.InstructionModel(info)
+    jobs.run(jobs.Job(model, "rows.csv", "scores.csv", check_inputs="error"))
+
+
 def output_exists():
     Path("scores").mkdir()
     run_on_a_folder()
@@ -207,6 +216,8 @@ ELSEWHERE = [
     Case("repeated_feature", table({"a": [1.0]}, ["a", "a"])),
     Case("invalid_cell", csv("a,b\n1,2\n3,x\n")),
     Case("unknown_category", unknown_category),
+    Case("unexpected_value", lambda: checked_job("a,b\n20,1\n130,2\n")),
+    Case("missing_signature", lambda: run_on_a_folder(check_inputs="count")),
     Case("null_value", table({"a": [1.0, 2.0], "b": [3.0, None]})),
     Case("list_length_mismatch", table({"emb": [[1, 2, 3], [4, 5]]}, ["emb[3]"])),
     Case("inexact_key", lambda: lookups().predict([[0, 5, 0, 0, 0], [0, 16777217, 0, 0, 0]])),
