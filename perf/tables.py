@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import timeit
+from functools import partial
 
 import numpy as np
 
@@ -15,22 +16,30 @@ import instmodel as im
 from perf.timing import fastest_of
 
 FEATURES = 30
+# Rows of a chunk, features, values of a hidden layer, hidden layers.
+SMALL_CHUNKS = [
+    *((1, 3, 16, 1), (1, 10, 64, 2), (1, 10, 256, 3), (10, 10, 16, 1), (10, 10, 64, 2)),
+    (100, 10, 16, 1),
+]
 
 
-def network() -> im.InstructionModel:
-    """Return a 30-16-1 network with the names f0, f1 and so on."""
+def network(features: int = FEATURES, hidden: int = 16, layers: int = 1) -> im.InstructionModel:
+    """Return a dense network (30-16-1) with the names f0, f1 and so on."""
     rng = np.random.default_rng(0)
     b = im.ModelBuilder()
-    x = b.input([f"f{i}" for i in range(FEATURES)])
-    h = b.dense(x, rng.normal(size=(16, FEATURES)) / 6, np.zeros(16), "RELU")
-    y = b.dense(h, rng.normal(size=(1, 16)), np.zeros(1), "SIGMOID")
+    h = b.input([f"f{i}" for i in range(features)])
+    size = features
+    for _ in range(layers):
+        h = b.dense(h, rng.normal(size=(hidden, size)) / size**0.5, np.zeros(hidden), "RELU")
+        size = hidden
+    y = b.dense(h, rng.normal(size=(1, size)), np.zeros(1), "SIGMOID")
     return im.InstructionModel(b.build(output=y))
 
 
-def columns(rows: int, dtype: str) -> dict[str, np.ndarray]:
+def columns(rows: int, dtype: str, features: int = FEATURES) -> dict[str, np.ndarray]:
     """Return random columns for `network`."""
     rng = np.random.default_rng(1)
-    return {f"f{i}": rng.normal(size=rows).astype(dtype) for i in range(FEATURES)}
+    return {f"f{i}": rng.normal(size=rows).astype(dtype) for i in range(features)}
 
 
 def compare(rows: int, dtype: str, seconds: float) -> None:
@@ -70,6 +79,29 @@ def compare(rows: int, dtype: str, seconds: float) -> None:
         print(f"  {name:20} {1e3 * time:8.1f} ms  {ratio}")
 
 
+def small_chunks(chunks: int, seconds: float) -> None:
+    """Print what it takes that a pyarrow table is in small chunks."""
+    import pyarrow as pa
+
+    print(f"\n{chunks} chunks; ratio to the same rows in one")
+    for rows, features, hidden, layers in SMALL_CHUNKS:
+        model = network(features, hidden, layers)
+        whole = pa.table(columns(chunks * rows, "float32", features))
+        table = pa.Table.from_batches(whole.to_batches(max_chunksize=rows))
+        found = fastest_of(
+            {
+                "one": partial(model.predict_table, whole),
+                "many": partial(model.predict_table, table),
+            },
+            seconds,
+        )
+        size = "-".join(map(str, [features, *[hidden] * layers, 1]))
+        print(
+            f"  {rows:4} rows each, {size:20} {1e3 * found['one']:8.1f} ms"
+            f" {1e3 * found['many']:8.1f} ms  {found['many'] / found['one']:6.2f}"
+        )
+
+
 def one_row() -> None:
     """Print what one row by name takes."""
     model = network()
@@ -82,8 +114,12 @@ def main() -> None:
     """Run the comparisons."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--chunks", type=int, default=0, help="compare small chunks instead")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each comparison")
     args = parser.parse_args()
+    if args.chunks:
+        small_chunks(args.chunks, args.seconds)
+        return
     for dtype in ("float32", "float64"):
         compare(args.rows, dtype, args.seconds)
     one_row()

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel.base.extras import require
-from instmodel.errors import InputError
 from instmodel.tables.binding import Slot
 from instmodel.tables.cells import (
     CodedColumn,
@@ -26,60 +22,6 @@ from instmodel.tables.cells import (
     wrong_type,
 )
 from instmodel.tables.columns import is_infinity, is_number
-
-
-def is_arrow(table: Any) -> bool:
-    """Return whether an object hands out Arrow data (the PyCapsule interface)."""
-    return hasattr(table, "__arrow_c_stream__") or hasattr(table, "__arrow_c_array__")
-
-
-def open_stream(table: Any) -> tuple[list[str], Iterator[Any]]:
-    """Return the column names and the record batches of anything with the PyCapsule interface.
-
-    Raises
-    ------
-    InstModelError
-        ``missing_package`` without pyarrow; ``invalid_table`` for what is not a table.
-    """
-    pa = require("pyarrow", "arrow")
-    if isinstance(table, pa.Table):
-        return table.column_names, iter(table.to_batches())
-    with _readable():
-        if not hasattr(table, "__arrow_c_stream__"):
-            batch = pa.record_batch(table)
-            return batch.schema.names, iter([batch])
-        reader = pa.RecordBatchReader.from_stream(table)
-    return reader.schema.names, _read(reader)
-
-
-def _read(reader: Any) -> Iterator[Any]:
-    while True:
-        with _readable():
-            batch = next(reader, None)
-        if batch is None:
-            return
-        yield batch
-
-
-@contextlib.contextmanager
-def _readable() -> Iterator[None]:
-    import pyarrow as pa
-
-    try:
-        yield
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise InputError("invalid_table", "not a table that Arrow can read", actual=error) from None
-
-
-def one_array(values: Any) -> Any:
-    """Return one Arrow array of anything that hands out Arrow arrays."""
-    pa = require("pyarrow", "arrow")
-    if hasattr(values, "__arrow_c_stream__"):
-        column = pa.chunked_array(values)
-        # Arrow fails to combine an empty slice that came through a stream.
-        full = [chunk for chunk in column.chunks if len(chunk)]
-        return pa.chunked_array(full, column.type).combine_chunks()
-    return pa.array(values)
 
 
 def arrow_column(slot: Slot, array: Any, first_row: int = 0) -> Column:

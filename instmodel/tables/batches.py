@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from instmodel.base import arguments, values
 from instmodel.base.extras import require
 from instmodel.errors import InputError
-from instmodel.tables.arrow import arrow_column, is_arrow, open_stream
+from instmodel.tables.arrow import arrow_column
 from instmodel.tables.binding import Nulls
 from instmodel.tables.cells import UNEXPECTED, InputWatch
 from instmodel.tables.columns import match_columns, output_names
 from instmodel.tables.scorer import RowScorer
 from instmodel.tables.scoring import BadRow, Chunk, binding_of, say_positions, score_chunk
+from instmodel.tables.streams import is_arrow, open_stream
 
 OnBadRow = Literal["error", "null", "skip"]
 
@@ -187,7 +188,10 @@ def score_batches(
     """Score batches one by one; see `InstructionModel.score_batches`."""
     pa = require("pyarrow", "arrow")
     if is_arrow(batches):
-        _, batches = open_stream(batches)
+        stream = open_stream(batches, join=False)
+        needed = {slot.position for slot in binding_of(model, nulls).slots(stream.header)}
+        needed.update(match_columns(kept_columns(keep, stream.header), stream.header))
+        batches = stream.read(sorted(needed))
     else:
         try:
             batches = iter(batches)

@@ -138,6 +138,13 @@ class Binding:
                 )
 
 
+def narrowed(slots: Sequence[Slot]) -> tuple[list[int], list[Slot]]:
+    """Return which columns of a table slots need, and the slots in a table of only these."""
+    places = sorted({slot.position for slot in slots})
+    new = {place: index for index, place in enumerate(places)}
+    return places, [slot._replace(position=new[slot.position]) for slot in slots]
+
+
 def _parts(feature: Feature, present: set[str]) -> bool:
     return any(name in present for name in feature.columns())
 

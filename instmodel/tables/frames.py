@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,18 +22,17 @@ from instmodel.tables.cells import (
     wrong_length,
     wrong_type,
 )
+from instmodel.tables.streams import is_a, is_arrow, one_array
 
 
 def is_pandas(table: Any) -> bool:
     """Return whether `table` is a pandas DataFrame."""
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(table, pandas.DataFrame)
+    return is_a(table, "pandas", "DataFrame")
 
 
 def is_series(values: Any) -> bool:
     """Return whether `values` is a pandas Series."""
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(values, pandas.Series)
+    return is_a(values, "pandas", "Series")
 
 
 def series_row(series: Any) -> tuple[list[str], list[Any], bool]:
@@ -146,8 +144,8 @@ def _from_python(slot: Slot, values: Any) -> Column:
         return ObjectColumn(slot, values)
     if is_series(values):
         return _pandas_column(slot, values)
-    if arrow.is_arrow(values):
-        return arrow.arrow_column(slot, arrow.one_array(values))
+    if is_arrow(values):
+        return arrow.arrow_column(slot, one_array(values))
     return numpy_column(slot, values)
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from instmodel.base.arrays import is_masked
 from instmodel.errors import InputError
-from instmodel.tables.arrow import is_arrow, one_array
+from instmodel.tables.streams import is_arrow, one_array
 
 Key = str | int | float | bool | None
 

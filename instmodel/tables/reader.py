@@ -15,6 +15,7 @@ from instmodel.tables.cells import Column
 from instmodel.tables.compression import position
 from instmodel.tables.inputs import Source
 from instmodel.tables.scoring import Chunk
+from instmodel.tables.streams import joined
 
 # A batch holds about this many values, unless the caller says how many rows.
 _BATCH_VALUES = 1 << 21
@@ -127,7 +128,7 @@ class BatchedReader(Reader):
         own = [name for name in names if name not in self.added]
         most = batch_rows or max(1024, min(_MOST_ROWS, _BATCH_VALUES // (len(names) or 1)))
         schema = pa.schema([field for field in self.schema if field.name in names])
-        for batch in self._batches(own, most):
+        for batch in joined(self._batches(own, most)):
             for start in range(0, batch.num_rows, most):
                 part = batch.slice(start, most)
                 constant = [pa.repeat(value, part.num_rows) for value in added]

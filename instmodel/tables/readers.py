@@ -60,7 +60,8 @@ class Parquet(BatchedReader):
         for groups in self._groups():
             for batch in self._file.iter_batches(rows, groups, columns=list(names)):
                 self._done += batch.num_rows
-                yield batch
+                # A name is a path to Parquet: `user.age` is also in a struct `user`.
+                yield batch.select(list(names))
 
     def _groups(self) -> Iterator[list[int]]:
         """Yield the row groups that are read together: what is read ahead stays in memory."""

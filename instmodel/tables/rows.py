@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from instmodel.base import arguments, arrays, map_keys
 from instmodel.base.extras import require
 from instmodel.errors import InputError
-from instmodel.tables.arrow import is_arrow, open_stream
 from instmodel.tables.binding import Binding, Nulls
 from instmodel.tables.columns import column_categories, column_names, match_columns
 from instmodel.tables.csv_file import CsvReader
@@ -25,6 +24,7 @@ from instmodel.tables.npy_file import NpyReader
 from instmodel.tables.row_columns import csv_columns, features_among, null_rules, with_extra
 from instmodel.tables.scorer import RowScorer
 from instmodel.tables.scoring import BadRow, fill, open_table
+from instmodel.tables.streams import is_arrow, open_stream
 
 Floats = NDArray[np.float32]
 
@@ -238,7 +238,7 @@ def _table_rows(
     """Yield the rows of a table in memory, its columns found by name."""
     count = model.feature_size
     before = 0
-    for part, header, columns in _parts(table, by):
+    for part, header, columns in _parts(table, model, extra, by):
         inputs = features_among(model, header, extra, by)
         rules = "nan" if nulls is None else null_rules(nulls, inputs, [*extra, *by])
         features, places = with_extra(inputs, extra)
@@ -279,12 +279,19 @@ def _unequal(column: str, expected: int, actual: int) -> InputError:
     )
 
 
-def _parts(table: Any, by: list[str]) -> Iterator[tuple[Any, list[str], list[Any]]]:
+def _parts(
+    table: Any, model: RowScorer, extra: list[str], by: list[str]
+) -> Iterator[tuple[Any, list[str], list[Any]]]:
     """Yield a table in parts: each with the names of its columns, and its columns `by`."""
     if is_arrow(table) and not is_pandas(table):
-        header, batches = open_stream(table)
+        stream = open_stream(table)
+        needed: Sequence[int] = range(len(stream.header))
+        if model.features:
+            known = {*extra, *by, *model.columns, *(item.name for item in model.named_features)}
+            needed = [place for place in needed if stream.header[place] in known]
+        header = [stream.header[place] for place in needed]
         places = match_columns(by, header)
-        for batch in batches:
+        for batch in stream.read(needed):
             yield batch, header, [batch.column(place) for place in places]
         return
     if isinstance(table, np.ndarray):

@@ -2,8 +2,8 @@
 
 Design
 ------
-A. A table comes as *chunks*: one for a data frame, one for each Arrow record batch. A chunk holds
-   one `Column` for each `Slot` of the model's input.
+A. A table comes as *chunks*: one for a data frame, some for Arrow data, see
+   `instmodel.tables.streams`. A chunk holds one `Column` for each `Slot` of the model's input.
 B. A block is a float32 matrix of some thousand rows that fits the cache. Every column is written
    into it, and the model reads it at once: nothing of the size of the table is ever made.
 C. What is wrong with a row is a `BadRow`; the caller makes it an error, a null, or a gap.
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from instmodel.base import map_keys
 from instmodel.errors import InputError
 from instmodel.tables import arrow, frames
-from instmodel.tables.binding import Binding, Nulls, Slot
+from instmodel.tables.binding import Binding, Nulls, Slot, narrowed
 from instmodel.tables.cells import (
     BadCell,
     Column,
@@ -34,6 +34,7 @@ from instmodel.tables.cells import (
     too_large,
 )
 from instmodel.tables.scorer import RowScorer
+from instmodel.tables.streams import is_arrow, open_stream
 
 Floats = NDArray[np.float32]
 
@@ -118,10 +119,10 @@ def open_table(table: Any, binding: Binding) -> tuple[list[str], Iterable[Chunk]
         return header, [Chunk(len(table), columns)]
     if frames.is_series(table):  # of pandas 3, one hands out Arrow data, too
         raise _no_table(table, "not a table; predict_one takes a single row")
-    if arrow.is_arrow(table):
-        header, batches = arrow.open_stream(table)
-        slots = binding.slots(header)
-        return header, _arrow_chunks(batches, slots)
+    if is_arrow(table):
+        stream = open_stream(table)
+        places, slots = narrowed(binding.slots(stream.header))
+        return stream.header, _arrow_chunks(stream.read(places), slots)
     if isinstance(table, np.ndarray) and table.dtype.names:
         table = {name: table[name] for name in table.dtype.names}
     if isinstance(table, Mapping):

@@ -1,0 +1,215 @@
+"""Arrow record batches of tables of any library: only the columns that are wanted, in large chunks.
+
+Design
+------
+A. What a library hands out as Arrow data may have columns that Arrow has no type for. So names come
+   first, and a library is asked for the columns of some names only.
+B. What is done for each chunk takes as long as hundreds of rows. So small ones are joined, some
+   thousand rows at a time; large ones stay where they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from instmodel.base.extras import require
+from instmodel.errors import InputError
+
+# Rows of a chunk that is worth its own work.
+_ENOUGH_ROWS = 1 << 13
+# Rows below which the chunks of a column are copied all at once, which is fastest. Arrow takes half
+# a kilobyte for a chunk, so that the copy is no larger than the table.
+_TINY_ROWS = 128
+
+
+class Stream(NamedTuple):
+    """A table that is read at most once.
+
+    Attributes
+    ----------
+    header : list of str
+    read : callable
+        Takes positions of columns, ascending, and yields record batches of these columns.
+    """
+
+    header: list[str]
+    read: Callable[[Sequence[int]], Iterator[Any]]
+
+
+def is_arrow(table: Any) -> bool:
+    """Return whether an object hands out Arrow data (the PyCapsule interface)."""
+    return hasattr(table, "__arrow_c_stream__") or hasattr(table, "__arrow_c_array__")
+
+
+def open_stream(table: Any, join: bool = True) -> Stream:
+    """Return the columns of anything with the PyCapsule interface.
+
+    Parameters
+    ----------
+    table : table
+    join : bool
+        Whether small batches become larger ones: what comes slowly should not wait for more.
+
+    Raises
+    ------
+    InstModelError
+        ``missing_package`` without pyarrow; ``invalid_table`` for what is not a table.
+    """
+    pa = require("pyarrow", "arrow")
+    if isinstance(table, pa.Table):
+
+        def of_table(places: Sequence[int]) -> Iterator[Any]:
+            narrow = table.select(list(places))
+            return _of_table(narrow) if join else iter(narrow.to_batches())
+
+        return Stream(table.column_names, of_table)
+    if is_a(table, "polars", "DataFrame"):
+        return Stream(table.columns, lambda places: _of_polars(table[:, list(places)], join))
+    if is_a(table, "duckdb", "DuckDBPyRelation") and _are_distinct(table.columns):
+        return Stream(table.columns, lambda places: _of_relation(table, places, join))
+    with _readable():
+        if not hasattr(table, "__arrow_c_stream__"):
+            batch = pa.record_batch(table)
+            return Stream(batch.schema.names, lambda places: iter([batch.select(list(places))]))
+        reader = pa.RecordBatchReader.from_stream(table)
+
+    def of_reader(places: Sequence[int]) -> Iterator[Any]:
+        narrow = (batch.select(list(places)) for batch in _read(reader))
+        return joined(narrow) if join else narrow
+
+    return Stream(reader.schema.names, of_reader)
+
+
+def is_a(value: Any, module: str, name: str) -> bool:
+    """Return whether a value is of a class of a module, which is not imported for that."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return isinstance(kind, type) and isinstance(value, kind)
+
+
+def one_array(values: Any) -> Any:
+    """Return one Arrow array of anything that hands out Arrow arrays."""
+    pa = require("pyarrow", "arrow")
+    if hasattr(values, "__arrow_c_stream__"):
+        column = pa.chunked_array(values)
+        # Arrow fails to combine an empty slice that came through a stream.
+        full = [chunk for chunk in column.chunks if len(chunk)]
+        return pa.chunked_array(full, column.type).combine_chunks()
+    return pa.array(values)
+
+
+def _read(reader: Any) -> Iterator[Any]:
+    while True:
+        with _readable():
+            batch = next(reader, None)
+        if batch is None:
+            return
+        yield batch
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise InputError("invalid_table", "not a table that Arrow can read", actual=error) from None
+
+
+def _of_polars(frame: Any, join: bool) -> Iterator[Any]:
+    import polars as pl
+
+    for name, kind in frame.schema.items():
+        if kind == pl.Object:  # handed out as the addresses of the objects
+            raise InputError(
+                "invalid_cell", "the column is of the wrong type", column=name, actual="Object"
+            )
+    # Arrow has no such integers. All others go through float64, too, that NumPy has no type for.
+    wide = [getattr(pl, name) for name in ("Int128", "UInt128") if hasattr(pl, name)]
+    names = [name for name, kind in frame.schema.items() if kind in wide]
+    if names:
+        frame = frame.with_columns(pl.col(names).cast(pl.Float64))
+    if join and frame.height < max(frame.n_chunks("all"), default=0) * _TINY_ROWS:
+        frame = frame.rechunk()
+    return _of_capsule(frame, join)
+
+
+def _are_distinct(names: Sequence[str]) -> bool:
+    return len({name.lower() for name in names}) == len(names)
+
+
+def _of_relation(relation: Any, places: Sequence[int], join: bool) -> Iterator[Any]:
+    names = [relation.columns[place].replace('"', '""') for place in places]
+    return _of_capsule(relation.project(", ".join(f'"{name}"' for name in names)), join)
+
+
+def _of_capsule(table: Any, join: bool) -> Iterator[Any]:
+    import pyarrow as pa
+
+    with _readable():
+        batches = _read(pa.RecordBatchReader.from_stream(table))
+    return joined(batches) if join else batches
+
+
+# ------------------------------------------------------------------------------------ small chunks
+
+
+def joined(batches: Iterable[Any]) -> Iterator[Any]:
+    """Yield record batches with the small ones joined, as they come."""
+    import pyarrow as pa
+
+    small: list[Any] = []
+    rows = 0
+    for batch in batches:
+        is_large = batch.num_rows >= _ENOUGH_ROWS or not batch.num_columns
+        if not is_large:
+            small.append(batch)
+            rows += batch.num_rows
+        if small and (is_large or rows >= _ENOUGH_ROWS):
+            yield from _in_one(pa.Table.from_batches(small))
+            small, rows = [], 0
+        if is_large:
+            yield batch
+    if small:
+        yield from _in_one(pa.Table.from_batches(small))
+
+
+def _of_table(table: Any) -> Iterator[Any]:
+    chunks = max((column.num_chunks for column in table.columns), default=0)
+    if chunks > 1 and table.num_rows < chunks * _TINY_ROWS:
+        return iter(_in_one(table))
+    return joined(table.to_reader())
+
+
+def _in_one(table: Any) -> list[Any]:
+    """Return a table as one record batch, if its types can be joined."""
+    import pyarrow as pa
+
+    try:
+        arrays = [_whole(column) for column in table.columns]
+    except pa.ArrowException:
+        return list(table.to_batches())
+    return [pa.RecordBatch.from_arrays(arrays, schema=table.schema)]
+
+
+def _whole(column: Any) -> Any:
+    """Return the chunks of a column as one array.
+
+    `combine_chunks` takes ten times as long for each chunk as what writes into one array at once.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    if not column.null_count and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return pa.array(column.to_numpy())
+    if pa.types.is_primitive(kind) or pa.types.is_decimal(kind):
+        found = pc.coalesce(column)
+        if found.num_chunks == 1:
+            return found.chunk(0)
+    return column.combine_chunks()
