@@ -51,11 +51,14 @@ class Origin:
     digest: str | None = None
 
 
+def is_uri(path: str) -> bool:
+    """Whether it is a URI of MLflow."""
+    return urlsplit(path).scheme in _SCHEMES
+
+
 def is_registered(path: str) -> bool:
-    """Whether MLflow is to be asked for a model."""
-    if urlsplit(path).scheme in _SCHEMES:
-        return True
-    return os.path.isfile(os.path.join(path, _DESCRIPTION))
+    """Whether MLflow knows where the file of a model is: of a URI, or in a folder that it wrote."""
+    return is_uri(path) or os.path.isfile(os.path.join(path, _DESCRIPTION))
 
 
 @contextmanager

@@ -15,17 +15,13 @@ D. A file that changes between the start of a run and its digest is an error: no
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import math
-import os
 import platform
-import stat
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import PurePath
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,10 +32,8 @@ from instmodel.model import InstructionModel
 from instmodel.stores import AnyPath, Location, location
 from instmodel.verification.canonical import EXACT, canonical
 from instmodel.verification.limits import Limits, Verdict
+from instmodel.verification.recorded import recorded, recorded_in
 from instmodel.version import __version__
-
-# Bytes that are digested together.
-_BLOCK = 1 << 20
 
 FORMAT = "instmodel-record-1"
 # What is not signed: the digest of the rest, and what people fill in.
@@ -89,10 +83,11 @@ class Recorder:
     def __init__(
         self, files: Mapping[str, AnyPath | None], command: Sequence[str] | None = None
     ) -> None:
-        self._files = {role: path for role, path in files.items() if path is not None}
+        self._paths = {role: path for role, path in files.items() if path is not None}
+        self._files = {role: recorded(path) for role, path in self._paths.items()}
         self._command = list(command) if command is not None else None
         self._started = datetime.now(UTC)
-        self._stamps = {role: _stamps(path) for role, path in self._files.items()}
+        self._stamps = {role: file.stamps() for role, file in self._files.items()}
 
     def record(
         self,
@@ -168,16 +163,16 @@ class Recorder:
         return record
 
     def _digests(self, role: str, folder: AnyPath) -> dict[str, Any]:
-        path = self._files[role]
-        found = _digests(location(path))
-        if _stamps(path) != self._stamps[role]:
+        file = self._files[role]
+        found = file.digests()
+        if file.stamps() != self._stamps[role]:
             raise InputError(
                 "changed_file",
                 "the file changed while it was read",
                 field=role,
-                file=str(location(path)),
+                file=str(location(self._paths[role])),
             )
-        return {"path": _portable(path, folder), **found}
+        return {"path": file.portable(folder), **found}
 
 
 def write_record(path: AnyPath, record: Mapping[str, Any]) -> None:
@@ -244,10 +239,7 @@ def _changes(known: Any, folder: Location) -> list[str]:
     if not isinstance(known, dict) or not isinstance(known.get("path"), str):
         return ["the record does not say which file"]
     try:
-        place = location(known["path"])
-        if place.local is not None and not place.local.is_absolute():
-            place = folder / known["path"]
-        now = _digests(place)
+        now = recorded_in(folder, known["path"]).digests()
     except OSError as error:
         return [f"{known['path']}: {error.strerror or error}"]
     except ValueError as error:  # a character that no path has
@@ -283,54 +275,6 @@ def _whole(text: str) -> int | float:
         if canonical(close).decode() == text:
             return close
     raise ValueError(f"not a number that every double holds: {text[:40]}")
-
-
-def _digests(place: Location) -> dict[str, Any]:
-    """Return size and SHA-256 of a file, or those of each file below a folder."""
-    if not place.is_folder():
-        return _digest_of(place)
-    return {"files": {file.relative_to(place): _digest_of(file) for file in place.files()}}
-
-
-def _digest_of(place: Location) -> dict[str, Any]:
-    _regular(place)
-    with place.open() as file:
-        digest, size = hashlib.sha256(), 0
-        while data := file.read(_BLOCK):
-            digest.update(data)
-            size += len(data)
-        return {"bytes": size, "sha256": digest.hexdigest()}
-
-
-def _stamps(path: AnyPath) -> list[tuple[str, dict[str, Any]]]:
-    """Return what changes when somebody writes to a file, or below a folder."""
-    root = location(path)
-    files = root.files() if root.is_folder() else [root]
-    return [(str(file), _regular(file).stamp()) for file in files]
-
-
-def _regular(place: Location) -> Location:
-    """Refuse a pipe or a device: it cannot be read again."""
-    if place.local is not None and not stat.S_ISREG(place.local.stat().st_mode):
-        raise OSError(errno.EINVAL, "Not a regular file", str(place))
-    return place
-
-
-def _portable(path: AnyPath, folder: AnyPath) -> str:
-    place, beside = location(path), location(folder)
-    given = place.local
-    if given is None:
-        return str(place)
-    if beside.local is None:
-        return given.absolute().as_posix()
-    if given.is_absolute():
-        return given.as_posix()
-    # Both as they really lie: `..` out of a link leads elsewhere than its name says.
-    real = os.path.join(os.path.realpath(given.parent), given.name)
-    try:
-        return PurePath(os.path.relpath(real, os.path.realpath(beside.local))).as_posix()
-    except ValueError:  # on another drive
-        return given.absolute().as_posix()
 
 
 def _versions() -> dict[str, Any]:

@@ -118,3 +118,19 @@ def test_loading_runs_no_code_that_lies_beside_a_model(store):
         file.write("raise AssertionError('this ran')\n")
     info = flavour.log_model(identity(["a"]), "beside", code_paths=["beside.py"])
     assert im.load(info.model_uri).features == ["a"]
+
+
+def test_a_record_holds_a_model_of_the_registry_and_tells_when_its_alias_moves(store, capsys):
+    with mlflow.start_run():
+        for seed in (0, 1):
+            flavour.log_model(network(4, seed), "signed", registered_model_name="signed")
+    store.set_registered_model_alias("signed", "champion", "1")
+    names = ",".join(network(4).features)
+    np.savetxt("rows.csv", ROWS, delimiter=",", header=names, comments="")
+    uri = "models:/signed@champion"
+    assert main(["verify", uri, "--data", "rows.csv", "--record", "record.json"]) == 0
+    assert main(["record", "check", "record.json"]) == 0
+    store.set_registered_model_alias("signed", "champion", "2")
+    capsys.readouterr()
+    assert main(["record", "check", "record.json"]) == 1
+    assert f"model: {uri} has changed" in capsys.readouterr().out
