@@ -1,0 +1,407 @@
+"""Nights in an orchestrator: a data set grows, jobs are killed, files are bad, models change.
+
+Design
+------
+A. A plan says what happens on each day, and comes from a seed alone. Where a kill strikes depends
+   on the machine; whatever it hits, the end is the same.
+B. The orchestrator knows only the command line: it starts processes, kills them, starts them again,
+   and notes which files a run that succeeded must have scored, and with which model.
+C. What it noted is compared with the output, as other programs read it, and with the metrics.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import io
+import json
+import random
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+import instmodel as im
+from support.commands import command
+
+FEATURES = ("f0", "f1", "f2", "f3")
+# Seconds that nothing here takes, however busy the machine is.
+PATIENCE = 120
+
+
+# ------------------------------------------------------------------------------------------- plan
+
+
+@dataclasses.dataclass
+class Day:
+    """What happens on a day.
+
+    Attributes
+    ----------
+    number : int
+        From 0.
+    version : int
+        Of the model that is in use: 0 or 1.
+    kills : list of float
+        When runs are killed before one comes through, in durations of a run.
+    bad : bool
+        Whether the file of this day arrives truncated, and is repaired on the next one.
+    changed, removed : int or None
+        The number of an earlier day whose file changes or goes.
+    together : bool
+        Whether two runs start at once.
+    """
+
+    number: int
+    version: int
+    kills: list[float] = dataclasses.field(default_factory=list)
+    bad: bool = False
+    changed: int | None = None
+    removed: int | None = None
+    together: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its date."""
+        return f"{datetime.date(2026, 9, 1) + datetime.timedelta(self.number)}"
+
+
+def plan(days: int, seed: int) -> list[Day]:
+    """Return what happens on so many days; the new model comes in the middle."""
+    chance = random.Random(seed)
+    season = [Day(number, int(number >= days // 2)) for number in range(days)]
+    for day in season:
+        if chance.random() < 0.4:
+            day.kills = [chance.uniform(0.5, 1.1) for _ in range(chance.randint(1, 3))]
+    for day in chance.sample(season[1:-1], max(1, days // 10)):
+        day.bad = True
+    for day in chance.sample(season[2:], max(2, days // 6)):
+        day.together = True
+    whole = [day for day in season if not day.bad]
+    gone: set[int] = set()
+    for day in chance.sample(whole[2:], max(1, days // 10)):
+        day.removed = chance.choice([n for n in range(day.number) if n not in gone])
+        gone.add(day.removed)
+    for day in chance.sample(whole[2:], max(1, days // 6)):
+        there = [n for n in range(day.number) if n not in gone]
+        day.changed = chance.choice(there) if there else None
+    return season
+
+
+# ------------------------------------------------------------------------------------------ files
+
+
+class Store:
+    """A folder on this machine or in a store, as other programs see it."""
+
+    def __init__(self, url: str) -> None:
+        import fsspec
+
+        self.url = url
+        self.files, self.root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        self.files.makedirs(self.root, exist_ok=True)
+
+    def put(self, name: str, content: bytes) -> None:
+        """Make or replace a file."""
+        path = f"{self.root}/{name}"
+        self.files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        self.files.pipe_file(path, content)
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        self.files.rm_file(f"{self.root}/{name}")
+
+    def read(self, name: str) -> bytes:
+        """Return what a file holds."""
+        return self.files.cat_file(f"{self.root}/{name}")
+
+    def contents(self) -> dict[str, bytes]:
+        """Return all files, hidden ones, too."""
+        self.files.invalidate_cache()
+        paths = self.files.find(self.root)
+        return {path[len(self.root) + 1 :]: self.files.cat_file(path) for path in paths}
+
+
+def as_parquet(table: pa.Table) -> bytes:
+    """Return a table as the bytes of a file."""
+    file = io.BytesIO()
+    parquet.write_table(table, file)
+    return file.getvalue()
+
+
+def as_csv(table: pa.Table) -> bytes:
+    """Return a table as the bytes of a file; float32 numbers come back as they were."""
+    columns = [
+        ["" if value is None else str(np.float32(value) if name in FEATURES else value)
+         for value in table[name].to_pylist()]
+        for name in table.column_names
+    ]  # fmt: skip
+    lines = [",".join(table.column_names), *map(",".join, zip(*columns, strict=True))]
+    return ("\n".join(lines) + "\n").encode()
+
+
+WRITERS = {"parquet": as_parquet, "csv": as_csv}
+
+
+def model(seed: int) -> im.InstructionModel:
+    """Return one of two networks."""
+    rng = np.random.default_rng(seed)
+    b = im.ModelBuilder()
+    x = b.input(list(FEATURES))
+    h = b.dense(x, rng.normal(size=(8, 4)), rng.normal(size=8), "TANH")
+    info = b.build(
+        output=b.dense(h, rng.normal(size=(1, 8)), None, "SIGMOID"),
+        metadata={"version": f"{seed + 1}.0"},
+    )
+    return im.InstructionModel(info)
+
+
+# -------------------------------------------------------------------------------------- the nights
+
+
+@dataclasses.dataclass
+class File:
+    """A file of the input.
+
+    Attributes
+    ----------
+    rows : Table
+        Columns `id` and the features; a row without ``f1`` cannot be scored.
+    version : int or None
+        Of the model that scored what it holds now; None if none did.
+    """
+
+    rows: pa.Table
+    version: int | None = None
+
+    @property
+    def bad_rows(self) -> int:
+        """How many rows cannot be scored."""
+        return self.rows["f1"].null_count
+
+
+@dataclasses.dataclass
+class Counts:
+    """What the metrics are to say."""
+
+    ok: int = 0
+    error: int = 0
+    rows: int = 0
+    bad_rows: int = 0
+    last_success: float = 0.0
+
+
+class Orchestrator:
+    """Runs one command each night, and knows what must have come of it.
+
+    Parameters
+    ----------
+    store : Store
+        Where the input ``data`` and the output ``out`` are.
+    work : Path
+        A folder of this machine, for models and metrics.
+    kind : {"parquet", "csv"}
+        Of the input.
+    seed : int
+    """
+
+    def __init__(self, store: Store, work: Path, kind: str, seed: int) -> None:
+        self.store, self.kind = store, kind
+        self.models = [model(0), model(1)]
+        for number, each in enumerate(self.models):
+            each.info.save(work / f"model-{number}.json")
+        self.work = work
+        self.metrics = work / "metrics" / "night.prom"
+        self.metrics.parent.mkdir()
+        self.files: dict[str, File] = {}
+        self.counts = Counts()
+        self.killed = self.killed_at_work = 0
+        self._rng = np.random.default_rng(seed)
+        self._next_id = 0
+        self._seconds = 1.0
+
+    # ------------------------------------------------------------------------------------- a day
+
+    def live(self, day: Day, repaired: Day | None) -> None:
+        """Let a day pass; `repaired` is the one before if its file was bad."""
+        if repaired is not None:
+            self._write(repaired)
+        if day.changed is not None:
+            self._write_rows(self._file_of(day.changed), self._rows(40))
+        if day.removed is not None:
+            name = self._file_of(day.removed)
+            self.store.remove(name)
+            del self.files[name]
+        if day.bad:
+            whole = WRITERS[self.kind](self._rows(50))
+            self.store.put(self._file_of(day.number), whole[: len(whole) // 2])
+            self._fail(day)
+        else:
+            self._write(day)
+            self._succeed(day)
+
+    def _file_of(self, number: int) -> str:
+        return f"data/day={Day(number, 0).name}/part-0.{self.kind}"
+
+    def _write(self, day: Day) -> None:
+        self._write_rows(self._file_of(day.number), self._rows(50 + 5 * day.number))
+
+    def _write_rows(self, name: str, rows: pa.Table) -> None:
+        self.files[name] = File(rows)
+        self.store.put(name, WRITERS[self.kind](rows))
+
+    def _rows(self, count: int) -> pa.Table:
+        ids = np.arange(self._next_id, self._next_id + count)
+        self._next_id += count
+        columns = {name: self._rng.normal(size=count).astype(np.float32) for name in FEATURES}
+        missing = self._rng.random(count) < 0.05
+        columns["f1"] = pa.array(columns["f1"], mask=missing)
+        return pa.table({"id": ids, **columns, "note": [f"n{number}" for number in ids]})
+
+    # ------------------------------------------------------------------------------------- runs
+
+    def _succeed(self, day: Day) -> None:
+        for moment in day.kills:
+            self._run(day, kill_after=moment)
+        codes = self._run(day, times=2 if day.together else 1)
+        assert 0 in codes, codes
+        for file in self.files.values():
+            if file.version is None:
+                file.version = day.version
+
+    def _fail(self, day: Day) -> None:
+        before = self._output()
+        for moment in day.kills:
+            self._run(day, kill_after=moment)
+        codes = self._run(day)
+        assert codes == [2], "a truncated file was scored"
+        assert self._output() == before
+        assert self.samples()["instmodel_last_run_success"] == 0
+
+    def _output(self) -> dict[str, bytes]:
+        return {
+            name: content
+            for name, content in self.store.contents().items()
+            if name.startswith(("out/", ".out.instmodel.json"))
+        }
+
+    def _run(self, day: Day, times: int = 1, kill_after: float | None = None) -> list[int]:
+        """Start the command so many times at once, and return the exit codes."""
+        runs_before = self._runs()
+        begin = time.time()
+        processes = [
+            subprocess.Popen(
+                **command(*self._arguments(day)),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(times)
+        ]
+        try:
+            patience = PATIENCE if kill_after is None else kill_after * self._seconds
+            said = [process.communicate(timeout=patience) for process in processes]
+        except subprocess.TimeoutExpired:
+            assert kill_after is not None, "a run hangs"
+            for process in processes:
+                process.kill()
+                process.communicate()
+            self.killed += 1
+            self.killed_at_work += any("instmodel-part" in name for name in self.store.contents())
+        else:
+            self._seconds = time.time() - begin
+            for process, (_, problem) in zip(processes, said, strict=True):
+                assert process.returncode in (0, 2), problem
+                assert "Traceback" not in problem
+        codes = [process.returncode for process in processes]
+        self._count(codes, runs_before, begin)
+        return codes
+
+    def _arguments(self, day: Day) -> list[str]:
+        return [
+            *("score", f"{self.work}/model-{day.version}.json", f"{self.store.url}/data"),
+            *("-o", f"{self.store.url}/out", "--incremental", "--model-change", "keep"),
+            *("--format", "parquet", "--keep", "id", "--on-bad-row", "null", "--threads", "1"),
+            *("--with", "model_digest,model_version,scored_at"),
+            *("--metrics", str(self.metrics), "--metrics-label", "job_name=night"),
+        ]
+
+    # ------------------------------------------------------------------------------------ counts
+
+    def _count(self, codes: list[int], runs_before: float, begin: float) -> None:
+        """Count what ended; a run that was killed behind its last step has ended, too."""
+        ok, error = codes.count(0), codes.count(2)
+        if not ok + error:
+            ok = int(self._runs() - runs_before)
+        self.counts.ok += ok
+        self.counts.error += error
+        if ok:
+            new = [part for part in self.manifest()["parts"] if _seconds(part["scored_at"]) > begin]
+            self.counts.rows += sum(part["rows"] for part in new)
+            self.counts.bad_rows += sum(part["bad_rows"] for part in new)
+            self.counts.last_success = begin
+
+    def _runs(self) -> float:
+        found = self.samples()
+        return sum(value for name, value in found.items() if "runs_total" in name)
+
+    def samples(self) -> dict[str, float]:
+        """Return the metrics by name, with all labels but that of the job."""
+        if not self.metrics.exists():
+            return {}
+        found = re.findall(r"^(\w+)\{(.*)\} (\S+)$", self.metrics.read_text(), re.MULTILINE)
+        return {
+            name + ("{" + rest + "}" if rest else ""): float(value)
+            for name, labels, value in found
+            for rest in [re.sub(r',?job_name="night",?', "", labels)]
+        }
+
+    def manifest(self) -> dict:
+        """Return what the output says of itself."""
+        return json.loads(self.store.read(".out.instmodel.json"))
+
+    # ------------------------------------------------------------------------------------- truth
+
+    def expected(self) -> pa.Table:
+        """Return what the output must be, in the order of `id`."""
+        parts = []
+        for name, file in self.files.items():
+            scorer = self.models[file.version]
+            x = np.column_stack([file.rows[f].to_numpy(zero_copy_only=False) for f in FEATURES])
+            scores = scorer.predict(x.astype(np.float32)).reshape(-1)
+            bad = file.rows["f1"].is_null().to_numpy()
+            count = len(file.rows)
+            parts.append(
+                pa.table(
+                    {
+                        "id": file.rows["id"],
+                        "score": pa.array(scores, pa.float32(), mask=bad),
+                        "model_digest": [scorer.digest] * count,
+                        "model_version": [f"{file.version + 1}.0"] * count,
+                        "day": [name.split("=")[1].split("/")[0]] * count,
+                    }
+                )
+            )
+        return pa.concat_tables(parts).sort_by("id")
+
+
+def _seconds(time_text: str) -> float:
+    return datetime.datetime.fromisoformat(time_text).timestamp()
+
+
+def live(
+    orchestrator: Orchestrator,
+    season: list[Day],
+    after: Callable[[Orchestrator], object] = lambda orchestrator: None,
+) -> None:
+    """Let all days pass, and do something after each."""
+    yesterday = None
+    for day in season:
+        orchestrator.live(day, yesterday if yesterday and yesterday.bad else None)
+        after(orchestrator)
+        yesterday = day
