@@ -52,3 +52,16 @@ def bucket(s3_server, monkeypatch):
     s3fs.S3FileSystem().mkdir(name)
     yield f"s3://{name}"
     s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def proxy(bucket, s3_server, monkeypatch):
+    """A proxy before the server of the bucket, through which everything goes from now on."""
+    import s3fs
+    from support.s3 import Proxy
+
+    proxy = Proxy(s3_server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield proxy
+    proxy.close()

@@ -22,8 +22,9 @@ _VERSIONS = ("ETag", "etag", "generation", "blob_id", "LastModified", "last_modi
 _BUFFER = 8 << 20
 # Schemes of one store.
 _ALIASES = {"s3a": "s3", "gcs": "gs", "abfs": "az", "abfss": "az"}
-# A file that is uploaded in parts: the size of one, and how many are in memory.
-_UPLOAD = {"s3fs": {"chunksize": 16 << 20, "max_concurrency": 4}}
+# A large file is uploaded in parts: their least size, their number at most, and how many are in
+# memory. The other packages have one in memory, unless told otherwise.
+_PART, _MOST_PARTS, _TOGETHER = 8 << 20, 10_000, 4
 
 
 class RemoteLocation(Location):
@@ -161,9 +162,14 @@ class RemoteLocation(Location):
         store, path = file_system(self._url)
         with _spool(self) as (file, name):
             yield file
+            size = file.seek(0, io.SEEK_END)
             file.flush()
+            options = {}
+            if "s3" in store.protocol:
+                part = max(_PART, -(-size // _MOST_PARTS))
+                options = {"chunksize": part, "max_concurrency": _TOGETHER}
             with telling(self._url):
-                store.put_file(name, path, **_UPLOAD.get(type(store).__module__.split(".")[0], {}))
+                store.put_file(name, path, **options)
 
     def make_folder(self) -> None:
         """Do nothing: a store has no folders."""
@@ -254,12 +260,20 @@ class _Reading(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any, /) -> int:
-        with telling(self._url), memoryview(buffer) as view:
-            self._file.seek(self._at)  # files in memory share one position
-            data = self._file.read(len(view))
+        with memoryview(buffer) as view:
+            data = self._take(len(view))
             view[: len(data)] = data
-        self._at += len(data)
         return len(data)
+
+    def readall(self) -> bytes:
+        return self._take(max(0, self._stamp["size"] - self._at))  # not 8 KB by 8 KB
+
+    def _take(self, count: int) -> bytes:
+        with telling(self._url):
+            self._file.seek(self._at)  # files in memory share one position
+            data: bytes = self._file.read(count)
+        self._at += len(data)
+        return data
 
     def close(self) -> None:
         if self.closed:
