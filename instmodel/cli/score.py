@@ -32,6 +32,7 @@ from instmodel.signatures.expectations import CheckInputs
 from instmodel.signatures.words import input_notes
 from instmodel.stores import location
 from instmodel.tables.columns import column_categories, column_names
+from instmodel.tables.delta_options import DeltaOutput, Mode
 from instmodel.tables.numpy_files import make_writer, open_reader, suffix
 from instmodel.tables.scoring import say_positions
 
@@ -47,6 +48,9 @@ _JOB_OPTIONS = {
     "bad_rows": None,
     "format": None,
     "resume": False,
+    "mode": None,
+    "partition_by": None,
+    "run_id": None,
     "table_version": None,
     "table_time": None,
     "overwrite": False,
@@ -98,7 +102,7 @@ def add(commands: Commands) -> None:
     )
     columns.add_argument(
         "--format",
-        choices=("parquet", "csv", "arrow", "jsonl"),
+        choices=("parquet", "csv", "arrow", "jsonl", "delta"),
         help="format of an output folder's files (default: the input's) or of standard output "
         "(csv, the default, or jsonl)",
     )
@@ -132,6 +136,19 @@ def add(commands: Commands) -> None:
     )
     there.add_argument(
         "--resume", action="store_true", help="go on where an earlier run into a folder ended"
+    )
+    table = command.add_argument_group("the output with --format delta, a Delta table")
+    table.add_argument(
+        "--mode",
+        choices=get_args(Mode),
+        help="the table must be new (default), gets the rows beside its own, instead of them, or "
+        "instead of those in the same partitions",
+    )
+    table.add_argument(
+        "--partition-by", type=_names, metavar="A,B", help="columns that partition a new table"
+    )
+    table.add_argument(
+        "--run-id", metavar="ID", help="do nothing if the table has the rows of this run already"
     )
     rows = command.add_argument_group("rows that are incomplete or bad")
     add_nulls_argument(rows)
@@ -222,10 +239,11 @@ def _run_job(args: argparse.Namespace) -> int:
         on_bad_row=args.on_bad_row,
         check_inputs=args.check_inputs,
         bad_rows=args.bad_rows,
-        format=args.format,
+        format=None if args.format == "delta" else args.format,
         threads=args.threads,
         batch_rows=args.batch_rows,
         resume=args.resume,
+        delta=_delta(args),
         table_version=args.table_version,
         table_time=args.table_time,
         overwrite=args.overwrite,
@@ -248,6 +266,10 @@ def _run_job(args: argparse.Namespace) -> int:
     elif result.bad_rows:
         bad = f", {result.bad_rows} of them bad"
     parts = []
+    if result.repeated:
+        parts.append(f"the table has the rows of the run {printable(args.run_id)} already")
+    elif result.output_version is not None:
+        parts.append(f"version {result.output_version}")
     if result.reused_parts:
         parts.append(f"{result.reused_parts} of {result.parts} parts were there")
     if result.removed_parts:
@@ -258,6 +280,15 @@ def _run_job(args: argparse.Namespace) -> int:
         for note in input_notes(result.inputs):
             print(printable(f"inputs: {note}"))
     return OK
+
+
+def _delta(args: argparse.Namespace) -> DeltaOutput | None:
+    if args.format == "delta":
+        return DeltaOutput(args.mode or "new", args.partition_by or (), args.run_id)
+    for name in ("mode", "partition_by", "run_id"):
+        if getattr(args, name) is not None:
+            raise InputError("invalid_type", "is for a Delta table: --format delta", field=name)
+    return None
 
 
 def _labels(given: list[str]) -> dict[str, str]:

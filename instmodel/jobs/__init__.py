@@ -5,5 +5,6 @@
 
 from instmodel.jobs.job import Job, Result
 from instmodel.jobs.runner import run
+from instmodel.tables.delta_options import DeltaOutput
 
-__all__ = ["Job", "Result", "run"]
+__all__ = ["DeltaOutput", "Job", "Result", "run"]

@@ -22,6 +22,7 @@ from instmodel.jobs.single_file import BadRowsFile, score_files
 from instmodel.jobs.staging import Commit, Staging
 from instmodel.stores import Location, location
 from instmodel.tables.inputs import Source
+from instmodel.tables.writers import open_writer
 
 _BAD_ROWS_IN_MEMORY = 1 << 20
 _ENDINGS = {"parquet": ".parquet", "csv": ".csv", "arrow": ".arrow", "jsonl": ".jsonl"}
@@ -201,7 +202,8 @@ def _score_part(
         bad = cast(BinaryIO, spooled)
         with staging.writing(step.name) as file:
             listed = BadRowsFile(bad, header=False)
-            score_files(job, [step.source], kind, file, listed, result, advance, in_partition=True)
+            writer = open_writer(kind, file)
+            score_files(job, [step.source], writer, listed, result, advance, in_partition=True)
         part = Part(
             part=step.name,
             source=step.origin,

@@ -17,6 +17,7 @@ from instmodel.signatures.counting import InputCounts, Tally
 from instmodel.signatures.expectations import CheckInputs, Expectations
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
+from instmodel.tables.delta_options import DeltaOutput
 from instmodel.tables.inputs import FORMATS
 from instmodel.tables.versions import Moment
 
@@ -69,6 +70,8 @@ class Job:
     model_version : str, optional
         By default what MLflow calls it, ``models:/risk/3``, if the model comes from there, else
         ``version`` in the document's metadata.
+    delta : DeltaOutput, optional
+        The output is a Delta table.
     table_version : int, optional
         Of a Delta or Iceberg table, the version (Iceberg: the snapshot) to read, not the newest.
     table_time : datetime or str, optional
@@ -98,6 +101,7 @@ class Job:
     model_change: ModelChange | None = None
     provenance: Sequence[str] = ()
     model_version: str | None = None
+    delta: DeltaOutput | None = None
     table_version: int | None = None
     table_time: datetime | str | None = None
     metrics: str | os.PathLike[str] | None = None
@@ -199,6 +203,8 @@ class Job:
         """Refuse what makes no sense together about an output that is there."""
         for name in ("resume", "overwrite", "incremental"):
             values.boolean(getattr(self, name), name)
+        if self.delta is not None:
+            self._check_delta(self.delta)
         if self.overwrite and self.incremental:
             raise InputError(
                 "invalid_type", "an output is replaced, or it stays", field="incremental"
@@ -212,6 +218,22 @@ class Job:
                     field="model_change",
                     expected="incremental, too",
                 )
+
+    def _check_delta(self, output: Any) -> None:
+        if not isinstance(output, DeltaOutput):
+            raise InputError(
+                "invalid_type",
+                "wrong type",
+                field="delta",
+                expected="a DeltaOutput",
+                actual=type(output).__name__,
+            )
+        output.check()
+        for name in ("resume", "overwrite", "incremental", "format"):
+            if getattr(self, name):
+                raise InputError("invalid_type", "not for a Delta table; it has a mode", field=name)
+        if self.path is None:
+            raise InputError("invalid_type", "a stream is no place for a table", field="output")
 
     @property
     def moment(self) -> Moment:
@@ -249,6 +271,10 @@ class Result:
         Parts that are gone, as their sources are.
     table : mapping
         Of an input that has a log: its format, and the version that was read.
+    output_version : int or None
+        Of a Delta table: the version that has the rows first.
+    repeated : bool
+        The Delta table had the rows of this run already; nothing was done.
     """
 
     metrics: Metrics = field(default_factory=Metrics)
@@ -259,6 +285,8 @@ class Result:
     reused_parts: int = 0
     removed_parts: list[str] = field(default_factory=list)
     table: Mapping[str, Any] = field(default_factory=dict)
+    output_version: int | None = None
+    repeated: bool = False
 
     @property
     def inputs(self) -> InputCounts | None:

@@ -46,17 +46,15 @@ class Constants:
     ----------
     values : dict of str to str
         By column, as text.
-    kind : str
-        The format of the file: texts are dictionaries where the format has them.
+    dictionaries : bool
+        Whether texts are dictionaries, as where the format has them.
     """
 
-    def __init__(self, values: dict[str, str], kind: str) -> None:
+    def __init__(self, values: dict[str, str], dictionaries: bool) -> None:
         import pyarrow as pa
 
         self._values = values
-        text = (
-            pa.dictionary(pa.int32(), pa.string()) if kind in ("parquet", "arrow") else pa.string()
-        )
+        text = pa.dictionary(pa.int32(), pa.string()) if dictionaries else pa.string()
         time = pa.timestamp("us", tz="UTC")
         self._fields = [pa.field(name, time if name == "scored_at" else text) for name in values]
 

@@ -5,7 +5,8 @@ Design
 A. `instmodel.jobs.single_file` turns files into one file; a bounded number of batches is under way.
 B. A single output is written to a temporary sibling that replaces it at the end
    (`instmodel.base.atomic`).
-C. For a folder, every input file makes one part (`instmodel.jobs.dataset`): finished parts survive
+C. For a Delta table, there is one commit at the end (`instmodel.jobs.delta_output`).
+D. For a folder, every input file makes one part (`instmodel.jobs.dataset`): finished parts survive
    whatever happens, and the folder appears under its name when all are there.
 """
 
@@ -18,11 +19,12 @@ import time
 from instmodel.base.cpus import default_thread_count
 from instmodel.base.extras import require
 from instmodel.errors import InputError
-from instmodel.jobs import dataset
+from instmodel.jobs import dataset, delta_output
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.single_file import BadRowsFile, score_files
 from instmodel.stores import location, places
 from instmodel.tables.inputs import Source, find, format_of, is_dataset
+from instmodel.tables.writers import open_writer
 
 
 def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:
@@ -55,7 +57,9 @@ def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:
         sources = find(job.input, job.moment)
         result.table = sources[0].table
         folder = None if job.path is None or format_of(job.path) else job.path
-        if folder is not None and is_dataset(job.input):
+        if job.delta is not None and job.path is not None:
+            delta_output.run(job, location(job.path), sources, result, advance)
+        elif folder is not None and is_dataset(job.input):
             dataset.run(job, location(folder), sources, result, advance)
         else:
             _run_to_file(job, sources, result, advance)
@@ -79,7 +83,7 @@ def _run_to_file(job: Job, sources: list[Source], result: Result, advance: Advan
         bad = None
         if job.bad_rows is not None:
             bad = BadRowsFile(stack.enter_context(location(job.bad_rows).replacing()), header=True)
-        score_files(job, sources, kind, file, bad, result, advance)
+        score_files(job, sources, open_writer(kind, file), bad, result, advance)
     result.rows, result.bad_rows = result.metrics.rows, result.metrics.bad_rows
 
 

@@ -21,7 +21,7 @@ from instmodel.tables.inputs import Source
 from instmodel.tables.reader import Reader, Rows
 from instmodel.tables.readers import open_reader, reading
 from instmodel.tables.scoring import BadRow
-from instmodel.tables.writers import open_writer
+from instmodel.tables.writers import Writer
 
 
 class BadRowsFile:
@@ -49,22 +49,21 @@ def _reason(bad: BadRow) -> str:
 def score_files(
     job: Job,
     sources: Sequence[Source],
-    kind: str,
-    file: BinaryIO,
+    writer: Writer,
     bad: BadRowsFile | None,
     result: Result,
     advance: Advance,
     in_partition: bool = False,
 ) -> None:
-    """Score files of one schema, one after the other, into one open file of format `kind`.
+    """Score files of one schema, one after the other, into one output.
 
     `in_partition` says that the file lies in folders that hold the columns of the partition: in the
     file, too, readers would not know which of the two types is meant.
     """
     metrics = result.metrics
-    constants = Constants(job.constants(result.scored_at), kind)
+    constants = Constants(job.constants(result.scored_at), writer.dictionaries)
     sizes = [source.stamp()["size"] or 1 for source in sources]
-    with open_writer(kind, file) as writer:
+    with writer:
         for index, source in enumerate(sources):
             told = partial(_tell, advance, metrics, sum(sizes[:index]), sizes[index], sum(sizes))
             with reading(source):

@@ -25,8 +25,14 @@ class Writer(ABC):
 
     As a context manager, it lets go of the file whatever happens; closing that is the caller's
     business.
+
+    Attributes
+    ----------
+    dictionaries : bool
+        Whether the format has them.
     """
 
+    dictionaries = False
     _writer: Any = None  # pyarrow's
 
     def __init__(self, file: BinaryIO) -> None:
@@ -75,6 +81,8 @@ class Writer(ABC):
 
 
 class _Parquet(Writer):
+    dictionaries = True
+
     def _open(self) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -107,6 +115,8 @@ class _Parquet(Writer):
 
 
 class _Arrow(Writer):
+    dictionaries = True
+
     def _open(self) -> None:
         import pyarrow as pa
 

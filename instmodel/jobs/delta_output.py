@@ -1,0 +1,42 @@
+"""A Delta table as the output: one commit for the whole run, and none for a run that was there."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from typing import BinaryIO, cast
+
+from instmodel.jobs.job import Advance, Job, Result
+from instmodel.jobs.single_file import BadRowsFile, score_files
+from instmodel.stores import Location, location
+from instmodel.tables.delta_writer import DeltaWriter
+from instmodel.tables.inputs import Source
+from instmodel.version import __version__
+
+
+def run(job: Job, root: Location, sources: list[Source], result: Result, advance: Advance) -> None:
+    """Score every file into a Delta table."""
+    assert job.delta is not None
+    with contextlib.ExitStack() as stack:
+        spool = cast(BinaryIO, stack.enter_context(tempfile.TemporaryFile()))
+        writer = DeltaWriter(spool, root, job.delta)
+        if writer.committed():
+            result.repeated = True
+            return
+        writer.check_mode()
+        bad = None
+        if job.bad_rows is not None:
+            bad = BadRowsFile(stack.enter_context(location(job.bad_rows).replacing()), header=True)
+        score_files(job, sources, writer, bad, result, advance)
+        result.rows, result.bad_rows = result.metrics.rows, result.metrics.bad_rows
+        told = {
+            "instmodel.version": __version__,
+            "instmodel.model": job.model.digest,
+            "instmodel.model_version": job.version,
+            "instmodel.scored_at": result.scored_at,
+            "instmodel.rows": str(result.rows),
+            "instmodel.bad_rows": str(result.bad_rows),
+            "instmodel.run_id": job.delta.run_id,
+        }
+        version = writer.commit({name: text for name, text in told.items() if text is not None})
+        result.output_version, result.repeated = version, version is None

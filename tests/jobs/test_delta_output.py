@@ -1,0 +1,375 @@
+"""Delta tables as outputs: one commit, whatever happens."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import signal
+import subprocess
+import threading
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.commands import command
+from support.table_models import identity
+
+from instmodel import jobs
+from instmodel.cli import main
+from instmodel.errors import InputError
+
+pa = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+deltalake = pytest.importorskip("deltalake")
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    identity(["a"]).info.save("model.json")
+
+
+def save(path="in.parquet", **columns):
+    parquet.write_table(pa.table(columns), path)
+    return path
+
+
+def days(*numbers, a=None):
+    return save(a=a or [float(n) for n in numbers], day=[f"d{n}" for n in numbers])
+
+
+def score(*arguments):
+    return main(
+        ["score", "model.json", "in.parquet", "-o", "table", "--format", "delta", *arguments]
+    )
+
+
+def rows(version=None):
+    table = deltalake.DeltaTable("table", version=version)
+    found = pa.table(deltalake.QueryBuilder().register("t", table).execute("SELECT * FROM t"))
+    return sorted(found.to_pylist(), key=str)
+
+
+def scores(version=None):
+    return sorted(row["score"] for row in rows(version))
+
+
+def version():
+    return deltalake.DeltaTable("table").version()
+
+
+KEEP = ("--keep", "day", "--partition-by", "day")
+
+
+def test_a_new_table_in_one_commit(capsys):
+    days(1, 1, 2)
+    assert score(*KEEP) == 0
+    assert "3 rows scored: table (version 0)" in capsys.readouterr().out
+    assert version() == 0
+    assert rows() == [{"day": f"d{n}", "score": float(n)} for n in (1, 1, 2)]
+    table = deltalake.DeltaTable("table")
+    assert table.metadata().partition_columns == ["day"]
+    [commit] = table.history()
+    assert commit["instmodel.rows"] == "3"
+    assert len(commit["instmodel.model"]) == 64
+
+
+def test_a_table_that_is_there_stays_as_it_was_without_a_mode(capsys):
+    days(1)
+    assert score() == 0
+    assert score() == 2
+    assert "table: the table is already there" in capsys.readouterr().err
+    assert version() == 0
+
+
+def test_append_and_overwrite():
+    days(1, 2)
+    assert score(*KEEP, "--mode", "append") == 0
+    days(2, 3)
+    assert score("--keep", "day", "--mode", "append") == 0
+    assert scores() == [1.0, 2.0, 2.0, 3.0]
+    assert score("--keep", "day", "--mode", "overwrite") == 0
+    assert scores() == [2.0, 3.0]
+    assert scores(version=1) == [1.0, 2.0, 2.0, 3.0]
+
+
+def test_only_the_partitions_that_the_run_has_are_replaced():
+    days(1, 1, 2, 3)
+    assert score(*KEEP, "--mode", "partitions") == 0
+    days(2, 4, a=[20.0, 40.0])
+    assert score(*KEEP, "--mode", "partitions") == 0
+    assert scores() == [1.0, 1.0, 3.0, 20.0, 40.0]
+    assert version() == 1
+    save(a=pa.array([], pa.float64()), day=pa.array([], pa.string()))
+    assert score(*KEEP, "--mode", "partitions") == 0
+    assert scores() == [1.0, 1.0, 3.0, 20.0, 40.0]
+
+
+UTC = datetime.UTC
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [
+        ("p", ["it's", 'a "b"', "%/=ü"]),
+        ("p", [None, "b", "c"]),
+        ("p", [None, None, "b"]),
+        ("p", [datetime.date(2025, 1, 1), None, datetime.date(1969, 12, 31)]),
+        ("p", [1, -5, 1 << 60]),
+        ("p", [True, False, None]),
+        ("p", [datetime.datetime(2025, 1, 1, 1, 2, 3, 4), None, datetime.datetime(1, 1, 1)]),
+        ("p", [datetime.datetime(2025, 1, 1, tzinfo=UTC), None, None]),
+        ("p", [Decimal("1.50"), Decimal("2.25"), None]),
+        ('odd "name', ["x", "y", "z"]),
+        ("MixedCase", ["x", "y", "z"]),
+    ],
+)
+def test_partitions_of_any_type_are_replaced(column, cells):
+    output = jobs.DeltaOutput("partitions", [column])
+    model = identity(["a"])
+
+    def run(a, some):
+        values = pa.array(some, pa.array(cells).type)
+        jobs.run(jobs.Job(model, save(**{"a": a, column: values}), "table", [column], delta=output))
+
+    run([1.0, 2.0, 3.0], cells)
+    run([10.0], cells[:1])
+    gone = [n for n, cell in zip([1.0, 2.0, 3.0], cells, strict=True) if cell == cells[0]]
+    assert scores() == sorted({1.0, 2.0, 3.0, 10.0} - set(gone))
+    assert version() == 1
+
+
+def test_partitions_of_several_columns():
+    output = jobs.DeltaOutput("partitions", ["p", "q"])
+    model = identity(["a"])
+
+    def run(a, p, q):
+        save(a=a, p=pa.array(p, pa.string()), q=pa.array(q, pa.int32()))
+        jobs.run(jobs.Job(model, "in.parquet", "table", ["p", "q"], delta=output))
+
+    run([1.0, 2.0, 3.0, 4.0, 5.0], ["x", "x", "y", None, None], [1, 2, 1, 1, None])
+    run([10.0, 40.0], ["x", None], [1, 1])
+    assert scores() == [2.0, 3.0, 5.0, 10.0, 40.0]
+    many = list(range(3000))
+    run([float(n) for n in many], [f"s{n % 50}" for n in many], many)
+    run([0.5 for n in many], [f"s{n % 50}" for n in many], many)
+    assert scores() == [0.5] * 3000 + [2.0, 3.0, 5.0, 10.0, 40.0]
+
+
+def test_a_run_that_is_repeated_adds_nothing(capsys):
+    days(1, 2)
+    for _ in range(2):
+        assert score("--mode", "append", "--run-id", "2026-11-21") == 0
+    assert "the table has the rows of the run 2026-11-21 already" in capsys.readouterr().out
+    assert (version(), scores()) == (0, [1.0, 2.0])
+    assert score("--mode", "append", "--run-id", "2026-11-22") == 0
+    assert (version(), scores()) == (1, [1.0, 1.0, 2.0, 2.0])
+    result = jobs.run(
+        jobs.Job(
+            identity(["a"]),
+            "in.parquet",
+            "table",
+            delta=jobs.DeltaOutput("append", run_id="2026-11-21"),
+        )
+    )
+    assert (result.repeated, result.rows, result.output_version) == (True, 0, None)
+    # The name is also one of a run that was to make the table.
+    assert score("--run-id", "2026-11-22") == 0
+
+
+def racing(monkeypatch, commits):
+    """Let another commit come between the start of a write and its end."""
+    from instmodel.tables.delta_writer import DeltaWriter
+
+    spooled = DeltaWriter._spooled
+
+    def slow(writer):
+        yield from spooled(writer)
+        other = threading.Thread(target=commits)
+        other.start()
+        other.join()
+
+    monkeypatch.setattr(DeltaWriter, "_spooled", slow)
+
+
+def test_two_runs_of_one_name_at_once_add_their_rows_once(monkeypatch, capsys):
+    days(1)
+    assert score("--mode", "append") == 0
+    transaction = deltalake.Transaction("instmodel:twice", 1)
+
+    def commits():
+        deltalake.write_deltalake(
+            "table",
+            pa.table({"score": pa.array([1.0], pa.float32())}),
+            mode="append",
+            commit_properties=deltalake.CommitProperties(app_transactions=[transaction]),
+        )
+
+    racing(monkeypatch, commits)
+    assert score("--mode", "append", "--run-id", "twice") == 0
+    assert "the rows of the run twice already" in capsys.readouterr().out
+    assert scores() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("mode", ["partitions", "append"])
+def test_a_commit_that_contradicts_is_an_error(monkeypatch, capsys, mode):
+    days(1, 2)
+    assert score(*KEEP) == 0
+    racing(
+        monkeypatch,
+        lambda: deltalake.write_deltalake(
+            "table",
+            pa.table({"day": ["d1"], "score": pa.array([7.0], pa.float32())}),
+            mode="overwrite",
+        ),
+    )
+    assert score(*KEEP, "--mode", mode) == 2
+    said = capsys.readouterr().err
+    assert "table: another commit came between: " in said
+    assert said.count("\n") == 1
+    assert scores() == [7.0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "arguments", "says"),
+    [
+        ({"a": [1.0]}, [], "day is missing"),
+        ({"a": [1.0], "day": ["x"], "b": [1]}, ["--keep", "day,b"], "b is new"),
+        ({"a": [1.0], "day": [5]}, ["--keep", "day"], "day is int64, not string"),
+        ({"a": [1.0], "day": ["x"]}, ["--keep", "day", "--outputs", "p"], "score is missing, p is"),
+        ({"a": [1.0], "day": ["x"]}, ["--keep", "day", "--partition-by", "score"], "partitions"),
+    ],
+)
+def test_other_columns_are_named(columns, arguments, says, capsys):
+    days(1)
+    assert score(*KEEP) == 0
+    save(**columns)
+    assert score(*arguments, "--mode", "append") == 2
+    assert says in capsys.readouterr().err
+    assert version() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--partition-by", "day"], "partitioned by columns of the output"),
+        (["--mode", "partitions"], "no partitions"),
+        (["--overwrite"], "'overwrite': not for a Delta table"),
+        (["--resume"], "'resume': not for a Delta table"),
+        (["--run-id", ""], "'run_id': no name"),
+        (["--keep", "time"], "column 'time': Delta has no type for time64[us]"),
+        (["--keep", "huge"], "column 'huge': "),
+        (["--keep", "ns"], "column 'ns': "),
+    ],
+)
+def test_what_does_not_work(arguments, says, capsys):
+    time, ns = pa.array([datetime.time(1)]), pa.array([1], pa.timestamp("ns"))
+    save(a=[1.0], time=time, ns=ns, huge=pa.array([1 << 63], pa.uint64()))
+    assert score(*arguments) == 2
+    assert says in capsys.readouterr().err
+    assert not Path("table").exists()
+
+
+def test_partitions_that_would_break_the_table_are_refused(capsys):
+    save(a=[1.0, 2.0], p=[Decimal("2.25"), Decimal("-2.25")])
+    assert score("--keep", "p", "--partition-by", "p") == 2
+    assert "column 'p': a partition cannot be a negative decimal" in capsys.readouterr().err
+    assert score("--keep", "p") == 0
+
+
+def test_other_options_are_not_for_other_outputs(capsys):
+    days(1)
+    assert main(["score", "model.json", "in.parquet", "-o", "o.csv", "--mode", "append"]) == 2
+    assert "'mode': is for a Delta table" in capsys.readouterr().err
+
+
+def test_a_folder_of_other_files_is_left_alone(capsys):
+    days(1)
+    Path("table").mkdir()
+    assert score() == 0  # empty
+    Path("table/_delta_log").rename("elsewhere")
+    assert score("--mode", "append") == 2
+    assert "something that is no Delta table is there" in capsys.readouterr().err
+    with pytest.raises(InputError, match="is also the input"):
+        jobs.run(jobs.Job(identity(["a"]), "table", "table", delta=jobs.DeltaOutput("append")))
+
+
+def test_types_are_kept_or_widened():
+    columns = {
+        "u8": pa.array([200], pa.uint8()),
+        "u64": pa.array([5], pa.uint64()),
+        "text": pa.array(["x"]).dictionary_encode(),
+        "large": pa.array(["x"], pa.large_string()),
+        "time": pa.array([1_000], pa.timestamp("ns", "Europe/Berlin")),
+        "list": pa.array([[1, 2]], pa.list_(pa.int32(), 2)),
+        "struct": pa.array([{"x": 1}]),
+        "bytes": pa.array([b"\x00\xff"]),
+    }
+    save(a=[1.0], **columns)
+    assert score("--keep", "*", "--with", "model_digest,scored_at") == 0
+    assert score("--keep", "*", "--with", "model_digest,scored_at", "--mode", "append") == 0
+    first, second = rows()
+    assert first["u8"] == second["u8"] == 200
+    assert first["time"] == datetime.datetime(1970, 1, 1, 0, 0, 0, 1, UTC)
+    assert first["list"] == [1, 2]
+    assert first["bytes"] == b"\x00\xff"
+
+
+def test_a_run_that_fails_leaves_nothing(capsys):
+    days(1)
+    assert score(*KEEP) == 0
+    before = sorted(Path("table").rglob("*"))
+    save(a=[1.0] * 100_000 + [None], day=["d1"] * 100_001)
+    assert score(*KEEP, "--mode", "append", "--batch-rows", "1000") == 2
+    assert "row 100001" in capsys.readouterr().err
+    assert sorted(Path("table").rglob("*")) == before
+
+
+def test_bad_rows_are_listed_with_the_commit():
+    save(a=[1.0, None])
+    assert score("--on-bad-row", "skip", "--bad-rows", "bad.csv") == 0
+    assert scores() == [1.0]
+    assert len(Path("bad.csv").read_text().splitlines()) == 2
+    assert deltalake.DeltaTable("table").history()[0]["instmodel.bad_rows"] == "1"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills")
+def test_a_run_that_is_killed_leaves_the_table_as_it_was(tmp_path):
+    days(1)
+    assert score(*KEEP) == 0
+    # The kill comes when the first rows are about to be written into the table.
+    code = (
+        "import os, signal, sys\n"
+        "from instmodel.tables.delta_writer import DeltaWriter\n"
+        "spooled = DeltaWriter._spooled\n"
+        "def killed(writer):\n"
+        "    yield from spooled(writer)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "DeltaWriter._spooled = killed\n"
+        "from instmodel.cli import main\n"
+        "sys.exit(main())\n"
+    )
+    arguments = ["score", "model.json", "in.parquet", "-o", "table", "--format", "delta"]
+    process = command(*arguments, *KEEP, "--mode", "append")
+    process["args"][2] = code
+    assert subprocess.run(**process).returncode == -signal.SIGKILL
+    assert (version(), scores()) == (0, [1.0])
+    assert score(*KEEP, "--mode", "append") == 0
+    assert scores() == [1.0, 1.0]
+
+
+def test_a_delta_table_becomes_another(tmp_path):
+    a = np.arange(1000.0)
+    source = pa.table({"a": a, "day": [f"d{int(x) % 7}" for x in a]})
+    deltalake.write_deltalake("source", source, partition_by=["day"])
+    job = jobs.Job(
+        identity(["a"]),
+        "source",
+        "table",
+        keep=["day", "a"],
+        delta=jobs.DeltaOutput("append", ["day"], run_id="x"),
+    )
+    result = jobs.run(job)
+    assert (result.rows, result.output_version, result.table["version"]) == (1000, 0, 0)
+    assert all(row["a"] == row["score"] for row in rows())
