@@ -5,6 +5,7 @@
 
 from instmodel.jobs.job import Job, Result
 from instmodel.jobs.runner import run
+from instmodel.tables.csv_options import CsvOptions
 from instmodel.tables.delta_options import DeltaOutput
 
-__all__ = ["DeltaOutput", "Job", "Result", "run"]
+__all__ = ["CsvOptions", "DeltaOutput", "Job", "Result", "run"]

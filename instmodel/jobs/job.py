@@ -17,6 +17,7 @@ from instmodel.signatures.counting import InputCounts, Tally
 from instmodel.signatures.expectations import CheckInputs, Expectations
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
+from instmodel.tables.csv_options import CsvOptions
 from instmodel.tables.delta_options import DeltaOutput
 from instmodel.tables.inputs import FORMATS
 from instmodel.tables.versions import Moment
@@ -51,6 +52,8 @@ class Job:
         Where to write a CSV file of the rows that could not be scored.
     format : {"parquet", "csv", "arrow", "jsonl"}, optional
         Of the parts in an output folder, by default that of the input; or of an open file.
+    csv : CsvOptions
+        How CSV that is read is written; what is written is UTF-8, with commas.
     threads : int, optional
         How many threads score; by default every CPU that this process may use.
     batch_rows : int, optional
@@ -93,6 +96,7 @@ class Job:
     check_inputs: CheckInputs | None = None
     bad_rows: str | os.PathLike[str] | None = None
     format: str | None = None
+    csv: CsvOptions = field(default_factory=CsvOptions)
     threads: int | None = None
     batch_rows: int | None = None
     resume: bool = False
@@ -174,6 +178,9 @@ class Job:
                 expected="csv or jsonl",
                 actual=self.format,
             )
+        if not isinstance(self.csv, CsvOptions):
+            raise values.wrong_type(self.csv, "csv", "CsvOptions")
+        self.csv.check()
         if self.bad_rows is not None:
             arguments.path(self.bad_rows, "bad_rows")
         if self.metrics is not None:
@@ -248,6 +255,7 @@ class Job:
             "keep": arguments.names(self.keep, "keep"),
             "outputs": None if self.outputs is None else list(self.outputs),
             "nulls": _text(self.nulls),
+            "csv": self.csv.meaning(),
             "on_bad_row": self.on_bad_row,
             "provenance": arguments.names(self.provenance, "provenance"),
         }

@@ -54,7 +54,7 @@ def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:
     metrics.inputs = job.tally()
     succeeded = False
     try:
-        sources = find(job.input, job.moment)
+        sources = find(job.input, job.moment, job.csv)
         result.table = sources[0].table
         folder = None if job.path is None or format_of(job.path) else job.path
         if job.delta is not None and job.path is not None:

@@ -21,7 +21,7 @@ from instmodel.tables.cells import (
     wrong_length,
     wrong_type,
 )
-from instmodel.tables.columns import is_infinity, is_number
+from instmodel.tables.columns import is_infinity, is_number, with_point
 
 
 def arrow_column(slot: Slot, array: Any, first_row: int = 0) -> Column:
@@ -56,14 +56,14 @@ def arrow_column(slot: Slot, array: Any, first_row: int = 0) -> Column:
     raise wrong_type(slot, str(kind), first_row + row, array[row].as_py())
 
 
-def text_column(slot: Slot, array: Any, first_row: int = 0) -> Column:
+def text_column(slot: Slot, array: Any, first_row: int = 0, decimal: str = ".") -> Column:
     """Return the column of an Arrow array that is all text, as in CSV: numbers are, too."""
     import pyarrow as pa
 
     if pa.types.is_string(array.type) and not slot.is_array:
         if slot.categories is not None:
             return _CategoryColumn(slot, array, written=True)
-        return _TextColumn(slot, array)
+        return _TextColumn(slot, array, decimal)
     return arrow_column(slot, array, first_row)
 
 
@@ -159,16 +159,21 @@ class _ConvertedColumn(Column):
 class _TextColumn(Column):
     """Numbers written as text."""
 
-    def __init__(self, slot: Slot, array: Any) -> None:
+    def __init__(self, slot: Slot, array: Any, decimal: str) -> None:
         super().__init__(slot)
         self._array = array
+        self._decimal = decimal
 
     def part(self, start: int, stop: int) -> Part:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
-        array = self._array.slice(start, stop - start)
+        array = numbers = self._array.slice(start, stop - start)
+        if self._decimal != ".":  # see `with_point`
+            numbers = pc.replace_substring(array, ".", "_")
+            numbers = pc.replace_substring(numbers, self._decimal, ".")
         try:
-            found = _PlainColumn(self.slot, array.cast(pa.float64())).part(0, len(array))
+            found = _PlainColumn(self.slot, numbers.cast(pa.float64())).part(0, len(array))
         except pa.ArrowInvalid:
             return self._exact(array.to_pylist())
         # Written so, or too large for float64.
@@ -180,17 +185,18 @@ class _TextColumn(Column):
         wrong = {}
         for row, cell in enumerate(cells):
             if cell is not None:
-                if not is_number(cell):
+                number = with_point(cell, self._decimal)
+                if not is_number(number):
                     wrong[row] = not_a_number(cell) if cell else empty_text()
                     continue
-                values[row] = float(cell)
+                values[row] = float(number)
                 if np.isinf(values[row]) and not is_infinity(cell):
                     wrong[row] = too_large(cell)
         return Part(values, missing if missing.any() else None, wrong)
 
 
 class _CategoryColumn(Column):
-    """Text of categories; `written`: in a file without types, where blank lines are empty text."""
+    """Text of categories; `written`: in a file without types, where empty text is no category."""
 
     def __init__(self, slot: Slot, array: Any, written: bool = False) -> None:
         super().__init__(slot)

@@ -44,6 +44,7 @@ class BadCell(NamedTuple):
     expected: str
     actual: str
     advice: Callable[[], str] = str  # what an error adds, and a list of a million cells does not
+    line: int | None = None  # of the file, where that is known
 
 
 class Part(NamedTuple):
@@ -325,9 +326,8 @@ def _nearest(cell: str, categories: Categories) -> str:
 
 
 def empty_text() -> BadCell:
-    """Return the problem of a cell of a CSV file that is not even a null; see `CsvStream`."""
-    message = "the line is blank, or the cell an empty text in quotes"
-    return BadCell("invalid_cell", message, "a value", "''")
+    """Return the problem of a cell of a CSV file that is not even a null."""
+    return BadCell("invalid_cell", "the cell is an empty text in quotes", "a value", "''")
 
 
 def null_cell(of_text: bool) -> BadCell:

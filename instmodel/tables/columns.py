@@ -107,6 +107,11 @@ def is_number(cell: str) -> bool:
     return "_" not in cell
 
 
+def with_point(cell: str, decimal: str) -> str:
+    """Return a number as Python writes it; where the mark is a comma, a point is in none."""
+    return cell if decimal == "." else cell.replace(".", "_").replace(decimal, ".")
+
+
 def holds_numbers(first: Sequence[str]) -> bool:
     """Tell a first line of numbers from one of column names.
 

@@ -70,7 +70,7 @@ class _Decompressed(io.RawIOBase):
                 super().close()
 
 
-def position(file: BinaryIO) -> int:
+def bytes_read(file: BinaryIO) -> int:
     """Return how many bytes of the file on the disk were read."""
     raw = getattr(file, "raw", None)
     return raw.position() if isinstance(raw, _Decompressed) else file.tell()

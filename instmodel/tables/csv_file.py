@@ -13,9 +13,9 @@ B. Two paths with one meaning. Batches of plain lines go through NumPy's C parse
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain, count, islice
 from typing import Any, BinaryIO
 
@@ -25,10 +25,18 @@ from numpy.typing import NDArray
 from instmodel.base import map_keys
 from instmodel.base.categories import Categories
 from instmodel.errors import InputError
-from instmodel.stores import AnyPath, location
+from instmodel.stores import AnyPath
 from instmodel.tables.cells import nulls_advice, unknown_category
-from instmodel.tables.columns import holds_numbers, is_infinity, match_columns, output_names
-from instmodel.tables.csv_stream import is_utf8
+from instmodel.tables.columns import (
+    holds_numbers,
+    is_infinity,
+    match_columns,
+    output_names,
+    with_point,
+)
+from instmodel.tables.compression import bytes_read
+from instmodel.tables.csv_options import is_text
+from instmodel.tables.inputs import Source, single
 
 Floats = NDArray[np.float32]
 
@@ -41,7 +49,7 @@ _FLOAT32_LIMIT = float(2**128 - 2**103)
 
 
 class CsvReader:
-    """Read a CSV file: comma-separated, UTF-8, double quotes where a cell needs them.
+    """Read a CSV file, from the first byte to the last.
 
     Parameters are those of `open_reader`. With `columns`, the first line is the header. Without,
     the first line is the header unless all its cells are numbers. `keys`, beside `columns`, are the
@@ -56,7 +64,7 @@ class CsvReader:
 
     def __init__(
         self,
-        path: AnyPath,
+        path: AnyPath | Source,
         columns: Sequence[str] | None,
         width: int,
         batch_rows: int | None = None,
@@ -68,10 +76,11 @@ class CsvReader:
         self._categories = {
             place: found for place, found in enumerate(categories) if found is not None
         }
-        place = location(path)
-        self._path = str(place)
-        self._size = place.stamp()["size"]
-        self._file: Any = place.open()
+        source = path if isinstance(path, Source) else single(path)
+        self._path = source.path
+        self._options = source.csv
+        self._size = source.stamp()["size"]
+        self._file: Any = source.open()
         try:
             self._open(columns, width, batch_rows)
             self._keys = match_columns(keys, self.header or [], self._path) if keys else []
@@ -80,22 +89,21 @@ class CsvReader:
             raise
 
     def _open(self, columns: Sequence[str] | None, width: int, batch_rows: int | None) -> None:
-        if self._file.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise self._error("invalid_table", "the text is UTF-16", "UTF-8")
-        # Columns that are not needed may hold any bytes; surrogates keep them out of the way.
-        self._text = io.TextIOWrapper(self._file, "utf-8-sig", "surrogateescape", newline="")
+        self._text = self._options.text(self._file)
         self._line = self._row = 0  # lines and rows taken so far
         self._blank: int | None = None  # the first blank line
         self._lines = self._read_lines()
 
         first_lines: list[str] = []
-        reader = csv.reader(_remember(self._lines, first_lines), strict=True)
+        reader = self._csv(_remember(self._lines, first_lines))
         try:
-            first = next(reader, [])
+            first: list[str] = next(reader, [])
         except csv.Error as error:
             raise self._error("invalid_table", str(error), line=reader.line_num) from None
         if not first_lines or not first:
             raise self._error("invalid_table", "the line is empty", "a header or numbers", line=1)
+        if not all(map(is_text, first)):
+            raise self._not_encoded(line=1)
 
         self.header: list[str] | None = first
         if columns is None and self._holds_numbers(first):
@@ -117,9 +125,12 @@ class CsvReader:
             )
         self._batch_rows = batch_rows or max(1, BATCH_VALUES // self._count)
 
+    def _csv(self, lines: Iterator[str]) -> Any:
+        return csv.reader(lines, delimiter=self._options.delimiter, strict=True)
+
     def _holds_numbers(self, first: list[str]) -> bool:
         try:
-            return holds_numbers(first)
+            return holds_numbers([with_point(cell, self._options.decimal) for cell in first])
         except InputError as error:
             raise error.in_file(self._path) from None
 
@@ -144,15 +155,16 @@ class CsvReader:
     def _cells(self, lines: list[str]) -> list[list[str]]:
         """Return what plain lines hold in each of the columns `keys`, split from the nearer end."""
         left, right = max(self._keys) + 1, self._count - min(self._keys)
+        mark = self._options.delimiter
         if left <= right:
-            cells = [line.rstrip("\r\n").split(",", left) for line in lines]
+            cells = [line.rstrip("\r\n").split(mark, left) for line in lines]
             return [[row[place] for row in cells] for place in self._keys]
-        cells = [line.rstrip("\r\n").rsplit(",", right) for line in lines]
+        cells = [line.rstrip("\r\n").rsplit(mark, right) for line in lines]
         return [[row[place - self._count] for row in cells] for place in self._keys]
 
     def fraction(self) -> float:
         """Return how much of the file was read, 0 to 1."""
-        return min(1.0, self._file.tell() / self._size) if self._size else 1.0
+        return min(1.0, bytes_read(self._file) / self._size) if self._size else 0.0
 
     def close(self) -> None:
         """Close the file."""
@@ -166,14 +178,16 @@ class CsvReader:
                 raise self._error("invalid_table", "too long for a CSV file", line=number)
             if not line:
                 return
-            yield line
+            yield line if number > 1 else line.removeprefix("\ufeff")
 
     def _plain(self, lines: list[str]) -> Floats | None:
         """Parse lines of plain numbers fast, or return None for `_exact` to look at them."""
-        commas = self._count - 1
+        borders, mark = self._count - 1, self._options.delimiter
         if self._blank is not None or not all(
-            line.count(",") == commas and '"' not in line and not line.isspace() for line in lines
+            line.count(mark) == borders and '"' not in line and not line.isspace() for line in lines
         ):
+            return None
+        if not is_text("".join(lines)):
             return None
         try:
             values = self._parsed(lines)
@@ -190,16 +204,17 @@ class CsvReader:
 
     def _parsed(self, lines: list[str]) -> NDArray[np.float64]:
         """Return the numbers of plain lines; ValueError or KeyError where one needs a look."""
+        mark = self._options.delimiter
         places = [p for p in range(len(self._positions)) if p not in self._categories]
         columns = [self._positions[place] for place in places]
+        numbers = [with_point(line, self._options.decimal) for line in lines]
+        load = partial(np.loadtxt, numbers, delimiter=mark, comments=None, ndmin=2)
         if not self._categories:
-            return np.loadtxt(lines, delimiter=",", comments=None, usecols=columns, ndmin=2)
+            return load(usecols=columns)
         values = np.empty((len(lines), len(self._positions)))
         if columns:
-            values[:, places] = np.loadtxt(
-                lines, delimiter=",", comments=None, usecols=columns, ndmin=2
-            )
-        cells = [line.rstrip("\r\n").split(",") for line in lines]
+            values[:, places] = load(usecols=columns)
+        cells = [line.rstrip("\r\n").split(mark) for line in lines]
         for place, categories in self._categories.items():
             position, codes = self._positions[place], categories.codes
             values[:, place] = [codes[row[position]] for row in cells]
@@ -210,7 +225,7 @@ class CsvReader:
 
         What the columns `keys` hold is added to `texts`.
         """
-        reader = csv.reader(chain(lines, self._lines), strict=True)
+        reader = self._csv(chain(lines, self._lines))
         values: list[float] = []
         rows = 0
         try:
@@ -221,7 +236,8 @@ class CsvReader:
                     self._blank = self._blank or line
                     continue
                 if self._blank is not None:
-                    raise self._error("invalid_table", "a blank line", "a row", line=self._blank)
+                    place = {"row": self._row + rows + 1, "line": self._blank}
+                    raise self._error("invalid_table", "the line is blank", "a row", **place)
                 values += self._numbers(row, self._row + rows + 1, line)
                 for text, column in zip(texts, self._keys, strict=True):
                     text.append(row[column])
@@ -242,16 +258,19 @@ class CsvReader:
                 row=row,
                 line=line,
             )
+        if not all(map(is_text, cells)):
+            raise self._not_encoded(row=row, line=line)
         numbers = []
         for place, position in enumerate(self._positions):
             cell = cells[position]
             if place in self._categories:
                 numbers.append(self._code(cell, place, row, line))
                 continue
+            text = with_point(cell, self._options.decimal)
             try:
-                number = math.nan if "_" in cell else float(cell)
+                number = math.nan if "_" in text else float(text)
                 fits = math.isnan(number) or abs(number) < _FLOAT32_LIMIT or is_infinity(cell)
-                problem = "not a number" if "_" in cell else "" if fits else "too large for float32"
+                problem = "not a number" if "_" in text else "" if fits else "too large for float32"
             except ValueError:
                 problem = "not a number" if cell.strip() else "empty" + nulls_advice()
             if problem:
@@ -278,7 +297,7 @@ class CsvReader:
         number = None
         if cell or cell in categories.codes:
             number = categories.codes.get(cell, categories.unknown_number)
-        if number is not None and (cell in categories.codes or is_utf8(cell)):
+        if number is not None:
             return number
         position = self._positions[place]
         column = self.header[position] if self.header else position + 1
@@ -286,8 +305,6 @@ class CsvReader:
         if not cell:
             message = "the cell is empty" + nulls_advice()
             raise self._error("invalid_cell", message, "text or a number", "''", **where)
-        if not is_utf8(cell):
-            raise self._error("invalid_table", "the text is not UTF-8", "UTF-8", **where)
         problem = unknown_category(cell, categories)
         raise self._error(
             problem.code,
@@ -296,6 +313,10 @@ class CsvReader:
             problem.actual,
             **where,
         )
+
+    def _not_encoded(self, **place: Any) -> InputError:
+        message, expected = self._options.misfit()
+        return self._error("invalid_table", message, expected, **place)
 
     def _error(
         self, code: str, message: str, expected: Any = None, actual: Any = None, **place: Any

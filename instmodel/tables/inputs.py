@@ -15,6 +15,7 @@ from instmodel.base.extras import require
 from instmodel.errors import InputError
 from instmodel.stores import AnyPath, Location, location
 from instmodel.tables.compression import COMPRESSIONS, decompressed
+from instmodel.tables.csv_options import CsvOptions
 from instmodel.tables.versions import LATEST, Moment, log_of
 
 SUFFIXES = {
@@ -53,6 +54,7 @@ class Source:
         What opens it, if that is more than its format tells.
     table : mapping
         Of a table that has a log: which one, at which version.
+    csv : CsvOptions
     """
 
     location: Location
@@ -62,6 +64,7 @@ class Source:
     compression: str | None = None
     opener: Callable[[Any], Any] | None = None
     table: Mapping[str, Any] = field(default_factory=dict)
+    csv: CsvOptions = field(default_factory=CsvOptions)
 
     @property
     def path(self) -> str:
@@ -98,7 +101,16 @@ def compression_of(path: str | os.PathLike[str]) -> str | None:
     return ending if ending in COMPRESSIONS else None
 
 
-def find(path: AnyPath, moment: Moment = LATEST) -> list[Source]:
+def single(path: AnyPath, csv: CsvOptions | None = None) -> Source:
+    """Return a file by its name."""
+    place = location(path, "input")
+    compression = compression_of(place.name)
+    return Source(
+        place, place.name, _known(place), compression=compression, csv=csv or CsvOptions()
+    )
+
+
+def find(path: AnyPath, moment: Moment = LATEST, csv: CsvOptions | None = None) -> list[Source]:
     """Return the files of a table, in the order of their names.
 
     In a folder, what begins with ``.`` or ``_`` is not looked at, nor are empty files of text,
@@ -124,7 +136,7 @@ def find(path: AnyPath, moment: Moment = LATEST) -> list[Source]:
         )
     if not root.is_folder():
         root.stamp()  # its error is the best one for a file that is not there
-        return [Source(root, root.name, _known(root), compression=compression_of(root.name))]
+        return [single(root, csv)]
     sources = {file.relative_to(root): file for file in root.files()}
     _refuse_pieces(root, sources)
     formats = {name: _known(file) for name, file in sources.items()}
@@ -141,7 +153,14 @@ def find(path: AnyPath, moment: Moment = LATEST) -> list[Source]:
         )
     partitions = _partitions(formats)
     return [
-        Source(sources[name], name, kind, partitions[name], compression_of(name))
+        Source(
+            sources[name],
+            name,
+            kind,
+            partitions[name],
+            compression_of(name),
+            csv=csv or CsvOptions(),
+        )
         for name, kind in formats.items()
     ]
 

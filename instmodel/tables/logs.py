@@ -55,7 +55,7 @@ class LogReader(BatchedReader):
     def _open(self, source: Source) -> Any:
         return self.source.schema
 
-    def _rows(self, batch: Any) -> Rows:
+    def _rows(self, batch: Any, first: int) -> Rows:
         # The log knows the types of the columns that are in the names of folders.
         return Rows(batch, ())
 

@@ -6,15 +6,15 @@ A reader knows the names and types of all columns before the first row, and hold
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from instmodel.tables.arrow import arrow_column
 from instmodel.tables.binding import Slot
-from instmodel.tables.cells import Column
-from instmodel.tables.compression import position
+from instmodel.tables.cells import BadCell, Column
+from instmodel.tables.compression import bytes_read
 from instmodel.tables.inputs import Source
-from instmodel.tables.scoring import Chunk
+from instmodel.tables.scoring import NO_FAULTS, Chunk
 from instmodel.tables.streams import joined
 
 # A batch holds about this many values, unless the caller says how many rows.
@@ -33,20 +33,27 @@ class Rows:
     folders : collection of str
         The columns that the names of folders hold: text, also where it is all whole numbers.
     make : callable
+    faults : mapping of int to BadCell
+        What is wrong with rows as such, counted from 0; their cells are null.
     """
 
     def __init__(
-        self, batch: Any, folders: Collection[str], make: ColumnMaker = arrow_column
+        self,
+        batch: Any,
+        folders: Collection[str],
+        make: ColumnMaker = arrow_column,
+        faults: Mapping[int, BadCell] = NO_FAULTS,
     ) -> None:
         self.batch = batch
         self._folders = folders
         self.count: int = batch.num_rows
         self._make = make
+        self._faults = faults
 
     def chunk(self, slots: Sequence[Slot], first_row: int) -> Chunk:
         """Return the model's columns."""
         columns = [self._make(slot, self._column(slot), first_row) for slot in slots]
-        return Chunk(self.count, columns)
+        return Chunk(self.count, columns, self._faults)
 
     def _column(self, slot: Slot) -> Any:
         cells = self.batch.column(slot.position)
@@ -128,14 +135,17 @@ class BatchedReader(Reader):
         own = [name for name in names if name not in self.added]
         most = batch_rows or max(1024, min(_MOST_ROWS, _BATCH_VALUES // (len(names) or 1)))
         schema = pa.schema([field for field in self.schema if field.name in names])
+        first = 0
         for batch in joined(self._batches(own, most)):
             for start in range(0, batch.num_rows, most):
                 part = batch.slice(start, most)
                 constant = [pa.repeat(value, part.num_rows) for value in added]
                 arrays = [*part.columns, *constant]
-                yield self._rows(pa.RecordBatch.from_arrays(arrays, schema=schema))
+                yield self._rows(pa.RecordBatch.from_arrays(arrays, schema=schema), first + start)
+            first += batch.num_rows
 
-    def _rows(self, batch: Any) -> Rows:
+    def _rows(self, batch: Any, first: int) -> Rows:
+        """Return a batch whose first row has a number, counted from 0."""
         return Rows(batch, self.added)
 
     @abstractmethod
@@ -151,7 +161,7 @@ class TextReader(Reader):
 
     def fraction(self) -> float:
         """Return how much of the file was read, 0 to 1."""
-        return min(1.0, position(self._file) / self._size) if self._size else 0.0
+        return min(1.0, bytes_read(self._file) / self._size) if self._size else 0.0
 
     def close(self) -> None:
         """Close the file."""

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from instmodel.errors import InputError, InstModelError
-from instmodel.tables.arrow import text_column
-from instmodel.tables.columns import holds_numbers
-from instmodel.tables.csv_stream import CsvStream, first_line_not_utf8, odd_lines
+from instmodel.tables.csv_table import CsvTable
 from instmodel.tables.inputs import Source
 from instmodel.tables.json_lines import JsonLines
-from instmodel.tables.reader import BatchedReader, Reader, Rows, TextReader
+from instmodel.tables.reader import BatchedReader, Reader
 
-# Bytes of CSV that are parsed together.
-_CSV_BLOCK = 4 << 20
 # What Parquet reads of a column at a time.
 _PARQUET_BUFFER = 1 << 18
 # Bytes of row groups, all columns of them, that are asked of a store at once.
@@ -131,81 +125,10 @@ class _Arrow(BatchedReader):
         self._source.close()
 
 
-class _Csv(TextReader, BatchedReader):
-    """CSV: UTF-8, commas, a header; cells are text until a column of numbers is wanted."""
-
-    _file: CsvStream
-
-    def _open(self, source: Source) -> Any:
-        import pyarrow as pa
-
-        self._path = path = source.path
-        header = _csv_header(path)
-        self._size = os.path.getsize(path)
-        self._file = CsvStream(path, len(header))
-        return pa.schema([(name, pa.string()) for name in header])
-
-    def _batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:
-        import pyarrow as pa
-        import pyarrow.csv as pc
-
-        wanted = [field.name for field in self.schema if field.name in names]
-        options = {
-            "read_options": pc.ReadOptions(block_size=_CSV_BLOCK),
-            "parse_options": pc.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-            "convert_options": pc.ConvertOptions(
-                column_types=dict.fromkeys(self.schema.names, pa.string()),
-                include_columns=[name for name in wanted if name not in self.added],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-                null_values=[""],
-            ),
-        }
-        try:
-            with pc.open_csv(self._file, **options) as reader:
-                yield from reader
-        except pa.ArrowInvalid as error:
-            if "UTF8" not in str(error):
-                raise
-            # Arrow does not say in which line.
-            line = first_line_not_utf8(self._path)
-            raise InputError(
-                "invalid_table", "the text is not UTF-8", line=line, expected="UTF-8"
-            ) from None
-        if self._file.quotes % 2:
-            # Arrow takes all that follows such a quote for its cell: the rows would be lost.
-            first, others = odd_lines(self._path)
-            raise InputError(
-                "invalid_table",
-                "an odd number of quotes: one is not closed, or not doubled inside a cell",
-                line=first,
-                expected='an even number, also in each line, as in "5"" pipe"',
-                actual="an odd number" + others,
-            )
-
-    def _rows(self, batch: Any) -> Rows:
-        return Rows(batch, self.added, text_column)
-
-
-def _csv_header(path: str) -> list[str]:
-    # What comes after the header is read here, too: its bytes are not the header's fault.
-    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
-        reader = csv.reader(text, strict=True)
-        try:
-            header = next(reader, None)
-        except csv.Error as error:
-            raise InputError("invalid_table", str(error), line=reader.line_num) from None
-    if not header:
-        raise InputError("invalid_table", "the file has no header")
-    if any("\ud800" <= c <= "\udfff" for name in header for c in name):
-        raise InputError("invalid_table", "the column names are not UTF-8", line=1)
-    return header
-
-
 _READERS: dict[str, Callable[[Source], Reader]] = {
     "parquet": Parquet,
     "arrow": _Arrow,
-    "csv": _Csv,
+    "csv": CsvTable,
     "jsonl": JsonLines,
 }
 
@@ -226,13 +149,14 @@ def open_reader(source: Source, by_position: bool = False) -> Reader:
         ``invalid_table``: it is not of its format, or has no header.
     OSError
     """
-    if by_position and source.format == "csv" and holds_numbers(_csv_header(source.path)):
-        raise InputError(
-            "invalid_table",
-            "numbers where the column names should be; put a line of names before them",
-            line=1,
-        )
-    return (source.opener or _READERS[source.format])(source)
+    reader = (source.opener or _READERS[source.format])(source)
+    try:
+        if by_position and isinstance(reader, CsvTable):
+            reader.check_names()
+    except BaseException:
+        reader.close()
+        raise
+    return reader
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from instmodel.tables.keys import Keys, keys_of
 from instmodel.tables.npy_file import NpyReader
 from instmodel.tables.row_columns import csv_columns, features_among, null_rules, with_extra
 from instmodel.tables.scorer import RowScorer
-from instmodel.tables.scoring import BadRow, fill, open_table
+from instmodel.tables.scoring import BadRow, fill_rows, open_table
 from instmodel.tables.streams import is_arrow, open_stream
 
 Floats = NDArray[np.float32]
@@ -250,7 +250,7 @@ def _table_rows(
             for start in range(0, chunk.rows, step):
                 stop = min(start + step, chunk.rows)
                 block = np.empty((stop - start, width), np.float32)
-                bad = fill(chunk.columns, start, stop, block)
+                bad = fill_rows(chunk, start, stop, block)
                 row = before + done + start
                 if bad:
                     first = min(bad)
@@ -347,7 +347,7 @@ def _dataset_rows(
             slots, row = binding.slots(narrow), 1
             for rows in reader.batches(narrow, batch_rows):
                 block = np.empty((rows.count, width), np.float32)
-                bad = fill(rows.chunk(slots, row).columns, 0, rows.count, block)
+                bad = fill_rows(rows.chunk(slots, row), 0, rows.count, block)
                 if bad:
                     first = min(bad)
                     raise BadRow(row + first, *bad[first]).error()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,20 +51,24 @@ class BadRow(NamedTuple):
     """A row that cannot be scored, and the first column at fault."""
 
     row: int | None  # None where there is but one
-    column: str
+    column: str | None  # None where the row as such is at fault
     cell: BadCell
 
     def error(self) -> InputError:
         """Return the row as an error."""
-        code, message, expected, actual, advice = self.cell
+        code, message, expected, actual, advice, line = self.cell
         return InputError(
             code,
             message + advice(),
             column=self.column,
             row=self.row,
+            line=line,
             expected=expected,
             actual=actual,
         )
+
+
+NO_FAULTS: Mapping[int, BadCell] = MappingProxyType({})
 
 
 class Chunk(NamedTuple):
@@ -71,6 +76,7 @@ class Chunk(NamedTuple):
 
     rows: int
     columns: Sequence[Column]
+    faults: Mapping[int, BadCell] = NO_FAULTS  # of rows as such, counted from 0
 
 
 def binding_of(model: RowScorer, nulls: Nulls) -> Binding:
@@ -221,7 +227,7 @@ def score_chunk(
     for start in range(0, chunk.rows, size):
         stop = min(start + size, chunk.rows)
         rows = block[: stop - start]
-        bad = fill(chunk.columns, start, stop, rows, watch)
+        bad = fill_rows(chunk, start, stop, rows, watch)
         for row in sorted(bad):
             found.append(BadRow(first_row + start + row, *bad[row]))
             rows[row] = 0
@@ -229,6 +235,17 @@ def score_chunk(
             break
         model.predict(rows, out=scores[start:stop])
     return scores, found
+
+
+def fill_rows(
+    chunk: Chunk, start: int, stop: int, block: Floats, watch: InputWatch | None = None
+) -> dict[int, tuple[str | None, BadCell]]:
+    """Do what `fill` does; what is wrong with a row as such comes before its cells."""
+    bad: dict[int, tuple[str | None, BadCell]] = {**fill(chunk.columns, start, stop, block, watch)}
+    for row, fault in chunk.faults.items():
+        if start <= row < stop:
+            bad[row - start] = (None, fault)
+    return bad
 
 
 def fill(
