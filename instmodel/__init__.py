@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from instmodel.comparison.comparing import compare
     from instmodel.document.builder import BufferHandle, ModelBuilder
     from instmodel.gpu import GpuModel, get_instmodel_wgsl, pack_models
+    from instmodel.monitoring.drifting import drift
     from instmodel.verification.verifying import verify
 
 __all__ = [
@@ -93,6 +94,7 @@ __all__ = [
     "ValidationDataError",
     "__version__",
     "compare",
+    "drift",
     "get_instmodel_wgsl",
     "gpu",
     "importers",
@@ -110,6 +112,7 @@ _LATER = {
     "GpuModel": "instmodel.gpu",
     "ModelBuilder": "instmodel.document.builder",
     "compare": "instmodel.comparison.comparing",
+    "drift": "instmodel.monitoring.drifting",
     "get_instmodel_wgsl": "instmodel.gpu",
     "gpu": "instmodel.gpu",
     "importers": "instmodel.importers",

@@ -17,11 +17,26 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn, TextIO
 
 import instmodel as im
-from instmodel.cli import bench, compare, convert, demo, inspect, profile, record, score, verify
+from instmodel.cli import (
+    bench,
+    compare,
+    convert,
+    demo,
+    drift,
+    inspect,
+    profile,
+    record,
+    score,
+    signature,
+    verify,
+)
 from instmodel.cli.arguments import BROKEN_PIPE, FAILED, INTERRUPTED, Parser
 from instmodel.errors import printable
 
-COMMANDS = (demo, score, inspect, verify, compare, record, convert, bench, profile)
+COMMANDS = (
+    *(demo, score, inspect, verify, compare, signature, drift),
+    *(record, convert, bench, profile),
+)
 """The modules of the commands, in the order of ``--help``: each has `add` and `run`."""
 
 

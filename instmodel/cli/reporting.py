@@ -59,8 +59,11 @@ def limits_asked(args: argparse.Namespace) -> list[Limit]:
     return asked
 
 
-def add_report_arguments(command: argparse.ArgumentParser) -> Arguments:
-    """Add how a comparison over rows is told; return the group of these arguments."""
+def add_report_arguments(command: argparse.ArgumentParser, coverage: bool = True) -> Arguments:
+    """Add how a comparison over rows is told; return the group of these arguments.
+
+    `coverage` says whether there is something to find of what the data reaches in a model.
+    """
     group = command.add_argument_group("what is told, and where")
     group.add_argument("--json", action="store_true", help="as JSON, for programs")
     group.add_argument(
@@ -76,11 +79,12 @@ def add_report_arguments(command: argparse.ArgumentParser) -> Arguments:
         help="write what was run, digests of all files, limits and figures, to be signed and "
         "checked (see `instmodel record`); it is on the page, too",
     )
-    group.add_argument(
-        "--no-coverage",
-        action="store_true",
-        help="do not look for what the data never reaches in the model",
-    )
+    if coverage:
+        group.add_argument(
+            "--no-coverage",
+            action="store_true",
+            help="do not look for what the data never reaches in the model",
+        )
     group.add_argument(
         "--signer", action="append", default=[], metavar="NAME", help="who signs it; repeatable"
     )

@@ -13,16 +13,17 @@ from instmodel.comparison.metrics import NAMES, plain_numbers
 from instmodel.comparison.moves import QUANTILES
 from instmodel.comparison.tables import (
     NONE,
+    bin_range,
     group_tables,
     is_share,
     loss_of,
     number,
     percent,
     points,
+    psi_table,
     ranged,
 )
-from instmodel.signatures.population import PsiBin
-from instmodel.tables.keys import is_utc, shown
+from instmodel.tables.keys import is_utc
 from instmodel.verification.summary import (
     Cells,
     Summary,
@@ -58,7 +59,7 @@ def comparison_summary(found: Comparison, old: str, new: str, values: int) -> Su
         _moves(found),
         *(table for place, by in enumerate(found.groupings) for table in group_tables(by, place)),
         *_bands(found),
-        _psi_bins("psi-bins", "Population stability of the scores by bin", found.psi_bins),
+        psi_table("psi-bins", "Population stability of the scores by bin", found.psi_bins),
         *_shifts(found),
         _importance(found),
         _movers(found, values),
@@ -232,7 +233,7 @@ def _bands(found: Comparison) -> list[Table]:
     for side, metrics in (("old", found.old_metrics), ("new", found.new_metrics)):
         rows: list[Cells] = [
             [
-                _range(band["low"], band["high"]),
+                bin_range(band["low"], band["high"]),
                 band["rows"],
                 band["positives"],
                 percent(band["rate"]),
@@ -245,33 +246,6 @@ def _bands(found: Comparison) -> list[Table]:
         ]
         tables.append(Table(f"bands-{side}", f"Gains by score band, {side}", columns, rows))
     return tables
-
-
-def _psi_bins(id: str, title: str, bins: Sequence[PsiBin], sides: Any = ("old", "new")) -> Table:
-    rows: list[Cells] = [
-        [
-            _bin_name(part),
-            percent(part.old_share),
-            percent(part.new_share),
-            f"{part.psi:.3g}",
-        ]
-        for part in bins
-    ]
-    return Table(id, title, ["from … to below", *sides, "PSI"], rows)
-
-
-def _bin_name(part: PsiBin) -> str:
-    if part.missing:
-        return "missing"
-    return _range(part.low, part.high) if part.text is None else shown(part.text)
-
-
-def _range(low: float | None, high: float | None) -> str:
-    if low is not None and low == high:
-        return f"{low:.5g}"
-    return (
-        f"{'' if low is None else f'{low:.5g}'} … {'' if high is None else f'{high:.5g}'}".strip()
-    )
 
 
 def _shifts(found: Comparison) -> list[Table]:
@@ -292,7 +266,7 @@ def _shifts(found: Comparison) -> list[Table]:
     if found.input_psi:
         most = found.input_psi[0]
         title = f"The input that shifts most: {most.name}"
-        tables.append(_psi_bins("input-bins", title, most.bins, ("reference", "data")))
+        tables.append(psi_table("input-bins", title, most.bins, ("reference", "data")))
     return tables
 
 

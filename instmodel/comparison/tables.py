@@ -8,6 +8,7 @@ from typing import Any
 
 from instmodel.comparison.groups import Group, Grouping, OtherGroups
 from instmodel.comparison.metrics import NAMES
+from instmodel.signatures.population import PsiBin
 from instmodel.tables.keys import in_order, shown
 from instmodel.verification.summary import Cells, Table
 
@@ -146,3 +147,35 @@ def _figure(metrics: dict[str, Any], name: str) -> str:
         return NONE
     write = percent if is_share(name) else ranged
     return write(metrics[name], metrics.get("intervals", {}).get(name))
+
+
+def psi_table(
+    id: str, title: str, bins: Sequence[PsiBin], sides: Sequence[str] = ("old", "new")
+) -> Table:
+    """Return the bins of a population stability index, with the shares of both sides."""
+    rows: list[Cells] = [
+        [
+            bin_name(part),
+            percent(part.old_share),
+            percent(part.new_share),
+            f"{part.psi:.3g}",
+        ]
+        for part in bins
+    ]
+    return Table(id, title, ["from … to below", *sides, "PSI"], rows)
+
+
+def bin_name(part: PsiBin) -> str:
+    """Return what a bin holds."""
+    if part.missing:
+        return "missing"
+    return bin_range(part.low, part.high) if part.text is None else shown(part.text)
+
+
+def bin_range(low: float | None, high: float | None) -> str:
+    """Return the ends of a bin; a single value alone."""
+    if low is not None and low == high:
+        return f"{low:.5g}"
+    return (
+        f"{'' if low is None else f'{low:.5g}'} … {'' if high is None else f'{high:.5g}'}".strip()
+    )

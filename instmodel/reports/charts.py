@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from instmodel.errors import printable
+from instmodel.signatures.population import LARGE, SLIGHT
 
 # Colours that differ in lightness, too: they stay apart in print and for the colour-blind.
 COLOURS = ("#1b5e9b", "#e07b00")
@@ -166,6 +167,14 @@ def rows(
             f'stroke-dasharray="4 3"/>{_text(x - 3, _TOP + 10, text, "end")}'
         )
     return _svg(parts, title, [name for name, _ in series])
+
+
+def psi_rows(indexes: Sequence[tuple[str, float]], title: str) -> str:
+    """Return population stability indexes by name, with marks where people take them for large."""
+    values = [value for _, value in indexes]
+    marks = [(mark, f"{mark:g}") for mark in (SLIGHT, LARGE) if mark <= max(SLIGHT, *values)]
+    names = [name for name, _ in indexes]
+    return rows(names, [("PSI", values)], title, "population stability index", marks)
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:

@@ -10,9 +10,8 @@ from instmodel.comparison.findings import Comparison
 from instmodel.comparison.groups import Group, Grouping
 from instmodel.comparison.metrics import NAMES, Figures
 from instmodel.comparison.tables import group_name, loss_of, ordered
-from instmodel.reports.charts import bars, lines, rows, ticks
+from instmodel.reports.charts import bars, lines, psi_rows, rows, ticks
 from instmodel.reports.picture import Picture
-from instmodel.signatures.population import LARGE, SLIGHT
 
 # Classes and inputs with pictures, as far as anyone would look at them.
 _MOST_CLASSES = 6
@@ -30,7 +29,6 @@ _GROUP_RATES = {
     "false_positive_rate": NAMES["false_positive_rate"],
     "false_negative_rate": NAMES["false_negative_rate"],
 }
-_PSI_MARKS = ((SLIGHT, f"{SLIGHT:g}"), (LARGE, f"{LARGE:g}"))
 
 
 def comparison_charts(found: Comparison) -> list[Picture]:
@@ -165,10 +163,7 @@ def _shifts(found: Comparison) -> list[Picture]:
         return []
     most = found.input_psi[:_MOST_INPUTS]
     title = "Inputs that shift most"
-    names = [item.name for item in most]
-    indexes = [("PSI", [item.psi for item in most])]
-    marks = [mark for mark in _PSI_MARKS if mark[0] <= max(0.1, *indexes[0][1])]
-    return [Picture(rows(names, indexes, title, "population stability index", marks), title)]
+    return [Picture(psi_rows([(item.name, item.psi) for item in most], title), title)]
 
 
 def _importance(found: Comparison) -> list[Picture]:

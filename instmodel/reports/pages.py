@@ -1,4 +1,4 @@
-"""Pages of `instmodel verify` and `compare`: one file each, with everything in it."""
+"""Pages of `instmodel verify`, `compare` and `drift`: one file each, with everything in it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from instmodel.comparison.findings import Comparison
 from instmodel.comparison.summary import comparison_summary
 from instmodel.errors import printable
 from instmodel.model import InstructionModel
+from instmodel.monitoring.drifting import Drift
+from instmodel.monitoring.summary import drift_summary
 from instmodel.reports.charts import bars
 from instmodel.reports.comparison_charts import comparison_charts, score_ticks
+from instmodel.reports.drift_charts import drift_charts
 from instmodel.reports.graph import SWITCH, graph_figure, memory_svg
 from instmodel.reports.picture import Picture
 from instmodel.stores import location
@@ -94,6 +97,29 @@ def write_comparison(
     summary = comparison_summary(found, old_name, new_name, _VALUES)
     summary = judged(summary, verdict or found.judge())
     _write(path, summary, comparison_charts(found), _graphs(new, "The new model"), record)
+
+
+def write_drift(
+    path: str | os.PathLike[str],
+    found: Drift,
+    model: str,
+    data: str,
+    verdict: Verdict | None = None,
+    record: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the page of a drift: what is told of it, which inputs shift and where, the record.
+
+    Parameters
+    ----------
+    model, data : str
+        What they are called.
+    verdict : Verdict, optional
+        By default that of no limits.
+    record : mapping, optional
+        See `instmodel.verification.record`.
+    """
+    summary = judged(drift_summary(found, model, data), verdict or found.judge())
+    _write(path, summary, drift_charts(found), [], record)
 
 
 def _graphs(

@@ -116,6 +116,26 @@ def in_order(values: Iterable[Key]) -> list[Key] | None:
     return [*sorted(known, key=lambda value: float(value)), *missing]
 
 
+def cut_moment(value: Key, period: str) -> Key:
+    """Return the hour, day or month of a date or an instant, as text; None stays None.
+
+    Raises
+    ------
+    InputError
+        ``invalid_cell``: it is neither.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
+        raise InputError(
+            "invalid_cell", "no date and no instant", expected="dates", actual=shown(value)
+        )
+    text = value.removesuffix("Z").replace(" ", "T")
+    if len(text) == 10:  # midnight, which has no time
+        text += "T00"
+    return text[: {"hour": 13, "day": 10, "month": 7}[period]]
+
+
 def is_utc(value: Key) -> bool:
     """Whether a value is an instant of UTC."""
     return isinstance(value, str) and value.endswith("Z") and bool(_MOMENT.fullmatch(value))

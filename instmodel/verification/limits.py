@@ -26,7 +26,10 @@ from instmodel.verification.figures import Found, find, not_found
 
 KINDS = ("max", "min")
 # What a count is a share of, beside it, where that is not the rows.
-_WHOLES = {"reached": "states", "unseen": "states"}
+_WHOLES = {
+    **dict.fromkeys(("reached", "unseen"), "states"),
+    **dict.fromkeys(("out_of_range", "nulls", "unexpected_nulls", "unknown", "invalid"), "values"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Limit:
 
     @property
     def whole(self) -> str:
-        """What a share is of: ``rows``, or the ``states`` of a model."""
+        """What a share is of: ``rows``, the ``states`` of a model, or ``values`` of an input."""
         return _WHOLES.get(self.figure.rpartition(".")[2], "rows")
 
     def __str__(self) -> str:
