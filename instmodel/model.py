@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -328,9 +328,39 @@ class InstructionModel(Engine):
         chosen = PredictConfig() if config is None else config
         return parallel.predict_parallel(self, self._checked_input(x, flat=True), chosen, out)
 
+    @overload
     def predict_table(
-        self, table: Any, nulls: str | float | Mapping[str, str | float] = "error"
-    ) -> NDArray[np.float32]:
+        self,
+        table: Any,
+        nulls: str | float | Mapping[str, str | float] = ...,
+        *,
+        threads: int | None = ...,
+    ) -> NDArray[np.float32]: ...
+
+    @overload
+    def predict_table(
+        self,
+        table: Any,
+        nulls: str | float | Mapping[str, str | float] = ...,
+        *,
+        threads: int | None = ...,
+        as_table: bool,
+        keep: Sequence[str] = ...,
+        outputs: Sequence[str] | None = ...,
+        on_bad_row: Literal["error", "null", "skip"] = ...,
+    ) -> Any: ...
+
+    def predict_table(
+        self,
+        table: Any,
+        nulls: str | float | Mapping[str, str | float] = "error",
+        *,
+        threads: int | None = None,
+        as_table: bool = False,
+        keep: Sequence[str] = (),
+        outputs: Sequence[str] | None = None,
+        on_bad_row: Literal["error", "null", "skip"] = "error",
+    ) -> Any:
         """Compute the outputs of every row of a table; columns are found by name.
 
         Parameters
@@ -345,10 +375,26 @@ class InstructionModel(Engine):
             ``arrow``.
         nulls : {"error", "nan"}, number, or mapping of column to one of them
             What a null becomes. In pandas NaN is a null; elsewhere it is a number like others.
+        threads : int, optional
+            How many threads work on it; None is every CPU that this process may use, as in
+            `PredictConfig`. Small tables take one. The bits are the same.
+        as_table : bool
+            Return a table of the same library, with the same index and row order: the columns to
+            `keep`, then the outputs. What hands out Arrow data but is no Polars frame (a reader, a
+            DuckDB relation) gives a pyarrow Table.
+        keep : sequence of str
+            Columns that go along unchanged; ``"*"`` is all of them. Needs `as_table`, as all that
+            follows.
+        outputs : sequence of O str, optional
+            Names of the output columns: by default ``score``, or ``output_0``, ``output_1`` …
+        on_bad_row : {"error", "null", "skip"}
+            What becomes of a row that cannot be scored: it is an error, gets null outputs, or is
+            left out. Null outputs are those of the library, and a score that is NaN is none of
+            them: in pandas the columns are of the type ``Float32`` then, in NumPy masked arrays.
 
         Returns
         -------
-        ndarray of float32, shape (N, O)
+        ndarray of float32, shape (N, O); with `as_table`, a table
 
         Raises
         ------
@@ -356,17 +402,27 @@ class InstructionModel(Engine):
             ``missing_column``, ``repeated_column``, ``invalid_cell``, ``list_length_mismatch``,
             ``null_value``, ``unknown_category``, ``inexact_key``, ``column_count_mismatch``,
             ``invalid_table``,
-            ``invalid_nulls``, ``repeated_feature``, ``missing_package``: with `column` and the
-            first `row` at fault, counted from 0.
+            ``invalid_nulls``, ``repeated_feature``, ``missing_package``, ``invalid_outputs``,
+            ``invalid_thread_count``, ``invalid_type``: with `column` and the first `row` at fault,
+            counted from 0.
 
         Warns
         -----
         UserWarning
             Once, when the model does not name its features, so that columns count by position.
         """
+        count = parallel.checked_threads(threads)
+        if values.boolean(as_table, "as_table"):
+            from instmodel.tables import results
+
+            return results.scored_table(self, table, keep, outputs, nulls, on_bad_row, count)
+        given = {"keep": bool(keep), "outputs": outputs is not None}
+        for name, is_given in {**given, "on_bad_row": on_bad_row != "error"}.items():
+            if is_given:
+                raise InputError("invalid_type", "needs as_table=True", field=name)
         from instmodel.tables import scoring
 
-        return scoring.predict_table(self, table, nulls)
+        return scoring.predict_table(self, table, nulls, count)
 
     def predict_one(
         self,

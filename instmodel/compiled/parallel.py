@@ -147,7 +147,7 @@ def predict_parallel(
             expected="a PredictConfig",
             actual=values.describe(config),
         )
-    wanted = _checked_threads(config.threads)
+    wanted = checked_threads(config.threads)
     start, stop = _slice(engine, config.buffer_slice)
     rows = arrays.as_rows(arrays.real_array(x), engine.feature_size, flat=True)
     shape = (len(rows), stop - start)
@@ -188,7 +188,14 @@ def _run(
     run_together(shared.work, threads - 1, shared.cancel)
 
 
-def _checked_threads(threads: int | None) -> int | None:
+def checked_threads(threads: int | None) -> int | None:
+    """Return how many threads a caller asks for, None for every CPU.
+
+    Raises
+    ------
+    InputError
+        ``invalid_thread_count``, also of ``INSTMODEL_NUM_THREADS``.
+    """
     if threads is None:
         return requested_thread_count()
     count = values.integer_argument(threads, "threads")

@@ -49,6 +49,8 @@ class BatchScorer:
         Makes for each batch what is to see its rows; it may find them bad.
     on_unexpected : {"error", "null", "skip"}
         As `on_bad_row`, of the rows that only a watch finds bad.
+    threads : int, optional
+        How many threads share a batch, see `instmodel.tables.scoring.score_chunk`.
 
     Attributes
     ----------
@@ -71,6 +73,7 @@ class BatchScorer:
         on_bad_row: OnBadRow = "error",
         watches: Callable[[], InputWatch] | None = None,
         on_unexpected: OnBadRow = "error",
+        threads: int | None = 1,
     ) -> None:
         pa = require("pyarrow", "arrow")
         arguments.choice(on_bad_row, "on_bad_row", get_args(OnBadRow))
@@ -80,7 +83,7 @@ class BatchScorer:
         self.kept = match_columns(keep, schema.names)
         self._model = model
         self._on_bad_row, self._on_unexpected = on_bad_row, on_unexpected
-        self._watches = watches
+        self._watches, self._threads = watches, threads
         names = checked_outputs(outputs, model.output_size, keep)
         fields = [pa.field(name, pa.float32()) for name in names]
         self.schema = pa.schema([*(schema.field(i) for i in self.kept), *fields])
@@ -109,7 +112,7 @@ class BatchScorer:
 
         watch = None if self._watches is None else self._watches()
         stop = self._on_bad_row == self._on_unexpected == "error"
-        scores, bad = score_chunk(self._model, chunk, first_row, first_only=stop, watch=watch)
+        scores, bad = score_chunk(self._model, chunk, first_row, stop, watch, self._threads)
         for row in bad:
             if self._fate(row) == "error":
                 raise row.error()
@@ -144,6 +147,15 @@ def kept_columns(keep: Sequence[str], header: Sequence[str]) -> list[str]:
     """Return the names of the columns to keep; ``*`` alone is all of them."""
     names = arguments.names(keep, "keep")
     return list(header) if names == ["*"] and "*" not in header else names
+
+
+def needed_columns(
+    model: RowScorer, header: Sequence[str], keep: Sequence[str], nulls: Nulls
+) -> list[int]:
+    """Return the positions of a table's columns that are scored or kept, ascending."""
+    needed = {slot.position for slot in binding_of(model, nulls).slots(header)}
+    needed.update(match_columns(kept_columns(keep, header), header))
+    return sorted(needed)
 
 
 def checked_outputs(
@@ -189,9 +201,7 @@ def score_batches(
     pa = require("pyarrow", "arrow")
     if is_arrow(batches):
         stream = open_stream(batches, join=False)
-        needed = {slot.position for slot in binding_of(model, nulls).slots(stream.header)}
-        needed.update(match_columns(kept_columns(keep, stream.header), stream.header))
-        batches = stream.read(sorted(needed))
+        batches = stream.read(needed_columns(model, stream.header, keep, nulls)).items
     else:
         try:
             batches = iter(batches)

@@ -291,7 +291,7 @@ def _parts(
             needed = [place for place in needed if stream.header[place] in known]
         header = [stream.header[place] for place in needed]
         places = match_columns(by, header)
-        for batch in stream.read(needed):
+        for batch in stream.read(needed).items:
             yield batch, header, [batch.column(place) for place in places]
         return
     if isinstance(table, np.ndarray):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -21,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.base import map_keys
+from instmodel.base.cpus import default_thread_count
+from instmodel.base.pool import run_together
 from instmodel.errors import InputError
 from instmodel.tables import arrow, frames
 from instmodel.tables.binding import Binding, Nulls, Slot, narrowed
@@ -96,19 +99,36 @@ def say_positions(model: RowScorer, header: Sequence[str]) -> None:
         )
 
 
-def predict_table(model: RowScorer, table: Any, nulls: Nulls = "error") -> Floats:
+def predict_table(
+    model: RowScorer, table: Any, nulls: Nulls = "error", threads: int | None = 1
+) -> Floats:
     """Score a table; see `InstructionModel.predict_table`."""
     header, chunks = open_table(table, binding_of(model, nulls))
     say_positions(model, header)
+    return score_chunks(model, chunks, threads)[0]
+
+
+def score_chunks(
+    model: RowScorer, chunks: Iterable[Chunk], threads: int | None, bad_rows_end: bool = True
+) -> tuple[Floats, list[BadRow]]:
+    """Score all chunks of a table; see `score_chunk`.
+
+    Raises
+    ------
+    InputError
+        The first bad row, if that is to end the work.
+    """
     results = [np.empty((0, model.output_size), np.float32)]
+    found: list[BadRow] = []
     row = 0
     for chunk in chunks:
-        scores, bad = score_chunk(model, chunk, row, first_only=True)
-        if bad:
+        scores, bad = score_chunk(model, chunk, row, first_only=bad_rows_end, threads=threads)
+        if bad and bad_rows_end:
             raise bad[0].error()
         results.append(scores)
+        found += bad
         row += chunk.rows
-    return results[1] if len(results) == 2 else np.concatenate(results)
+    return results[1] if len(results) == 2 else np.concatenate(results), found
 
 
 def open_table(table: Any, binding: Binding) -> tuple[list[str], Iterable[Chunk]]:
@@ -128,7 +148,7 @@ def open_table(table: Any, binding: Binding) -> tuple[list[str], Iterable[Chunk]
     if is_arrow(table):
         stream = open_stream(table)
         places, slots = narrowed(binding.slots(stream.header))
-        return stream.header, _arrow_chunks(stream.read(places), slots)
+        return stream.header, _arrow_chunks(stream.read(places).items, slots)
     if isinstance(table, np.ndarray) and table.dtype.names:
         table = {name: table[name] for name in table.dtype.names}
     if isinstance(table, Mapping):
@@ -199,6 +219,7 @@ def score_chunk(
     first_row: int = 0,
     first_only: bool = False,
     watch: InputWatch | None = None,
+    threads: int | None = 1,
 ) -> tuple[Floats, list[BadRow]]:
     """Score the rows of a chunk.
 
@@ -211,7 +232,9 @@ def score_chunk(
     first_only : bool
         Return with the first block that has a bad row.
     watch : InputWatch, optional
-        Sees every row before the model does.
+        Sees every row before the model does; for one thread.
+    threads : int, optional
+        How many threads share the blocks; None is every CPU that this process may use.
 
     Returns
     -------
@@ -222,19 +245,31 @@ def score_chunk(
     """
     scores = np.empty((chunk.rows, model.output_size), np.float32)
     size = max(64, _BLOCK_VALUES // model.feature_size)
-    block = np.empty((min(size, chunk.rows), model.feature_size), np.float32)
-    found: list[BadRow] = []
-    for start in range(0, chunk.rows, size):
-        stop = min(start + size, chunk.rows)
-        rows = block[: stop - start]
-        bad = fill_rows(chunk, start, stop, rows, watch)
-        for row in sorted(bad):
-            found.append(BadRow(first_row + start + row, *bad[row]))
-            rows[row] = 0
-        if found and first_only:
-            break
-        model.predict(rows, out=scores[start:stop])
-    return scores, found
+    starts = deque(range(0, chunk.rows, size))
+    found: dict[int, list[BadRow]] = {}
+
+    def work(watch_signals: bool = False) -> None:
+        block = np.empty((min(size, chunk.rows), model.feature_size), np.float32)
+        while True:
+            try:
+                start = starts.popleft()
+            except IndexError:
+                return
+            stop = min(start + size, chunk.rows)
+            rows = block[: stop - start]
+            bad = fill_rows(chunk, start, stop, rows, watch)
+            for row in sorted(bad):
+                found.setdefault(start, []).append(BadRow(first_row + start + row, *bad[row]))
+                rows[row] = 0
+            if bad and first_only:  # some thread has claimed every block before this one
+                starts.clear()
+            else:
+                model.predict(rows, out=scores[start:stop])
+
+    if threads is None and len(starts) > 1:  # to find out what this process may use takes a while
+        threads = default_thread_count().threads
+    run_together(work, min(threads or 1, len(starts)) - 1, starts.clear)
+    return scores, [row for start in sorted(found) for row in found[start]]
 
 
 def fill_rows(

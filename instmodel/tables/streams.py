@@ -25,6 +25,13 @@ _ENOUGH_ROWS = 1 << 13
 _TINY_ROWS = 128
 
 
+class Batches(NamedTuple):
+    """Record batches of one schema."""
+
+    schema: Any
+    items: Iterator[Any]
+
+
 class Stream(NamedTuple):
     """A table that is read at most once.
 
@@ -32,11 +39,11 @@ class Stream(NamedTuple):
     ----------
     header : list of str
     read : callable
-        Takes positions of columns, ascending, and yields record batches of these columns.
+        Takes positions of columns, ascending, and returns the batches of these columns.
     """
 
     header: list[str]
-    read: Callable[[Sequence[int]], Iterator[Any]]
+    read: Callable[[Sequence[int]], Batches]
 
 
 def is_arrow(table: Any) -> bool:
@@ -61,9 +68,10 @@ def open_stream(table: Any, join: bool = True) -> Stream:
     pa = require("pyarrow", "arrow")
     if isinstance(table, pa.Table):
 
-        def of_table(places: Sequence[int]) -> Iterator[Any]:
+        def of_table(places: Sequence[int]) -> Batches:
             narrow = table.select(list(places))
-            return _of_table(narrow) if join else iter(narrow.to_batches())
+            items = _of_table(narrow) if join else iter(narrow.to_batches())
+            return Batches(narrow.schema, items)
 
         return Stream(table.column_names, of_table)
     if is_a(table, "polars", "DataFrame"):
@@ -73,14 +81,14 @@ def open_stream(table: Any, join: bool = True) -> Stream:
     with _readable():
         if not hasattr(table, "__arrow_c_stream__"):
             batch = pa.record_batch(table)
-            return Stream(batch.schema.names, lambda places: iter([batch.select(list(places))]))
+
+            def of_batch(places: Sequence[int]) -> Batches:
+                narrow = batch.select(list(places))
+                return Batches(narrow.schema, iter([narrow]))
+
+            return Stream(batch.schema.names, of_batch)
         reader = pa.RecordBatchReader.from_stream(table)
-
-    def of_reader(places: Sequence[int]) -> Iterator[Any]:
-        narrow = (batch.select(list(places)) for batch in _read(reader))
-        return joined(narrow) if join else narrow
-
-    return Stream(reader.schema.names, of_reader)
+    return Stream(reader.schema.names, lambda places: _of_reader(reader, places, join))
 
 
 def is_a(value: Any, module: str, name: str) -> bool:
@@ -119,7 +127,7 @@ def _readable() -> Iterator[None]:
         raise InputError("invalid_table", "not a table that Arrow can read", actual=error) from None
 
 
-def _of_polars(frame: Any, join: bool) -> Iterator[Any]:
+def _of_polars(frame: Any, join: bool) -> Batches:
     import polars as pl
 
     for name, kind in frame.schema.items():
@@ -141,17 +149,25 @@ def _are_distinct(names: Sequence[str]) -> bool:
     return len({name.lower() for name in names}) == len(names)
 
 
-def _of_relation(relation: Any, places: Sequence[int], join: bool) -> Iterator[Any]:
+def _of_relation(relation: Any, places: Sequence[int], join: bool) -> Batches:
     names = [relation.columns[place].replace('"', '""') for place in places]
     return _of_capsule(relation.project(", ".join(f'"{name}"' for name in names)), join)
 
 
-def _of_capsule(table: Any, join: bool) -> Iterator[Any]:
+def _of_capsule(table: Any, join: bool) -> Batches:
     import pyarrow as pa
 
     with _readable():
-        batches = _read(pa.RecordBatchReader.from_stream(table))
-    return joined(batches) if join else batches
+        reader = pa.RecordBatchReader.from_stream(table)
+    return _of_reader(reader, range(len(reader.schema)), join)
+
+
+def _of_reader(reader: Any, places: Sequence[int], join: bool) -> Batches:
+    import pyarrow as pa
+
+    narrow = (batch.select(list(places)) for batch in _read(reader))
+    schema = pa.schema([reader.schema.field(place) for place in places])
+    return Batches(schema, joined(narrow) if join else narrow)
 
 
 # ------------------------------------------------------------------------------------ small chunks

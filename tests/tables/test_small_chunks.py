@@ -69,9 +69,9 @@ def test_large_chunks_stay_where_they_are():
     large, small = pa.table({"x": np.arange(10_000)}), pa.table({"x": np.arange(3)})
     table = pa.concat_tables([small, small, large, small, large])
     for source in (table, table.to_reader()):
-        batches = list(streams.open_stream(source).read([0]))
+        batches = list(streams.open_stream(source).read([0]).items)
         assert [batch.num_rows for batch in batches] == [6, 10_000, 3, 10_000]
-    first = next(streams.open_stream(large).read([0])).column(0)
+    first = next(streams.open_stream(large).read([0]).items).column(0)
     assert first.buffers()[1].address == large["x"].chunk(0).buffers()[1].address
 
 
