@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
-import os
 from typing import get_args
 
 import numpy as np
@@ -24,15 +23,13 @@ from instmodel.cli.arguments import (
     add_nulls_argument,
     at_least_one,
     loading,
-    nulls,
 )
 from instmodel.cli.console import progress, standard_output
-from instmodel.errors import InputError, printable
+from instmodel.errors import printable
 from instmodel.signatures.expectations import CheckInputs
-from instmodel.signatures.words import input_notes
-from instmodel.stores import location
+from instmodel.stores import location, places
 from instmodel.tables.columns import column_categories, column_names
-from instmodel.tables.delta_options import DeltaOutput, Mode
+from instmodel.tables.delta_options import Mode
 from instmodel.tables.numpy_files import make_writer, open_reader, suffix
 from instmodel.tables.scoring import say_positions
 
@@ -58,6 +55,7 @@ _JOB_OPTIONS = {
     "model_change": None,
     "provenance": None,
     "model_version": None,
+    "json": False,
     "metrics": None,
     "metrics_label": None,
 }
@@ -175,12 +173,18 @@ def add(commands: Commands) -> None:
     running.add_argument(
         "--batch-rows", type=at_least_one, metavar="N", help="rows that are scored together"
     )
-    running.add_argument(
+    telling = command.add_argument_group("what it tells")
+    telling.add_argument(
+        "--json",
+        action="store_true",
+        help="what was done as one JSON object on standard output, also of a run that fails",
+    )
+    telling.add_argument(
         "--metrics",
         metavar="FILE",
         help="write counts and times, in Prometheus text format; counters go on where it ended",
     )
-    running.add_argument(
+    telling.add_argument(
         "--metrics-label",
         action="append",
         metavar="NAME=VALUE",
@@ -195,21 +199,13 @@ def _names(text: str) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
-    from instmodel.stores import places
-
     to_stdout = args.output == "-"
     if to_stdout:
         standard_output()  # which may be closed: told before anything is read
-    places.check(
-        {
-            "output": None if to_stdout else args.output,
-            "list of bad rows": args.bad_rows,
-            "metrics": args.metrics,
-        },
-        {"input": args.input, "model": args.model},
-    )
     if _is_job(args):
-        return _run_job(args)
+        from instmodel.cli import score_job
+
+        return score_job.run(args)
     return _run_plain(args, to_stdout)
 
 
@@ -225,89 +221,10 @@ def _is_job(args: argparse.Namespace) -> bool:
     return any(format_of(name) not in (None, "csv") for name in (args.input, args.output))
 
 
-def _run_job(args: argparse.Namespace) -> int:
-    from instmodel import jobs
-    from instmodel.base.extras import require
-
-    job = jobs.Job(
-        im.load(args.model, **loading(args)),
-        args.input,
-        standard_output() if args.output == "-" else args.output,
-        keep=args.keep or (),
-        outputs=args.outputs,
-        nulls="error" if args.nulls is None else nulls(args.nulls),
-        on_bad_row=args.on_bad_row,
-        check_inputs=args.check_inputs,
-        bad_rows=args.bad_rows,
-        format=None if args.format == "delta" else args.format,
-        threads=args.threads,
-        batch_rows=args.batch_rows,
-        resume=args.resume,
-        delta=_delta(args),
-        table_version=args.table_version,
-        table_time=args.table_time,
-        overwrite=args.overwrite,
-        incremental=args.incremental,
-        model_change=args.model_change,
-        provenance=args.provenance or (),
-        model_version=args.model_version,
-        metrics=args.metrics,
-        metrics_labels=_labels(args.metrics_label or []),
-    )
-    if args.threads is not None:
-        require("pyarrow", "arrow").set_cpu_count(min(args.threads, os.cpu_count() or 1))
-    with progress(f"scoring {args.input}") as advance:
-        result = jobs.run(job, advance)
-    if args.output == "-":
-        return OK
-    rows, bad = result.rows, ""
-    if result.bad_rows and args.on_bad_row == "skip":
-        rows, bad = rows - result.bad_rows, f", {result.bad_rows} bad left out"
-    elif result.bad_rows:
-        bad = f", {result.bad_rows} of them bad"
-    parts = []
-    if result.repeated:
-        parts.append(f"the table has the rows of the run {printable(args.run_id)} already")
-    elif result.output_version is not None:
-        parts.append(f"version {result.output_version}")
-    if result.reused_parts:
-        parts.append(f"{result.reused_parts} of {result.parts} parts were there")
-    if result.removed_parts:
-        parts.append(f"{len(result.removed_parts)} removed")
-    told = f" ({', '.join(parts)})" if parts else ""
-    print(f"{rows} rows scored{bad}: {printable(args.output)}{told}")
-    if result.inputs is not None:
-        for note in input_notes(result.inputs):
-            print(printable(f"inputs: {note}"))
-    return OK
-
-
-def _delta(args: argparse.Namespace) -> DeltaOutput | None:
-    if args.format == "delta":
-        return DeltaOutput(args.mode or "new", args.partition_by or (), args.run_id)
-    for name in ("mode", "partition_by", "run_id"):
-        if getattr(args, name) is not None:
-            raise InputError("invalid_type", "is for a Delta table: --format delta", field=name)
-    return None
-
-
-def _labels(given: list[str]) -> dict[str, str]:
-    labels: dict[str, str] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or name in labels:
-            raise InputError(
-                "invalid_type",
-                "two values of one label" if equals else "no such label",
-                field="metrics_labels",
-                expected="NAME=VALUE, each name once",
-                actual=repr(text),
-            )
-        labels[name] = value
-    return labels
-
-
 def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
+    places.check(
+        {"output": None if to_stdout else args.output}, {"input": args.input, "model": args.model}
+    )
     ending = ".csv" if to_stdout else suffix(args.output)
     from_csv = suffix(args.input) == ".csv"
     model = im.load(args.model, **loading(args))

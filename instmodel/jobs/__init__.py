@@ -4,8 +4,9 @@
 """
 
 from instmodel.jobs.job import Job, Result
+from instmodel.jobs.outcome import outcome
 from instmodel.jobs.runner import run
 from instmodel.tables.csv_options import CsvOptions
 from instmodel.tables.delta_options import DeltaOutput
 
-__all__ = ["CsvOptions", "DeltaOutput", "Job", "Result", "run"]
+__all__ = ["CsvOptions", "DeltaOutput", "Job", "Result", "outcome", "run"]

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, cast
 
 from instmodel.errors import InputError
 from instmodel.jobs.job import Advance, Job, Result
-from instmodel.jobs.manifest import Manifest, Part, stamps
+from instmodel.jobs.manifest import Manifest, Part, manifest_of, stamps
 from instmodel.jobs.single_file import BadRowsFile, score_files
 from instmodel.jobs.staging import Commit, Staging
 from instmodel.stores import Location, location
@@ -63,15 +63,7 @@ def run(
         staging.begin(meaning)
         steps = _plan(job, sources, kind, there, staging)
         _check_bad_rows(job, steps)
-        result.reused_parts = sum(step.done is not None for step in steps)
-
-        def part_of(index: int) -> Advance:
-            return lambda fraction, rows: advance((index + fraction) / len(steps), rows)
-
-        parts = []
-        for index, step in enumerate(steps):
-            parts.append(step.done or _score_part(job, step, staging, kind, result, part_of(index)))
-            part_of(index)(1.0, result.metrics.rows)
+        parts = _score(job, steps, staging, kind, result, advance)
         manifest = Manifest(meaning, parts, result.table)
         result.rows, result.bad_rows = manifest.rows, manifest.bad_rows
         result.parts = len(parts)
@@ -85,6 +77,8 @@ def run(
             result.removed_parts = [part.part for part in before.parts if part.part not in names]
             moved = [part.part for part in new]
             staging.commit(Commit(manifest, "parts", moved, result.removed_parts))
+        result.metrics.parts["removed"] = len(result.removed_parts)
+        result.manifest = manifest_of(output)
 
 
 def _before(
@@ -191,6 +185,26 @@ def _check_names(job: Job, sources: list[Source], kind: str) -> None:
                 file=job.input,
                 expected="names that differ in more than their ending",
             )
+
+
+def _score(
+    job: Job, steps: list[_Step], staging: Staging, kind: str, result: Result, advance: Advance
+) -> list[Part]:
+    """Score the parts that are not finished; return all of them."""
+    counts = result.metrics.parts
+    result.reused_parts = counts["reused"] = sum(step.done is not None for step in steps)
+
+    def part_of(index: int) -> Advance:
+        return lambda fraction, rows: advance((index + fraction) / len(steps), rows)
+
+    parts = []
+    for index, step in enumerate(steps):
+        if step.done is None:
+            step.done = _score_part(job, step, staging, kind, result, part_of(index))
+            counts["scored"] += 1
+        parts.append(step.done)
+        part_of(index)(1.0, result.metrics.rows)
+    return parts
 
 
 def _score_part(

@@ -15,6 +15,7 @@ from instmodel.jobs.metrics import Metrics, check_labels
 from instmodel.model import InstructionModel
 from instmodel.signatures.counting import InputCounts, Tally
 from instmodel.signatures.expectations import CheckInputs, Expectations
+from instmodel.stores import Location
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
 from instmodel.tables.csv_options import CsvOptions
@@ -165,6 +166,7 @@ class Job:
                 expected="an InstructionModel",
                 actual=type(self.model).__name__,
             )
+        self.check_metrics()
         arguments.path(self.input, "input")
         if self.format is not None:
             arguments.choice(self.format, "format", FORMATS, "invalid_table")
@@ -183,9 +185,6 @@ class Job:
         self.csv.check()
         if self.bad_rows is not None:
             arguments.path(self.bad_rows, "bad_rows")
-        if self.metrics is not None:
-            arguments.path(self.metrics, "metrics")
-        check_labels(self.metrics_labels)
         arguments.names(self.keep, "keep")
         if self.outputs is not None:
             arguments.names(self.outputs, "outputs", "invalid_outputs")
@@ -205,6 +204,12 @@ class Job:
         self._check_output()
         Moment.of(self.table_version, self.table_time)
         provenance.check(self.provenance, self.version)
+
+    def check_metrics(self) -> None:
+        """Refuse what makes no sense about the metrics, which tell what else does not."""
+        if self.metrics is not None:
+            arguments.path(self.metrics, "metrics")
+        check_labels(self.metrics_labels)
 
     def _check_output(self) -> None:
         """Refuse what makes no sense together about an output that is there."""
@@ -277,6 +282,8 @@ class Result:
         Files of the output, and how many of them an earlier run had finished.
     removed_parts : list of str
         Parts that are gone, as their sources are.
+    manifest : Location or None
+        Of an output folder.
     table : mapping
         Of an input that has a log: its format, and the version that was read.
     output_version : int or None
@@ -289,9 +296,10 @@ class Result:
     scored_at: str = field(default_factory=provenance.now)
     rows: int = 0
     bad_rows: int = 0
-    parts: int = 1
+    parts: int = 0
     reused_parts: int = 0
     removed_parts: list[str] = field(default_factory=list)
+    manifest: Location | None = None
     table: Mapping[str, Any] = field(default_factory=dict)
     output_version: int | None = None
     repeated: bool = False

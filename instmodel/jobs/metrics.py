@@ -11,6 +11,7 @@ import math
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -24,9 +25,15 @@ _HELP = {
     "runs_total": ("counter", "Runs, by how they ended."),
     "rows_total": ("counter", "Rows read."),
     "bad_rows_total": ("counter", "Rows that could not be scored."),
+    "bad_rows_by_reason_total": ("counter", "The same, by the code of what was wrong."),
     "stage_seconds_total": ("counter", "Seconds spent in each stage; stages overlap."),
     "seconds": ("gauge", "Seconds from start to end of the last run."),
     "last_run_rows": ("gauge", "Rows that the last run read."),
+    "last_run_bad_rows": ("gauge", "Rows of the last run that could not be scored."),
+    "last_run_parts": ("gauge", "Files of the output that the last run scored, reused, removed."),
+    "output_rows": ("gauge", "Rows of all files that the output is of."),
+    "output_bad_rows": ("gauge", "Those of them that could not be scored."),
+    "output_parts": ("gauge", "Files of the output."),
     "last_run_success": ("gauge", "Whether the last run succeeded: 1 or 0."),
     "last_run_timestamp_seconds": ("gauge", "When the last run ended, Unix time."),
     "last_success_timestamp_seconds": ("gauge", "When the last run that succeeded ended."),
@@ -47,11 +54,12 @@ _OF_INPUTS = {
     "input_unknown": "unknown",
     "input_psi": "psi",
 }
-# What goes on counting, and what stays as it was when a run fails.
+# What goes on counting, and what is as it was when a run fails.
 _COUNTED = re.compile(r"instmodel_(\w+_total|batch_seconds_(sum|count))\b")
-_STAYS = "instmodel_last_success_timestamp_seconds"
+_STAYS = re.compile(r"instmodel_(output_\w+|last_success_timestamp_seconds)\b")
+_REASON = re.compile(r'instmodel_bad_rows_by_reason_total{.*reason="(\w+)"}')
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
-_OWN_LABELS = ("result", "stage", "quantile", "feature", "digest", "version")
+_OWN_LABELS = ("result", "stage", "quantile", "feature", "digest", "version", "reason", "how")
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -83,6 +91,12 @@ class Metrics:
     Attributes
     ----------
     rows, bad_rows : int
+    reasons : Counter of str
+        The bad rows by the code of what was wrong.
+    parts : Counter of str
+        Files of the output that were ``scored``, ``reused``, ``removed``.
+    output_rows, output_bad_rows, output_parts : int
+        Of the whole output, also what earlier runs did.
     read, score, write : float
         Seconds. The stages overlap, so they may add up to more than `seconds`.
     seconds : float
@@ -91,13 +105,18 @@ class Metrics:
         Seconds to score each batch.
     threads : int
     digest : str
-        Of the model.
+        Of the model; empty if none could be loaded.
     version : str or None
         Of the model, if anybody knows.
     """
 
     rows: int = 0
     bad_rows: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    parts: Counter[str] = field(default_factory=Counter)
+    output_rows: int = 0
+    output_bad_rows: int = 0
+    output_parts: int = 0
     read: float = 0.0
     score: float = 0.0
     write: float = 0.0
@@ -145,16 +164,29 @@ class Metrics:
         before = before or {}
         known = {} if self.version is None else {"version": self.version}
         results = {"ok": int(succeeded), "error": int(not succeeded)}
+        reasons = {*self.reasons, *(match[1] for match in map(_REASON.match, before) if match)}
         samples: list[tuple[str, dict[str, str], float]] = [
             *(("runs_total", {"result": result}, count) for result, count in results.items()),
             ("rows_total", {}, self.rows),
             ("bad_rows_total", {}, self.bad_rows),
+            *(
+                ("bad_rows_by_reason_total", {"reason": reason}, self.reasons[reason])
+                for reason in sorted(reasons)
+            ),
             *(
                 ("stage_seconds_total", {"stage": stage}, getattr(self, stage))
                 for stage in ("read", "score", "write")
             ),
             ("seconds", {}, self.seconds),
             ("last_run_rows", {}, self.rows),
+            ("last_run_bad_rows", {}, self.bad_rows),
+            *(
+                ("last_run_parts", {"how": how}, self.parts[how])
+                for how in ("scored", "reused", "removed")
+            ),
+            ("output_rows", {}, self.output_rows if succeeded else math.nan),
+            ("output_bad_rows", {}, self.output_bad_rows if succeeded else math.nan),
+            ("output_parts", {}, self.output_parts if succeeded else math.nan),
             ("last_run_success", {}, int(succeeded)),
             ("last_run_timestamp_seconds", {}, now),
             ("last_success_timestamp_seconds", {}, now if succeeded else math.nan),
@@ -166,8 +198,9 @@ class Metrics:
             ("batch_seconds_count", {}, len(self.batches)),
             ("threads", {}, self.threads),
             *self._input_samples(),
-            ("model_info", {"digest": self.digest} | known, 1),
         ]
+        if self.digest:
+            samples.append(("model_info", {"digest": self.digest} | known, 1))
         lines = []
         told = set()
         for name, own, value in samples:
@@ -183,7 +216,7 @@ class Metrics:
             sample = f"instmodel_{name}" + (f"{{{','.join(pairs)}}}" if pairs else "")
             if _COUNTED.match(sample):
                 value += before.get(sample, 0)
-            elif sample.startswith(_STAYS) and not succeeded:
+            elif _STAYS.match(sample) and not succeeded:
                 value = before.get(sample, math.nan)
             lines.append(f"{sample} {_number(value)}")
         return "\n".join(lines) + "\n"

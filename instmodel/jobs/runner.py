@@ -27,8 +27,20 @@ from instmodel.tables.inputs import Source, find, format_of, is_dataset
 from instmodel.tables.writers import open_writer
 
 
-def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:
+def run(
+    job: Job,
+    advance: Advance = lambda fraction, rows: None,
+    result: Result | None = None,
+) -> Result:
     """Do a job.
+
+    Parameters
+    ----------
+    job : Job
+    advance : callable, optional
+        Is told how far it is.
+    result : Result, optional
+        A new one, to be filled: also a run that fails then tells what it did.
 
     Returns
     -------
@@ -42,18 +54,18 @@ def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:
     """
     require("pyarrow", "arrow")
     begin = time.perf_counter()
-    job.check()
-    places.check(
-        {"output": job.path, "list of bad rows": job.bad_rows, "metrics": job.metrics},
-        {"input": job.input},
-    )
-    result = Result()
+    result = result or Result()
+    job.check_metrics()
+    written = {"output": job.path, "list of bad rows": job.bad_rows}
+    places.check({"metrics": job.metrics}, {"input": job.input, **written})
     metrics = result.metrics
-    metrics.threads = job.threads or default_thread_count().threads
-    metrics.digest, metrics.version = job.model.digest, job.version
-    metrics.inputs = job.tally()
     succeeded = False
     try:
+        job.check()
+        places.check(written, {"input": job.input})
+        metrics.threads = job.threads or default_thread_count().threads
+        metrics.digest, metrics.version = job.model.digest, job.version
+        metrics.inputs = job.tally()
         sources = find(job.input, job.moment, job.csv)
         result.table = sources[0].table
         folder = None if job.path is None or format_of(job.path) else job.path
@@ -63,6 +75,8 @@ def run(job: Job, advance: Advance = lambda fraction, rows: None) -> Result:
             dataset.run(job, location(folder), sources, result, advance)
         else:
             _run_to_file(job, sources, result, advance)
+        metrics.output_rows, metrics.output_bad_rows = result.rows, result.bad_rows
+        metrics.output_parts = result.parts
         succeeded = True
     finally:
         metrics.seconds = time.perf_counter() - begin
@@ -85,6 +99,7 @@ def _run_to_file(job: Job, sources: list[Source], result: Result, advance: Advan
             bad = BadRowsFile(stack.enter_context(location(job.bad_rows).replacing()), header=True)
         score_files(job, sources, open_writer(kind, file), bad, result, advance)
     result.rows, result.bad_rows = result.metrics.rows, result.metrics.bad_rows
+    result.parts = result.metrics.parts["scored"] = 1
 
 
 def _kind(path: str | os.PathLike[str], wanted: str | None) -> str:

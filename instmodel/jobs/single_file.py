@@ -159,6 +159,7 @@ def _score_rows(
             bad.add(source.name, scored)
         metrics.rows += rows
         metrics.bad_rows += len(scored.bad)
+        metrics.reasons.update(row.cell.code for row in scored.bad)
         if metrics.inputs is not None:
             metrics.inputs.add(cast(Tally, scored.watch))
         metrics.score += seconds

@@ -1,0 +1,135 @@
+"""``instmodel score``, where it is a job: run it, and say what it did."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+
+import instmodel as im
+from instmodel import jobs
+from instmodel.base.extras import require
+from instmodel.cli.arguments import OK, loading, nulls
+from instmodel.cli.console import progress, standard_output
+from instmodel.errors import InputError, printable
+from instmodel.jobs.metrics import Metrics, check_labels
+from instmodel.signatures.words import input_notes
+from instmodel.stores import places
+from instmodel.tables.delta_options import DeltaOutput
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the job, and return the exit code."""
+    if args.json and args.output == "-":
+        raise InputError("invalid_type", "the scores go to standard output", field="json")
+    result, job = jobs.Result(), None
+    try:
+        job = _job(args)
+        if args.threads is not None:
+            require("pyarrow", "arrow").set_cpu_count(min(args.threads, os.cpu_count() or 1))
+        with progress(f"scoring {args.input}") as advance:
+            jobs.run(job, advance, result)
+    except BaseException as error:
+        if args.json:
+            print(json.dumps(jobs.outcome(result, job, error)))
+        raise
+    if args.output != "-":
+        for line in _told(args, result):
+            print(line, file=sys.stderr if args.json else sys.stdout)
+    if args.json:
+        print(json.dumps(jobs.outcome(result, job)))
+    return OK
+
+
+def _job(args: argparse.Namespace) -> jobs.Job:
+    places.check(
+        {
+            "output": None if args.output == "-" else args.output,
+            "list of bad rows": args.bad_rows,
+            "metrics": args.metrics,
+        },
+        {"input": args.input, "model": args.model},
+    )
+    labels = _labels(args.metrics_label or [])
+    check_labels(labels)
+    try:
+        return jobs.Job(
+            im.load(args.model, **loading(args)),
+            args.input,
+            standard_output() if args.output == "-" else args.output,
+            keep=args.keep or (),
+            outputs=args.outputs,
+            nulls="error" if args.nulls is None else nulls(args.nulls),
+            on_bad_row=args.on_bad_row,
+            check_inputs=args.check_inputs,
+            bad_rows=args.bad_rows,
+            format=None if args.format == "delta" else args.format,
+            threads=args.threads,
+            batch_rows=args.batch_rows,
+            resume=args.resume,
+            delta=_delta(args),
+            table_version=args.table_version,
+            table_time=args.table_time,
+            overwrite=args.overwrite,
+            incremental=args.incremental,
+            model_change=args.model_change,
+            provenance=args.provenance or (),
+            model_version=args.model_version,
+            metrics=args.metrics,
+            metrics_labels=labels,
+        )
+    except Exception:
+        if args.metrics is not None:
+            with contextlib.suppress(OSError):  # what made the run fail is the error to raise
+                Metrics().save(args.metrics, labels, succeeded=False)
+        raise
+
+
+def _told(args: argparse.Namespace, result: jobs.Result) -> Iterator[str]:
+    rows, bad = result.rows, ""
+    if result.bad_rows and args.on_bad_row == "skip":
+        rows, bad = rows - result.bad_rows, f", {result.bad_rows} bad left out"
+    elif result.bad_rows:
+        bad = f", {result.bad_rows} of them bad"
+    parts = []
+    if result.repeated:
+        parts.append(f"the table has the rows of the run {printable(args.run_id)} already")
+    elif result.output_version is not None:
+        parts.append(f"version {result.output_version}")
+    if result.reused_parts:
+        parts.append(f"{result.reused_parts} of {result.parts} parts were there")
+    if result.removed_parts:
+        parts.append(f"{len(result.removed_parts)} removed")
+    told = f" ({', '.join(parts)})" if parts else ""
+    yield f"{rows} rows scored{bad}: {printable(args.output)}{told}"
+    if result.inputs is not None:
+        for note in input_notes(result.inputs):
+            yield printable(f"inputs: {note}")
+
+
+def _delta(args: argparse.Namespace) -> DeltaOutput | None:
+    if args.format == "delta":
+        return DeltaOutput(args.mode or "new", args.partition_by or (), args.run_id)
+    for name in ("mode", "partition_by", "run_id"):
+        if getattr(args, name) is not None:
+            raise InputError("invalid_type", "is for a Delta table: --format delta", field=name)
+    return None
+
+
+def _labels(given: list[str]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or name in labels:
+            raise InputError(
+                "invalid_type",
+                "two values of one label" if equals else "no such label",
+                field="metrics_labels",
+                expected="NAME=VALUE, each name once",
+                actual=repr(text),
+            )
+        labels[name] = value
+    return labels
