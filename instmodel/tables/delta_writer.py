@@ -15,7 +15,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from decimal import Decimal
 from typing import Any, BinaryIO
 
 from instmodel.base import arguments
@@ -232,7 +231,9 @@ class DeltaWriter(Writer):
         if self._table is None:
             return ("error" if self._output.mode == "new" else "append"), None
         if self._output.mode == "partitions" and self._partitions:
-            return "overwrite", _predicate(self._by, self._partitions)
+            return "overwrite", _predicate(
+                [self._plain.field(n) for n in self._by], self._partitions
+            )
         return ("overwrite" if self._output.mode == "overwrite" else "append"), None
 
     def _spooled(self) -> Iterator[Any]:
@@ -269,31 +270,50 @@ def _storable(kind: Any) -> Any:
     return wider.get(kind, pa.int64() if kind == pa.uint64() else kind)
 
 
-def _predicate(columns: Sequence[str], partitions: Iterable[tuple[Any, ...]]) -> str:
+def _predicate(columns: Sequence[Any], partitions: Iterable[tuple[Any, ...]]) -> str:
     """Return the SQL of the rows in some partitions."""
     groups: dict[tuple[Any, ...], list[Any]] = {}
     for cells in partitions:
         groups.setdefault(cells[:-1], []).append(cells[-1])
     terms = []
     for others, last in groups.items():
-        each = [_is(name, [value]) for name, value in zip(columns[:-1], others, strict=True)]
+        each = [_is(field, [value]) for field, value in zip(columns[:-1], others, strict=True)]
         terms.append(" AND ".join([*each, _is(columns[-1], last)]))
     return " OR ".join(f"({term})" for term in terms)
 
 
-def _is(column: str, cells: Sequence[Any]) -> str:
-    name = '"' + column.replace('"', '""') + '"'
-    values = [_literal(cell) for cell in cells if cell is not None]
+def _is(field: Any, cells: Sequence[Any]) -> str:
+    name = '"' + field.name.replace('"', '""') + '"'
+    values = [_literal(cell, field.type) for cell in cells if cell is not None]
     found = [f"{name} IN ({', '.join(values)})"] if values else []
     if len(values) < len(cells):
         found.append(f"{name} IS NULL")
     return f"({' OR '.join(found)})"
 
 
-def _literal(cell: Any) -> str:
-    if isinstance(cell, bool):
-        return str(cell).lower()
-    if isinstance(cell, int | float | Decimal):
-        return str(cell)
+def _literal(cell: Any, kind: Any) -> str:
+    """Return a value in SQL, of exactly the type of the column.
+
+    Values of another type are compared wrongly by some versions of `deltalake`, which then replaces
+    other partitions, too.
+    """
+    import pyarrow as pa
+
     text = cell.isoformat() if isinstance(cell, date) else str(cell)
-    return "'" + text.replace("'", "''") + "'"
+    text = "'" + text.replace("'", "''") + "'"
+    if pa.types.is_string(kind):
+        return text
+    if pa.types.is_boolean(kind):
+        return str(cell).lower()
+    if pa.types.is_date(kind):
+        name = "Date32"
+    elif pa.types.is_timestamp(kind):
+        zone = 'Some("UTC")' if kind.tz else "None"
+        name = f"Timestamp(Microsecond, {zone})"
+    elif pa.types.is_decimal(kind):
+        name = f"Decimal128({kind.precision}, {kind.scale})"
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        name = {"float": "Float32", "double": "Float64"}.get(str(kind), str(kind).capitalize())
+    else:
+        raise InputError("invalid_outputs", f"partitions of the type {kind} are not replaced")
+    return f"arrow_cast({text}, '{name}')"

@@ -118,6 +118,7 @@ UTC = datetime.UTC
         ("p", [datetime.date(2025, 1, 1), None, datetime.date(1969, 12, 31)]),
         ("p", [1, -5, 1 << 60]),
         ("p", [True, False, None]),
+        ("p", [0.1, -1e30, None]),
         ("p", [datetime.datetime(2025, 1, 1, 1, 2, 3, 4), None, datetime.datetime(1, 1, 1)]),
         ("p", [datetime.datetime(2025, 1, 1, tzinfo=UTC), None, None]),
         ("p", [Decimal("1.50"), Decimal("2.25"), None]),

@@ -61,6 +61,7 @@ def changed(table):
     from pyiceberg.types import LongType
 
     table.append(rows([1.0, 2.0, 3.0, 4.0], [1, 2, 3, 4], [1, 1, 2, None]))
+    table.delete("id == 2")
     with table.update_schema() as schema:
         schema.rename_column("a", "b")
         schema.update_column("id", LongType())
@@ -70,7 +71,6 @@ def changed(table):
             table.schema().as_arrow()
         )
     )
-    table.delete("id == 2")
     return table
 
 
