@@ -333,22 +333,37 @@ class Orchestrator:
 
     # ------------------------------------------------------------------------------------ counts
 
-    def _count(self, codes: list[int], runs_before: float, begin: float) -> None:
+    def _count(self, codes: list[int], before: tuple[int, int], begin: float) -> None:
         """Count what ended; a run that was killed behind its last step has ended, too."""
-        ok, error = codes.count(0), codes.count(2)
-        if not ok + error:
-            ok = int(self._runs() - runs_before)
+        ended = codes.count(0), codes.count(2)
+        if not any(ended):
+            ended = tuple(now - old for now, old in zip(self._runs(), before, strict=True))
+        if not any(ended):
+            return
+        ok, error = ended
         self.counts.ok += ok
         self.counts.error += error
         if ok:
-            new = [part for part in self.manifest()["parts"] if _seconds(part["scored_at"]) > begin]
-            self.counts.rows += sum(part["rows"] for part in new)
-            self.counts.bad_rows += sum(part["bad_rows"] for part in new)
             self.counts.last_success = begin
+        parts = self.manifest()["parts"] if ok else self._staged()
+        for part in parts:
+            if _seconds(part["scored_at"]) > begin:
+                self.counts.rows += part["rows"]
+                self.counts.bad_rows += part["bad_rows"]
 
-    def _runs(self) -> float:
+    def _staged(self) -> list[dict]:
+        """Return the parts that a run finished before it failed: the next one takes them over."""
+        return [
+            json.loads(content)
+            for name, content in self.store.contents().items()
+            if name.startswith(".out.instmodel-part/work/parts/") and name.endswith(".json")
+        ]
+
+    def _runs(self) -> tuple[int, int]:
+        """Return how many runs succeeded and failed, as the metrics say."""
         found = self.samples()
-        return sum(value for name, value in found.items() if "runs_total" in name)
+        ok, error = (found.get(f'instmodel_runs_total{{result="{r}"}}', 0) for r in ("ok", "error"))
+        return int(ok), int(error)
 
     def samples(self) -> dict[str, float]:
         """Return the metrics by name, with all labels but that of the job."""
