@@ -148,10 +148,11 @@ class Metrics:
         place = location(path)
         labels = {"job_name": PurePath(place.name).stem, **labels}
         before: dict[str, float] = {}
-        with contextlib.suppress(OSError, ValueError):
-            before = _samples(place.read_bytes().decode())
-        with place.replacing() as file:
-            file.write(self.text(labels, succeeded, time.time(), before).encode())
+        with place.taking_turns():
+            with contextlib.suppress(OSError, ValueError):
+                before = _samples(place.read_bytes().decode())
+            with place.replacing() as file:
+                file.write(self.text(labels, succeeded, time.time(), before).encode())
 
     def text(
         self,

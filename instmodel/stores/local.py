@@ -122,6 +122,20 @@ class LocalLocation(Location):
         """Open a file that replaces what is here; see `instmodel.base.atomic`."""
         return atomic.replacing(self._path)
 
+    @contextlib.contextmanager
+    def taking_turns(self) -> Iterator[None]:
+        """Wait for a lock of the folder that the file lies in: that leaves nothing behind."""
+        if fcntl is None:
+            yield
+            return
+        descriptor = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError):  # not every file system has locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
     def make_folder(self) -> None:
         """Make this folder and those above it."""
         self._path.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from contextlib import AbstractContextManager
@@ -109,6 +110,13 @@ class Location(ABC):
         Otherwise, or if the program is killed, what was here before stays. The file can be sought
         and read.
         """
+
+    def taking_turns(self) -> AbstractContextManager[None]:
+        """Wait until nobody else on this machine who asked for the same changes the file.
+
+        For what is read and then written with something added. In a store, nobody waits.
+        """
+        return contextlib.nullcontext()
 
     @abstractmethod
     def make_folder(self) -> None:
