@@ -55,6 +55,13 @@ def run(
     """Score every file of a folder into a part of another folder, `output`."""
     kind = job.format or sources[0].format
     _check_names(job, sources, kind)
+    if output.parent.is_same(output):
+        raise InputError(
+            "invalid_table",
+            "the work on the output and its manifest have no place beside it",
+            file=job.path,
+            expected="a folder in it",
+        )
     meaning = {"format": kind, **job.meaning()}
     with Staging.locked(output) as staging:
         has_ended = staging.recover(job.goes_on)

@@ -39,5 +39,9 @@ def check(written: Mapping[str, AnyPath | None], read: Mapping[str, AnyPath | No
                 raise InputError(
                     "invalid_table", f"the {what} would lie in the {other}", file=str(place)
                 )
+            if other in inputs and where.is_inside(place):
+                raise InputError(
+                    "invalid_table", f"the {other} lies in the {what}", file=str(place)
+                )
         place.check_writable()
         taken[what] = place

@@ -185,6 +185,7 @@ def table_among_files():
         (lambda: None, ["data", "-o", "data"], "the output is also the input"),
         (lambda: None, ["data", "-o", "data/out"], "the output would lie in the input"),
         (lambda: None, ["data", "-o", "data/out.csv"], "the output would lie in the input"),
+        (lambda: None, ["data/year=2026", "-o", "data"], "the input lies in the output"),
         (lambda: None, ["data", "-o", "o", "--bad-rows", "data/b"], "would lie in the input"),
         (twins, ["data", "-o", "out"], "x.parquet and x.pq would become the same part"),
         (lambda: Path("data/l.parquet").symlink_to("no"), ["data", "-o", "out"], "No such file"),
