@@ -132,6 +132,7 @@ class Tally:
         """Count rows (N, F); see `InputWatch`."""
         self.rows += len(rows)
         marks = self._expectations.marks
+        before = self._reached.copy() if self._find_bad else None
         _kernels.count_at_least(rows, marks, self._reached)
         gone: dict[int, NDArray[np.bool_]] = {}  # by input value: which rows have none
         for cells in odd:
@@ -143,9 +144,16 @@ class Tally:
         for one in self._expectations.expected:
             if one.start in self._wide:
                 self._look_up(one, rows, gone)
-        if not self._find_bad:
+        if before is None:
             return {}
-        return violations(self._expectations.expected, rows, odd)
+        return violations(self._suspects(self._reached - before, len(rows)), rows, odd)
+
+    def _suspects(self, reached: NDArray[np.int64], rows: int) -> list[Expected]:
+        """Return the features of which so many rows may have what is not expected."""
+        between = -np.diff(reached, axis=0, append=0)
+        strange = (self._expectations.bad & (between > 0)).any(axis=0)
+        strange |= self._expectations.whole & (reached[0] < rows)
+        return [one for one in self._expectations.expected if strange[one.columns].any()]
 
     def _gaps(self, cells: OddCells, rows: int) -> NDArray[np.bool_]:
         """Return which values (N, size) are none, and count those that are no nulls either."""

@@ -106,6 +106,10 @@ class Expectations:
         Input values F.
     marks : (K, F) float32
         The marks to count by: -∞ first, NaN behind the last one.
+    bad : (K, F) bool
+        Whether what lies between a mark and the next one is not expected.
+    whole : (F,) bool
+        Of which inputs every value must be there to be expected: text, and what has no nulls.
     """
 
     def __init__(self, signature: Signature, features: Sequence[Feature]) -> None:
@@ -123,6 +127,13 @@ class Expectations:
         self.marks[0] = -np.inf
         for one in counted:
             self.marks[1 : 1 + len(one.marks), one.columns] = one.marks[:, None]
+        self.bad, self.whole = np.zeros(self.marks.shape, bool), np.zeros(start, bool)
+        for one in self.expected:
+            if self.is_wide(one):
+                self.bad[:, one.columns] = True  # a value may be bad, and needs a look
+            else:
+                self.bad[: len(one.roles), one.columns] = (one.roles != FINE)[:, None]
+            self.whole[one.columns] = one.item.nulls == "never" or one.item.kind == "text"
 
     @staticmethod
     def is_wide(one: Expected) -> bool:

@@ -148,6 +148,9 @@ def test_nothing_has_no_index():
 # ---------------------------------------------------------------------------- against slow counting
 
 
+NULL_RULES = st.sampled_from(["allowed", "never"])
+
+
 @st.composite
 def _number_signatures(draw):
     numbers = st.floats(-20, 20, width=32) | st.integers(-20, 20).map(float)
@@ -156,6 +159,7 @@ def _number_signatures(draw):
     return im.FeatureSignature(
         min=draw(st.sampled_from([None, low])),
         max=draw(st.sampled_from([None, high, 3.4028234663852886e38])),
+        nulls=draw(NULL_RULES),
         edges=edges,
         shares=[1 / (len(edges) + 1)] * (len(edges) + 1),
     )
@@ -166,7 +170,7 @@ def _code_signatures(draw):
     step = draw(st.sampled_from([1, 1, 100_000]))
     codes = [code * step for code in sorted(draw(st.sets(st.integers(-60, 60), max_size=100)))]
     shares = [1 / max(1, len(codes))] * len(codes)
-    return im.FeatureSignature(kind="code", codes=codes, shares=shares)
+    return im.FeatureSignature(kind="code", codes=codes, nulls=draw(NULL_RULES), shares=shares)
 
 
 def _slowly(item, values):
@@ -186,6 +190,17 @@ def _slowly(item, values):
             out += item.min is not None and value < item.min
             out += item.max is not None and value > item.max
     return bins, out, nulls, unknown
+
+
+def _slowly_bad(items, names, inputs):
+    """Return the first column of each row that has what is not expected."""
+    bad = {}
+    for row, values in enumerate(inputs):
+        for item, name, value in zip(items, names, values, strict=True):
+            _, out, nulls, unknown = _slowly(item, [value])
+            if out or unknown or (nulls and item.nulls == "never"):
+                bad.setdefault(row, name)
+    return bad
 
 
 VALUES = st.floats(-25, 25, width=32) | st.integers(-25, 25).map(float) | FLOATS
@@ -208,7 +223,9 @@ def test_counts_equal_slow_ones_whatever_the_batches(items, pool, rows, seed):
     signature = im.Signature(dict(zip(names, items, strict=True)))
     expectations = Expectations(signature, [im.Feature(name) for name in names])
     whole, parts = Tally(expectations), Tally(expectations)
-    whole.look(inputs)
+    assert whole.look(inputs) == {}
+    bad = Tally(expectations, find_bad=True).look(inputs)
+    assert {row: column for row, (column, _) in bad.items()} == _slowly_bad(items, names, inputs)
     for part in np.array_split(inputs, rng.integers(1, 5)):
         tally = whole.fresh()
         tally.look(np.ascontiguousarray(part))
