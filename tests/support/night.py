@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import gzip
 import io
 import json
 import random
@@ -30,6 +31,8 @@ import instmodel as im
 from support.commands import command
 
 FEATURES = ("f0", "f1", "f2", "f3")
+# What the models expect of f0, which grows a little every day.
+EXPECTED = im.FeatureSignature(min=-3, max=3, edges=[-0.7, 0.0, 0.7], shares=[0.25] * 4)
 # Seconds that nothing here takes, however busy the machine is.
 PATIENCE = 120
 
@@ -80,7 +83,7 @@ def plan(days: int, seed: int) -> list[Day]:
             day.kills = [chance.uniform(0.5, 1.1) for _ in range(chance.randint(1, 3))]
     for day in chance.sample(season[1:-1], max(1, days // 10)):
         day.bad = True
-    for day in chance.sample(season[2:], max(2, days // 6)):
+    for day in chance.sample(season[2:-1], max(2, days // 6)):
         day.together = True
     whole = [day for day in season if not day.bad]
     gone: set[int] = set()
@@ -135,17 +138,20 @@ def as_parquet(table: pa.Table) -> bytes:
 
 
 def as_csv(table: pa.Table) -> bytes:
-    """Return a table as the bytes of a file; float32 numbers come back as they were."""
+    """Return a table as the bytes of a compressed file; float32 numbers come back as they were.
+
+    Compressed, so that a truncated file is none: of plain CSV, the last row would be a bad one.
+    """
     columns = [
         ["" if value is None else str(np.float32(value) if name in FEATURES else value)
          for value in table[name].to_pylist()]
         for name in table.column_names
     ]  # fmt: skip
     lines = [",".join(table.column_names), *map(",".join, zip(*columns, strict=True))]
-    return ("\n".join(lines) + "\n").encode()
+    return gzip.compress(("\n".join(lines) + "\n").encode(), mtime=0)
 
 
-WRITERS = {"parquet": as_parquet, "csv": as_csv}
+WRITERS = {"parquet": as_parquet, "csv.gz": as_csv}
 
 
 def model(seed: int) -> im.InstructionModel:
@@ -157,6 +163,7 @@ def model(seed: int) -> im.InstructionModel:
     info = b.build(
         output=b.dense(h, rng.normal(size=(1, 8)), None, "SIGMOID"),
         metadata={"version": f"{seed + 1}.0"},
+        signature=im.Signature({"f0": EXPECTED}, rows=1000),
     )
     return im.InstructionModel(info)
 
@@ -187,13 +194,38 @@ class File:
 
 @dataclasses.dataclass
 class Counts:
-    """What the metrics are to say."""
+    """What the metrics are to say.
+
+    Attributes
+    ----------
+    ok, error : int
+        Runs.
+    rows, bad_rows : int
+        That they scored.
+    last_success : float
+        When the last run that succeeded began, Unix time.
+    last : (N,)
+        ``f0`` in the rows of the last run.
+    """
 
     ok: int = 0
     error: int = 0
     rows: int = 0
     bad_rows: int = 0
     last_success: float = 0.0
+    last: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def psi(self) -> float:
+        """The population stability index of ``f0`` in the last run."""
+        counts = np.bincount(np.searchsorted(EXPECTED.edges, self.last, "right"), minlength=4)
+        old, new = np.array(EXPECTED.shares), np.maximum(counts / len(self.last), 1e-6)
+        return float(np.sum((new - old) * np.log(new / old)))
+
+    @property
+    def out_of_range(self) -> int:
+        """How many of these are not within what the model expects."""
+        return int(np.sum((self.last < EXPECTED.min) | (self.last > EXPECTED.max)))
 
 
 class Orchestrator:
@@ -205,7 +237,7 @@ class Orchestrator:
         Where the input ``data`` and the output ``out`` are.
     work : Path
         A folder of this machine, for models and metrics.
-    kind : {"parquet", "csv"}
+    kind : {"parquet", "csv.gz"}
         Of the input.
     seed : int
     """
@@ -232,13 +264,13 @@ class Orchestrator:
         if repaired is not None:
             self._write(repaired)
         if day.changed is not None:
-            self._write_rows(self._file_of(day.changed), self._rows(40))
+            self._write_rows(self._file_of(day.changed), self._rows(day.number, 40))
         if day.removed is not None:
             name = self._file_of(day.removed)
             self.store.remove(name)
             del self.files[name]
         if day.bad:
-            whole = WRITERS[self.kind](self._rows(50))
+            whole = WRITERS[self.kind](self._rows(day.number, 50))
             self.store.put(self._file_of(day.number), whole[: len(whole) // 2])
             self._fail(day)
         else:
@@ -249,16 +281,18 @@ class Orchestrator:
         return f"data/day={Day(number, 0).name}/part-0.{self.kind}"
 
     def _write(self, day: Day) -> None:
-        self._write_rows(self._file_of(day.number), self._rows(50 + 5 * day.number))
+        number = day.number
+        self._write_rows(self._file_of(number), self._rows(number, 50 + 5 * number))
 
     def _write_rows(self, name: str, rows: pa.Table) -> None:
         self.files[name] = File(rows)
         self.store.put(name, WRITERS[self.kind](rows))
 
-    def _rows(self, count: int) -> pa.Table:
+    def _rows(self, number: int, count: int) -> pa.Table:
         ids = np.arange(self._next_id, self._next_id + count)
         self._next_id += count
         columns = {name: self._rng.normal(size=count).astype(np.float32) for name in FEATURES}
+        columns["f0"] += np.float32(0.03 * number)
         missing = self._rng.random(count) < 0.05
         columns["f1"] = pa.array(columns["f1"], mask=missing)
         return pa.table({"id": ids, **columns, "note": [f"n{number}" for number in ids]})
@@ -315,8 +349,9 @@ class Orchestrator:
             self.killed_at_work += any("instmodel-part" in name for name in self.store.contents())
         else:
             self._seconds = time.time() - begin
-            for process, (_, problem) in zip(processes, said, strict=True):
-                assert process.returncode in (0, 2), problem
+            told = [json.loads(text) for text, _ in said]
+            for process, outcome, (_, problem) in zip(processes, told, said, strict=True):
+                assert process.returncode == (0 if outcome["status"] == "ok" else 2), problem
                 assert "Traceback" not in problem
         codes = [process.returncode for process in processes]
         self._count(codes, runs_before, begin)
@@ -328,7 +363,7 @@ class Orchestrator:
             *("-o", f"{self.store.url}/out", "--incremental", "--model-change", "keep"),
             *("--format", "parquet", "--keep", "id", "--on-bad-row", "null", "--threads", "1"),
             *("--with", "model_digest,model_version,scored_at"),
-            *("--metrics", str(self.metrics), "--metrics-label", "job_name=night"),
+            *("--metrics", str(self.metrics), "--metrics-label", "job_name=night", "--json"),
         ]
 
     # ------------------------------------------------------------------------------------ counts
@@ -346,10 +381,11 @@ class Orchestrator:
         if ok:
             self.counts.last_success = begin
         parts = self.manifest()["parts"] if ok else self._staged()
-        for part in parts:
-            if _seconds(part["scored_at"]) > begin:
-                self.counts.rows += part["rows"]
-                self.counts.bad_rows += part["bad_rows"]
+        parts = [part for part in parts if _seconds(part["scored_at"]) > begin]
+        self.counts.rows += sum(part["rows"] for part in parts)
+        self.counts.bad_rows += sum(part["bad_rows"] for part in parts)
+        rows = [self.files[f"data/{part['source']['name']}"].rows["f0"] for part in parts]
+        self.counts.last = np.concatenate([np.zeros(0), *(column.to_numpy() for column in rows)])
 
     def _staged(self) -> list[dict]:
         """Return the parts that a run finished before it failed: the next one takes them over."""
