@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import math
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from instmodel.base.limits import DEFAULT_LIMITS, Limits
 from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL
 from instmodel.errors import InputError, printable
 from instmodel.tables.binding import Nulls, null_rule
+from instmodel.tables.csv_options import CsvOptions
 
 OK, DIFFERENT, FAILED, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
@@ -120,6 +122,42 @@ def nulls(rules: list[str]) -> Nulls:
             raise InputError("invalid_nulls", "two rules for one column", column=name)
         columns[name] = null_rule(value)
     return columns
+
+
+def add_csv_arguments(command: Arguments) -> None:
+    """Add how CSV files are written."""
+    command.add_argument(
+        "--delimiter",
+        default=",",
+        metavar="CHARACTER",
+        help=r"between cells (default: a comma); \t is a tab",
+    )
+    command.add_argument(
+        "--null-values",
+        type=names,
+        action="extend",
+        metavar="A,B",
+        help="spellings of null beside the empty cell, such as NA",
+    )
+    command.add_argument(
+        "--encoding", default="utf-8", help="such as latin-1, cp1252 or utf-16 (default: utf-8)"
+    )
+    command.add_argument(
+        "--decimal", default=".", metavar="MARK", help="of numbers: . (default) or a comma"
+    )
+
+
+def csv_options(args: argparse.Namespace) -> CsvOptions:
+    """Return the arguments of `add_csv_arguments`."""
+    delimiter = "\t" if args.delimiter == r"\t" else args.delimiter
+    options = CsvOptions(delimiter, args.null_values or (), args.encoding, args.decimal)
+    options.check()
+    return options
+
+
+def names(text: str) -> list[str]:
+    """Read names between commas; one with a comma stands in double quotes."""
+    return next(csv.reader([text]), [])
 
 
 def add_limit_argument(command: Arguments) -> None:

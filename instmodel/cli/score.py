@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
+import sys
 from typing import get_args
 
 import numpy as np
@@ -19,17 +19,23 @@ from instmodel.cli.arguments import (
     OK,
     Commands,
     add_command,
+    add_csv_arguments,
     add_loading_arguments,
     add_nulls_argument,
     at_least_one,
+    csv_options,
     loading,
+    names,
 )
 from instmodel.cli.console import progress, standard_output
 from instmodel.errors import printable
 from instmodel.signatures.expectations import CheckInputs
 from instmodel.stores import location, places
 from instmodel.tables.columns import column_categories, column_names
+from instmodel.tables.compression import compressing
 from instmodel.tables.delta_options import Mode
+from instmodel.tables.inputs import Source, is_dataset, of_stream, single
+from instmodel.tables.kinds import compression_of, kind_of, parts_of
 from instmodel.tables.numpy_files import make_writer, open_reader, suffix
 from instmodel.tables.scoring import say_positions
 
@@ -40,6 +46,7 @@ _JOB_OPTIONS = {
     "keep": None,
     "outputs": None,
     "nulls": None,
+    "null_values": None,
     "on_bad_row": "error",
     "check_inputs": None,
     "bad_rows": None,
@@ -68,8 +75,9 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "input",
         metavar="INPUT",
-        help=".csv, .npy, .parquet, .arrow or .jsonl, or a folder of files in one format; columns "
-        "are matched by name if the model names its features, else by position",
+        help=".csv, .npy, .parquet, .arrow or .jsonl, or a folder of files in one format; .csv and "
+        ".jsonl also with .gz, .zst or .bz2; - for standard input; columns are matched by name if "
+        "the model names its features, else by position",
     )
     command.add_argument(
         "-o",
@@ -79,6 +87,14 @@ def add(commands: Commands) -> None:
         help="a file in any of these formats (.npy only from CSV and NPY), a new folder for an "
         "input folder, or - for standard output",
     )
+    reading = command.add_argument_group("how the input is read")
+    reading.add_argument(
+        "--input-format",
+        metavar="FORMAT",
+        help="parquet, csv, arrow, jsonl, or csv.gz and the like (default: what its name tells; "
+        "of standard input, csv)",
+    )
+    add_csv_arguments(reading)
     moment = command.add_argument_group(
         "which rows of a Delta or Iceberg table"
     ).add_mutually_exclusive_group()
@@ -89,25 +105,23 @@ def add(commands: Commands) -> None:
     columns = command.add_argument_group("the output")
     columns.add_argument(
         "--keep",
-        type=_names,
+        type=names,
         action="extend",
         metavar="A,B",
         help="columns to copy into the output, or * for all; repeatable; a name with a comma "
         "stands in double quotes",
     )
-    columns.add_argument(
-        "--outputs", type=_names, metavar="A,B", help="names of the output columns"
-    )
+    columns.add_argument("--outputs", type=names, metavar="A,B", help="names of the output columns")
     columns.add_argument(
         "--format",
-        choices=("parquet", "csv", "arrow", "jsonl", "delta"),
+        metavar="FORMAT",
         help="format of an output folder's files (default: the input's) or of standard output "
-        "(csv, the default, or jsonl)",
+        "(csv, the default, or jsonl): parquet, csv, arrow, jsonl, csv.gz and the like, delta",
     )
     columns.add_argument(
         "--with",
         dest="provenance",
-        type=_names,
+        type=names,
         action="extend",
         metavar="A,B",
         help="columns that say where the scores come from: model_digest, model_version, scored_at",
@@ -143,7 +157,7 @@ def add(commands: Commands) -> None:
         "instead of those in the same partitions",
     )
     table.add_argument(
-        "--partition-by", type=_names, metavar="A,B", help="columns that partition a new table"
+        "--partition-by", type=names, metavar="A,B", help="columns that partition a new table"
     )
     table.add_argument(
         "--run-id", metavar="ID", help="do nothing if the table has the rows of this run already"
@@ -193,10 +207,6 @@ def add(commands: Commands) -> None:
     add_loading_arguments(command.add_argument_group("the model"))
 
 
-def _names(text: str) -> list[str]:
-    return next(csv.reader([text]), [])
-
-
 def run(args: argparse.Namespace) -> int:
     """Run the command, and return its exit code."""
     to_stdout = args.output == "-"
@@ -214,25 +224,28 @@ def _is_job(args: argparse.Namespace) -> bool:
         args = argparse.Namespace(**vars(args) | {"format": None})  # as without it
     if any(getattr(args, name) != default for name, default in _JOB_OPTIONS.items()):
         return True
-    from instmodel.tables.inputs import format_of, is_dataset
-
-    if is_dataset(args.input):
+    if args.input != "-" and is_dataset(args.input):
         return True
-    return any(format_of(name) not in (None, "csv") for name in (args.input, args.output))
+    wanted = args.input_format or (None if args.input == "-" else kind_of(args.input))
+    return any(
+        kind is not None and parts_of(kind)[0] != "csv" for kind in (wanted, kind_of(args.output))
+    )
 
 
 def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
     places.check(
-        {"output": None if to_stdout else args.output}, {"input": args.input, "model": args.model}
+        {"output": None if to_stdout else args.output},
+        {"input": None if args.input == "-" else args.input, "model": args.model},
     )
     ending = ".csv" if to_stdout else suffix(args.output)
-    from_csv = suffix(args.input) == ".csv"
+    source = _source(args)
+    from_csv = isinstance(source, Source)
     model = im.load(args.model, **loading(args))
     columns = column_names(model.named_features) if from_csv and model.features else None
 
     with contextlib.ExitStack() as stack:
         reader = open_reader(
-            args.input,
+            source,
             columns,
             model.feature_size,
             args.batch_rows,
@@ -245,6 +258,9 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
             if to_stdout
             else stack.enter_context(location(args.output).replacing())
         )
+        compression = None if to_stdout else compression_of(args.output)
+        if compression is not None:
+            file = stack.enter_context(compressing(file, compression))
         writer = make_writer(ending, file, model.output_size)
         advance = stack.enter_context(progress(f"scoring {args.input}"))
         rows = 0
@@ -258,6 +274,15 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
     if not to_stdout:
         print(f"{rows} rows scored: {printable(args.output)}")
     return OK
+
+
+def _source(args: argparse.Namespace) -> str | Source:
+    """Return a CSV file, or the path of an NPY file."""
+    if args.input == "-":
+        return of_stream(sys.stdin.buffer, args.input_format or "csv", csv_options(args))
+    if args.input_format is None and suffix(args.input) == ".npy":
+        return str(args.input)
+    return single(args.input, csv_options(args), args.input_format)
 
 
 def _predict(model: im.InstructionModel, batch: Floats, threads: int | None = None) -> Floats:

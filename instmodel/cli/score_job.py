@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import instmodel as im
 from instmodel import jobs
 from instmodel.base.extras import require
-from instmodel.cli.arguments import OK, loading, nulls
+from instmodel.cli.arguments import OK, csv_options, loading, nulls
 from instmodel.cli.console import progress, standard_output
 from instmodel.errors import InputError, printable
 from instmodel.jobs.metrics import Metrics, check_labels
@@ -51,14 +51,14 @@ def _job(args: argparse.Namespace) -> jobs.Job:
             "list of bad rows": args.bad_rows,
             "metrics": args.metrics,
         },
-        {"input": args.input, "model": args.model},
+        {"input": None if args.input == "-" else args.input, "model": args.model},
     )
     labels = _labels(args.metrics_label or [])
     check_labels(labels)
     try:
         return jobs.Job(
             im.load(args.model, **loading(args)),
-            args.input,
+            sys.stdin.buffer if args.input == "-" else args.input,
             standard_output() if args.output == "-" else args.output,
             keep=args.keep or (),
             outputs=args.outputs,
@@ -67,6 +67,8 @@ def _job(args: argparse.Namespace) -> jobs.Job:
             check_inputs=args.check_inputs,
             bad_rows=args.bad_rows,
             format=None if args.format == "delta" else args.format,
+            input_format=args.input_format,
+            csv=csv_options(args),
             threads=args.threads,
             batch_rows=args.batch_rows,
             resume=args.resume,

@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
 
@@ -22,10 +21,10 @@ from instmodel.jobs.single_file import BadRowsFile, score_files
 from instmodel.jobs.staging import Commit, Staging
 from instmodel.stores import Location, location
 from instmodel.tables.inputs import Source
+from instmodel.tables.kinds import without_ending
 from instmodel.tables.writers import open_writer
 
 _BAD_ROWS_IN_MEMORY = 1 << 20
-_ENDINGS = {"parquet": ".parquet", "csv": ".csv", "arrow": ".arrow", "jsonl": ".jsonl"}
 
 
 @dataclass
@@ -53,7 +52,8 @@ def run(
     job: Job, output: Location, sources: list[Source], result: Result, advance: Advance
 ) -> None:
     """Score every file of a folder into a part of another folder, `output`."""
-    kind = job.format or sources[0].format
+    kinds = {source.kind for source in sources}
+    kind = job.format or (kinds.pop() if len(kinds) == 1 else sources[0].format)
     _check_names(job, sources, kind)
     if output.parent.is_same(output):
         raise InputError(
@@ -177,7 +177,7 @@ def _model_name(digest: str, version: str | None) -> str:
 
 
 def _part_name(source: Source, kind: str) -> str:
-    return str(PurePosixPath(source.name).with_suffix(_ENDINGS[kind]))
+    return f"{without_ending(source.name)}.{kind}"
 
 
 def _check_names(job: Job, sources: list[Source], kind: str) -> None:
@@ -189,7 +189,7 @@ def _check_names(job: Job, sources: list[Source], kind: str) -> None:
             raise InputError(
                 "invalid_table",
                 f"{other} and {source.name} would become the same part",
-                file=job.input,
+                file=job.input_path,
                 expected="names that differ in more than their ending",
             )
 

@@ -20,7 +20,7 @@ from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
 from instmodel.tables.csv_options import CsvOptions
 from instmodel.tables.delta_options import DeltaOutput
-from instmodel.tables.inputs import FORMATS
+from instmodel.tables.kinds import KINDS, TEXT, parts_of
 from instmodel.tables.versions import Moment
 
 # Of `CheckInputs`, what decides which rows are scored.
@@ -38,8 +38,8 @@ class Job:
     Parameters
     ----------
     model : InstructionModel
-    input : path-like
-        A file, or a folder of files in one format.
+    input : path-like or binary file
+        A file, or a folder of files in one format. An open file, such as a pipe, is read once.
     output : path-like or binary file
         A file, its format told by its name; or, for an input folder, a folder that is not there.
         An open file gets CSV, or JSON lines if `format` says so, as the rows come.
@@ -51,8 +51,11 @@ class Job:
         or it is counted and scored like any other, the default if there is a signature.
     bad_rows : path-like, optional
         Where to write a CSV file of the rows that could not be scored.
-    format : {"parquet", "csv", "arrow", "jsonl"}, optional
+    format : {"parquet", "csv", "arrow", "jsonl", "csv.gz", "jsonl.zst", …}, optional
         Of the parts in an output folder, by default that of the input; or of an open file.
+    input_format : str, optional
+        Of the input, by default what the names of its files tell: as `format`. An open file is CSV
+        unless it is said here.
     csv : CsvOptions
         How CSV that is read is written; what is written is UTF-8, with commas.
     threads : int, optional
@@ -88,7 +91,7 @@ class Job:
     """
 
     model: InstructionModel
-    input: str | os.PathLike[str]
+    input: str | os.PathLike[str] | BinaryIO
     output: str | os.PathLike[str] | BinaryIO
     keep: Sequence[str] = ()
     outputs: Sequence[str] | None = None
@@ -97,6 +100,7 @@ class Job:
     check_inputs: CheckInputs | None = None
     bad_rows: str | os.PathLike[str] | None = None
     format: str | None = None
+    input_format: str | None = None
     csv: CsvOptions = field(default_factory=CsvOptions)
     threads: int | None = None
     batch_rows: int | None = None
@@ -116,6 +120,11 @@ class Job:
     def path(self) -> str | os.PathLike[str] | None:
         """Where the output goes; None for an open file."""
         return self.output if isinstance(self.output, str | os.PathLike) else None
+
+    @property
+    def input_path(self) -> str | os.PathLike[str] | None:
+        """Where the input is; None for an open file."""
+        return self.input if isinstance(self.input, str | os.PathLike) else None
 
     @property
     def goes_on(self) -> bool:
@@ -167,12 +176,14 @@ class Job:
                 actual=type(self.model).__name__,
             )
         self.check_metrics()
-        arguments.path(self.input, "input")
-        if self.format is not None:
-            arguments.choice(self.format, "format", FORMATS, "invalid_table")
+        if not hasattr(self.input, "read"):
+            arguments.path(self.input, "input")
+        for name in ("format", "input_format"):
+            if getattr(self, name) is not None:
+                arguments.choice(getattr(self, name), name, KINDS, "invalid_table")
         if not hasattr(self.output, "write"):
             arguments.path(self.output, "output")
-        elif self.format not in (None, "csv", "jsonl"):
+        elif self.format is not None and parts_of(self.format)[0] not in TEXT:
             raise InputError(
                 "invalid_table",
                 "a stream is no place for this format",
@@ -260,6 +271,7 @@ class Job:
             "keep": arguments.names(self.keep, "keep"),
             "outputs": None if self.outputs is None else list(self.outputs),
             "nulls": _text(self.nulls),
+            "input_format": self.input_format,
             "csv": self.csv.meaning(),
             "on_bad_row": self.on_bad_row,
             "provenance": arguments.names(self.provenance, "provenance"),

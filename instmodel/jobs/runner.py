@@ -23,7 +23,8 @@ from instmodel.jobs import dataset, delta_output
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.single_file import BadRowsFile, score_files
 from instmodel.stores import location, places
-from instmodel.tables.inputs import Source, find, format_of, is_dataset
+from instmodel.tables.inputs import Source, find, is_dataset, of_stream
+from instmodel.tables.kinds import kind_of, parts_of
 from instmodel.tables.writers import open_writer
 
 
@@ -57,21 +58,21 @@ def run(
     result = result or Result()
     job.check_metrics()
     written = {"output": job.path, "list of bad rows": job.bad_rows}
-    places.check({"metrics": job.metrics}, {"input": job.input, **written})
+    places.check({"metrics": job.metrics}, {"input": job.input_path, **written})
     metrics = result.metrics
     succeeded = False
     try:
         job.check()
-        places.check(written, {"input": job.input})
+        places.check(written, {"input": job.input_path})
         metrics.threads = job.threads or default_thread_count().threads
         metrics.digest, metrics.version = job.model.digest, job.version
         metrics.inputs = job.tally()
-        sources = find(job.input, job.moment, job.csv)
+        sources = _sources(job)
         result.table = sources[0].table
-        folder = None if job.path is None or format_of(job.path) else job.path
+        folder = None if job.path is None or kind_of(job.path) else job.path
         if job.delta is not None and job.path is not None:
             delta_output.run(job, location(job.path), sources, result, advance)
-        elif folder is not None and is_dataset(job.input):
+        elif folder is not None and job.input_path is not None and is_dataset(job.input_path):
             dataset.run(job, location(folder), sources, result, advance)
         else:
             _run_to_file(job, sources, result, advance)
@@ -85,6 +86,12 @@ def run(
             with contextlib.nullcontext() if succeeded else contextlib.suppress(OSError):
                 metrics.save(job.metrics, job.metrics_labels, succeeded)
     return result
+
+
+def _sources(job: Job) -> list[Source]:
+    if isinstance(job.input, str | os.PathLike):
+        return find(job.input, job.moment, job.csv, job.input_format)
+    return [of_stream(job.input, job.input_format or "csv", job.csv)]
 
 
 def _run_to_file(job: Job, sources: list[Source], result: Result, advance: Advance) -> None:
@@ -104,16 +111,16 @@ def _run_to_file(job: Job, sources: list[Source], result: Result, advance: Advan
 
 def _kind(path: str | os.PathLike[str], wanted: str | None) -> str:
     """Return the format of a file by its name; refuse a name that tells none or another one."""
-    kind = format_of(path)
+    kind = kind_of(path)
     if kind is None:
         raise InputError(
             "invalid_table",
             "the name does not tell a format that this input and these options have; "
             "only a folder becomes a folder",
             file=path,
-            expected="a name in .parquet, .csv, .arrow or .jsonl",
+            expected="a name in .parquet, .csv, .arrow or .jsonl; .csv and .jsonl also with .gz",
         )
-    if wanted not in (None, kind):
+    if wanted not in (None, kind, parts_of(kind)[0]):
         raise InputError(
             "invalid_table",
             "the name tells another format",

@@ -10,6 +10,8 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import shutil
+import tempfile
 import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO, cast
@@ -68,6 +70,39 @@ class _Decompressed(io.RawIOBase):
             finally:
                 self._file.close()
                 super().close()
+
+
+class _Borrowed(io.RawIOBase):
+    """A file that stays open when what reads from it is closed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def borrowed(file: BinaryIO) -> BinaryIO:
+    """Return a view of an open file; closing it leaves that one open."""
+    return cast(BinaryIO, io.BufferedReader(_Borrowed(file), _BUFFER))
+
+
+def spooled(file: BinaryIO) -> BinaryIO:
+    """Return a copy on the disk, without a name, of a file that then is closed."""
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 closed by the caller
+    try:
+        with file:
+            shutil.copyfileobj(file, copy, _BUFFER)
+        copy.seek(0)
+    except BaseException:
+        copy.close()
+        raise
+    return cast(BinaryIO, copy)
 
 
 def bytes_read(file: BinaryIO) -> int:

@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from instmodel.base.extras import require
 from instmodel.errors import InputError
 from instmodel.stores import AnyPath, Location, location
-from instmodel.tables.compression import COMPRESSIONS, decompressed
+from instmodel.tables.compression import borrowed, decompressed
 from instmodel.tables.csv_options import CsvOptions
+from instmodel.tables.kinds import SUFFIXES, TEXT, compression_of, kind_of, parts_of
 from instmodel.tables.versions import LATEST, Moment, log_of
 
-SUFFIXES = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-    ".ipc": "arrow",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-}
 # What Hive calls a folder whose column is null, and the values that make a column of integers.
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
-_TEXT = ("csv", "jsonl")
-FORMATS = ("parquet", "csv", "arrow", "jsonl")
 # A compressed file of at most so many bytes may hold no text at all.
 _PERHAPS_EMPTY = 1024
 
@@ -55,6 +43,8 @@ class Source:
     table : mapping
         Of a table that has a log: which one, at which version.
     csv : CsvOptions
+    stream : binary file, optional
+        What is read; the location is nothing but its name.
     """
 
     location: Location
@@ -65,6 +55,12 @@ class Source:
     opener: Callable[[Any], Any] | None = None
     table: Mapping[str, Any] = field(default_factory=dict)
     csv: CsvOptions = field(default_factory=CsvOptions)
+    stream: BinaryIO | None = None
+
+    @property
+    def kind(self) -> str:
+        """The format, and how it is compressed."""
+        return self.format if self.compression is None else f"{self.format}.{self.compression}"
 
     @property
     def path(self) -> str:
@@ -73,49 +69,72 @@ class Source:
 
     def open(self) -> BinaryIO:
         """Return the bytes of its format; what was compressed is not any more."""
-        file = self.location.open()
+        file = self.location.open() if self.stream is None else borrowed(self.stream)
         return file if self.compression is None else decompressed(file, self.compression)
 
     @property
     def once(self) -> bool:
         """Whether it can be opened but once, as a pipe can."""
-        return self.location.local is not None and not self.location.local.is_file()
+        local = self.location.local
+        return self.stream is not None or (local is not None and not local.is_file())
 
     def stamp(self) -> dict[str, Any]:
         """Return what changes when somebody replaces the file."""
-        return self.location.stamp()
+        return {"size": 0} if self.stream is not None else self.location.stamp()
 
 
-def format_of(path: str | os.PathLike[str]) -> str | None:
-    """Return the format that the name of a file asks for, compressed or not."""
-    compression = compression_of(path)
-    if compression is None:
-        return SUFFIXES.get(Path(path).suffix.lower())
-    kind = SUFFIXES.get(Path(Path(path).stem).suffix.lower())
-    return kind if kind in _TEXT else None
-
-
-def compression_of(path: str | os.PathLike[str]) -> str | None:
-    """Return how the name of a file says it is compressed."""
-    ending = Path(path).suffix.lower().removeprefix(".")
-    return ending if ending in COMPRESSIONS else None
-
-
-def single(path: AnyPath, csv: CsvOptions | None = None) -> Source:
-    """Return a file by its name."""
+def single(path: AnyPath, csv: CsvOptions | None = None, kind: str | None = None) -> Source:
+    """Return a file, of the kind that its name tells if nobody else does."""
     place = location(path, "input")
-    compression = compression_of(place.name)
+    return _source(place, place.name, csv, kind)
+
+
+def of_stream(file: BinaryIO, kind: str, csv: CsvOptions | None = None) -> Source:
+    """Return an open file, which is read once and stays open."""
+    name = getattr(file, "name", None)
+    name = name if isinstance(name, str) else "<stream>"
+    return replace(_source(location(name), name, csv, kind), stream=file)
+
+
+def _source(
+    place: Location,
+    name: str,
+    csv: CsvOptions | None,
+    kind: str | None,
+    partition: Mapping[str, Any] | None = None,
+) -> Source:
+    form, compression = parts_of(_known(place) if kind is None else kind)
     return Source(
-        place, place.name, _known(place), compression=compression, csv=csv or CsvOptions()
+        place,
+        name,
+        form,
+        partition or {},
+        compression or compression_of(place.name),
+        csv=csv or CsvOptions(),
     )
 
 
-def find(path: AnyPath, moment: Moment = LATEST, csv: CsvOptions | None = None) -> list[Source]:
+def find(
+    path: AnyPath,
+    moment: Moment = LATEST,
+    csv: CsvOptions | None = None,
+    kind: str | None = None,
+) -> list[Source]:
     """Return the files of a table, in the order of their names.
 
     In a folder, what begins with ``.`` or ``_`` is not looked at, nor are empty files of text,
     which engines write for parts without rows; folders called ``column=value`` give every row below
     them that column. Of a table that has a log, it is the log that says which files count.
+
+    Parameters
+    ----------
+    path : path-like or Location
+    moment : Moment
+        Which version of a table that has a log.
+    csv : CsvOptions, optional
+        How CSV files are written.
+    kind : str, optional
+        Of the files, whatever their names tell.
 
     Raises
     ------
@@ -136,12 +155,13 @@ def find(path: AnyPath, moment: Moment = LATEST, csv: CsvOptions | None = None) 
         )
     if not root.is_folder():
         root.stamp()  # its error is the best one for a file that is not there
-        return [single(root, csv)]
-    sources = {file.relative_to(root): file for file in root.files()}
-    _refuse_pieces(root, sources)
-    formats = {name: _known(file) for name, file in sources.items()}
-    for name, file in sources.items():
-        if formats[name] in _TEXT and _is_empty(file):
+        return [single(root, csv, kind)]
+    files = {file.relative_to(root): file for file in root.files()}
+    _refuse_pieces(root, files)
+    kinds = {name: kind or _known(file) for name, file in files.items()}
+    formats = {name: parts_of(found)[0] for name, found in kinds.items()}
+    for name, file in files.items():
+        if formats[name] in TEXT and _is_empty(file):
             del formats[name]
     if len(set(formats.values())) != 1:
         raise InputError(
@@ -152,17 +172,7 @@ def find(path: AnyPath, moment: Moment = LATEST, csv: CsvOptions | None = None) 
             actual=", ".join(sorted(set(formats.values()))) or "no files",
         )
     partitions = _partitions(formats)
-    return [
-        Source(
-            sources[name],
-            name,
-            kind,
-            partitions[name],
-            compression_of(name),
-            csv=csv or CsvOptions(),
-        )
-        for name, kind in formats.items()
-    ]
+    return [_source(files[name], name, csv, kinds[name], partitions[name]) for name in formats]
 
 
 def _is_empty(file: Location) -> bool:
@@ -218,11 +228,11 @@ def _above(root: Location) -> Iterator[Location]:
 
 
 def _known(file: Location) -> str:
-    kind = format_of(file.name)
+    kind = kind_of(file.name)
     if kind is None:
         raise InputError(
             "invalid_table",
-            "the name does not tell a format",
+            "the name does not tell a format; `input_format` (`--input-format`) does",
             file=str(file),
             expected="a name in "
             + ", ".join(SUFFIXES)

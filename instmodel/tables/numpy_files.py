@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from instmodel.base.categories import Categories
 from instmodel.errors import InputError
 from instmodel.tables.csv_file import CsvReader, CsvWriter
+from instmodel.tables.inputs import Source
+from instmodel.tables.kinds import format_of
 from instmodel.tables.npy_file import NpyReader, NpyWriter
 
 Floats = NDArray[np.float32]
-
-SUFFIXES = (".csv", ".npy")
 
 
 class Reader(Protocol):
@@ -57,18 +57,19 @@ class Writer(Protocol):
 
 def suffix(path: str | os.PathLike[str]) -> str:
     """Return ``.csv`` or ``.npy``, the format that the name of a file asks for."""
-    ending = Path(path).suffix.lower()
-    if ending not in SUFFIXES:
+    if Path(path).suffix.lower() == ".npy":
+        return ".npy"
+    if format_of(path) != "csv":
         raise InputError(
             "invalid_table",
             "the name must end in .csv, .npy, .parquet, .arrow or .jsonl",
             file=path,
         )
-    return ending
+    return ".csv"
 
 
 def open_reader(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Source,
     columns: Sequence[str] | None,
     width: int,
     batch_rows: int | None = None,
@@ -79,8 +80,8 @@ def open_reader(
 
     Parameters
     ----------
-    path : path-like
-        A file whose name ends in ``.csv`` or ``.npy``.
+    path : path-like or Source
+        A file whose name ends in ``.csv``, perhaps compressed, or ``.npy``; or a source of CSV.
     columns : sequence of str, optional
         The columns of a CSV file that make up the input, by name. NPY has no names: there, and
         without `columns`, the file must hold exactly `width` columns in the model's order.
@@ -93,7 +94,7 @@ def open_reader(
     categories : sequence of Categories or None
         Those of each of `columns`.
     """
-    if suffix(path) == ".npy":
+    if not isinstance(path, Source) and suffix(path) == ".npy":
         return NpyReader(path, width, batch_rows, key_inputs)
     return CsvReader(path, columns, width, batch_rows, key_inputs=key_inputs, categories=categories)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from instmodel.errors import InputError, InstModelError
+from instmodel.tables.compression import spooled
 from instmodel.tables.csv_table import CsvTable
 from instmodel.tables.inputs import Source
 from instmodel.tables.json_lines import JsonLines
@@ -23,6 +24,8 @@ def _arrow_file(source: Source, mapped: bool = False) -> Any:
     import pyarrow as pa
 
     local = source.location.local
+    if source.once:
+        return pa.PythonFile(spooled(source.open()), "r")
     if local is None:
         return pa.PythonFile(source.location.open(0), "r")
     return pa.memory_map(str(local)) if mapped else pa.OSFile(str(local))
@@ -125,9 +128,47 @@ class _Arrow(BatchedReader):
         self._source.close()
 
 
+class _ArrowPipe(BatchedReader):
+    """A stream of Arrow IPC that is read as it comes; all of its columns are decoded."""
+
+    def _open(self, source: Source) -> Any:
+        import pyarrow as pa
+
+        file: Any = source.open()
+        self._file = file
+        try:
+            if file.peek(1)[:1] == b"A":
+                raise InputError(
+                    "invalid_table",
+                    "Arrow's file format cannot be read from a pipe",
+                    expected="Arrow's stream format",
+                    actual="ARROW1",
+                )
+            self._stream = pa.ipc.open_stream(self._file)
+        except BaseException:
+            self._file.close()
+            raise
+        return self._stream.schema
+
+    def _batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:
+        wanted = [name for name in self.schema.names if name in names]
+        for batch in self._stream:
+            yield batch.select(wanted)
+
+    def fraction(self) -> float:
+        return 0.0
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _arrow(source: Source) -> Reader:
+    return _ArrowPipe(source) if source.once else _Arrow(source)
+
+
 _READERS: dict[str, Callable[[Source], Reader]] = {
     "parquet": Parquet,
-    "arrow": _Arrow,
+    "arrow": _arrow,
     "csv": CsvTable,
     "jsonl": JsonLines,
 }

@@ -14,6 +14,8 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 
 from instmodel.errors import InputError
+from instmodel.tables.compression import compressing
+from instmodel.tables.kinds import parts_of
 
 # Rows and bytes of a Parquet row group: enough for good compression, few enough to hold.
 _GROUP_ROWS = 1 << 20
@@ -35,18 +37,22 @@ class Writer(ABC):
     dictionaries = False
     _writer: Any = None  # pyarrow's
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, compression: str | None = None) -> None:
+        self._packing = None if compression is None else compressing(file, compression)
+        self._file = self._packing or file
         self._schema: Any = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._writer is not None and error[0] is not None:
-            # Now: closed by the garbage collector, it would write into a closed file.
-            with contextlib.suppress(Exception):
-                self._writer.close()
+        if error[0] is None:
+            return
+        # Now: closed by the garbage collector, they would write into a closed file.
+        for part in (self._writer, self._packing):
+            if part is not None:
+                with contextlib.suppress(Exception):
+                    part.close()
 
     def begin(self, schema: Any) -> None:
         """Say what the rows from here on are like.
@@ -77,6 +83,11 @@ class Writer(ABC):
 
     def finish(self) -> None:
         """Complete the file."""
+        self._finish()
+        if self._packing is not None:
+            self._packing.close()
+
+    def _finish(self) -> None:
         self._writer.close()
 
 
@@ -109,9 +120,9 @@ class _Parquet(Writer):
         self._waiting = []
         self._rows = self._bytes = 0
 
-    def finish(self) -> None:
+    def _finish(self) -> None:
         self._flush()
-        super().finish()
+        super()._finish()
 
 
 class _Arrow(Writer):
@@ -139,17 +150,33 @@ class _Csv(Writer):
 
         # Without a header: Arrow would put quotes around every name.
         options = pc.WriteOptions(include_header=False, quoting_style="needed")
-        try:
-            self._writer = pc.CSVWriter(self._file, self._schema, write_options=options)
-            self._writer.write_batch(pa.RecordBatch.from_pylist([], self._schema))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise InputError("invalid_outputs", f"CSV cannot hold a kept column: {error}") from None
+        for field in self._schema:
+            try:
+                nothing = pa.RecordBatch.from_pylist([], pa.schema([field]))
+                pc.write_csv(nothing, io.BytesIO(), options)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                raise InputError(
+                    "invalid_outputs",
+                    "CSV cannot hold a kept column of this type",
+                    column=field.name,
+                    expected="numbers, text, times or booleans",
+                    actual=str(field.type),
+                ) from None
+        self._writer = pc.CSVWriter(self._file, self._schema, write_options=options)
         header = io.StringIO()
         csv.writer(header, lineterminator="\n").writerow(self._schema.names)
         self._file.write(header.getvalue().encode())
 
     def write(self, batch: Any) -> None:
-        self._writer.write_batch(batch)
+        if len(self._schema) == 1 and batch.column(0).null_count:
+            self._write_one_column(batch.column(0))
+        else:
+            self._writer.write_batch(batch)
+
+    def _write_one_column(self, scores: Any) -> None:
+        """Write nulls as ``""``: a line without anything would be no row."""
+        cells = ['""' if cell is None else cell for cell in scores.cast("string").to_pylist()]
+        self._file.write("".join([cell + "\n" for cell in cells]).encode())
 
 
 class _JsonLines(Writer):
@@ -167,7 +194,7 @@ class _JsonLines(Writer):
         ]
         self._file.write("".join([line + "\n" for line in lines]).encode())
 
-    def finish(self) -> None:
+    def _finish(self) -> None:
         pass
 
 
@@ -197,7 +224,7 @@ def _finite(cell: Any) -> Any:
     return cell
 
 
-_WRITERS: dict[str, Callable[[BinaryIO], Writer]] = {
+_WRITERS: dict[str, Callable[[BinaryIO, str | None], Writer]] = {
     "parquet": _Parquet,
     "arrow": _Arrow,
     "csv": _Csv,
@@ -206,5 +233,6 @@ _WRITERS: dict[str, Callable[[BinaryIO], Writer]] = {
 
 
 def open_writer(kind: str, file: BinaryIO) -> Writer:
-    """Return the writer of a format, into an open file."""
-    return _WRITERS[kind](file)
+    """Return the writer of a kind, such as ``csv.gz``, into an open file."""
+    form, compression = parts_of(kind)
+    return _WRITERS[form](file, compression)
