@@ -426,16 +426,17 @@ class InstructionModel(Engine):
 
     def predict_one(
         self,
-        row: Mapping[str, Any],
+        row: Any,
         nulls: str | float | Mapping[str, str | float] = "error",
     ) -> NDArray[np.float32]:
         """Compute the outputs of one row, given by name; a few microseconds.
 
         Parameters
         ----------
-        row : mapping of str to number or text, or pandas Series
-            Others than the model's features do not matter. A list for an array feature; text for
-            one with categories.
+        row : mapping of str to number or text, named tuple, or pandas Series
+            Also a dataclass, and a row of a record array, an Arrow struct, SQLite, SQLAlchemy or
+            Spark. Others than the model's features do not matter. A list for an array feature; text
+            for one with categories.
         nulls : {"error", "nan"}, number, or mapping of column to one of them
             What None becomes. NaN is a number, but in a Series a null, as elsewhere in pandas.
 

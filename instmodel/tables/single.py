@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -18,6 +19,7 @@ from instmodel.tables.binding import Nulls, null_value
 from instmodel.tables.cells import ObjectColumn
 from instmodel.tables.scorer import RowScorer
 from instmodel.tables.scoring import BadRow, binding_of, fill, say_positions
+from instmodel.tables.streams import is_a
 
 Floats = NDArray[np.float32]
 Packer = Callable[[Mapping[str, Any], Nulls], Floats | None]
@@ -107,20 +109,14 @@ def _are_rules(nulls: Nulls, names: set[str]) -> bool:
     return names.issuperset(nulls)
 
 
-def predict_one(model: RowScorer, row: Mapping[str, Any], nulls: Nulls) -> Floats:
+def predict_one(model: RowScorer, row: Any, nulls: Nulls) -> Floats:
     """Score a row that is not only plain numbers; see `InstructionModel.predict_one`."""
     nan_is_null = False
     if frames.is_series(row):
         header, cells, nan_is_null = frames.series_row(row)
-    elif isinstance(row, Mapping):
-        header, cells = list(map(str, row)), list(row.values())
     else:
-        raise InputError(
-            "invalid_table",
-            "not a row",
-            expected="a mapping from names to values, or a pandas Series",
-            actual=type(row).__name__,
-        )
+        named = _by_name(row)
+        header, cells = list(map(str, named)), list(named.values())
     slots = binding_of(model, nulls).slots(header)
     say_positions(model, header)
     block = np.empty((1, model.feature_size), np.float32)
@@ -129,3 +125,28 @@ def predict_one(model: RowScorer, row: Mapping[str, Any], nulls: Nulls) -> Float
     if bad:
         raise BadRow(None, *bad[0]).error()
     return model.predict(block[0])
+
+
+def _by_name(row: Any) -> Mapping[Any, Any]:
+    """Return the cells of what libraries call a row."""
+    if is_a(row, "pyarrow", "StructScalar"):
+        return _by_name(row.as_py() or {})
+    if isinstance(row, Mapping):
+        return row
+    if isinstance(row, np.void) and row.dtype.names:
+        return {name: row[name] for name in row.dtype.names}
+    if dataclasses.is_dataclass(row) and not isinstance(row, type):
+        return {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    for method in ("_asdict", "asDict"):  # named tuples, and rows of SQLAlchemy; those of Spark
+        if isinstance(row, tuple) and hasattr(row, method):
+            return dict(getattr(row, method)())
+    if hasattr(row, "keys") and not hasattr(row, "columns"):  # rows of SQLite
+        return {name: row[name] for name in row.keys()}  # noqa: SIM118 it iterates over cells
+    kind = type(row)
+    advice = "; predict_table takes tables, also of one row" if hasattr(row, "columns") else ""
+    raise InputError(
+        "invalid_table",
+        f"not a row whose cells have names{advice}",
+        expected="a mapping from names to values, a named tuple, or a pandas Series",
+        actual=f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."),
+    )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
+import dataclasses
 import decimal
 import fractions
+import sqlite3
 
 import numpy as np
 import pytest
@@ -151,3 +155,63 @@ def test_bad_rows_of_a_frame(cells, index, code, column):
     with pytest.raises(im.InstModelError) as caught:
         identity(["a", "b"]).predict_one(series(*cells, index=index))
     assert (caught.value.code, caught.value.column, caught.value.row) == (code, column, None)
+
+
+@dataclasses.dataclass
+class Applicant:
+    age: float
+    income: float
+    name: str = "x"
+
+
+Pair = collections.namedtuple("Pair", ["income", "age"])
+
+
+def sqlite_row():
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.row_factory = sqlite3.Row
+        return connection.execute("select 2.5 as income, 'x' as name, null as age").fetchone()
+
+
+ROWS = {
+    "a dataclass": lambda: Applicant(None, 2.5),
+    "a named tuple": lambda: Pair(2.5, None),
+    "a row of itertuples": lambda: next(
+        pytest.importorskip("pandas")
+        .DataFrame({"age": [None], "income": [2.5]}, dtype=object)
+        .itertuples()
+    ),
+    "an Arrow struct": lambda: pytest.importorskip("pyarrow").scalar({"age": None, "income": 2.5}),
+    "a row of SQLite": sqlite_row,
+    "a row of a record array": lambda: np.array(
+        [(2.5, None)], [("income", object), ("age", object)]
+    )[0],
+    "a row of Polars": lambda: (
+        pytest.importorskip("polars").DataFrame({"age": [None], "income": [2.5]}).row(0, named=True)
+    ),
+    "a Series": lambda: pytest.importorskip("pandas").Series({"age": None, "income": 2.5}),
+}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_rows_of_other_libraries(kind):
+    model = identity(["age", "income"])
+    assert model.predict_one(ROWS[kind](), nulls=7).tolist() == [7, 2.5]
+    with pytest.raises(im.InstModelError, match="column 'age': the value is null"):
+        model.predict_one(ROWS[kind]())
+
+
+@pytest.mark.parametrize("kind", ["frame", "series"])
+def test_what_of_polars_is_no_row(kind):
+    pl = pytest.importorskip("polars")
+    row = pl.DataFrame({"age": [1.0]})
+    with pytest.raises(im.InstModelError) as caught:
+        identity(["age"]).predict_one(row if kind == "frame" else row["age"])
+    assert ("predict_table" in str(caught.value)) == (kind == "frame")
+
+
+def test_tuples_without_names_are_no_rows():
+    with pytest.raises(im.InstModelError, match="named tuple"):
+        identity(["age"]).predict_one((1.0,))
+    with pytest.raises(im.InstModelError, match="not a row"):
+        identity(["age"]).predict_one(Applicant)
