@@ -16,6 +16,8 @@ from instmodel.error_codes import CODES
 
 # Characters of a part of a message; a document's names may be megabytes.
 _LONGEST = 120
+# Columns that a message lists.
+_LISTED = 20
 
 # What URLs may hold that no log should: a user and a password, a signed query.
 _USER = re.compile(r"(://)[^/\s@]*@")
@@ -49,12 +51,16 @@ class InstModelError(Exception):
         `line` without a `row`, the character in the line.
     line : int, optional
         The line of a text file, from 1.
+    columns : sequence of str, optional
+        All columns at fault, where several may be; `column` is the first.
 
     Attributes
     ----------
     code, message, instruction, instruction_type, field, expected, actual, row, column, line
         As above; None where they do not apply.
     file : str or None
+    columns : list of str
+        All of them, however many; a message lists some.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class InstModelError(Exception):
         row: int | None = None,
         column: str | int | None = None,
         line: int | None = None,
+        columns: Sequence[str] = (),
     ) -> None:
         if code not in CODES:
             raise AssertionError(f"no entry in instmodel.error_codes: {code!r}")
@@ -85,6 +92,7 @@ class InstModelError(Exception):
         self.row = row
         self.column = column
         self.line = line
+        self.columns = list(columns)
         super().__init__(self._sentence())
 
     def _sentence(self) -> str:
@@ -121,6 +129,10 @@ class InstModelError(Exception):
         if not isinstance(self.column, str):
             return [*row, f"column {self.column}"]
         column = f"column '{printable(self.column, _LONGEST)}'"
+        if len(self.columns) > 1:
+            shown = [f"'{printable(name, _LONGEST)}'" for name in self.columns[:_LISTED]]
+            more = len(self.columns) - len(shown)
+            column = f"columns {', '.join(shown)}" + (f" and {more} more" if more else "")
         # In a text, one goes to the line first.
         return [column, *row] if self.line is None else [*row, column]
 

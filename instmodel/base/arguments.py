@@ -50,7 +50,7 @@ def names(value: Any, name: str, code: str = "invalid_type") -> list[str]:
         found = [None]
     if all(isinstance(item, str) for item in found):
         return found
-    raise _wrong(value, name, "names of columns", code)
+    raise _wrong(value, name, "names of columns, as text", code)
 
 
 def path(value: Any, name: str) -> str:

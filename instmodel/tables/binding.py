@@ -100,7 +100,9 @@ class Binding:
             wanted = [(name, name, 1, False) for name in header]
         self._check_nulls(wanted)
         if self.features:
-            positions = match_columns([name for name, *_ in wanted], header)
+            names = [name for name, *_ in wanted]
+            lists = {name: size for name, _, size, is_array in wanted if is_array}
+            positions = match_columns(names, header, arrays=lists)
         else:
             positions = list(range(len(header)))
         slots, start = [], 0

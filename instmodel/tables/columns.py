@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from instmodel.base.categories import Categories
 from instmodel.base.features import Feature
-from instmodel.base.values import hint
+from instmodel.base.values import closest
 from instmodel.errors import InputError
 
 # Cells of a first line that are a bad row rather than the names of columns: what stands for a
@@ -48,7 +48,10 @@ def output_names(count: int) -> list[str]:
 
 
 def match_columns(
-    wanted: Sequence[str], header: Sequence[str], where: str | None = None
+    wanted: Sequence[str],
+    header: Sequence[str],
+    where: str | None = None,
+    arrays: Mapping[str, int] | None = None,
 ) -> list[int]:
     """Return the position in `header` of every wanted column; other columns do not matter.
 
@@ -58,6 +61,8 @@ def match_columns(
         Column names.
     where : str, optional
         The table's file.
+    arrays : mapping of str to int, optional
+        Which of the wanted columns hold lists, of how many numbers; for messages.
 
     Raises
     ------
@@ -67,12 +72,12 @@ def match_columns(
     counts = Counter(header)
     missing = [name for name in wanted if name not in counts]
     if missing:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise InputError(
             "missing_column",
-            f"missing{more}{_advice(missing[0], header)}",
+            f"missing{_advice(missing, wanted, header, arrays or {})}",
             file=where,
             column=missing[0],
+            columns=missing,
         )
     for name in wanted:
         if counts[name] > 1:
@@ -86,16 +91,33 @@ def match_columns(
     return [positions[name] for name in wanted]
 
 
-def _advice(name: str, header: Sequence[str]) -> str:
+def _advice(
+    missing: Sequence[str], wanted: Sequence[str], header: Sequence[str], arrays: Mapping[str, int]
+) -> str:
     """Return what likely went wrong: another separator, no header at all, or a typing error."""
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
         return "; cells must be separated by commas"
     if not header:
         return "; there are no columns"
-    if all(is_number(cell) for cell in header):
+    taken = set(wanted)
+    if all(is_number(cell) for cell in header) and taken.isdisjoint(header):
         return "; there are numbers where the column names should be"
-    shown = ", ".join(map(repr, header[:5])) + (", …" if len(header) > 5 else "")
-    return hint(name, header) or f"; the columns are {shown}"
+    # What another feature takes is none that was meant: emb[13] is not emb[3].
+    others = [name for name in header if name not in taken]
+    name = missing[0]
+    near = closest(name, others)
+    if near is not None:
+        advice = f"; did you mean '{near}'" + (f" for '{name}'?" if missing[1:] else "?")
+    elif others:
+        shown = ", ".join(map(repr, others[:5])) + (", …" if len(others) > 5 else "")
+        advice = f"; the {'' if len(others) == len(header) else 'other '}columns are {shown}"
+    else:
+        advice = "; there are no other columns"
+    if name in arrays:
+        size = arrays[name]
+        lists = f"a column of lists of {size} numbers, or the columns '{name}[0]'"
+        advice += f"; an array is {lists}" + (f" … '{name}[{size - 1}]'" if size > 1 else "")
+    return advice
 
 
 def is_number(cell: str) -> bool:

@@ -32,7 +32,7 @@ def test_columns_are_matched_by_name_in_any_order(named):
 def test_a_missing_column_is_named_with_the_closest_one(named, capsys):
     write("t.csv", "A,b,emb[0],emb[1],emb_2\n1,2,3,4,5\n")
     said = fails(capsys, "score", named, "t.csv", "-o", "out.csv")
-    assert "column 'a': missing (and 1 more); did you mean 'A'?" in said
+    assert "columns 'a', 'emb[2]': missing; did you mean 'A' for 'a'?" in said
     assert not Path("out.csv").exists()
 
 

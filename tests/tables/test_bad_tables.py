@@ -62,20 +62,20 @@ CASES = [
     ),
     (
         *("nothing like it", PLAIN, lambda: polars(age=[1.0], x=[2.0]), "error"),
-        *("missing_column", "income", None, "missing; the columns are 'age', 'x'"),
+        *("missing_column", "income", None, "missing; the other columns are 'x'"),
     ),
     (
         *("two missing", PLAIN, lambda: {"x": [1.0]}, "error"),
-        *("missing_column", "age", None, "missing (and 1 more); the columns are 'x'"),
+        *("missing_column", "age", None, "columns 'age', 'income': missing; the columns are 'x'"),
     ),
     (
         *("an array feature is missing", WITH_ARRAY, lambda: GOOD, "error"),
-        *("missing_column", "emb", None, "missing; the columns are 'age', 'income'"),
+        *("missing_column", "emb", None, "missing; there are no other columns; an array is"),
     ),
     (
         *("a part of an array is missing", WITH_ARRAY),
         *(lambda: GOOD | {"emb[0]": [1, 1], "emb[2]": [1, 1]}, "error"),
-        *("missing_column", "emb[1]", None, "missing; did you mean 'emb["),
+        *("missing_column", "emb[1]", None, "missing; there are no other columns"),
     ),
     (
         *("a row without a key", PLAIN, lambda: [{"age": 1, "income": 2}, {"age": 1}], "error"),
@@ -334,7 +334,7 @@ def test_a_bad_table_is_an_error_that_says_where(case):
     assert (error.code, error.column, error.row) == (code, column, row), str(error)
     message = str(error)
     assert says in message
-    assert column is None or f"column '{column}'" in message
+    assert column is None or f"column '{column}'" in message or f"columns '{column}'" in message
     assert row is None or f"row {row}" in message
     assert "\n" not in message
     assert pickle.loads(pickle.dumps(error)).row == row
@@ -369,3 +369,48 @@ def test_a_missing_package_is_an_error_that_says_what_to_install(monkeypatch):
         identity(["a"]).predict_table(Stream())
     assert caught.value.code == "missing_package"
     assert "pip install 'instmodel-inference[arrow]'" in str(caught.value)
+
+
+def names_of(count):
+    return [f"emb[{index}]" for index in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("features", "columns", "says"),
+    [
+        # What other features take is no suggestion.
+        (
+            ["emb[16]"],
+            [n for n in names_of(16) if n != "emb[3]"],
+            "'emb[3]': missing; there are no",
+        ),
+        (["f3", "f13"], ["f13", "x"], "'f3': missing; the other columns are 'x' "),
+        (["emb[3]"], ["emb0", "emb1"], "of 3 numbers, or the columns 'emb[0]' … 'emb[2]'"),
+        (["emb[3]"], ["Emb"], "did you mean 'Emb'?"),
+        (["age", "b"], ["Age", "c"], "columns 'age', 'b': missing; did you mean 'Age' for 'age'?"),
+        (["0", "age"], ["0", "1"], "column 'age': missing; the other columns are '1'"),
+        (["age"], ["0", "1"], "there are numbers where the column names should be"),
+    ],
+)
+def test_what_a_missing_column_may_be(features, columns, says):
+    with pytest.raises(im.InstModelError) as caught:
+        identity(features).predict_table({name: [1.0] for name in columns})
+    assert says in str(caught.value)
+
+
+def test_all_missing_columns_are_listed():
+    names = [f"f{index}" for index in range(30)]
+    with pytest.raises(im.InstModelError) as caught:
+        identity(names).predict_table({"x": [1]})
+    assert caught.value.columns == names
+    assert caught.value.column == "f0"
+    assert "'f18', 'f19' and 10 more: missing" in str(caught.value)
+
+
+def test_names_that_are_no_text_are_named_as_such():
+    with pytest.raises(im.InstModelError, match="as text"):
+        identity(["0"]).predict_table({0: [1.0], 1: [2.0]}, as_table=True, keep=[1])
+    assert identity(["0"]).predict_table({0: [1.0], 1: [2.0]}, as_table=True, keep=["1"]) == {
+        1: [2.0],
+        "score": [1.0],
+    }
