@@ -55,6 +55,9 @@ def _show(name: str, facts: dict[str, Any]) -> None:
         print(f"  map values        {counts['map_values']}")
     print(f"  memory per row    {facts['required_memory']} floats, {facts['memory_bytes']} bytes")
     print(f"  validation cases  {counts['validation_cases']}")
+    if facts["signature"] is not None:
+        count = len(facts["signature"]["features"])
+        print(f"  signature         of {count} features: instmodel signature shows it")
     print(f"  parallelizable    {'yes' if graph['parallelizable'] else 'no'}")
     children = graph["children"]
     if children is None:

@@ -48,6 +48,7 @@ def model_facts(model: InstructionModel) -> dict[str, Any]:
             else None,
             "parallelizable": model.is_parallelizable,
         },
+        "signature": None if document.signature is None else document.signature.to_json(),
         "metadata": document.metadata,
     }
 

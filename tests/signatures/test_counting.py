@@ -134,6 +134,35 @@ def test_text_that_no_category_knows_is_unknown_where_it_is_an_error_too():
     assert (found.unknown, found.nulls, found.invalid) == (1, 1, 0)
 
 
+def test_lists_of_text_are_counted_by_value():
+    arrow = pytest.importorskip("pyarrow")
+    texts = {"tags": im.Categories(["new", "sale"], "nan")}
+    model = model_of("tags[2]", texts=texts)
+    signature = im.Signature({"tags": im.FeatureSignature(kind="text", shares=[0.5, 0.5])})
+    cells = [["new", "old"], None, ["sale", None], ["x", "y"], ["new"]]
+    for table in ({"tags": cells}, arrow.table({"tags": cells})):
+        found = counted(model, signature, table)["tags"]
+        assert (found.values, found.unknown, found.nulls, found.invalid) == (10, 3, 3, 2)
+        assert [part.new_share for part in found.bins] == [1 / 8, 1 / 8, 3 / 8, 3 / 8]
+
+
+@pytest.mark.parametrize("count", [2, 100, 10_001])
+def test_any_number_of_categories_is_counted(count):
+    texts = {"tag": im.Categories([f"t{place}" for place in range(count)], 0.0)}
+    shares = [1 / count] * count
+    item = im.FeatureSignature(kind="text", shares=shares)
+    cells = ["t0", "old", None, "t1", "t1", f"t{count - 1}"]
+    found = counted(model_of("tag", texts=texts), im.Signature({"tag": item}), {"tag": cells})[
+        "tag"
+    ]
+    assert (found.values, found.unknown, found.nulls) == (6, 1, 1)
+    if count > 10_000:
+        assert found.psi is None
+    else:
+        expected = [cells.count(f"t{place}") / 6 for place in range(count)]
+        assert [part.new_share for part in found.bins] == pytest.approx([*expected, 1 / 6, 1 / 6])
+
+
 def test_what_the_signature_does_not_name_is_not_counted():
     found = counted(model_of("a", "b"), im.Signature({}), {"a": [1], "b": [2]})
     assert found == {}

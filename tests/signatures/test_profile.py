@@ -78,6 +78,12 @@ def test_the_values_of_an_array_feature_share_one_entry():
     assert sum(item.shares) == pytest.approx(1)
 
 
+def test_a_matrix_is_a_table_too():
+    rows = RNG.normal(size=(50, 2)).astype(np.float32)
+    found = im.Signature.from_data(info_of("a", "b"), rows)
+    assert found == im.Signature.from_data(info_of("a", "b"), {"a": rows[:, 0], "b": rows[:, 1]})
+
+
 def test_infinities_are_no_range():
     item = im.Signature.from_data(info_of("a"), {"a": [np.inf, -np.inf, 2.0]}).features["a"]
     assert (item.min, item.max) == (2, 2)
