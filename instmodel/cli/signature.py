@@ -7,7 +7,14 @@ import dataclasses
 import json
 
 import instmodel as im
-from instmodel.cli.arguments import OK, Commands, add_command, add_limit_argument, limits
+from instmodel.cli.arguments import (
+    OK,
+    Commands,
+    add_command,
+    add_limit_argument,
+    file_in,
+    limits,
+)
 from instmodel.cli.console import table
 from instmodel.document.signature import FeatureSignature, Signature
 from instmodel.errors import InputError, printable
@@ -26,7 +33,11 @@ def add(commands: Commands) -> None:
         "data", metavar="DATA", nargs="?", help="the training data: any table with the inputs"
     )
     command.add_argument(
-        "-o", "--output", metavar="MODEL2", help="where to write the model with its new signature"
+        "-o",
+        "--output",
+        type=file_in(".json", ".instmodel"),
+        metavar="MODEL2",
+        help="where to write the model with its new signature: .json or .instmodel",
     )
     command.add_argument("--json", action="store_true", help="as JSON, as in the document")
     add_limit_argument(command)

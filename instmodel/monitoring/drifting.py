@@ -24,8 +24,8 @@ from instmodel.verification.options import options_of
 
 Period = Literal["hour", "day", "month"]
 
-# Groups that anybody looks at; each has counts of its own.
-_MOST_GROUPS = 2000
+# Groups that anybody looks at, and counts of all of them together: 256 MB.
+_MOST_GROUPS, _MOST_COUNTS = 2000, 1 << 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +202,7 @@ class _Groups:
 
     def __init__(self, whole: Tally, period: Period | None) -> None:
         self._whole, self._period = whole, period
+        self._most = min(_MOST_GROUPS, _MOST_COUNTS // whole.size)
         self._tallies: dict[Key, Tally] = {}
 
     def add(self, batch: Batch, keys: Keys) -> None:
@@ -219,12 +220,12 @@ class _Groups:
         return value if self._period is None else cut_moment(value, self._period)
 
     def _check_count(self) -> None:
-        if len(self._tallies) > _MOST_GROUPS:
+        if len(self._tallies) > self._most:
             raise InputError(
                 "too_many_groups",
                 "more values than groups that anybody looks at; `period` makes days of instants",
                 field="by",
-                expected=f"at most {_MOST_GROUPS}",
+                expected=f"at most {self._most}",
             )
 
     def found(self) -> list[DriftGroup]:

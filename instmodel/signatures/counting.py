@@ -115,6 +115,11 @@ class Tally:
             if expectations.is_wide(one)
         }
 
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return self._reached.size + sum(counts.size for counts in self._wide.values())
+
     def fresh(self) -> Tally:
         """Return an empty one of the same kind."""
         return Tally(self._expectations, self._find_bad)

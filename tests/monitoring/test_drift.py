@@ -197,11 +197,20 @@ def test_the_command_signs_a_model(files, capsys):
         (["m.json", "-o", "x.json"], "missing_field"),
         (["m.json", "train.parquet", "-o", "m.json"], "invalid_table"),
     ],
+    ids=str,
 )
 def test_what_the_command_refuses(files, arguments, code, capsys, monkeypatch):
     monkeypatch.chdir(files)
     assert main(["signature", *arguments]) == 2
     assert f"[{code}]" in capsys.readouterr().err
+
+
+def test_the_command_writes_models_only(files, capsys):
+    target = files / "s.onnx"
+    command = ["signature", str(files / "m.json"), str(files / "train.parquet"), "-o", str(target)]
+    assert main(command) == 2
+    assert "does not end in .json or .instmodel" in capsys.readouterr().err
+    assert not target.exists()
 
 
 def test_the_command_tells_what_drifts(files, capsys):
