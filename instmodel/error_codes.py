@@ -94,8 +94,8 @@ _STRUCTURE = {
         "`features`, got 3)",
     ),
     "unknown_feature": Rule(
-        "`categories` or `signature` name a feature that the model does not name; the closest one "
-        "is named.",
+        "`categories`, `signature` or `rename` name a feature that the model does not name; the "
+        "closest one is named.",
         "field 'categories': categories of a feature that the model does not name; did you mean "
         "'a'? (expected a name of `features`, without brackets, got 'A')",
     ),
@@ -409,7 +409,7 @@ _JOBS = {
         "scores: the output is already there (expected a name that is free)",
     ),
     "resume_mismatch": Rule(
-        "Another job left its work where this one should go on.",
+        "Another job, or another model, left its work or its output where this one should go on.",
         ".scores.instmodel-part: another job left its work there: run that one again, or this one "
         "without --resume",
     ),

@@ -61,6 +61,7 @@ _JOB_OPTIONS = {
     "incremental": False,
     "model_change": None,
     "provenance": None,
+    "rename": None,
     "model_version": None,
     "json": False,
     "metrics": None,
@@ -95,6 +96,12 @@ def add(commands: Commands) -> None:
         "of standard input, csv)",
     )
     add_csv_arguments(reading)
+    reading.add_argument(
+        "--rename",
+        action="append",
+        metavar="COLUMN=FEATURE",
+        help="which feature a column is that has another name; repeatable",
+    )
     moment = command.add_argument_group(
         "which rows of a Delta or Iceberg table"
     ).add_mutually_exclusive_group()

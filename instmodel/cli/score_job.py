@@ -7,7 +7,8 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 
 import instmodel as im
 from instmodel import jobs
@@ -78,6 +79,7 @@ def _job(args: argparse.Namespace) -> jobs.Job:
             overwrite=args.overwrite,
             incremental=args.incremental,
             model_change=args.model_change,
+            rename=_renamed(args.rename or []),
             provenance=args.provenance or (),
             model_version=args.model_version,
             metrics=args.metrics,
@@ -122,16 +124,24 @@ def _delta(args: argparse.Namespace) -> DeltaOutput | None:
 
 
 def _labels(given: list[str]) -> dict[str, str]:
-    labels: dict[str, str] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or name in labels:
+    return _pairs(map(str.partition, given, repeat("=")), "metrics_labels", "label")
+
+
+def _renamed(given: list[str]) -> dict[str, str]:
+    # At the last =, which a name of a column may have, too.
+    return _pairs(map(str.rpartition, given, repeat("=")), "rename", "column")
+
+
+def _pairs(given: Iterable[tuple[str, str, str]], field: str, what: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for name, equals, value in given:
+        if not equals or not name or name in pairs:
             raise InputError(
                 "invalid_type",
-                "two values of one label" if equals else "no such label",
-                field="metrics_labels",
+                f"two values of one {what}" if name in pairs else f"no such {what}",
+                field=field,
                 expected="NAME=VALUE, each name once",
-                actual=repr(text),
+                actual=repr(name + equals + value),
             )
-        labels[name] = value
-    return labels
+        pairs[name] = value
+    return pairs

@@ -21,6 +21,7 @@ from instmodel.tables.binding import Nulls
 from instmodel.tables.csv_options import CsvOptions
 from instmodel.tables.delta_options import DeltaOutput
 from instmodel.tables.kinds import KINDS, TEXT, parts_of
+from instmodel.tables.naming import Naming
 from instmodel.tables.versions import Moment
 
 # Of `CheckInputs`, what decides which rows are scored.
@@ -74,6 +75,9 @@ class Job:
         default, that is an error.
     provenance : sequence of {"model_digest", "model_version", "scored_at"}
         Columns that say where the scores come from, behind them. All rows of a run have one time.
+    rename : mapping of str to str
+        What the model calls some columns of the input: a feature, or a column of an array feature.
+        Kept columns keep their own names.
     model_version : str, optional
         By default what MLflow calls it, ``models:/risk/3``, if the model comes from there, else
         ``version`` in the document's metadata.
@@ -109,6 +113,7 @@ class Job:
     incremental: bool = False
     model_change: ModelChange | None = None
     provenance: Sequence[str] = ()
+    rename: Mapping[str, str] = field(default_factory=dict)
     model_version: str | None = None
     delta: DeltaOutput | None = None
     table_version: int | None = None
@@ -125,6 +130,11 @@ class Job:
     def input_path(self) -> str | os.PathLike[str] | None:
         """Where the input is; None for an open file."""
         return self.input if isinstance(self.input, str | os.PathLike) else None
+
+    @property
+    def naming(self) -> Naming:
+        """How to find features in the columns of the input."""
+        return Naming(self.rename)
 
     @property
     def goes_on(self) -> bool:
@@ -214,6 +224,7 @@ class Job:
                 )
         self._check_output()
         Moment.of(self.table_version, self.table_time)
+        self.naming.check(self.model.named_features)
         provenance.check(self.provenance, self.version)
 
     def check_metrics(self) -> None:
@@ -271,6 +282,7 @@ class Job:
             "keep": arguments.names(self.keep, "keep"),
             "outputs": None if self.outputs is None else list(self.outputs),
             "nulls": _text(self.nulls),
+            "rename": dict(self.rename),
             "input_format": self.input_format,
             "csv": self.csv.meaning(),
             "on_bad_row": self.on_bad_row,

@@ -112,6 +112,7 @@ def _scorer(
             job.on_bad_row,
             watches=None if inputs is None else inputs.fresh,
             on_unexpected=_on_unexpected(job),
+            naming=job.naming,
         )
 
     if job.keep:

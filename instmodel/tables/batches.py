@@ -15,6 +15,7 @@ from instmodel.tables.arrow import arrow_column
 from instmodel.tables.binding import Nulls
 from instmodel.tables.cells import UNEXPECTED, InputWatch
 from instmodel.tables.columns import match_columns, output_names
+from instmodel.tables.naming import AS_THE_FEATURES, Naming
 from instmodel.tables.scorer import RowScorer
 from instmodel.tables.scoring import BadRow, Chunk, binding_of, say_positions, score_chunk
 from instmodel.tables.streams import is_arrow, open_stream
@@ -51,6 +52,8 @@ class BatchScorer:
         As `on_bad_row`, of the rows that only a watch finds bad.
     threads : int, optional
         How many threads share a batch, see `instmodel.tables.scoring.score_chunk`.
+    naming : Naming
+        What the columns are called, if not as the features.
 
     Attributes
     ----------
@@ -74,10 +77,11 @@ class BatchScorer:
         watches: Callable[[], InputWatch] | None = None,
         on_unexpected: OnBadRow = "error",
         threads: int | None = 1,
+        naming: Naming = AS_THE_FEATURES,
     ) -> None:
         pa = require("pyarrow", "arrow")
         arguments.choice(on_bad_row, "on_bad_row", get_args(OnBadRow))
-        self.slots = binding_of(model, nulls).slots(schema.names)
+        self.slots = binding_of(model, nulls, naming).slots(schema.names)
         say_positions(model, schema.names)
         keep = kept_columns(keep, schema.names)
         self.kept = match_columns(keep, schema.names)
@@ -150,10 +154,14 @@ def kept_columns(keep: Sequence[str], header: Sequence[str]) -> list[str]:
 
 
 def needed_columns(
-    model: RowScorer, header: Sequence[str], keep: Sequence[str], nulls: Nulls
+    model: RowScorer,
+    header: Sequence[str],
+    keep: Sequence[str],
+    nulls: Nulls,
+    naming: Naming = AS_THE_FEATURES,
 ) -> list[int]:
     """Return the positions of a table's columns that are scored or kept, ascending."""
-    needed = {slot.position for slot in binding_of(model, nulls).slots(header)}
+    needed = {slot.position for slot in binding_of(model, nulls, naming).slots(header)}
     needed.update(match_columns(kept_columns(keep, header), header))
     return sorted(needed)
 
@@ -196,12 +204,13 @@ def score_batches(
     outputs: Sequence[str] | None,
     nulls: Nulls,
     on_bad_row: OnBadRow,
+    naming: Naming = AS_THE_FEATURES,
 ) -> Iterator[Any]:
     """Score batches one by one; see `InstructionModel.score_batches`."""
     pa = require("pyarrow", "arrow")
     if is_arrow(batches):
         stream = open_stream(batches, join=False)
-        batches = stream.read(needed_columns(model, stream.header, keep, nulls)).items
+        batches = stream.read(needed_columns(model, stream.header, keep, nulls, naming)).items
     else:
         try:
             batches = iter(batches)
@@ -222,7 +231,7 @@ def score_batches(
                     actual=_fields(batch.schema),
                 )
             schema = batch.schema
-            scorer = BatchScorer(model, schema, keep, outputs, nulls, on_bad_row)
+            scorer = BatchScorer(model, schema, keep, outputs, nulls, on_bad_row, naming=naming)
         yield scorer.score(batch, first_row).batch
         first_row += batch.num_rows
 

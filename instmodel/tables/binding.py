@@ -16,6 +16,7 @@ from instmodel.base.categories import Categories
 from instmodel.base.features import Feature
 from instmodel.errors import InputError
 from instmodel.tables.columns import column_names, match_columns
+from instmodel.tables.naming import AS_THE_FEATURES, Naming
 
 Nulls = str | float | Mapping[str, str | float]
 """``"error"``, ``"nan"``, a number, or one of them for each column."""
@@ -43,14 +44,16 @@ class Binding:
         Empty for a model without names: then columns count by their position.
     feature_size : int
     nulls : str, number or mapping
-        See `Nulls`; a mapping goes by feature or column, and what it leaves out is an error.
+        See `Nulls`; a mapping goes by column or feature, and what it leaves out is an error.
     key_inputs : sequence of int
         `InstructionModel.key_inputs`.
+    naming : Naming
+        What the columns of tables are called, if not as the features.
 
     Raises
     ------
     InputError
-        ``repeated_feature``, ``invalid_nulls``.
+        ``repeated_feature``, ``invalid_nulls``, and what `Naming.check` raises.
     """
 
     def __init__(
@@ -59,8 +62,11 @@ class Binding:
         feature_size: int,
         nulls: Nulls = "error",
         key_inputs: Sequence[int] = (),
+        naming: Naming = AS_THE_FEATURES,
     ) -> None:
         self.features = tuple(features)
+        naming.check(self.features)
+        self._naming = naming
         self.feature_size = feature_size
         self._key_inputs = key_inputs
         self._categories = {feature.name: feature.categories for feature in self.features}
@@ -88,8 +94,9 @@ class Binding:
             ``inexact_key`` for a null that would become one.
         """
         wanted: list[tuple[str, str, int, bool]] = []  # column, feature, size, is_array
+        called = self._naming.called(header, self.features)
         if self.features:
-            present = set(header)
+            present = set(called)
             for feature in self.features:
                 if feature.is_array and (feature.name in present or not _parts(feature, present)):
                     wanted.append((feature.name, feature.name, feature.size, True))
@@ -102,17 +109,19 @@ class Binding:
         if self.features:
             names = [name for name, *_ in wanted]
             lists = {name: size for name, _, size, is_array in wanted if is_array}
-            positions = match_columns(names, header, arrays=lists)
+            positions = match_columns(names, called, arrays=lists)
         else:
             positions = list(range(len(header)))
         slots, start = [], 0
         for (name, owner, size, is_array), position in zip(wanted, positions, strict=True):
-            null = self._nulls.get(name, self._nulls.get(owner, self._other))
+            column = header[position]
+            rules = (self._nulls[n] for n in (column, name, owner) if n in self._nulls)
+            null = next(rules, self._other)
             keys = self._keys_in(start, size)
             if keys and null is not None and map_keys.is_inexact(null):
-                raise map_keys.error(null, field="nulls", column=name)
+                raise map_keys.error(null, field="nulls", column=column)
             texts = self._categories.get(owner)
-            slots.append(Slot(position, name, start, size, is_array, null, keys, texts))
+            slots.append(Slot(position, column, start, size, is_array, null, keys, texts))
             start += size
         return slots
 
@@ -132,6 +141,7 @@ class Binding:
 
     def _check_nulls(self, wanted: Sequence[tuple[str, str, int, bool]]) -> None:
         known = {name for column, feature, *_ in wanted for name in (column, feature)}
+        known.update(self._naming.rename)
         for name in self._nulls:
             if name not in known:
                 advice = values.hint(str(name), sorted(known))

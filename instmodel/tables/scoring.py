@@ -37,6 +37,7 @@ from instmodel.tables.cells import (
     null_cell,
     too_large,
 )
+from instmodel.tables.naming import AS_THE_FEATURES, Naming
 from instmodel.tables.scorer import RowScorer
 from instmodel.tables.streams import is_arrow, open_stream
 
@@ -82,9 +83,9 @@ class Chunk(NamedTuple):
     faults: Mapping[int, BadCell] = NO_FAULTS  # of rows as such, counted from 0
 
 
-def binding_of(model: RowScorer, nulls: Nulls) -> Binding:
+def binding_of(model: RowScorer, nulls: Nulls, naming: Naming = AS_THE_FEATURES) -> Binding:
     """Return a model's features, ready to be found in tables."""
-    return Binding(model.named_features, model.feature_size, nulls, model.key_inputs)
+    return Binding(model.named_features, model.feature_size, nulls, model.key_inputs, naming)
 
 
 def say_positions(model: RowScorer, header: Sequence[str]) -> None:

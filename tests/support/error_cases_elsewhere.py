@@ -88,9 +88,9 @@ def output_exists():
 
 
 def resume_mismatch():
-    work = Path(".scores.instmodel-part/_work")
+    work = Path(".scores.instmodel-part/work")
     work.mkdir(parents=True)
-    (work / "journal.jsonl").write_text(json.dumps({"version": 1}) + "\n")
+    (work / "job.json").write_text(json.dumps({"keep": ["day"]}))
     run_on_a_folder(resume=True)
 
 
