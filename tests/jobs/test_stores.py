@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def save(values, path):
         elif path.endswith(".csv"):
             arrow_csv.write_csv(table, file)
         elif path.endswith(".csv.gz"):
-            with pa.CompressedOutputStream(pa.PythonFile(file), "gzip") as packed:
+            with gzip.GzipFile(fileobj=file, mode="wb") as packed:
                 arrow_csv.write_csv(table, packed)
         elif path.endswith(".arrow"):
             with pa.ipc.new_file(file, table.schema) as writer:
@@ -232,7 +233,7 @@ def test_urls_are_told_as_they_were_given(bucket, capsys):
     assert f"{bucket}/none.parquet: No such file or directory" in capsys.readouterr().err
     put(f"{bucket}/in.csv", b"a,c\n1,2\n")
     assert main(["score", "model.json", f"{bucket}/in.csv", "-o", "out.parquet"]) == 2
-    assert f"{bucket}/in.csv: " in capsys.readouterr().err
+    assert f"{bucket}/in.csv, column 'b'" in capsys.readouterr().err
 
 
 def test_a_path_that_lost_a_slash_is_told(bucket):
