@@ -73,8 +73,8 @@ def save_model(
     input_example : optional
         Inputs that MLflow keeps beside the model, and whose integers tell which columns are.
     model_config : mapping, optional
-        What `predict` of the loaded model does unless its ``params`` say otherwise: ``nulls`` and
-        ``threads``. It can be changed when the model is loaded.
+        What `predict` of the loaded model does unless its ``params`` say otherwise: ``nulls``,
+        ``on_bad_row`` and ``threads``. It can be changed when the model is loaded.
     mlflow_model, conda_env, pip_requirements, extra_pip_requirements, code_paths, metadata
         As in MLflow's own flavours. By default, an environment is this version of this package.
 

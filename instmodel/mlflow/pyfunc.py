@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from instmodel.base import arguments
 from instmodel.base.extras import require
 from instmodel.compiled.parallel import PredictConfig
 from instmodel.errors import InstModelError
 from instmodel.model import InstructionModel
-from instmodel.tables.batches import checked_outputs
 from instmodel.tables.binding import null_rule
 
 # What a caller may say beside the data, and what it is when nobody says anything.
-DEFAULTS: dict[str, Any] = {"nulls": "error", "threads": None}
+DEFAULTS: dict[str, Any] = {"nulls": "error", "on_bad_row": "error", "threads": None}
 
 
 def load(path: str, model_config: Mapping[str, Any] | None = None) -> Predictor:
@@ -45,7 +45,6 @@ class Predictor:
     def __init__(self, model: InstructionModel, config: Mapping[str, Any]) -> None:
         self._model = model
         self._defaults = DEFAULTS | dict(config)
-        self._outputs = checked_outputs(None, model.output_size, ())
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Compute the outputs of every row.
@@ -56,8 +55,9 @@ class Predictor:
             Columns are found by name as in `InstructionModel.predict_table`; a matrix is for
             models whose features have no names.
         params : mapping, optional
-            ``nulls``: ``"error"``, ``"nan"`` or a number, what a null becomes. ``threads``: of a
-            matrix, how many score it; by default every CPU.
+            ``nulls``: ``"error"``, ``"nan"`` or a number, what a null becomes. ``on_bad_row``:
+            ``"error"``, or ``"null"``, with which rows that cannot be scored get NaN. ``threads``:
+            how many score; by default every CPU.
 
         Returns
         -------
@@ -70,19 +70,24 @@ class Predictor:
             What is wrong with the data, which a server answers with status 400.
         """
         said = {name: value for name, value in (params or {}).items() if value is not None}
-        chosen = self._defaults | said
         try:
-            if isinstance(data, np.ndarray) and data.dtype.names is None:
-                config = PredictConfig(threads=chosen["threads"])
-                return np.asarray(self._model.predict_parallel(data, config))
-            scores = self._model.predict_table(data, null_rule(str(chosen["nulls"])))
+            return self._predict(data, **self._defaults | said)
         except InstModelError as error:
             refused = require("mlflow.exceptions", "mlflow").MlflowException
             raise refused.invalid_parameter_value(str(error)) from error
-        pandas = require("pandas", "mlflow")
-        if isinstance(data, pandas.DataFrame):
-            return pandas.DataFrame(scores, index=data.index, columns=self._outputs)
-        return scores
+
+    def _predict(self, data: Any, nulls: Any, on_bad_row: Any, threads: int | None) -> Any:
+        # Callers count on a score for each row.
+        arguments.choice(on_bad_row, "on_bad_row", ("error", "null"))
+        if isinstance(data, np.ndarray) and data.dtype.names is None:
+            return np.asarray(self._model.predict_parallel(data, PredictConfig(threads=threads)))
+        rule = null_rule(str(nulls))
+        if not isinstance(data, require("pandas", "mlflow").DataFrame):
+            return self._model.predict_table(data, rule, threads=threads)
+        scores = self._model.predict_table(
+            data, rule, threads=threads, as_table=True, on_bad_row=on_bad_row
+        )
+        return scores.astype(np.float32)  # pandas's own type, for nulls, is unknown to MLflow
 
     def get_raw_model(self) -> InstructionModel:
         """Return the model itself."""

@@ -48,7 +48,8 @@ def signature_of(model: InstructionModel, example: Any = None) -> Any:
         inputs = [types.TensorSpec(kind, (-1, model.feature_size))]
         outputs = [types.TensorSpec(np.dtype(np.float32), (-1, model.output_size))]
     # None is what the model's configuration says.
-    params = [types.ParamSpec("nulls", "string", None), types.ParamSpec("threads", "integer", None)]
+    kinds = {"nulls": "string", "on_bad_row": "string", "threads": "integer"}
+    params = [types.ParamSpec(name, kind, None) for name, kind in kinds.items()]
     return models.ModelSignature(
         types.Schema(inputs), types.Schema(outputs), types.ParamSchema(params)
     )

@@ -81,6 +81,17 @@ def test_params_say_what_becomes_of_nulls_else_the_configuration():
     assert configured.predict(frame, params={"nulls": "5"})["score"].tolist() == [1, 5]
 
 
+def test_rows_that_cannot_be_scored_may_get_nan():
+    model = loaded(labelled())
+    frame = pd.DataFrame({"colour": ["red", "gren"], "age": [1.0, 2.0]}, index=["x", "y"])
+    found = model.predict(frame, params={"on_bad_row": "null", "threads": 1})
+    assert found.dtypes.tolist() == [np.float32, np.float32]
+    assert found.loc["x"].tolist() == [0, 1]
+    assert found.loc["y"].isna().all()
+    with pytest.raises(MlflowException, match="'error' or 'null'"):
+        model.predict(frame, params={"on_bad_row": "skip"})
+
+
 def test_a_configuration_is_saved_with_the_model():
     frame = pd.DataFrame({"a": [1.0, None]})
     model = loaded(identity(["a"]), model_config={"nulls": 2})

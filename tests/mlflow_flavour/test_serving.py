@@ -155,7 +155,9 @@ def test_a_function_of_spark_scores_a_registered_model(spark, store):
     flavour.log_model(model, "sparked", registered_model_name="sparked")
     rows = np.random.default_rng(0).normal(size=(2000, 4))
     frame = spark.createDataFrame(rows.tolist(), model.features)
-    score = mlflow.pyfunc.spark_udf(spark, "models:/sparked/1", env_manager="local")
+    score = mlflow.pyfunc.spark_udf(
+        spark, "models:/sparked/1", env_manager="local", params={"threads": 1}
+    )
     found = [row[0] for row in frame.select(score()).collect()]
     assert np.array_equal(np.float32(found), model.predict(rows)[:, 0])
 
