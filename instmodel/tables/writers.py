@@ -15,6 +15,12 @@ import numpy as np
 
 from instmodel.errors import InputError
 from instmodel.tables.compression import compressing
+from instmodel.tables.dictionaries import (
+    WaitingRows,
+    decoded,
+    is_joinable,
+    without_null_values,
+)
 from instmodel.tables.kinds import parts_of
 
 # Rows and bytes of a Parquet row group: enough for good compression, few enough to hold.
@@ -105,7 +111,10 @@ class _Parquet(Writer):
         self._rows = self._bytes = 0
 
     def write(self, batch: Any) -> None:
-        self._waiting.append(batch)
+        import pyarrow as pa
+
+        columns = list(map(without_null_values, batch.columns))  # which Parquet does not write
+        self._waiting.append(pa.RecordBatch.from_arrays(columns, schema=batch.schema))
         self._rows += batch.num_rows
         self._bytes += batch.nbytes
         if self._rows >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
@@ -131,16 +140,38 @@ class _Arrow(Writer):
     def _open(self) -> None:
         import pyarrow as pa
 
-        # A file has one dictionary for all batches, and each batch may come with its own.
+        # What Arrow cannot look up in a dictionary cannot be joined with others.
         fields = [
-            field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+            field.with_type(field.type.value_type)
+            if pa.types.is_dictionary(field.type) and not is_joinable(field.type)
+            else field
             for field in self._schema
         ]
         self._plain = pa.schema(fields)
-        self._writer = pa.ipc.new_file(self._file, self._plain)
+        if any(is_joinable(field.type) for field in fields):
+            self._writer = WaitingRows(self._plain)
+        else:
+            self._writer = pa.ipc.new_file(self._file, self._plain)
 
     def write(self, batch: Any) -> None:
-        self._writer.write_batch(batch.cast(self._plain))
+        import pyarrow as pa
+
+        columns = [
+            column if column.type == field.type else decoded(column)
+            for column, field in zip(batch.columns, self._plain, strict=True)
+        ]
+        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._plain))
+
+    def _finish(self) -> None:
+        import pyarrow as pa
+
+        if isinstance(self._writer, WaitingRows):
+            waiting = self._writer
+            rows = waiting.batches()
+            with pa.ipc.new_file(self._file, waiting.schema) as writer:
+                for batch in rows:
+                    writer.write_batch(batch)
+        self._writer.close()
 
 
 class _Csv(Writer):
