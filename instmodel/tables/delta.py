@@ -16,7 +16,15 @@ from instmodel.base.extras import require
 from instmodel.errors import InputError
 from instmodel.stores import Location
 from instmodel.tables.inputs import Source
-from instmodel.tables.logs import LogReader, LogSource, NoRows, address, digest, log_errors
+from instmodel.tables.logs import (
+    LogReader,
+    LogSource,
+    NoRows,
+    address,
+    digest,
+    log_errors,
+    storage_options,
+)
 from instmodel.tables.readers import Parquet
 from instmodel.tables.versions import LATEST, Moment
 
@@ -48,10 +56,11 @@ def sources(root: Location, moment: Moment = LATEST) -> list[Source]:
     deltalake = require("deltalake", "delta")
     require("pyarrow", "delta")
     with log_errors(root):
-        table = deltalake.DeltaTable(address(root), version=moment.version)
+        place, options = address(root), storage_options(root)
+        table = deltalake.DeltaTable(place, moment.version, options)
         if moment.time is not None:
             table.load_as_version(moment.time)
-            _check_begin(deltalake.DeltaTable(address(root)), table.version(), moment)
+            _check_begin(deltalake.DeltaTable(place, None, options), table.version(), moment)
         _check_features(table, root)
         return _files(table, root)
 

@@ -22,7 +22,7 @@ from instmodel.base.extras import require
 from instmodel.errors import InputError
 from instmodel.stores import Location
 from instmodel.tables.delta_options import DeltaOutput
-from instmodel.tables.logs import address, log_errors
+from instmodel.tables.logs import address, log_errors, reason, storage_options
 from instmodel.tables.writers import Writer
 
 # A commit of ours is looked for among so many of the newest ones.
@@ -50,6 +50,7 @@ class DeltaWriter(Writer):
         self._root = root
         self._output = output
         self._package = require("deltalake", "delta")
+        self._place, self._options = address(root), storage_options(root)
         self._partitions: dict[tuple[Any, ...], None] = {}
         with log_errors(root):
             self._table = self._existing()
@@ -57,7 +58,7 @@ class DeltaWriter(Writer):
     def _existing(self) -> Any:
         """Return the table that is there, if any."""
         if (self._root / "_delta_log").is_folder():
-            return self._package.DeltaTable(address(self._root))
+            return self._package.DeltaTable(self._place, None, self._options)
         if self._root.exists() and (not self._root.is_folder() or self._root.files(hidden=True)):
             raise InputError(
                 "output_exists",
@@ -201,15 +202,15 @@ class DeltaWriter(Writer):
             custom_metadata={**told, "instmodel.commit": name}, app_transactions=transactions
         )
         mode, predicate = self._way()
-        place = address(self._root)
         with log_errors(self._root):
             try:
                 self._package.write_deltalake(
-                    place,
+                    self._place,
                     pa.RecordBatchReader.from_batches(self._plain, self._spooled()),
                     partition_by=self._by if self._table is None else None,
                     mode=mode,
                     predicate=predicate,
+                    storage_options=self._options,
                     commit_properties=properties,
                 )
             except self._package.exceptions.CommitFailedError as error:
@@ -220,10 +221,10 @@ class DeltaWriter(Writer):
                     raise self._exists() from error
                 raise InputError(
                     "output_exists",
-                    "another commit came between: " + str(error).partition("\n")[0],
+                    "another commit came between: " + reason(error),
                     file=str(self._root),
                 ) from error
-            commits = self._package.DeltaTable(place).history(_NEWEST)
+            commits = self._existing().history(_NEWEST)
         return next((c["version"] for c in commits if c.get("instmodel.commit") == name), None)
 
     def _way(self) -> tuple[str, str | None]:

@@ -51,7 +51,10 @@ def sources(root: Location, moment: Moment = LATEST) -> list[Source]:
 
             metadata = _newest(root)
             folder = metadata.parent.parent
-            table = StaticTable.from_metadata(address(metadata))
+            # In a store, the package and the credentials are those for other files there.
+            properties = {"py-io-impl": "pyiceberg.io.fsspec.FsspecFileIO"}
+            found = {} if metadata.local is not None else properties
+            table = StaticTable.from_metadata(address(metadata), found)
         return _files(table, _snapshot(table, moment), root, folder)
 
 

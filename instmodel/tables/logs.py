@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from instmodel.errors import InputError, InstModelError
+from instmodel.errors import InputError, InstModelError, without_secrets
 from instmodel.stores import Location
 from instmodel.tables.inputs import Source
 from instmodel.tables.reader import BatchedReader, Rows
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_BACKTRACE = re.compile(r"^ +0: ", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +84,17 @@ def address(root: Location) -> str:
     return str(root if root.local is None else root.local.absolute())
 
 
+def storage_options(root: Location) -> dict[str, str] | None:
+    """Return what `deltalake` must be told about a store, beside what it finds in the environment.
+
+    It takes the server of ``AWS_ENDPOINT_URL``, as other programs do, but none without TLS.
+    """
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+    if root.local is not None or not endpoint.startswith("http://"):
+        return None
+    return {"aws_allow_http": "true"}
+
+
 def digest(*parts: bytes) -> str:
     """Return what tells apart long values that a stamp should not hold."""
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
@@ -94,5 +110,12 @@ def log_errors(place: Location) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
         raise
     except BaseException as error:  # a panic of Rust is no Exception
-        said = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise InputError("invalid_table", said, file=str(place)) from error
+        raise InputError("invalid_table", reason(error), file=str(place)) from error
+
+
+def reason(error: BaseException) -> str:
+    """Return what an error says, in one line and without the backtrace that Rust adds."""
+    text = _COLOURS.sub("", str(error))
+    lines = [line.strip(" ↳\t") for line in _BACKTRACE.split(text)[0].splitlines()]
+    said = ": ".join(line for line in lines if line)
+    return without_secrets(said) or type(error).__name__

@@ -6,9 +6,12 @@ import contextlib
 import http.client
 import logging
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 
@@ -25,6 +28,29 @@ def serving() -> Iterator[str]:
         yield f"http://{host}:{port}"
     finally:
         server.stop()
+
+
+@contextlib.contextmanager
+def serving_apart() -> Iterator[str]:
+    """Start the server in a process of its own, and yield its URL.
+
+    Libraries that wait for an answer without letting other threads run would wait for ever.
+    """
+    code = (
+        "import sys; from support.s3 import serving\n"
+        "with serving() as url: print(url, flush=True); sys.stdin.read()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[1],
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.communicate()  # closes its input, which ends it
 
 
 def environment(url: str) -> dict[str, str]:
