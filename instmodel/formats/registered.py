@@ -95,8 +95,8 @@ def _describe(fetched: Path, uri: str) -> tuple[Path, Origin]:
     if fetched.is_file():
         return fetched, Origin(uri)
     description = require("mlflow.models", "mlflow").Model.load(str(fetched))
-    flavour: dict[str, Any] = description.flavors.get(FLAVOUR, {})
-    if not isinstance(flavour.get("data"), str):
+    flavour: dict[str, Any] | None = description.flavors.get(FLAVOUR)
+    if flavour is None:
         raise DocumentError(
             "invalid_document",
             "MLflow has the model in other flavours alone",
@@ -104,13 +104,23 @@ def _describe(fetched: Path, uri: str) -> tuple[Path, Origin]:
             expected=FLAVOUR,
             actual=", ".join(sorted(description.flavors)),
         )
+    path = fetched / str(flavour.get("data"))
+    if not path.resolve().is_relative_to(fetched.resolve()):
+        raise DocumentError(
+            "invalid_document",
+            "the file of the model lies elsewhere",
+            file=uri,
+            field=f"flavors.{FLAVOUR}.data",
+            expected="a path inside of the folder",
+            actual=repr(flavour.get("data")),
+        )
     registration = fetched / _REGISTRATION
     known = {}
     if registration.is_file():
         known = require("yaml", "mlflow").safe_load(registration.read_text(encoding="utf-8"))
     name, version = known.get("model_name"), known.get("model_version")
     lasting = None if os.path.isdir(uri) else uri
-    return fetched / flavour["data"], Origin(
+    return path, Origin(
         lasting if name is None else f"models:/{name}/{version}",
         name,
         None if version is None else str(version),

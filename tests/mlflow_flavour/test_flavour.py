@@ -85,6 +85,17 @@ def test_a_model_of_another_flavour_is_refused():
     assert caught.value.code == "invalid_document"
 
 
+@pytest.mark.parametrize("data", ["../model.json", "/etc/passwd"])
+def test_a_folder_cannot_lead_out_of_itself(data):
+    network().info.save("model.json")
+    flavour.save_model(network(), "folder")
+    conf = described()
+    conf["flavors"]["instmodel"]["data"] = data
+    Path("folder/MLmodel").write_text(yaml.safe_dump(conf))
+    with pytest.raises(im.DocumentError, match="inside of the folder"):
+        im.load("folder")
+
+
 def test_a_folder_that_mlflow_did_not_write_is_no_model():
     Path("folder").mkdir()
     with pytest.raises(IsADirectoryError):
