@@ -405,7 +405,8 @@ _TABLES = {
 
 _JOBS = {
     "output_exists": Rule(
-        "The output is there already, or another run is working on it.",
+        "The output is there already, another run is working on it, or a commit of another one "
+        "came between.",
         "scores: the output is already there (expected a name that is free)",
     ),
     "resume_mismatch": Rule(

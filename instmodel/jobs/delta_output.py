@@ -29,6 +29,7 @@ def run(job: Job, root: Location, sources: list[Source], result: Result, advance
             bad = BadRowsFile(stack.enter_context(location(job.bad_rows).replacing()), header=True)
         score_files(job, sources, writer, bad, result, advance)
         result.rows, result.bad_rows = result.metrics.rows, result.metrics.bad_rows
+        result.parts = result.metrics.parts["scored"] = 1
         told = {
             "instmodel.version": __version__,
             "instmodel.model": job.model.digest,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any, BinaryIO
 
@@ -51,6 +52,7 @@ class DeltaWriter(Writer):
         self._output = output
         self._package = require("deltalake", "delta")
         self._place, self._options = address(root), storage_options(root)
+        self._stopped = False
         self._partitions: dict[tuple[Any, ...], None] = {}
         with log_errors(root):
             self._table = self._existing()
@@ -204,7 +206,7 @@ class DeltaWriter(Writer):
         mode, predicate = self._way()
         with log_errors(self._root):
             try:
-                self._package.write_deltalake(
+                self._call(
                     self._place,
                     pa.RecordBatchReader.from_batches(self._plain, self._spooled()),
                     partition_by=self._by if self._table is None else None,
@@ -227,6 +229,19 @@ class DeltaWriter(Writer):
             commits = self._existing().history(_NEWEST)
         return next((c["version"] for c in commits if c.get("instmodel.commit") == name), None)
 
+    def _call(self, *arguments: Any, **options: Any) -> None:
+        """Call `deltalake` in a thread of its own: a signal then stops the rows on their way to it.
+
+        It reads them in threads of its own, and Python handles no signal before it returns.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="instmodel-commit") as pool:
+            future = pool.submit(self._package.write_deltalake, *arguments, **options)
+            try:
+                future.result()
+            except BaseException:
+                self._stopped = True
+                raise
+
     def _way(self) -> tuple[str, str | None]:
         """Return the mode for `deltalake`, and which rows are replaced."""
         if self._table is None:
@@ -244,6 +259,8 @@ class DeltaWriter(Writer):
         reader = pa.ipc.open_file(pa.PythonFile(self._file, "r"))
         for index in range(reader.num_record_batches):
             yield reader.get_batch(index)
+            if self._stopped:
+                raise RuntimeError("stopped")
 
 
 def _check_partitions(batch: Any) -> None:

@@ -335,26 +335,33 @@ def test_bad_rows_are_listed_with_the_commit():
     assert deltalake.DeltaTable("table").history()[0]["instmodel.bad_rows"] == "1"
 
 
+# What the writer does when the first rows are about to be written into the table.
+STOPPED = """
+import os, signal, sys, time
+from instmodel.tables.delta_writer import DeltaWriter
+spooled = DeltaWriter._spooled
+def stopped(writer):
+    for batch in spooled(writer):
+        os.kill(os.getpid(), {signal})
+        while not writer._stopped:
+            time.sleep(0.01)
+        yield batch
+DeltaWriter._spooled = stopped
+from instmodel.cli import main
+sys.exit(main())
+"""
+
+
 @pytest.mark.skipif(os.name != "posix", reason="kills")
-def test_a_run_that_is_killed_leaves_the_table_as_it_was(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_stopped_leaves_the_table_as_it_was(number):
     days(1)
     assert score(*KEEP) == 0
-    # The kill comes when the first rows are about to be written into the table.
-    code = (
-        "import os, signal, sys\n"
-        "from instmodel.tables.delta_writer import DeltaWriter\n"
-        "spooled = DeltaWriter._spooled\n"
-        "def killed(writer):\n"
-        "    yield from spooled(writer)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "DeltaWriter._spooled = killed\n"
-        "from instmodel.cli import main\n"
-        "sys.exit(main())\n"
-    )
     arguments = ["score", "model.json", "in.parquet", "-o", "table", "--format", "delta"]
     process = command(*arguments, *KEEP, "--mode", "append")
-    process["args"][2] = code
-    assert subprocess.run(**process).returncode == -signal.SIGKILL
+    process["args"][2] = STOPPED.format(signal=int(number))
+    code = subprocess.run(**process, capture_output=True).returncode
+    assert code == (-number if number == signal.SIGKILL else 128 + number)
     assert (version(), scores()) == (0, [1.0])
     assert score(*KEEP, "--mode", "append") == 0
     assert scores() == [1.0, 1.0]

@@ -162,3 +162,95 @@ def test_tables_that_are_broken_or_elsewhere(changed, capsys):
     for file in Path(TABLE, "metadata").glob("*.metadata.json"):
         file.write_text("{broken")
     says("sales", TABLE)
+
+
+def delete_rows(table, task, places):
+    """Write a file of deleted rows, which pyiceberg only reads, and a new snapshot."""
+    from pyiceberg.manifest import (
+        DataFile,
+        DataFileContent,
+        FileFormat,
+        ManifestContent,
+        ManifestEntry,
+        ManifestEntryStatus,
+        ManifestWriterV2,
+        write_manifest_list,
+    )
+    from pyiceberg.serializers import ToOutputFile
+    from pyiceberg.table.snapshots import Operation, Snapshot, Summary
+    from pyiceberg.table.update import (
+        AddSnapshotUpdate,
+        SetSnapshotRefUpdate,
+        update_table_metadata,
+    )
+
+    before = table.current_snapshot()
+    number, sequence = 77, before.sequence_number + 1
+    data = f"{table.location()}/data/deletes.parquet"
+    fields = [
+        pa.field("file_path", pa.string(), metadata={"PARQUET:field_id": "2147483546"}),
+        pa.field("pos", pa.int64(), metadata={"PARQUET:field_id": "2147483545"}),
+    ]
+    gone = pa.table([[task.file.file_path] * len(places), places], schema=pa.schema(fields))
+    parquet.write_table(gone, data.removeprefix("file://"))
+    file = DataFile.from_args(
+        content=DataFileContent.POSITION_DELETES,
+        file_path=data,
+        file_format=FileFormat.PARQUET,
+        partition=task.file.partition,
+        record_count=len(places),
+        file_size_in_bytes=Path(data.removeprefix("file://")).stat().st_size,
+    )
+    file.spec_id = table.spec().spec_id
+
+    class Deletes(ManifestWriterV2):
+        def content(self):
+            return ManifestContent.DELETES
+
+        @property
+        def _meta(self):
+            return {**super()._meta, "content": "deletes"}
+
+    place = f"{table.location()}/metadata/deletes.avro"
+    output = table.io.new_output(place)
+    with Deletes(table.spec(), table.schema(), output, number, "deflate") as writer:
+        entry = ManifestEntry.from_args(
+            status=ManifestEntryStatus.ADDED, snapshot_id=number, data_file=file
+        )
+        writer.add_entry(entry)
+    manifests = [*before.manifests(table.io), writer.to_manifest_file()]
+    listed = table.io.new_output(f"{table.location()}/metadata/snap-{number}.avro")
+    with write_manifest_list(
+        2, listed, number, before.snapshot_id, sequence, "deflate"
+    ) as manifest_list:
+        manifest_list.add_manifests(manifests)
+    snapshot = Snapshot(
+        snapshot_id=number,
+        parent_snapshot_id=before.snapshot_id,
+        sequence_number=sequence,
+        timestamp_ms=before.timestamp_ms + 1,
+        manifest_list=listed.location,
+        summary=Summary(operation=Operation.DELETE),
+        schema_id=table.schema().schema_id,
+    )
+    reference = SetSnapshotRefUpdate(ref_name="main", type="branch", snapshot_id=number)
+    metadata = update_table_metadata(
+        table.metadata, (AddSnapshotUpdate(snapshot=snapshot), reference)
+    )
+    newest = f"{table.location()}/metadata/99999-deletes.metadata.json"
+    ToOutputFile.table_metadata(metadata, table.io.new_output(newest), overwrite=True)
+    return newest
+
+
+def test_rows_that_a_delete_file_names_are_left_out(table):
+    from pyiceberg.table import StaticTable
+
+    table.append(rows([1.0, 2.0, 3.0, 4.0], [1, 2, 3, 4], [1, 1, 1, 1]))
+    [task] = table.scan().plan_files()
+    newest = delete_rows(table, task, [0, 2])
+    theirs = StaticTable.from_metadata(newest).scan().to_arrow().to_pylist()
+    assert sorted(row["a"] for row in theirs) == [2.0, 4.0]
+    assert multiset(rows_read(TABLE)) == multiset(theirs)
+    before, after = find(TABLE, Moment(table.current_snapshot().snapshot_id)), find(TABLE)
+    assert before[0].name == after[0].name
+    assert before[0].stamp() != after[0].stamp()
