@@ -8,8 +8,12 @@ from instmodel.base import arguments
 from instmodel.base.extras import require
 from instmodel.errors import InputError
 from instmodel.model import InstructionModel
+from instmodel.tables.batches import score_batches
 from instmodel.tables.binding import Nulls
 from instmodel.tables.columns import output_names
+from instmodel.tables.naming import Naming
+
+_NAMING = Naming(ignore_case=True)
 
 
 def register(
@@ -23,7 +27,8 @@ def register(
 
     The row is a struct, so values find their features by name: ``score(t)`` takes them from the
     columns of the table (or alias) ``t``, and ``score({'age': years, 'income': 1000 * k})`` says
-    where each comes from. Fields that the model does not know are ignored.
+    where each comes from. Fields that the model does not know are ignored. Names are compared
+    without case, as in all of DuckDB.
 
     Parameters
     ----------
@@ -63,7 +68,7 @@ def register(
             pa.RecordBatch.from_arrays(chunk.flatten(), [field.name for field in chunk.type])
             for chunk in rows.chunks
         ]
-        scored = model.score_batches(batches, (), names, nulls, on_bad_row)
+        scored = score_batches(model, batches, (), names, nulls, on_bad_row, _NAMING)
         arrays = [batch.column(0) if single else batch.to_struct_array() for batch in scored]
         return pa.chunked_array(arrays)
 

@@ -12,10 +12,14 @@ from typing import Any
 from instmodel.base.limits import Limits
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.model import InstructionModel
-from instmodel.tables.batches import OnBadRow, checked_outputs
+from instmodel.tables.batches import (
+    OnBadRow,
+    checked_outputs,
+    needed_columns,
+    score_batches,
+)
 from instmodel.tables.binding import Nulls
-from instmodel.tables.columns import match_columns
-from instmodel.tables.scoring import binding_of
+from instmodel.tables.naming import AS_THE_FEATURES, Naming
 
 # Models that a process keeps: a worker may serve several jobs, one after the other.
 _KEPT = 8
@@ -42,6 +46,7 @@ class Scoring:
     outputs: tuple[str, ...] = ()
     nulls: Nulls = "error"
     on_bad_row: OnBadRow = "error"
+    naming: Naming = AS_THE_FEATURES
 
     @classmethod
     def of(
@@ -51,11 +56,13 @@ class Scoring:
         outputs: Sequence[str] | None = None,
         nulls: Nulls = "error",
         on_bad_row: OnBadRow = "error",
+        naming: Naming = AS_THE_FEATURES,
     ) -> Scoring:
         """Return what can travel; see `InstructionModel.score_batches`."""
         keep = (keep,) if isinstance(keep, str) else tuple(keep)
         names = tuple(checked_outputs(outputs, model.output_size, keep))
-        return cls(model.to_bytes(), model.digest, model.limits, keep, names, nulls, on_bad_row)
+        data, digest = model.to_bytes(), model.digest
+        return cls(data, digest, model.limits, keep, names, nulls, on_bad_row, naming)
 
     def model(self) -> InstructionModel:
         """Return the model, built on first use in this process."""
@@ -80,14 +87,19 @@ class Scoring:
         InstModelError
             What is wrong with them: on the driver, before anything runs.
         """
-        positions = {slot.position for slot in binding_of(self.model(), self.nulls).slots(header)}
-        positions.update(match_columns(self.keep, header))
-        return [header[position] for position in sorted(positions)]
+        needed = needed_columns(self.model(), header, self.keep, self.nulls, self.naming)
+        return [header[position] for position in needed]
 
     def batches(self, batches: Any) -> Iterator[Any]:
         """Score Arrow record batches."""
-        return self.model().score_batches(
-            batches, self.keep, self.outputs, self.nulls, self.on_bad_row
+        return score_batches(
+            self.model(),
+            batches,
+            self.keep,
+            self.outputs,
+            self.nulls,
+            self.on_bad_row,
+            self.naming,
         )
 
 

@@ -10,6 +10,7 @@ from instmodel.engines.portable import Scoring
 from instmodel.model import InstructionModel
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
+from instmodel.tables.naming import Naming
 
 
 def score(
@@ -28,6 +29,8 @@ def score(
     model : InstructionModel
     keep, outputs, nulls, on_bad_row
         As in `InstructionModel.score_batches`. Rows of errors count from 0 in their partition.
+        Columns are found whatever their case, unless ``spark.sql.caseSensitive`` is set; kept ones
+        have the case of the data frame.
 
     Returns
     -------
@@ -41,7 +44,12 @@ def score(
     """
     types = require("pyspark.sql.types", "spark")
     functions = require("pyspark.sql.functions", "spark")
-    scoring = Scoring.of(model, keep, outputs, nulls, on_bad_row)
+    naming = Naming(
+        ignore_case=df.sparkSession.conf.get("spark.sql.caseSensitive", "false") != "true"
+    )
+    keep = naming.spelled(keep, df.columns)
+    scoring = Scoring.of(model, keep, outputs, nulls, on_bad_row, naming)
+    naming.check_distinct([*keep, *scoring.outputs])
     needed = scoring.columns(df.columns)
     # Under names of our own meanwhile: Spark would take `a.b` and `emb[0]` for paths into columns.
     plain = [

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from instmodel.base import arguments
 from instmodel.base.features import Feature
 from instmodel.base.values import describe, hint
 from instmodel.errors import InputError
@@ -44,7 +45,9 @@ class Naming:
                 expected="a mapping of columns to features",
                 actual=describe(self.rename),
             )
-        if self.rename and not features:
+        if not self.rename:
+            return
+        if not features:
             raise InputError(
                 "missing_features", "the model does not name its features", field="rename"
             )
@@ -81,6 +84,30 @@ class Naming:
                 )
             names = [name if old == column else new for old, new in zip(header, names, strict=True)]
         return self._in_case(names, features) if self.ignore_case else names
+
+    def spelled(self, names: Sequence[str], header: Sequence[str]) -> list[str]:
+        """Return names of columns as a table spells them, if there it has one of each."""
+        names = arguments.names(names, "keep")
+        if not self.ignore_case:
+            return names
+        spelled = same_without_case(header)
+        return [name if name in header else spelled.get(name.casefold(), name) for name in names]
+
+    def check_distinct(self, names: Sequence[str]) -> None:
+        """Refuse names of a result that are the same where case does not count.
+
+        Raises
+        ------
+        InputError
+            ``invalid_outputs``
+        """
+        alone = same_without_case(names) if self.ignore_case else {}
+        for name in names:
+            if self.ignore_case and name.casefold() not in alone:
+                raise InputError(
+                    "invalid_outputs",
+                    f"two columns of the result would be called {name!r}, but for the case",
+                )
 
     def _in_case(self, names: list[str], features: Sequence[Feature]) -> list[str]:
         known = _known(features)

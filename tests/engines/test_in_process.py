@@ -53,6 +53,15 @@ def test_sql_says_where_values_come_from(connection):
     assert connection.sql(sql).fetchall() == [({"output_0": 3, "output_1": 3.5, "output_2": 1},)]
 
 
+def test_sql_names_have_no_case(connection):
+    register(connection, identity(["Age", "emb[2]"]), name="f")
+    sql = 'select f(t) from (select 40 as AGE, 1.0 as "EMB[0]", 2.0 as "Emb[1]", \'x\' as note) t'
+    assert connection.sql(sql).fetchall() == [({"output_0": 40, "output_1": 1, "output_2": 2},)]
+    register(connection, identity(["a", "A"]), name="g")
+    with pytest.raises(Exception, match="missing_column"):
+        connection.sql("select g(t) from (select 1 as a) t").fetchall()
+
+
 def test_sql_nulls(connection):
     register(connection, identity(["a"]), name="strict")
     register(connection, identity(["a"]), name="lenient", on_bad_row="null")

@@ -118,6 +118,22 @@ def test_lists_decimals_nulls_and_names_that_look_like_paths(spark):
     assert found.count() == 1
 
 
+def test_names_have_no_case_unless_spark_is_told_so(spark):
+    model = identity(["Age", "emb[2]"])
+    df = spark.createDataFrame([(1, 40.0, [1.0, 2.0])], "Id int, AGE double, EMB array<double>")
+    found = engine.score(df, model, keep="ID", nulls={"Age": 0})
+    assert found.columns == ["Id", "output_0", "output_1", "output_2"]
+    assert [tuple(row) for row in found.collect()] == [(1, 40.0, 1.0, 2.0)]
+    with pytest.raises(im.InputError, match="'Id', but for the case"):
+        engine.score(df, model, keep="id", outputs=["ID", "x", "y"])
+    spark.conf.set("spark.sql.caseSensitive", "true")
+    try:
+        with pytest.raises(im.InputError, match="did you mean 'AGE'"):
+            engine.score(df, model)
+    finally:
+        spark.conf.unset("spark.sql.caseSensitive")
+
+
 def test_errors_come_early_or_name_the_row(spark):
     df = spark.createDataFrame([(1.0, "x"), (None, "y")], "a double, s string")
     with pytest.raises(im.InstModelError, match="did you mean 'a'"):
