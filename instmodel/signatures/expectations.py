@@ -69,7 +69,8 @@ class Expected:
         """Return the interval of each value; NaN has none."""
         if self.table is None:
             return np.searchsorted(self.marks, values, side="right")
-        first, last = self.marks[0], self.marks[0] + len(self.table) - 1
+        first = self.marks[0]
+        last = np.float32(int(first) + len(self.table) - 1)  # a code, and so exact
         there = (values >= first) & (values <= last)
         whole = np.where(there, values, first).astype(np.intp)
         places = self.table[whole - int(first)]

@@ -163,6 +163,22 @@ def test_any_number_of_categories_is_counted(count):
         assert [part.new_share for part in found.bins] == pytest.approx([*expected, 1 / 6, 1 / 6])
 
 
+@pytest.mark.parametrize("first", [0, -50, 2**24 - 50, 2**30, -(2**30)])
+@pytest.mark.parametrize("step", [1, 3, 128, 10_000])
+def test_many_codes_are_found_exactly(first, step):
+    exact = np.unique(np.float32(first + step * np.arange(200)))
+    item = im.FeatureSignature(kind="code", codes=exact.astype(int).tolist())
+    ends = [exact.min() - 1, exact.max() + 1, np.inf, -np.inf, np.nan, 3e38, 0.5]
+    near = np.nextafter(exact, np.float32(np.inf))
+    values = np.concatenate([exact, near, np.array(ends, np.float32)])[:, None]
+    tally = Tally(Expectations(im.Signature({"a": item}), [im.Feature("a")]))
+    tally.look(np.ascontiguousarray(values))
+    (found,) = tally.found().features
+    known = set(exact.tolist())
+    assert found.nulls == 1
+    assert found.unknown == sum(value not in known for value in values[:, 0].tolist()) - 1
+
+
 def test_what_the_signature_does_not_name_is_not_counted():
     found = counted(model_of("a", "b"), im.Signature({}), {"a": [1], "b": [2]})
     assert found == {}
