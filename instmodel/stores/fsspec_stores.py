@@ -42,18 +42,23 @@ def file_system(url: str) -> tuple[Any, str]:
     package, extra = _PACKAGES.get(scheme, ("fsspec", "s3"))
     require(package, extra)
     core = require("fsspec.core", extra)
-    try:
-        # Without the cache of listings: what others write must be seen.
-        found: tuple[Any, str] = core.url_to_fs(url, use_listings_cache=False)
-    except ImportError as error:  # of a scheme for which we have no extra
-        raise InstModelError("missing_package", str(error), field=without_secrets(url)) from error
-    except ValueError as error:
+    if scheme not in require("fsspec", extra).available_protocols():
         raise InputError(
             "invalid_type",
-            f"no store for this URL: {without_secrets(str(error))}",
+            "nobody knows this kind of URL",
             expected="a path, or a URL in " + ", ".join(f"{name}://" for name in _PACKAGES),
-            actual=without_secrets(url),
-        ) from None
+            actual=url,
+        )
+    try:
+        # Without the cache of listings: what others write must be seen.
+        with telling(url):
+            found: tuple[Any, str] = core.url_to_fs(url, use_listings_cache=False)
+    except OSError as error:
+        if isinstance(error.__cause__, ImportError):  # of a scheme for which we have no extra
+            raise InstModelError(
+                "missing_package", str(error.strerror), actual=error.__cause__
+            ) from error
+        raise
     return found
 
 

@@ -1,0 +1,74 @@
+"""The commands with URLs."""
+
+import json
+
+import numpy as np
+import pytest
+from support.commands import identity
+
+from instmodel.cli import main
+from instmodel.stores import location
+
+pytest.importorskip("s3fs")
+
+
+@pytest.fixture
+def files(bucket):
+    """A model in a bucket, and a table beside it with recorded scores."""
+    put(f"{bucket}/model.json", json.dumps(identity(["a", "b"], 2)).encode())
+    put(f"{bucket}/rows.csv", b"a,b,pa,pb\n1,2,1,2\n3,4,3,4\n")
+    return bucket
+
+
+def put(place, data):
+    with location(place).replacing() as file:
+        file.write(data)
+
+
+def test_a_model_is_inspected_and_converted(files, capsys):
+    assert main(["convert", f"{files}/model.json", f"{files}/model.instmodel"]) == 0
+    assert main(["inspect", f"{files}/model.instmodel"]) == 0
+    assert "DOT" in capsys.readouterr().out
+    assert main(["convert", f"{files}/model.instmodel", f"{files}/again.json"]) == 0
+    again = json.loads(location(f"{files}/again.json").read_bytes())
+    assert again["weights"] == [np.eye(2).tolist()]
+
+
+def test_recorded_scores_are_verified_and_the_record_holds(files, capsys):
+    arguments = ["--data", f"{files}/rows.csv", "--expected", "pa,pb"]
+    arguments += ["--record", f"{files}/signed/record.json"]
+    assert main(["verify", f"{files}/model.json", *arguments]) == 0
+    record = json.loads(location(f"{files}/signed/record.json").read_bytes())
+    assert record["files"]["data"]["path"] == f"{files}/rows.csv"
+    assert main(["record", "check", f"{files}/signed/record.json"]) == 0
+    put(f"{files}/rows.csv", b"a,b,pa,pb\n1,2,1,2\n")
+    capsys.readouterr()
+    assert main(["record", "check", f"{files}/signed/record.json"]) == 1
+    assert f"{files}/rows.csv has changed" in capsys.readouterr().out
+
+
+def test_models_are_compared(files, capsys):
+    pytest.importorskip("sklearn")
+    put(f"{files}/new.json", json.dumps(identity(["a", "b"], 2) | {"bias": [[1, 0]]}).encode())
+    assert (
+        main(["compare", f"{files}/model.json", f"{files}/new.json", "--data", f"{files}/rows.csv"])
+        == 0
+    )
+    assert "2 rows" in capsys.readouterr().out
+
+
+def test_a_report_goes_to_a_store(files):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("jinja2")
+    arguments = ["--data", f"{files}/rows.csv", "--report", f"{files}/page.html"]
+    assert main(["verify", f"{files}/model.json", *arguments]) == 0
+    assert location(f"{files}/page.html").read_bytes().startswith(b"<!DOCTYPE html>")
+
+
+def test_errors_name_urls_as_they_are_and_show_no_secrets(files, capsys):
+    assert main(["inspect", f"{files}/none.json"]) == 2
+    assert f"error: {files}/none.json: No such file or directory" in capsys.readouterr().err
+    assert main(["inspect", "ftpx://me:hidden@host/model.json"]) == 2
+    said = capsys.readouterr().err
+    assert "ftpx://…@host/model.json" in said
+    assert "hidden" not in said
