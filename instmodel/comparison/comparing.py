@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel.base import arguments
 from instmodel.base.extras import require
-from instmodel.comparison.classes import classes_of
-from instmodel.comparison.decisions import AT_THRESHOLD, Decision, decision_of
+from instmodel.comparison.decisions import AT_THRESHOLD, Decision
 from instmodel.comparison.dependence import MOST_ROWS as DEPENDENCE_ROWS
 from instmodel.comparison.dependence import Dependence, partial_dependence
 from instmodel.comparison.findings import Comparison
@@ -22,22 +20,15 @@ from instmodel.comparison.groups import Grouping
 from instmodel.comparison.importance import MOST_ROWS as IMPORTANCE_ROWS
 from instmodel.comparison.importance import Importance, permutation_importance
 from instmodel.comparison.intervals import auc_gain
-from instmodel.comparison.labels import Labels
-from instmodel.comparison.metrics import AgainstLabels, BothFigures, task_of
+from instmodel.comparison.metrics import AgainstLabels, BothFigures
 from instmodel.comparison.moves import Mover
 from instmodel.comparison.pair import Pair
-from instmodel.comparison.question import (
-    check_two_classes,
-    checked_classes,
-    checked_output,
-    checked_task,
-    columns_of,
-)
+from instmodel.comparison.question import Question
 from instmodel.comparison.reference import InputPsi, Reference, against_reference
 from instmodel.errors import InputError
 from instmodel.signatures.population import population_bins, total
 from instmodel.tables.binding import Nulls
-from instmodel.tables.rows import first_row, read_rows
+from instmodel.tables.rows import Batch, first_row, read_rows
 from instmodel.verification.coverage import CoverageWatch
 from instmodel.verification.options import options_of
 
@@ -133,66 +124,51 @@ def compare(
     options = options_of(locals())  # nothing but the arguments yet
     require("sklearn", "report")
     pair = Pair(old, new, threads)
-    said = None if classes is None else checked_classes(classes, pair.outputs)
-    asked, task = task, checked_task(task, pair.outputs, labels, positive, threshold)
-    told = classes_of(pair.old, pair.new, said, asked)
-    column = checked_output(output, pair.outputs, told, positive)
-    decision = decision_of(pair.outputs, column, threshold, task, approve)
-    tolerance = arguments.real(tolerance, "tolerance", least=0)
-    dependence = arguments.count(dependence, "dependence", least=0)
-    most_rows = arguments.count(most_rows, "most_rows")
-    named = columns_of(by)
-    truths = None if labels is None else Labels(str(labels), told.labels, told.said, positive)
-    watch = CoverageWatch(pair.new, most_rows) if coverage else None
-    rows = Gathered(
+    question = Question.of(
         pair,
-        column,
-        decision,
-        truths,
-        named,
-        arguments.count(movers, "movers", least=0),
-        most_rows,
-        wide=reference is not None or importance or dependence > 0,
-        watch=watch,
+        labels=labels,
+        positive=positive,
+        classes=classes,
+        by=by,
+        output=output,
+        threshold=threshold,
+        approve=approve,
+        tolerance=tolerance,
+        task=task,
+        movers=movers,
+        dependence=dependence,
+        most_rows=most_rows,
     )
-    keys = named if labels is None else [labels, *named]
-    with contextlib.closing(
-        read_rows(data, pair.reader, (), batch_rows, keys, pair.key_inputs, nulls)
-    ) as batches:
-        for batch in batches:
-            rows.add(batch)
-            if progress:
-                progress(batch.fraction, rows.seen)
-    if not rows.seen:
-        raise InputError("no_rows", "there are no rows to compare on", field="data")
+    watch = CoverageWatch(pair.new, question.most_rows) if coverage else None
+    wide = reference is not None or importance or question.dependence > 0
+    rows = Gathered(pair, question, wide, watch)
+    batches = read_rows(data, pair.reader, (), batch_rows, question.keys, pair.key_inputs, nulls)
+    _gather(rows, batches, progress)
 
+    column, moves = question.column, rows.moves
     before, after = rows.scores()
     a, b = before[:, column], after[:, column]
-    moves = rows.moves
     ends = np.array([min(moves.least), max(moves.greatest)])
     truth, names = rows.truth() or (None, None)
-    if truth is not None:
-        task = task or task_of(truth, pair.outputs, told.known)
-        check_two_classes(task, names)
-    decision = decision.settled(task, *ends.tolist())
+    task, decision = question.settled(truth, names, moves)
     at = decision.threshold if decision.kind == AT_THRESHOLD else None
     decided = decision.kind is not None
     approved = [decision.approved(int(side), rows.seen) for side in moves.chosen]
     approval = [None if count is None else count / rows.seen for count in approved]
     judged = None
     if truth is not None:
-        judged = AgainstLabels(truth, before, after, column, str(task), at, tolerance)
+        judged = AgainstLabels(truth, before, after, column, str(task), at, question.tolerance)
     old_metrics, new_metrics = judged.figures() if judged else ({}, {})
-    groupings = [_grouping(rows, place, decision, judged) for place in range(len(named))]
+    groupings = [_grouping(rows, place, decision, judged) for place in range(len(question.by))]
     shift: tuple[Reference | None, list[InputPsi]] = (None, [])
     if reference is not None:
         inputs, _ = rows.inputs()
         shift = against_reference(
-            reference, pair, column, inputs, (a, b), most_rows, batch_rows, nulls
+            reference, pair, column, inputs, (a, b), question.most_rows, batch_rows, nulls
         )
     explained: tuple[Importance | None, list[Dependence]] = (None, [])
-    if importance or dependence:
-        explained = _explained(rows, pair, task, column, dependence)
+    if importance or question.dependence:
+        explained = _explained(rows, pair, task, column, question.dependence)
     bins = population_bins(a, b)
     return Comparison(
         rows=rows.seen,
@@ -220,7 +196,7 @@ def compare(
         other_groups=groupings[0].other_groups if groupings else None,
         groupings=groupings,
         task=task if judged else None,
-        tolerance=tolerance if judged and task == "regression" else None,
+        tolerance=question.tolerance if judged and task == "regression" else None,
         old_metrics=old_metrics,
         new_metrics=new_metrics,
         auc_gain=auc_gain(truth, a, b) if truth is not None and "ks" in old_metrics else None,
@@ -232,6 +208,20 @@ def compare(
         unknown_texts=rows.unknown.found(),
         options=options,
     )
+
+
+def _gather(
+    rows: Gathered,
+    batches: Generator[Batch, None, None],
+    progress: Callable[[float, int], None] | None,
+) -> None:
+    with contextlib.closing(batches):
+        for batch in batches:
+            rows.add(batch)
+            if progress:
+                progress(batch.fraction, rows.seen)
+    if not rows.seen:
+        raise InputError("no_rows", "there are no rows to compare on", field="data")
 
 
 def _with_text(mover: Mover, pair: Pair) -> Mover:

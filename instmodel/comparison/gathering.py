@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel.comparison.decisions import Decision
 from instmodel.comparison.groups import Groups
-from instmodel.comparison.labels import Labels
 from instmodel.comparison.moves import Moves
 from instmodel.comparison.pair import Pair
+from instmodel.comparison.question import Question
 from instmodel.tables.rows import Batch
 from instmodel.tables.sample import Sample
 from instmodel.tables.unknown_text import UnknownTexts
@@ -29,14 +26,7 @@ class Gathered:
     Parameters
     ----------
     pair : Pair
-    column : int
-        The output that is looked at.
-    decision : Decision
-    labels : Labels or None
-        Of which the first of the keys of a batch is.
-    by : sequence of str or int
-        What the other keys are.
-    movers, most_rows : int
+    question : Question
     wide : bool
         Whether inputs are kept, too.
     watch : CoverageWatch or None
@@ -44,23 +34,15 @@ class Gathered:
     """
 
     def __init__(
-        self,
-        pair: Pair,
-        column: int,
-        decision: Decision,
-        labels: Labels | None,
-        by: Sequence[str | int],
-        movers: int,
-        most_rows: int,
-        wide: bool,
-        watch: CoverageWatch | None,
+        self, pair: Pair, question: Question, wide: bool, watch: CoverageWatch | None
     ) -> None:
+        column, decision, most_rows = question.column, question.decision, question.most_rows
         self._watch = watch
         self.unknown = UnknownTexts(pair.reader.named_features)
-        self._pair, self._wide, self._labels = pair, wide, labels
-        self.moves = Moves(column, decision, movers)
-        self.groups = [Groups(str(name), column, decision) for name in by]
-        marks = 1 if labels else 0
+        self._pair, self._wide, self._labels = pair, wide, question.labels
+        self.moves = Moves(column, decision, question.movers)
+        self.groups = [Groups(str(name), column, decision) for name in question.by]
+        marks = 1 if self._labels else 0
         widths = [pair.outputs, pair.outputs, marks, len(self.groups)]
         self._ends = np.cumsum(widths)[:-1]
         few = max(1, min(most_rows, _MOST_SCORES // sum(widths)))

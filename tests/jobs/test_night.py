@@ -8,7 +8,8 @@ pytest.importorskip("fsspec")
 import pyarrow as pa
 from pyarrow import dataset
 from support import prometheus
-from support.night import Day, Orchestrator, Store, live, plan
+from support.night import Orchestrator, live
+from support.night_world import Day, Store, plan
 
 COLUMNS = ["id", "score", "model_digest", "model_version", "day"]
 
