@@ -109,7 +109,8 @@ def _before(
     if manifest is None:
         raise _exists(job, "the output is already there, and no job made it")
     names = dict.fromkeys([*meaning, *manifest.job])
-    differ = [name for name in names if manifest.job.get(name) != meaning.get(name)]
+    # An option that one of the two versions does not know counts as one that nobody gave.
+    differ = [n for n in names if (manifest.job.get(n) or None) != (meaning.get(n) or None)]
     if differ:
         raise InputError(
             "resume_mismatch",

@@ -115,15 +115,19 @@ class Staging:
         return False
 
     def _is_under_way(self, commit: Commit) -> bool:
-        """Tell whether the output may have changed already: a folder moves in one step here."""
-        return (
-            commit.how == "parts" or self._output.local is None or not self._has_all_parts(commit)
-        )
+        """Tell whether the output may have changed already: here, a folder moves in one step."""
+        if commit.how == "parts" or self._output.local is None or not self._has_parts(commit):
+            return True
+        # Where the system exchanges no folders, the old one is moved away first.
+        return commit.how == "swap" and not self._output.exists()
 
-    def _has_all_parts(self, commit: Commit) -> bool:
-        """Tell whether the parts are here; else, that is what they took the place of."""
+    def _has_parts(self, commit: Commit) -> bool:
+        """Tell whether the parts to publish are here; else, that is what they took the place of."""
         here = stamps(self._parts)
-        return all(here.get(entry.part) == entry.stamp for entry in commit.manifest.parts)
+        wanted = commit.manifest.parts
+        if commit.how == "parts":
+            wanted = [entry for entry in wanted if entry.part in set(commit.moved)]
+        return all(here.get(entry.part) == entry.stamp for entry in wanted)
 
     # ------------------------------------------------------------------------------------- parts
 
@@ -171,6 +175,7 @@ class Staging:
 
     def add(self, entry: Part, bad_rows: BinaryIO) -> None:
         """Note that a part is finished, and which of its rows are bad, if any."""
+        self._lock.check()
         if entry.bad_rows:
             with self._note(entry.part, ".csv").replacing() as file:
                 shutil.copyfileobj(bad_rows, file)
@@ -191,6 +196,10 @@ class Staging:
         if commit.how != "parts":
             self._remove_others({entry.part for entry in commit.manifest.parts})
         self._lock.check()
+        if not self._has_parts(commit):
+            raise InputError(
+                "output_exists", "another run, or somebody, changed the parts", file=str(self._root)
+            )
         write_json(self._commit, commit.as_json())
         self._finish(commit, replace=commit.how == "swap")
 
@@ -207,7 +216,7 @@ class Staging:
             for name in commit.removed:
                 (self._output / name).remove()
             self._output.prune()
-        elif self._has_all_parts(commit):
+        elif self._has_parts(commit):
             self._parts.publish(self._output, replace)
         commit.manifest.write(self._output)
         self._clear()
@@ -216,3 +225,6 @@ class Staging:
         """Remove all work; the folder itself is locked."""
         self._parts.remove_tree()
         self._work.remove_tree()
+        for file in self._root.files(hidden=True):  # of a folder that was replaced in two steps
+            file.remove()
+        self._root.prune()

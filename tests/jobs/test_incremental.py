@@ -12,6 +12,8 @@ from support.table_models import identity
 import instmodel as im
 from instmodel import jobs
 from instmodel.cli import main
+from instmodel.jobs import staging
+from instmodel.stores import local
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -316,3 +318,51 @@ def test_options_that_make_no_sense(data, options, field):
     with pytest.raises(im.InstModelError) as caught:
         jobs.run(jobs.Job(im.load("model.json"), data, "out", **options))
     assert (caught.value.code, caught.value.field) == ("invalid_type", field)
+
+
+# ---------------------------------------------------------------------- where folders do not swap
+
+
+def test_killed_between_two_renames_the_old_output_gives_way_to_the_new_one(data, monkeypatch):
+    """Where the system exchanges no folders, there is a moment without one."""
+    assert score(data, "-o", "out") == 0
+    rename, steps = os.rename, []
+
+    def stop_at_the_second(source, target):
+        steps.append(target)
+        if len(steps) == 2:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(local, "_renameat2", lambda: None)
+        patch.setattr(local.os, "rename", stop_at_the_second)
+        assert score(data, "-o", "out", "--overwrite", model="negative.json") == 130
+    assert not Path("out").exists()
+    write("data/key=c/part.parquet", ["text"])
+    assert score(data, "-o", "out", "--overwrite", model="negative.json") == 2
+    assert scores() == {"a": [-2, -1], "b": [-13, -12, -11], "c": [-24, -23, -22, -21]}
+    assert {part["model"] for part in manifest()["parts"]} == {im.load("negative.json").digest}
+
+
+def test_parts_that_somebody_changed_are_not_published(data, monkeypatch, capsys):
+    commit = staging.Staging.commit
+
+    def meddle(self, what):
+        write(".out.instmodel-part/parts/key=a/part.parquet", [0.0])
+        commit(self, what)
+
+    monkeypatch.setattr(staging.Staging, "commit", meddle)
+    assert score(data, "-o", "out") == 2
+    assert "another run, or somebody, changed the parts" in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_options_that_an_older_version_did_not_know_are_those_that_nobody_gave(data):
+    assert score(data, "-o", "out") == 0
+    found = manifest()
+    for name in ("rename", "provenance"):
+        del found["job"][name]
+    Path(".out.instmodel.json").write_text(json.dumps(found))
+    assert score(data, "-o", "out", "--incremental") == 0
+    assert score(data, "-o", "out", "--incremental", "--with", "scored_at") == 2
