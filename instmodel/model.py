@@ -582,6 +582,25 @@ class InstructionModel(Engine):
 load = InstructionModel.load
 
 
+def checked_model(value: Any) -> InstructionModel:
+    """Return a model; refuse what is none, such as its path.
+
+    Raises
+    ------
+    InputError
+        ``invalid_type``.
+    """
+    if isinstance(value, InstructionModel):
+        return value
+    raise InputError(
+        "invalid_type",
+        "load the model first: instmodel.load(path)",
+        field="model",
+        expected="an InstructionModel",
+        actual=type(value).__name__,
+    )
+
+
 def _tolerance(atol: float, rtol: float, validate: bool) -> Tolerance | None:
     """Return how far a model may be from its validation data, None if that does not run."""
     tolerance = Tolerance(atol, rtol)

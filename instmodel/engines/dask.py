@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from instmodel.base.extras import require
-from instmodel.engines.portable import Scoring
-from instmodel.errors import InputError
+from instmodel.engines.portable import Scoring, checked_frame
 from instmodel.model import InstructionModel
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
@@ -44,13 +43,7 @@ def score(
     InstModelError
         The columns do not fit the model.
     """
-    if not isinstance(df, require("dask.dataframe", "dask").DataFrame):
-        raise InputError(
-            "invalid_type",
-            "not a Dask data frame; model.predict_table scores others",
-            field="df",
-            actual=type(df).__name__,
-        )
+    checked_frame(df, require("dask.dataframe", "dask").DataFrame, "Dask data frame", "df")
     scoring = Scoring.of(model, keep, outputs, nulls, on_bad_row)
     needed = scoring.columns(list(df.columns))
     empty = df._meta[list(scoring.keep)].copy()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from instmodel.base import arguments
 from instmodel.base.extras import require
 from instmodel.errors import InputError
-from instmodel.model import InstructionModel
+from instmodel.model import InstructionModel, checked_model
 from instmodel.tables.batches import score_batches
 from instmodel.tables.binding import Nulls
 from instmodel.tables.columns import output_names
@@ -44,12 +44,19 @@ def register(
     Raises
     ------
     InstModelError
-        ``missing_package``; ``invalid_type`` for another `on_bad_row`; ``missing_features`` for a
-        model without names.
+        ``missing_package``; ``invalid_type`` for another `on_bad_row`, and for what is no
+        connection or no model; ``missing_features`` for a model without names.
     """
     duck = require("duckdb", "duckdb")
     pa = require("pyarrow", "duckdb")
-    if not model.features:
+    if not hasattr(connection, "create_function"):
+        raise InputError(
+            "invalid_type",
+            "not a connection: register(duckdb.connect(), model)",
+            field="connection",
+            actual=type(connection).__name__,
+        )
+    if not checked_model(model).features:
         raise InputError("missing_features", "the model does not name its features")
     # Every row of a query needs a score.
     arguments.choice(on_bad_row, "on_bad_row", ("error", "null"))

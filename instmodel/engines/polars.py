@@ -8,7 +8,7 @@ from typing import Any, Literal
 from instmodel.base import arguments
 from instmodel.base.extras import require
 from instmodel.errors import InputError, InstModelError
-from instmodel.model import InstructionModel
+from instmodel.model import InstructionModel, checked_model
 from instmodel.tables.batches import checked_outputs
 from instmodel.tables.binding import Nulls
 
@@ -48,6 +48,7 @@ def score(
     """
     pl = require("polars", "polars")
     pa = require("pyarrow", "polars")
+    checked_model(model)
     # Every row of a query needs a score.
     arguments.choice(on_bad_row, "on_bad_row", ("error", "null"))
     names = checked_outputs(outputs, model.output_size, ())

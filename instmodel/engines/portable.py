@@ -7,11 +7,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
+from instmodel.base import arguments
 from instmodel.base.limits import Limits
 from instmodel.document.schema import InstructionModelInfo
-from instmodel.model import InstructionModel
+from instmodel.errors import InputError
+from instmodel.model import InstructionModel, checked_model
+from instmodel.tables.arrow import arrow_column
 from instmodel.tables.batches import (
     OnBadRow,
     checked_outputs,
@@ -20,6 +23,7 @@ from instmodel.tables.batches import (
 )
 from instmodel.tables.binding import Nulls
 from instmodel.tables.naming import AS_THE_FEATURES, Naming
+from instmodel.tables.scoring import binding_of
 
 # Models that a process keeps: a worker may serve several jobs, one after the other.
 _KEPT = 8
@@ -59,7 +63,9 @@ class Scoring:
         naming: Naming = AS_THE_FEATURES,
     ) -> Scoring:
         """Return what can travel; see `InstructionModel.score_batches`."""
-        keep = (keep,) if isinstance(keep, str) else tuple(keep)
+        checked_model(model)
+        arguments.choice(on_bad_row, "on_bad_row", get_args(OnBadRow))
+        keep = tuple(arguments.names(keep, "keep"))
         names = tuple(checked_outputs(outputs, model.output_size, keep))
         data, digest = model.to_bytes(), model.digest
         return cls(data, digest, model.limits, keep, names, nulls, on_bad_row, naming)
@@ -90,6 +96,13 @@ class Scoring:
         needed = needed_columns(self.model(), header, self.keep, self.nulls, self.naming)
         return [header[position] for position in needed]
 
+    def check_types(self, schema: Any) -> None:
+        """Refuse a table, of a pyarrow schema, whose columns hold what no feature does."""
+        import pyarrow as pa
+
+        for slot in binding_of(self.model(), self.nulls, self.naming).slots(schema.names):
+            arrow_column(slot, pa.nulls(0, schema.field(slot.position).type))
+
     def batches(self, batches: Any) -> Iterator[Any]:
         """Score Arrow record batches."""
         return score_batches(
@@ -100,6 +113,23 @@ class Scoring:
             self.nulls,
             self.on_bad_row,
             self.naming,
+        )
+
+
+def checked_frame(frame: Any, kind: Any, called: str, field: str, advice: str = "") -> None:
+    """Refuse what is no table of an engine.
+
+    Raises
+    ------
+    InputError
+        ``invalid_type``.
+    """
+    if not isinstance(frame, kind):
+        raise InputError(
+            "invalid_type",
+            f"not a {called}{advice}; model.predict_table scores others",
+            field=field,
+            actual=type(frame).__name__,
         )
 
 

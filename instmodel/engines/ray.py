@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from instmodel.base.extras import require
-from instmodel.engines.portable import Scoring
+from instmodel.engines.portable import Scoring, checked_frame
 from instmodel.model import InstructionModel
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
@@ -46,9 +46,13 @@ def score(
     Raises
     ------
     InstModelError
-        ``missing_package``; what is wrong with the columns shows when the dataset is read.
+        ``missing_package``; ``invalid_type`` for what is no dataset; what is wrong with the columns
+        shows when the dataset is read.
     """
     data = require("ray.data", "ray")
+    checked_frame(
+        dataset, data.Dataset, "Ray dataset", "dataset", "; ray.data.from_pandas makes one"
+    )
     if actors is None:
         cpus = require("ray", "ray").cluster_resources().get("CPU", 1)
         actors = (1, max(1, int(cpus / 2)))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from instmodel.base.extras import require
-from instmodel.engines.portable import Scoring
+from instmodel.engines.portable import Scoring, checked_frame
 from instmodel.model import InstructionModel
 from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
@@ -40,10 +40,15 @@ def score(
     Raises
     ------
     InstModelError
-        The columns do not fit the model; ``missing_package``.
+        ``invalid_type`` for what is no Spark data frame; the columns, or their types, do not fit
+        the model; ``missing_package``.
     """
     types = require("pyspark.sql.types", "spark")
     functions = require("pyspark.sql.functions", "spark")
+    to_arrow_schema = require("pyspark.sql.pandas.types", "spark").to_arrow_schema
+    advice = "; session.createDataFrame(df) makes one of pandas"
+    spark_frame = require("pyspark.sql", "spark").DataFrame
+    checked_frame(df, spark_frame, "Spark data frame", "df", advice)
     naming = Naming(
         ignore_case=df.sparkSession.conf.get("spark.sql.caseSensitive", "false") != "true"
     )
@@ -61,6 +66,7 @@ def score(
         return scoring.batches(batch.rename_columns(needed) for batch in batches)
 
     fields = {field.name: field for field in df.schema.fields}
+    scoring.check_types(to_arrow_schema(types.StructType([fields[name] for name in needed])))
     schema = types.StructType(
         [fields[name] for name in scoring.keep]
         + [types.StructField(name, types.FloatType()) for name in scoring.outputs]

@@ -12,7 +12,7 @@ from instmodel.base import arguments, values
 from instmodel.errors import InputError
 from instmodel.jobs import provenance
 from instmodel.jobs.metrics import Metrics, check_labels
-from instmodel.model import InstructionModel
+from instmodel.model import InstructionModel, checked_model
 from instmodel.signatures.counting import InputCounts, Tally
 from instmodel.signatures.expectations import CheckInputs, Expectations
 from instmodel.stores import Location
@@ -177,14 +177,7 @@ class Job:
         InputError
             ``invalid_thread_count``, ``invalid_type``, ``invalid_table``, ``missing_signature``.
         """
-        if not isinstance(self.model, InstructionModel):
-            raise InputError(
-                "invalid_type",
-                "load the model first: instmodel.load(path)",
-                field="model",
-                expected="an InstructionModel",
-                actual=type(self.model).__name__,
-            )
+        checked_model(self.model)
         self.check_metrics()
         if not hasattr(self.input, "read"):
             arguments.path(self.input, "input")

@@ -94,6 +94,15 @@ def test_sql_text_of_categories(connection, kind):
         connection.sql(f"select score(t) from {rows} t").fetchall()
 
 
+def test_what_is_no_connection_or_model_is_refused(connection):
+    for arguments, says in [
+        ((identity(["a"]), connection), "not a connection"),
+        ((connection, "model.json"), "load the model first"),
+    ]:
+        with pytest.raises(im.InstModelError, match=says):
+            register(*arguments)
+
+
 # ------------------------------------------------------------------------------------------ Polars
 
 
@@ -175,3 +184,8 @@ def test_every_row_of_a_query_needs_a_score(connection, how):
         with pytest.raises(im.InstModelError) as caught:
             call()
         assert (caught.value.code, caught.value.field) == ("invalid_type", "on_bad_row")
+
+
+def test_polars_takes_a_model(pl):
+    with pytest.raises(im.InstModelError, match="load the model first"):
+        expression(pl.DataFrame({"a": [1]}))

@@ -55,3 +55,21 @@ def test_only_the_columns_that_are_needed():
     assert scoring.columns(["x", "id", "emb", "b"]) == ["id", "emb", "b"]
     with pytest.raises(im.InstModelError, match="did you mean 'idd'"):
         scoring.columns(["idd", "emb", "b"])
+
+
+def test_options_are_refused_before_anything_travels():
+    for arguments, says in [
+        (("model.json",), "load the model first"),
+        ((identity(["a"]), ["a"], None, "error", "drop"), "'error' or 'null' or 'skip'"),
+        ((identity(["a"]), [1]), "names of columns"),
+    ]:
+        with pytest.raises(im.InstModelError, match=says):
+            Scoring.of(*arguments)
+
+
+def test_types_are_refused_without_a_row():
+    pa = pytest.importorskip("pyarrow")
+    scoring = Scoring.of(identity(["a"]), ["id"])
+    scoring.check_types(pa.schema({"id": pa.string(), "a": pa.int8()}))
+    with pytest.raises(im.InstModelError, match=r"column 'a'.*expected numbers, got string"):
+        scoring.check_types(pa.schema({"id": pa.string(), "a": pa.string()}))

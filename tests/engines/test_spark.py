@@ -149,3 +149,14 @@ def test_text_of_categories(spark):
     scored = engine.score(frame, labelled(), keep=["age"], on_bad_row="null")
     found = sorted((row["age"], row["output_0"]) for row in scored.collect())
     assert found == [(1, 1.0), (2, 0.0), (3, None)]
+
+
+def test_what_spark_holds_is_checked_before_anything_runs(spark):
+    df = spark.createDataFrame([(1, "x")], ["a", "text"])
+    engine.score(df, identity(["a"]), ["text"])
+    with pytest.raises(im.InstModelError, match=r"column 'text'.*expected numbers, got string"):
+        engine.score(df, identity(["a", "text"]))
+    with pytest.raises(im.InstModelError, match=r"not a Spark data frame; session.createDataFrame"):
+        engine.score(pa.table({"a": [1]}).to_pandas(), identity(["a"]))
+    with pytest.raises(im.InstModelError, match="load the model first"):
+        engine.score(df, "model.json")
