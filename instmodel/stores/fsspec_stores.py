@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import importlib
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -41,7 +43,7 @@ def file_system(url: str) -> tuple[Any, str]:
     scheme = url.partition("://")[0].lower()
     package, extra = _PACKAGES.get(scheme, ("fsspec", "s3"))
     require(package, extra)
-    core = require("fsspec.core", extra)
+    core = _core()
     if scheme not in require("fsspec", extra).available_protocols():
         raise InputError(
             "invalid_type",
@@ -60,6 +62,14 @@ def file_system(url: str) -> tuple[Any, str]:
             ) from error
         raise
     return found
+
+
+@functools.cache
+def _core() -> Any:
+    core, asyn = importlib.import_module("fsspec.core"), importlib.import_module("fsspec.asyn")
+    if hasattr(os, "register_at_fork"):  # older versions leave that to whoever forks
+        os.register_at_fork(after_in_child=asyn.reset_lock)
+    return core
 
 
 @contextlib.contextmanager

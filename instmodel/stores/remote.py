@@ -102,12 +102,15 @@ class RemoteLocation(Location):
         store, path = file_system(self._url)
         with telling(self._url):
             found = store.find(path, detail=True)
-        below = {}
-        for name, info in found.items():
-            parts = name[len(path.rstrip("/")) + 1 :].split("/")
-            # Consoles make an empty object whose name ends in a slash for a folder.
-            if all(parts) and (hidden or not any(part.startswith((".", "_")) for part in parts)):
-                below[tuple(parts)] = info
+        start = len(path.rstrip("/")) + 1
+        below = {tuple(name[start:].split("/")): info for name, info in found.items()}
+        folders = {parts[:count] for parts in below for count in range(1, len(parts))}
+        for parts, info in list(below.items()):
+            # Consoles make an empty object for a folder, with a slash at its end, or without.
+            is_folder = not all(parts) or (parts in folders and not info["size"])
+            is_hidden = any(part.startswith((".", "_")) for part in parts)
+            if is_folder or (is_hidden and not hidden):
+                del below[parts]
         return [
             RemoteLocation("/".join((self._url, *parts)), info)
             for parts, info in sorted(below.items(), key=lambda item: item[0])

@@ -145,6 +145,13 @@ def test_a_file_that_is_replaced_after_its_last_byte_was_read_is_an_error_as_wel
     assert file.closed
 
 
+def test_empty_objects_that_stand_for_folders_are_no_files(bucket):
+    folder = location(bucket) / "in"
+    for name, data in (("day", b""), ("day/a", b"rows"), ("none", b"")):
+        write(folder / name, data)
+    assert [file.relative_to(folder) for file in folder.files()] == ["day/a", "none"]
+
+
 def test_what_is_missing_is_named(bucket):
     for place in (location(bucket) / "none", location("s3://no-such-bucket-here/a")):
         with pytest.raises(FileNotFoundError) as caught:
