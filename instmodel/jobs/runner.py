@@ -95,6 +95,12 @@ def _sources(job: Job) -> list[Source]:
 
 
 def _run_to_file(job: Job, sources: list[Source], result: Result, advance: Advance) -> None:
+    if job.incremental:
+        raise InputError(
+            "invalid_type",
+            "only a folder that a folder becomes can be added to",
+            field="incremental",
+        )
     with contextlib.ExitStack() as stack:
         if isinstance(job.output, str | os.PathLike):
             kind = _kind(job.output, job.format)

@@ -220,6 +220,7 @@ def test_killed_before_a_change_of_the_store(bucket, proxy, scenario):
 
 @pytest.mark.usefixtures("_models")
 @pytest.mark.exhaustive
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_killed_before_every_change_of_the_store(bucket, proxy, scenario):
     check_kills(bucket, proxy, scenario, 0, 1)

@@ -320,6 +320,13 @@ def test_options_that_make_no_sense(data, options, field):
     assert (caught.value.code, caught.value.field) == ("invalid_type", field)
 
 
+@pytest.mark.parametrize("source", ["data", "data/key=a/part.parquet"])
+def test_a_file_is_never_incremental(data, capsys, source):
+    assert score(source, "-o", "out.csv", "--incremental") == 2
+    assert "only a folder that a folder becomes can be added to" in capsys.readouterr().err
+    assert score(source, "-o", "out.csv", "--overwrite") == 0
+
+
 # ---------------------------------------------------------------------- where folders do not swap
 
 

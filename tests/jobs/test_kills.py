@@ -119,5 +119,6 @@ def test_killed_before_a_change_of_a_file(tmp_path, monkeypatch, scenario):
 @linux
 @scenarios
 @pytest.mark.exhaustive
+@pytest.mark.timeout(3600)
 def test_killed_before_every_change_of_a_file(tmp_path, monkeypatch, scenario):
     check_steps(tmp_path / "here", monkeypatch, scenario, 0, 1)
