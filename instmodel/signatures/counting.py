@@ -182,13 +182,13 @@ class Tally:
         return there
 
     def _look_up(self, one: Expected, rows: Floats, gone: dict[int, NDArray[np.bool_]]) -> None:
-        for column in range(one.columns.start, one.columns.stop):
-            values = rows[:, column]
-            there = ~np.isnan(values)
-            if column in gone:
-                there &= ~gone[column]
-            places = one.intervals_of(values[there])
-            self._wide[one.start] += np.bincount(places, minlength=len(one.roles))
+        values = rows[:, one.columns]
+        there = ~np.isnan(values)
+        for place in range(one.feature.size if gone else 0):
+            if one.start + place in gone:
+                there[:, place] &= ~gone[one.start + place]
+        places = one.intervals_of(values[there])
+        self._wide[one.start] += np.bincount(places, minlength=len(one.roles))
 
     def found(self) -> InputCounts:
         """Return what was counted."""

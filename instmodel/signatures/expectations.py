@@ -24,8 +24,8 @@ from instmodel.document.signature import MOST_EDGES, FeatureSignature, Signature
 
 CheckInputs = Literal["error", "null", "count", "off"]
 
-# Marks of a feature that are counted together with those of all other features.
-_MOST_MARKS = 64
+# Marks of a feature that are counted together with those of all other features, and all of them.
+_MOST_MARKS, _MOST_TOGETHER = 64, 1 << 22
 # From the first code to the last one, in a table of codes.
 _MOST_IN_TABLE = 1 << 20
 
@@ -82,7 +82,7 @@ class Expected:
         if self.item.kind != "number":
             strange: NDArray[np.bool_] = self.roles[self.intervals_of(values)] != FINE
             return strange & ~np.isnan(values)
-        bad = np.zeros(len(values), bool)
+        bad = np.zeros(values.shape, bool)
         if self.item.min is not None:
             bad |= values < np.float32(self.item.min)
         if self.item.max is not None:
@@ -122,6 +122,7 @@ class Expectations:
                 self.expected.append(Expected(feature, item, start, *_cuts(feature, item)))
             start += feature.size
         self.size = start
+        self._most_marks = min(_MOST_MARKS, _MOST_TOGETHER // max(1, start) - 1)
         counted = [one for one in self.expected if not self.is_wide(one)]
         most = max((len(one.marks) for one in counted), default=0)
         self.marks = np.full((1 + most, start), np.nan, np.float32)
@@ -136,10 +137,9 @@ class Expectations:
                 self.bad[: len(one.roles), one.columns] = (one.roles != FINE)[:, None]
             self.whole[one.columns] = one.item.nulls == "never" or one.item.kind == "text"
 
-    @staticmethod
-    def is_wide(one: Expected) -> bool:
+    def is_wide(self, one: Expected) -> bool:
         """Whether a feature has more marks than are counted together."""
-        return len(one.marks) > _MOST_MARKS
+        return len(one.marks) > self._most_marks
 
 
 _Cuts = tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp] | None]

@@ -30,17 +30,22 @@ def violations(
     missing, unknown = _masks(rows, odd)
     found: dict[int, tuple[str, BadCell]] = {}
     for one in expected:
-        for column, name in enumerate(one.feature.columns(), one.start):
-            values = rows[:, column]
-            there = ~(missing[:, column] | unknown[:, column])
-            bad = unknown[:, column] | (there & one.unexpected(values))
-            null = missing[:, column] | (there & np.isnan(values))
-            if one.item.nulls == "never":
-                bad |= null
-            for row in np.flatnonzero(bad).tolist():
-                shown = "null" if null[row] else f"{values[row]:.9g}"
-                text = "unknown text" if unknown[row, column] else shown
-                found.setdefault(row, (name, _cell(one.item, text)))
+        values, gaps, strange = (
+            rows[:, one.columns],
+            missing[:, one.columns],
+            unknown[:, one.columns],
+        )
+        there = ~(gaps | strange)
+        bad = strange | (there & one.unexpected(values))
+        null = gaps | (there & np.isnan(values))
+        if one.item.nulls == "never":
+            bad |= null
+        for row in np.flatnonzero(bad.any(axis=1)).tolist():
+            place = int(bad[row].argmax())
+            shown = "null" if null[row, place] else f"{values[row, place]:.9g}"
+            text = "unknown text" if strange[row, place] else shown
+            if row not in found:
+                found[row] = one.feature.columns()[place], _cell(one.item, text)
     return found
 
 

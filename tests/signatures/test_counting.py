@@ -179,6 +179,20 @@ def test_many_codes_are_found_exactly(first, step):
     assert found.unknown == sum(value not in known for value in values[:, 0].tolist()) - 1
 
 
+def test_a_tiny_document_with_a_huge_input_takes_bounded_memory():
+    feature = im.Feature("emb", 900_000, is_array=True)
+    edges = list(range(64))
+    item = im.FeatureSignature(min=0, edges=edges, shares=[1 / 65] * 65)
+    expectations = Expectations(im.Signature({"emb": item}), [feature])
+    tally = Tally(expectations, find_bad=True)
+    assert tally.size < 5_000_000
+    rows = np.arange(-2, 900_000 - 2, dtype=np.float32).reshape(1, -1)
+    assert tally.look(rows[:, ::-1].copy())[0][0] == "emb[899998]"
+    (found,) = tally.found().features
+    assert (found.values, found.out_of_range) == (900_000, 2)
+    assert [part.new_share for part in found.bins[:2]] == [2 / 900_000, 1 / 900_000]
+
+
 def test_what_the_signature_does_not_name_is_not_counted():
     found = counted(model_of("a", "b"), im.Signature({}), {"a": [1], "b": [2]})
     assert found == {}
