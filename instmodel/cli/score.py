@@ -285,11 +285,13 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
 
 def _source(args: argparse.Namespace) -> str | Source:
     """Return a CSV file, or the path of an NPY file."""
+    csv = csv_options(args)
     if args.input == "-":
-        return of_stream(sys.stdin.buffer, args.input_format or "csv", csv_options(args))
+        return of_stream(sys.stdin.buffer, args.input_format or "csv", csv)
     if args.input_format is None and suffix(args.input) == ".npy":
+        csv.check_used("npy")
         return str(args.input)
-    return single(args.input, csv_options(args), args.input_format)
+    return single(args.input, csv, args.input_format)
 
 
 def _predict(model: im.InstructionModel, batch: Floats, threads: int | None = None) -> Floats:

@@ -90,8 +90,11 @@ def run(
 
 def _sources(job: Job) -> list[Source]:
     if isinstance(job.input, str | os.PathLike):
-        return find(job.input, job.moment, job.csv, job.input_format)
-    return [of_stream(job.input, job.input_format or "csv", job.csv)]
+        sources = find(job.input, job.moment, job.csv, job.input_format)
+    else:
+        sources = [of_stream(job.input, job.input_format or "csv", job.csv)]
+    job.csv.check_used(sources[0].format)
+    return sources
 
 
 def _run_to_file(job: Job, sources: list[Source], result: Result, advance: Advance) -> None:

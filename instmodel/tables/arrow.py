@@ -108,7 +108,7 @@ class _PlainColumn(Column):
 
     def __init__(self, slot: Slot, array: Any) -> None:
         super().__init__(slot)
-        dtype = array.type.to_pandas_dtype()
+        dtype = _dtype(array.type)
         validity, data = array.buffers()
         self._offset = array.offset
         self._values: NDArray[Any] = np.zeros(0, dtype)
@@ -123,6 +123,14 @@ class _PlainColumn(Column):
         if self._validity is None:
             return Part(values)
         return Part(values, _cleared(self._validity, self._offset + start, len(values)))
+
+
+def _dtype(kind: Any) -> np.dtype[Any]:
+    """Return what NumPy calls a type of numbers; old versions of Arrow would ask pandas."""
+    import pyarrow as pa
+
+    letter = "f" if pa.types.is_floating(kind) else "i" if pa.types.is_signed_integer(kind) else "u"
+    return np.dtype(f"{letter}{kind.bit_width // 8}")
 
 
 def _cleared(bits: NDArray[np.uint8], start: int, count: int) -> Mask | None:

@@ -89,6 +89,23 @@ class CsvOptions:
                 actual=repr(self.encoding),
             )
 
+    def check_used(self, form: str) -> None:
+        """Refuse options of CSV for an input of another format.
+
+        Raises
+        ------
+        InputError
+            ``invalid_table``
+        """
+        if form != "csv" and self.meaning() != CsvOptions().meaning():
+            raise InputError(
+                "invalid_table",
+                "says how CSV is written, and the input is none",
+                field="csv",
+                expected="a .csv file, or `input_format` (`--input-format`)",
+                actual=form,
+            )
+
     def meaning(self) -> dict[str, Any]:
         """Return the options as JSON."""
         return {

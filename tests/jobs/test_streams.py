@@ -130,6 +130,16 @@ def test_a_pipe_with_a_name_is_opened_once(kind, named):
     check_output()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_a_pipe_of_csv_needs_no_job():
+    os.mkfifo("pipe.csv")
+    thread = threading.Thread(target=_pour, args=("pipe.csv", b"a,b\n1,2\n"))
+    thread.start()
+    scored("pipe.csv", "-o", "out.csv")
+    thread.join()
+    assert Path("out.csv").read_text() == "output_0,output_1\n1.0,2.0\n"
+
+
 def test_csv_runs_from_pipe_to_pipe_without_a_job(feed, capsysbinary):
     feed(b"b,a\n1,2\n3,4\n")
     scored("-", "-o", "-")
@@ -302,6 +312,16 @@ def test_options_that_make_no_sense_are_refused(capsys):
     for options in (["--delimiter", "ab"], ["--decimal", ","], ["--encoding", "latin-99"]):
         assert "[invalid_table]" in refused(capsys, "t.csv", "-o", "out.csv", *options)
         assert "[invalid_table]" in refused(capsys, "t.csv", "-o", "out.jsonl", *options)
+
+
+def test_options_of_csv_are_refused_where_nothing_is_csv(capsys):
+    Path("t.jsonl").write_text('{"a": 1, "b": 2}\n')
+    said = refused(capsys, "t.jsonl", "-o", "out.csv", "--delimiter", ";")
+    assert "says how CSV is written, and the input is none" in said
+    assert "got jsonl" in said
+    np.save("t.npy", np.ones((1, 2)))
+    said = refused(capsys, "t.npy", "-o", "out.csv", "--delimiter", ";")
+    assert "says how CSV is written, and the input is none" in said
 
 
 def test_a_job_that_resumes_with_other_options_of_csv_is_another_job():

@@ -103,7 +103,7 @@ def test_other_formats_have_no_compressed_files():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux")
-@pytest.mark.parametrize("kind", ["jsonl"])
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
 def test_a_file_that_grows_without_end_is_refused_in_bounded_memory(kind):
     with open(f"t.{kind}.gz", "wb") as file, compressing(file, "gz") as bomb:
         for _ in range(250):

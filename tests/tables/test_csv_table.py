@@ -1,21 +1,25 @@
 """CSV for jobs: what Python's csv module reads, wherever blocks end, and rows that are none."""
 
+import contextlib
 import csv
 import io
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from support.table_models import identity
 
 import instmodel as im
 from instmodel import jobs
 from instmodel.tables import csv_blocks
+from instmodel.tables.columns import column_categories
+from instmodel.tables.csv_file import CsvReader
 from instmodel.tables.csv_options import CsvOptions
 from instmodel.tables.inputs import single
 from instmodel.tables.readers import open_reader
+from instmodel.tables.scoring import binding_of, fill_rows
 
 pa = pytest.importorskip("pyarrow")
 
@@ -169,6 +173,76 @@ def test_a_header_may_have_lines_and_a_mark():
     assert rows_of(b'\xef\xbb\xbf"a\n1",b\r\n\r\n1,2\r\n', block=2)[0] == [(None, None), ("1", "2")]
     with pytest.raises(im.InputError, match="the file has no header"):
         rows_of(b"\n1,2\n")
+
+
+# --------------------------------------------------------------------------- the two ways to read
+
+
+def coloured():
+    """A model whose outputs are a number and the number of a colour."""
+    builder = im.ModelBuilder()
+    x = builder.input(["a", "c"], {"c": ["red", "1", "é"]})
+    return im.InstructionModel(builder.build(output=builder.copy_masked(x, [0, 1])))
+
+
+COLOURED = coloured()
+NUMBERS = st.one_of(
+    st.floats(width=32, allow_nan=False).map(str),
+    st.sampled_from(["1,5", "1.5", "-2e3", "", "x", "inf", " 7 ", "1e39", "1_0", "1.234,5"]),
+)
+COLOURS = st.sampled_from(["red", "1", "é", "red ", "", "blue"])
+NOTES = st.sampled_from(["", "n", 'a "b"', "x;y", "x,y", "two\nlines", "é"])
+
+
+def plain_outcome(source):
+    reader = CsvReader(source, ["a", "c"], 2, categories=column_categories(COLOURED.named_features))
+    with contextlib.closing(reader):
+        try:
+            return np.concatenate([np.empty((0, 2)), *reader.batches()]).tolist()
+        except im.InputError as error:
+            return error.row, error.line if error.column is None else None, error.column
+
+
+def job_outcome(source):
+    with contextlib.closing(open_reader(source)) as reader:
+        names = reader.schema.names
+        slots = binding_of(COLOURED, "error").slots(names)
+        values = [np.empty((0, 2))]
+        row = 1
+        for rows in reader.batches(names, 3):
+            block = np.empty((rows.count, 2), np.float32)
+            bad = fill_rows(rows.chunk(slots, row), 0, rows.count, block)
+            if bad:
+                first = min(bad)
+                return row + first, bad[first][1].line, bad[first][0]
+            values.append(block)
+            row += rows.count
+        return np.concatenate(values).tolist()
+
+
+@given(
+    rows=st.lists(st.tuples(NOTES, NUMBERS, COLOURS), min_size=1, max_size=6),
+    cut=st.integers(0, 20),
+    bad_byte=st.booleans(),
+    delimiter=st.sampled_from(",;\t"),
+    decimal=st.sampled_from(".,"),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    encoding=st.sampled_from(["utf-8", "latin-1", "utf-16"]),
+)
+def test_both_ways_to_read_csv_have_one_meaning(
+    tmp_path_factory, rows, cut, bad_byte, delimiter, decimal, quoting, encoding
+):
+    assume(delimiter != decimal)
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, delimiter=delimiter, quoting=quoting, lineterminator="\n")
+    writer.writerow(["note", "a", "c"])
+    # One row may be too short, or end the file where it is cut.
+    writer.writerows([row[:2] if at + 1 == cut else row for at, row in enumerate(rows)])
+    data = file.getvalue().encode(encoding)
+    path = tmp_path_factory.getbasetemp() / "both.csv"
+    path.write_bytes(data + b"\xff\xff,1,red\n" if bad_byte and encoding == "utf-8" else data)
+    source = single(path, CsvOptions(delimiter, encoding=encoding, decimal=decimal))
+    assert plain_outcome(source) == job_outcome(source)
 
 
 # ------------------------------------------------------------------------------------------ options
