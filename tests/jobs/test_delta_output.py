@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
+import shlex
 import signal
 import subprocess
 import threading
@@ -13,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.commands import command
+from support.paths import ROOT
 from support.table_models import identity
 
 from instmodel import jobs
@@ -45,8 +48,8 @@ def score(*arguments):
     )
 
 
-def rows(version=None):
-    table = deltalake.DeltaTable("table", version=version)
+def rows(version=None, place="table"):
+    table = deltalake.DeltaTable(place, version=version)
     found = pa.table(deltalake.QueryBuilder().register("t", table).execute("SELECT * FROM t"))
     return sorted(found.to_pylist(), key=str)
 
@@ -381,3 +384,29 @@ def test_a_delta_table_becomes_another(tmp_path):
     result = jobs.run(job)
     assert (result.rows, result.output_version, result.table["version"]) == (1000, 0, 0)
     assert all(row["a"] == row["score"] for row in rows())
+
+
+def test_what_the_page_shows_runs_as_it_stands():
+    page = (ROOT / "docs" / "logs.md").read_text("utf-8")
+    _, _, writing = page.partition("## Write")
+    lines = re.findall(r"^instmodel (score MODEL .*)$", writing, re.MULTILINE)
+    [program] = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert len(lines) == 3
+    save("day.parquet", a=[1.0, 2.0], id=[1, 2], day=["x", "y"])
+    for line in lines:
+        assert main([word.replace("MODEL", "model.json") for word in shlex.split(line)]) == 0
+    names = {"model": identity(["a"])}
+    exec(compile(program, "docs/logs.md", "exec"), names)
+    assert names["result"].repeated
+    assert sorted(row["id"] for row in rows(place="scores")) == [1, 2]
+
+
+def test_the_outcome_names_the_versions():
+    deltalake.write_deltalake("source", pa.table({"a": [1.0]}))
+    result = jobs.Result()
+    job = jobs.Job(identity(["a"]), "source", "table", delta=jobs.DeltaOutput())
+    jobs.run(job, result=result)
+    outcome = jobs.outcome(result, job)
+    assert outcome["table"] == {"format": "delta", "version": 0}
+    assert (outcome["output_version"], outcome["repeated"]) == (0, False)
+    assert (outcome["parts"], outcome["scored_parts"]) == (1, 1)

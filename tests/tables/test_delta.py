@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 from support import delta_tables as made
@@ -286,3 +288,34 @@ def test_moments_that_are_none(arguments, says, capsys):
     identity(["a"]).info.save("model.json")
     assert main(["score", "model.json", "table", "-o", "out.parquet", *arguments]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_compare_reads_the_log_too(capsys):
+    pytest.importorskip("sklearn")
+    deltalake.write_deltalake("table", pa.table({"a": [1.0, 2.0], "label": [1.0, 2.0]}))
+    deltalake.write_deltalake("table", pa.table({"a": [3.0], "label": [3.0]}), mode="overwrite")
+    identity(["a"]).info.save("model.json")
+    arguments = ["compare", "model.json", "model.json", "--data", "table", "--json"]
+    assert main([*arguments]) in (0, 1)
+    assert '"rows": 1' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_logs_that_were_mangled_give_rows_or_an_error(seed):
+    history()
+    deltalake.DeltaTable("table").create_checkpoint()
+    random = Random(seed)
+    file = random.choice(sorted(Path("table/_delta_log").iterdir()))
+    data = bytearray(file.read_bytes())
+    for _ in range(random.choice([1, 3, 30])):
+        place = random.randrange(len(data) or 1)
+        kind = random.randrange(3)
+        if kind == 0 and data:
+            data[place] = random.randrange(256)
+        elif kind == 1:
+            del data[place : place + random.randrange(1, 50)]
+        else:
+            data[place:place] = random.randbytes(random.randrange(1, 9))
+    file.write_bytes(data)
+    with contextlib.suppress(InputError, OSError):
+        jobs.run(jobs.Job(identity(["a"]), "table", "out.parquet", keep=["*"]))
