@@ -69,21 +69,23 @@ class RemoteLock:
     def check(self) -> None:
         """Raise an `InputError` if another run has taken the folder over."""
         if not self._own.exists():
-            raise self._busy()
+            raise self._busy(self._other())
 
     def _take(self) -> None:
+        holder: dict[str, Any] | None = None
         for again in range(_TRIES):
             if again:  # another one may be trying at the same time, and not get it either
                 time.sleep(random.uniform(0, 0.2 * 2**again))
             self._own.put(self._text())
-            if not self._others():
+            holder = self._other()
+            if holder is None:
                 return
             self._own.remove()
-        raise self._busy()
+        raise self._busy(holder)
 
-    def _others(self) -> bool:
-        """Tell whether somebody else wants or holds the lock; remove what is dead."""
-        alive = False
+    def _other(self) -> dict[str, Any] | None:
+        """Return who else wants or holds the lock; remove what is dead."""
+        alive = None
         for other in self._place.files(hidden=True):
             if other.is_same(self._own):
                 continue
@@ -92,11 +94,12 @@ class RemoteLock:
                 dead = _is_dead(found)
             except FileNotFoundError:
                 continue
-            except (ValueError, KeyError, TypeError, OSError):  # just being renewed
-                dead = False
+            except (ValueError, KeyError, TypeError, OSError):  # replaced just now, or not ours
+                found, dead = {}, False
             if dead:
                 other.remove()
-            alive = alive or not dead
+            else:
+                alive = found
         return alive
 
     def _renew(self) -> None:
@@ -108,8 +111,13 @@ class RemoteLock:
     def _text(self) -> bytes:
         return json.dumps(_me() | {"time": time.time()}).encode()
 
-    def _busy(self) -> InputError:
-        return InputError("output_exists", "another run is working on this", file=str(self._folder))
+    def _busy(self, holder: dict[str, Any] | None = None) -> InputError:
+        who = None
+        if holder:
+            machine = str(holder.get("machine")).partition(" ")[0]
+            who = f"process {holder.get('process')} of {machine}"
+        message = "another run is working on this"
+        return InputError("output_exists", message, file=str(self._folder), actual=who)
 
 
 def _is_dead(holder: dict[str, Any]) -> bool:
