@@ -74,35 +74,38 @@ def open_registered(uri: str) -> Iterator[tuple[BinaryIO, Origin]]:
     InstModelError
         ``missing_package``.
     """
-    mlflow = require("mlflow", "mlflow")
-    refused = require("mlflow.exceptions", "mlflow").MlflowException
     with ExitStack() as opened:
         with tempfile.TemporaryDirectory(prefix="instmodel-") as folder:
-            try:
-                fetched = uri
-                if not os.path.isdir(uri):
-                    fetched = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
-                path, origin = _describe(Path(fetched), uri)
-            except refused as error:
-                missing = error.error_code == "RESOURCE_DOES_NOT_EXIST"
-                code = errno.ENOENT if missing else errno.EIO
-                raise OSError(code, error.message, uri) from error
+            fetched = Path(uri if os.path.isdir(uri) else _fetched(uri, folder))
+            path, origin = (fetched, Origin(uri)) if fetched.is_file() else _described(fetched, uri)
             file = opened.enter_context(open(path, "rb"))
         yield file, origin  # an open file outlives its folder
 
 
-def _describe(fetched: Path, uri: str) -> tuple[Path, Origin]:
-    if fetched.is_file():
-        return fetched, Origin(uri)
-    description = require("mlflow.models", "mlflow").Model.load(str(fetched))
-    flavour: dict[str, Any] | None = description.flavors.get(FLAVOUR)
-    if flavour is None:
+def _fetched(uri: str, folder: str) -> str:
+    mlflow = require("mlflow", "mlflow")
+    refused = require("mlflow.exceptions", "mlflow").MlflowException
+    try:
+        return str(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder))
+    except refused as error:
+        missing = error.error_code == "RESOURCE_DOES_NOT_EXIST"
+        raise OSError(errno.ENOENT if missing else errno.EIO, error.message, uri) from error
+
+
+def _described(fetched: Path, uri: str) -> tuple[Path, Origin]:
+    """Return the file of a model in a folder of MLflow, and what the folder says of it."""
+    description = _read(fetched / _DESCRIPTION, uri)
+    known = _read(fetched / _REGISTRATION, uri)
+    given = description.get("flavors")
+    flavours = given if isinstance(given, dict) else {}
+    flavour = flavours.get(FLAVOUR)
+    if not isinstance(flavour, dict):
         raise DocumentError(
             "invalid_document",
-            "MLflow has the model in other flavours alone",
+            "MLflow has no such model, or in other flavours alone",
             file=uri,
             expected=FLAVOUR,
-            actual=", ".join(sorted(description.flavors)),
+            actual=", ".join(sorted(map(str, flavours))) or "none",
         )
     path = fetched / str(flavour.get("data"))
     if not path.resolve().is_relative_to(fetched.resolve()):
@@ -114,16 +117,27 @@ def _describe(fetched: Path, uri: str) -> tuple[Path, Origin]:
             expected="a path inside of the folder",
             actual=repr(flavour.get("data")),
         )
-    registration = fetched / _REGISTRATION
-    known = {}
-    if registration.is_file():
-        known = require("yaml", "mlflow").safe_load(registration.read_text(encoding="utf-8"))
     name, version = known.get("model_name"), known.get("model_version")
     lasting = None if os.path.isdir(uri) else uri
     return path, Origin(
         lasting if name is None else f"models:/{name}/{version}",
         name,
         None if version is None else str(version),
-        description.run_id,
+        description.get("run_id"),
         flavour.get("digest"),
     )
+
+
+def _read(path: Path, uri: str) -> dict[str, Any]:
+    """Read a file that MLflow wrote; nothing where none is."""
+    # Not by MLflow's own reader, which needs pandas.
+    yaml = require("yaml", "mlflow")
+    if not path.is_file():
+        return {}
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DocumentError(
+            "invalid_document", f"{path.name} is no YAML: {error}", file=uri
+        ) from error
+    return found if isinstance(found, dict) else {}

@@ -85,6 +85,25 @@ def test_a_model_of_another_flavour_is_refused():
     assert caught.value.code == "invalid_document"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "got none"),
+        ("[1]", "got none"),
+        ("flavors: [instmodel]", "got none"),
+        ("flavors: {instmodel: 3}", "got instmodel"),
+        ("{", "MLmodel is no YAML"),
+        ("!!python/object/apply:os.getcwd []", "MLmodel is no YAML"),
+    ],
+)
+def test_a_broken_description_is_an_error(text, said):
+    flavour.save_model(network(), "folder")
+    Path("folder/MLmodel").write_text(text)
+    with pytest.raises(im.DocumentError, match=said) as caught:
+        im.load("folder")
+    assert (caught.value.code, caught.value.file) == ("invalid_document", "folder")
+
+
 @pytest.mark.parametrize("data", ["../model.json", "/etc/passwd"])
 def test_a_folder_cannot_lead_out_of_itself(data):
     network().info.save("model.json")
