@@ -79,8 +79,7 @@ def check_metrics(night):
     assert found["instmodel_last_success_timestamp_seconds"] >= counts.last_success
     assert found['instmodel_input_values{feature="f0"}'] == len(counts.last)
     assert found['instmodel_input_out_of_range{feature="f0"}'] == counts.out_of_range
-    if len(counts.last):
-        assert found['instmodel_input_psi{feature="f0"}'] == pytest.approx(counts.psi, abs=1e-8)
+    assert found['instmodel_input_psi{feature="f0"}'] == pytest.approx(counts.psi, abs=1e-8)
 
 
 def check_scraped(night, monitor):
@@ -120,8 +119,8 @@ def test_nights_in_a_store(tmp_path, bucket):
     season = [
         Day(0, 0),
         Day(1, 0, bad=True),
-        Day(2, 1, changed=0, together=True),
-        Day(3, 1, kills=[0.9], removed=0),
+        Day(2, 1, kills=[0.9], changed=0, together=True),
+        Day(3, 1, removed=0),
     ]
     night = Orchestrator(Store(bucket), tmp_path, "parquet", seed=1)
     live(night, season)

@@ -57,10 +57,10 @@ class Day:
 
 
 def plan(days: int, seed: int) -> list[Day]:
-    """Return what happens on so many days; the new model comes in the middle."""
+    """Return what happens on so many days; the new model comes in the middle, the last is quiet."""
     chance = random.Random(seed)
     season = [Day(number, int(number >= days // 2)) for number in range(days)]
-    for day in season:
+    for day in season[:-1]:
         if chance.random() < 0.4:
             day.kills = [chance.uniform(0.5, 1.1) for _ in range(chance.randint(1, 3))]
     for day in chance.sample(season[1:-1], max(1, days // 10)):
