@@ -317,3 +317,47 @@ def test_the_index_is_that_of_compare(old, new):
     (found,) = tally.found().features
     columns = (side[:, 0].astype(np.float64) for side in (old, new))
     assert found.psi == pytest.approx(total(population_bins(*columns, categories=True)), abs=1e-9)
+
+
+# ------------------------------------------------------------------------------- tables of any kind
+
+CELLS = ["red", "blue", None, "green", "pink", "red", None, "blue"]
+
+
+def _of_pandas(**options):
+    pandas = pytest.importorskip("pandas")
+    return pandas.DataFrame({"colour": pandas.Series(CELLS, **options)})
+
+
+def _of_arrow(encoded):
+    arrow = pytest.importorskip("pyarrow")
+    column = arrow.array(CELLS)
+    return arrow.table({"colour": column.dictionary_encode() if encoded else column})
+
+
+def _of_polars(encoded):
+    polars = pytest.importorskip("polars")
+    kind = polars.Enum(["red", "blue", "green", "pink"]) if encoded else polars.String
+    return polars.DataFrame({"colour": polars.Series(CELLS, dtype=kind)})
+
+
+KINDS = {
+    "objects": lambda: {"colour": CELLS},
+    "rows": lambda: [{"colour": cell} for cell in CELLS],
+    "pandas": _of_pandas,
+    "pandas categories": lambda: _of_pandas(dtype="category"),
+    "arrow": lambda: _of_arrow(encoded=False),
+    "arrow dictionary": lambda: _of_arrow(encoded=True),
+    "polars": lambda: _of_polars(encoded=False),
+    "polars enum": lambda: _of_polars(encoded=True),
+}
+
+
+@pytest.mark.parametrize("unknown", ["nan", 0.0, "error"])
+@pytest.mark.parametrize("table", KINDS.values(), ids=KINDS)
+def test_unknown_text_is_counted_in_tables_of_any_kind(table, unknown):
+    model = model_of("colour", texts={"colour": im.Categories(["red", "green"], unknown)})
+    signature = im.Signature({"colour": im.FeatureSignature(kind="text", shares=[0.5, 0.5])})
+    found = counted(model, signature, table())["colour"]
+    assert (found.unknown, found.nulls, found.invalid) == (3, 2, 0)
+    assert [part.new_share for part in found.bins] == [2 / 8, 1 / 8, 2 / 8, 3 / 8]
