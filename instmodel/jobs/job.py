@@ -217,6 +217,14 @@ class Job:
                 )
         self._check_output()
         Moment.of(self.table_version, self.table_time)
+        if not isinstance(self.model_version, str | None):
+            raise InputError(
+                "invalid_type",
+                "wrong type",
+                field="model_version",
+                expected="a text",
+                actual=values.describe(self.model_version),
+            )
         self.naming.check(self.model.named_features)
         provenance.check(self.provenance, self.version)
 

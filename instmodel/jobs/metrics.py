@@ -71,6 +71,14 @@ def check_labels(labels: Mapping[str, str]) -> None:
     InputError
         ``invalid_type``
     """
+    if not isinstance(labels, Mapping):
+        raise InputError(
+            "invalid_type",
+            "wrong type",
+            field="metrics_labels",
+            expected="a mapping of names to texts",
+            actual=describe(labels),
+        )
     for name, value in labels.items():
         fits = isinstance(name, str) and _LABEL.fullmatch(name) and name not in _OWN_LABELS
         if not fits or not isinstance(value, str):

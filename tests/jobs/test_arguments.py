@@ -71,6 +71,8 @@ def test_options_of_tables(odd):
 NAMES = [
     *("model", "input", "output", "keep", "outputs", "nulls", "on_bad_row", "bad_rows"),
     *("format", "threads", "batch_rows", "resume"),
+    *("overwrite", "incremental", "model_change", "provenance", "model_version", "rename"),
+    *("metrics_labels", "metrics"),
 ]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -373,3 +375,30 @@ def test_options_that_an_older_version_did_not_know_are_those_that_nobody_gave(d
     Path(".out.instmodel.json").write_text(json.dumps(found))
     assert score(data, "-o", "out", "--incremental") == 0
     assert score(data, "-o", "out", "--incremental", "--with", "scored_at") == 2
+
+
+def test_two_processes_at_once_never_mix(data):
+    code = "import sys; from instmodel.cli import main; sys.exit(main())"
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "score",
+        "model.json",
+        data,
+        "-o",
+        "out",
+        "--incremental",
+    ]
+    for number in range(2):
+        write("data/key=a/part.parquet", [float(number)])
+        pair = [
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        said = [process.communicate()[1] for process in pair]
+        codes = sorted(process.returncode for process in pair)
+        assert codes in ([0, 0], [0, 2]), said
+        assert codes == [0, 0] or any("another run is working on this" in text for text in said)
+        assert scores() == {"a": [number], "b": [11, 12, 13], "c": [21, 22, 23, 24]}
+        assert work_left() == []
