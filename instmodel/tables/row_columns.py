@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 from collections.abc import Mapping
 from typing import Any
 
 from instmodel.base.features import Feature
 from instmodel.errors import InputError
+from instmodel.stores import location
 from instmodel.tables.binding import Nulls, null_value
 from instmodel.tables.columns import column_names
 from instmodel.tables.scorer import RowScorer
@@ -67,8 +69,9 @@ def csv_columns(path: Any, model: RowScorer, extra: list[str], by: list[str]) ->
         return None
     header: list[str] = []
     with (
-        open(path, encoding="utf-8-sig", newline="", errors="surrogateescape") as file,
+        location(path).open() as file,
         contextlib.suppress(csv.Error),  # CsvReader says where
     ):
-        header = next(csv.reader(file), [])
+        text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
+        header = next(csv.reader(text), [])
     return [name for name in header if name not in extra and name not in by] + extra

@@ -22,6 +22,7 @@ from typing import Any
 
 from instmodel.base import values
 from instmodel.errors import InputError
+from instmodel.stores import location
 from instmodel.verification.figures import Found, find, not_found
 
 KINDS = ("max", "min")
@@ -155,7 +156,7 @@ def limits_of(limits: Limits | None) -> list[Limit]:
 
 
 def _read(path: str | os.PathLike[str]) -> list[Limit]:
-    with open(path, "rb") as file:
+    with location(path).open() as file:
         try:
             return _of_tables(tomllib.load(file))
         except InputError as error:

@@ -47,6 +47,14 @@ def test_recorded_scores_are_verified_and_the_record_holds(files, capsys):
     assert f"{files}/rows.csv has changed" in capsys.readouterr().out
 
 
+def test_limits_and_columns_of_unnamed_models_are_read(files):
+    put(f"{files}/unnamed.json", json.dumps(identity(size=2)).encode())
+    put(f"{files}/limits.toml", b"[max]\n'outputs.max_ulp' = 0\n")
+    arguments = ["--data", f"{files}/rows.csv", "--expected", "pa,pb"]
+    arguments += ["--limits", f"{files}/limits.toml"]
+    assert main(["verify", f"{files}/unnamed.json", *arguments]) == 0
+
+
 def test_models_are_compared(files, capsys):
     pytest.importorskip("sklearn")
     put(f"{files}/new.json", json.dumps(identity(["a", "b"], 2) | {"bias": [[1, 0]]}).encode())
