@@ -26,21 +26,24 @@ _BROKEN = (EOFError, zlib.error, OSError)
 _BUFFER = 1 << 18
 
 
-def decompressed(file: BinaryIO, compression: str) -> BinaryIO:
+def decompressed(file: BinaryIO, compression: str, name: str | None = None) -> BinaryIO:
     """Return the text of an open file; closing it closes the file.
 
     Parameters
     ----------
     file : binary file
     compression : {"gz", "zst", "bz2"}
+    name : str, optional
+        The file's, for errors.
     """
-    return cast(BinaryIO, io.BufferedReader(_Decompressed(file, compression), _BUFFER))
+    return cast(BinaryIO, io.BufferedReader(_Decompressed(file, compression, name), _BUFFER))
 
 
 class _Decompressed(io.RawIOBase):
     """The text of a compressed file, whose damage is one of our errors."""
 
-    def __init__(self, file: BinaryIO, compression: str) -> None:
+    def __init__(self, file: BinaryIO, compression: str, name: str | None) -> None:
+        self._name = name
         self._file = file
         self._compression = compression
         self._text: Any = _OPEN[compression](file)
@@ -60,6 +63,7 @@ class _Decompressed(io.RawIOBase):
             raise InputError(
                 "invalid_table",
                 f"the compressed file is damaged or not complete: {error}",
+                file=self._name,
                 expected=f"a file of .{self._compression}",
             ) from None
 

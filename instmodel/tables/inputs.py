@@ -70,7 +70,7 @@ class Source:
     def open(self) -> BinaryIO:
         """Return the bytes of its format; what was compressed is not any more."""
         file = self.location.open() if self.stream is None else borrowed(self.stream)
-        return file if self.compression is None else decompressed(file, self.compression)
+        return file if self.compression is None else decompressed(file, self.compression, self.path)
 
     @property
     def once(self) -> bool:

@@ -6,6 +6,7 @@ import io
 import json
 import resource
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from support.table_models import identity
 import instmodel as im
 from instmodel import jobs
 from instmodel.tables.compression import COMPRESSIONS, compressing, decompressed
+from instmodel.tables.csv_file import CsvReader
 
 pa = pytest.importorskip("pyarrow")
 
@@ -65,6 +67,13 @@ def test_a_file_that_is_cut_is_an_error(compression, keep):
         jobs.run(jobs.Job(AB, f"t.jsonl.{compression}", "out.parquet"))
     assert (caught.value.code, caught.value.file) == ("invalid_table", f"t.jsonl.{compression}")
     assert not Path("out.parquet").exists()
+    Path(f"t.csv.{compression}").write_bytes(packed(b"a,b\n" + b"1,2\n" * 20_000, compression)[:-5])
+    with (
+        closing(CsvReader(f"t.csv.{compression}", ["a"], 1)) as reader,
+        pytest.raises(im.InputError, match="damaged or not complete") as caught,
+    ):
+        list(reader.batches())
+    assert caught.value.file == f"t.csv.{compression}"
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
