@@ -277,11 +277,9 @@ def fill_rows(
     chunk: Chunk, start: int, stop: int, block: Floats, watch: InputWatch | None = None
 ) -> dict[int, tuple[str | None, BadCell]]:
     """Do what `fill` does; what is wrong with a row as such comes before its cells."""
-    bad: dict[int, tuple[str | None, BadCell]] = {**fill(chunk.columns, start, stop, block, watch)}
-    for row, fault in chunk.faults.items():
-        if start <= row < stop:
-            bad[row - start] = (None, fault)
-    return bad
+    lost = {row - start: fault for row, fault in chunk.faults.items() if start <= row < stop}
+    bad = fill(chunk.columns, start, stop, block, watch, lost)
+    return {**bad, **{row: (None, fault) for row, fault in lost.items()}}
 
 
 def fill(
@@ -290,6 +288,7 @@ def fill(
     stop: int,
     block: Floats,
     watch: InputWatch | None = None,
+    lost: Mapping[int, BadCell] = {},
 ) -> dict[int, tuple[str, BadCell]]:
     """Write the rows start … stop of columns into a matrix.
 
@@ -299,6 +298,8 @@ def fill(
         OUT.
     watch : InputWatch, optional
         Sees them, and may find rows bad.
+    lost : mapping
+        By row of the block: what is wrong with rows as such, which hold no cells.
 
     Returns
     -------
@@ -322,8 +323,9 @@ def fill(
                     target[...] = values
             if slot.keys:
                 wrong = {**_inexact_keys(slot, values, missing), **wrong}
-            if watch is not None and (missing is not None or unknown is not None or wrong):
-                odd.append(OddCells(slot, missing, unknown, wrong))
+            is_odd = missing is not None or unknown is not None or wrong or lost
+            if watch is not None and is_odd:
+                odd.append(OddCells(slot, missing, unknown, {**wrong, **lost}))
             if missing is not None:
                 if slot.null is not None:
                     np.copyto(target, slot.null, where=missing)

@@ -209,3 +209,13 @@ def test_the_command_tells_what_was_not_expected(table, tmp_path, capsys):
     assert "row 3" in capsys.readouterr().err
     assert main([*arguments, "--nulls", "0", "--check-inputs", "off"]) == 0
     assert "inputs:" not in capsys.readouterr().out
+
+
+def test_rows_that_are_none_hold_no_nulls(tmp_path):
+    (tmp_path / "rows.csv").write_text("age,shop,colour\n20,1,red\n30,1\n40,2,red,8\n50,2,blue\n")
+    job = jobs.Job(model(), tmp_path / "rows.csv", tmp_path / "o.csv", on_bad_row="skip")
+    result = jobs.run(job)
+    assert result.bad_rows == 2
+    for feature in result.inputs.features:
+        assert (feature.values, feature.invalid) == (4, 2)
+        assert (feature.nulls, feature.unknown, feature.out_of_range) == (0, 0, 0)
