@@ -12,6 +12,7 @@ B. A commit carries the run as an application transaction. What a run has commit
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -80,15 +81,12 @@ class DeltaWriter(Writer):
     def check_mode(self) -> None:
         """Refuse a table that is there if it must not be."""
         if self._table is not None and self._output.mode == "new":
-            raise self._exists()
-
-    def _exists(self) -> InputError:
-        return InputError(
-            "output_exists",
-            "the table is already there",
-            file=str(self._root),
-            expected="another mode, or a name that is free",
-        )
+            raise InputError(
+                "output_exists",
+                "the table is already there",
+                file=str(self._root),
+                expected="another mode, or a name that is free",
+            )
 
     def _open(self) -> None:
         import pyarrow as pa
@@ -203,11 +201,19 @@ class DeltaWriter(Writer):
         properties = self._package.CommitProperties(
             custom_metadata={**told, "instmodel.commit": name}, app_transactions=transactions
         )
-        mode, predicate = self._way()
-        with log_errors(self._root):
+        with log_errors(self._root), self._alone():
+            # As it is now, hours later perhaps. The log refuses a commit that contradicts one after
+            # this; one of the same name that came before, it takes.
+            self._table = self._existing()
+            if self.committed():
+                return None
+            self.check_mode()
+            if self._table is not None and self._fitting(self._plain) != self._plain:
+                raise self._came_between("the columns were changed")
+            mode, predicate = self._way()
             try:
                 self._call(
-                    self._place,
+                    self._place if self._table is None else self._table,
                     pa.RecordBatchReader.from_batches(self._plain, self._spooled()),
                     partition_by=self._by if self._table is None else None,
                     mode=mode,
@@ -215,19 +221,35 @@ class DeltaWriter(Writer):
                     storage_options=self._options,
                     commit_properties=properties,
                 )
-            except self._package.exceptions.CommitFailedError as error:
+            except self._package.exceptions.DeltaError as error:
+                before = self._table and self._table.version()
                 self._table = self._existing()
                 if self.committed():
                     return None
-                if self._output.mode == "new":
-                    raise self._exists() from error
-                raise InputError(
-                    "output_exists",
-                    "another commit came between: " + reason(error),
-                    file=str(self._root),
-                ) from error
+                self.check_mode()
+                if self._table is not None and self._table.version() != before:
+                    raise self._came_between(reason(error)) from error
+                raise
             commits = self._existing().history(_NEWEST)
         return next((c["version"] for c in commits if c.get("instmodel.commit") == name), None)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let no other run make the table now: `deltalake` would let both add their rows."""
+        if self._existing() is not None:
+            yield
+            return
+        place = self._root.parent / f".{self._root.name}.instmodel-part"
+        with place.locked():
+            try:
+                yield
+            finally:
+                place.remove_tree()
+
+    def _came_between(self, why: str) -> InputError:
+        return InputError(
+            "output_exists", f"another commit came between: {why}", file=str(self._root)
+        )
 
     def _call(self, *arguments: Any, **options: Any) -> None:
         """Call `deltalake` in a thread of its own: a signal then stops the rows on their way to it.

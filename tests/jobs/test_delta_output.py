@@ -216,6 +216,52 @@ def test_two_runs_of_one_name_at_once_add_their_rows_once(monkeypatch, capsys):
     assert scores() == [1.0, 1.0]
 
 
+def test_a_run_that_committed_while_another_of_its_name_scored_counts_once(monkeypatch, capsys):
+    from instmodel.jobs import delta_output
+
+    days(1)
+    score_files = delta_output.score_files
+
+    def slow(*arguments):
+        monkeypatch.setattr(delta_output, "score_files", score_files)
+        assert score("--mode", "append", "--run-id", "twice") == 0
+        score_files(*arguments)
+
+    monkeypatch.setattr(delta_output, "score_files", slow)
+    assert score("--mode", "append", "--run-id", "twice") == 0
+    assert "the rows of the run twice already" in capsys.readouterr().out
+    assert scores() == [1.0]
+
+
+@pytest.mark.parametrize("mode", ["new", "append"])
+def test_of_two_runs_at_once_one_makes_the_table(monkeypatch, capsys, mode):
+    days(1)
+    codes = []
+    racing(monkeypatch, lambda: codes.append(score("--mode", mode)))
+    assert score("--mode", mode) == 0
+    assert codes == [2]
+    assert "another run is working on this" in capsys.readouterr().err
+    assert scores() == [1.0]
+    assert [path.name for path in Path().iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_table_may_refuse_rows_by_its_own_rules(capsys):
+    days(1)
+    assert score(*KEEP) == 0
+    table = deltalake.DeltaTable("table")
+    table.alter.add_constraint({"small": "score < 2"})
+    table.alter.set_table_properties({"delta.appendOnly": "true"})
+    assert score(*KEEP, "--mode", "append") == 0
+    assert score(*KEEP, "--mode", "overwrite") == 2
+    assert "append-only" in capsys.readouterr().err
+    days(3)
+    assert score(*KEEP, "--mode", "append") == 2
+    said = capsys.readouterr().err
+    assert "table: " in said
+    assert "between" not in said
+    assert scores() == [1.0, 1.0]
+
+
 @pytest.mark.parametrize("mode", ["partitions", "append"])
 def test_a_commit_that_contradicts_is_an_error(monkeypatch, capsys, mode):
     days(1, 2)
