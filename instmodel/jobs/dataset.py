@@ -52,9 +52,6 @@ def run(
     job: Job, output: Location, sources: list[Source], result: Result, advance: Advance
 ) -> None:
     """Score every file of a folder into a part of another folder, `output`."""
-    kinds = {source.kind for source in sources}
-    kind = job.format or (kinds.pop() if len(kinds) == 1 else sources[0].format)
-    _check_names(job, sources, kind)
     if output.parent.is_same(output):
         raise InputError(
             "invalid_table",
@@ -62,12 +59,16 @@ def run(
             file=job.path,
             expected="a folder in it",
         )
-    meaning = {"format": kind, **job.meaning()}
     with Staging.locked(output) as staging:
         has_ended = staging.recover(job.goes_on)
-        before = _before(job, output, meaning, has_ended)
+        before = _before(job, output, has_ended)
+        kind = _kind(job, sources, before)
+        _check_names(job, sources, kind)
+        meaning = {"format": kind, **job.meaning()}
+        if before is not None:
+            _check_options(job, meaning, before)
         there = {} if before is None else _there(job, output, before)
-        staging.begin(meaning)
+        staging.begin(meaning, anew=job.incremental)
         steps = _plan(job, sources, kind, there, staging)
         _check_bad_rows(job, steps)
         parts = _score(job, steps, staging, kind, result, advance)
@@ -88,9 +89,17 @@ def run(
         result.manifest = manifest_of(output)
 
 
-def _before(
-    job: Job, output: Location, meaning: dict[str, Any], has_ended: bool
-) -> Manifest | None:
+def _kind(job: Job, sources: list[Source], before: Manifest | None) -> str:
+    """Return the format of the parts, which an output that stays decides."""
+    if job.format is not None:
+        return job.format
+    if before is not None:
+        return str(before.job.get("format"))
+    kinds = {source.kind for source in sources}
+    return kinds.pop() if len(kinds) == 1 else sources[0].format
+
+
+def _before(job: Job, output: Location, has_ended: bool) -> Manifest | None:
     """Return what the output holds; None if it is not there, or is to be replaced.
 
     `has_ended` says that this run ended what a killed one had committed.
@@ -108,6 +117,11 @@ def _before(
         return None
     if manifest is None:
         raise _exists(job, "the output is already there, and no job made it")
+    return manifest
+
+
+def _check_options(job: Job, meaning: dict[str, Any], manifest: Manifest) -> None:
+    """Refuse an output whose rows were shaped by other options."""
     names = dict.fromkeys([*meaning, *manifest.job])
     # An option that one of the two versions does not know counts as one that nobody gave.
     differ = [n for n in names if (manifest.job.get(n) or None) != (meaning.get(n) or None)]
@@ -117,7 +131,6 @@ def _before(
             f"the output was made with other options: {', '.join(differ)}",
             file=job.path,
         )
-    return manifest
 
 
 def _exists(job: Job, message: str) -> InputError:

@@ -131,8 +131,8 @@ class Staging:
 
     # ------------------------------------------------------------------------------------- parts
 
-    def begin(self, job: dict[str, Any]) -> None:
-        """Say what the job is.
+    def begin(self, job: dict[str, Any], anew: bool) -> None:
+        """Say what the job is; with `anew`, the work of another one makes place for it.
 
         Raises
         ------
@@ -141,6 +141,9 @@ class Staging:
         """
         place = self._work / "job.json"
         before = read_json(place)
+        if anew and before not in (None, job):
+            self._clear()
+            before = None
         self._entries.make_folder()
         if before is None:
             write_json(place, job)

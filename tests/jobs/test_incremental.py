@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -114,6 +115,9 @@ def test_another_job_does_not_resume(data, capsys):
     broken_then_whole()
     assert score(data, "-o", "out", "--resume", "--keep", "id") == 2
     assert "another job left its work there" in capsys.readouterr().err
+    # What runs unattended must not be stopped by work that nobody can see.
+    assert score(data, "-o", "out", "--incremental", "--keep", "id") == 0
+    assert scores() == {"a": [1, 2], "b": [11, 12, 13], "c": [21, 22, 23, 24]}
 
 
 def test_work_of_another_model_is_not_resumed(data):
@@ -175,6 +179,17 @@ def test_only_what_is_new_or_changed_is_scored(data, capsys, option):
     assert [part["part"][:5] for part in manifest()["parts"]] == ["key=a", "key=b", "key=d"]
     assert manifest()["rows"] == 5
     assert work_left() == []
+
+
+def test_parts_keep_the_format_of_the_output():
+    Path("data").mkdir()
+    for name in ("1.csv.gz", "2.csv.gz"):
+        with gzip.open(f"data/{name}", "wt") as file:
+            file.write("a\n1\n")
+    assert score("data", "-o", "out", "--incremental") == 0
+    Path("data/3.csv").write_text("a\n2\n")
+    assert score("data", "-o", "out", "--incremental") == 0
+    assert names("out") == ["1.csv.gz", "2.csv.gz", "3.csv.gz"]
 
 
 def test_when_nothing_changed_nothing_is_done(data, capsys):
