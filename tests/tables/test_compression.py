@@ -69,8 +69,8 @@ def test_a_file_that_is_cut_is_an_error(compression, keep):
     assert not Path("out.parquet").exists()
     Path(f"t.csv.{compression}").write_bytes(packed(b"a,b\n" + b"1,2\n" * 20_000, compression)[:-5])
     with (
-        closing(CsvReader(f"t.csv.{compression}", ["a"], 1)) as reader,
         pytest.raises(im.InputError, match="damaged or not complete") as caught,
+        closing(CsvReader(f"t.csv.{compression}", ["a"], 1)) as reader,
     ):
         list(reader.batches())
     assert caught.value.file == f"t.csv.{compression}"
