@@ -19,7 +19,7 @@ from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance
 from instmodel.compiled import parallel, program, validation
 from instmodel.compiled.panels import PackedWeights
 from instmodel.compiled.parallel import ParallelPredictOutput, PredictConfig
-from instmodel.document import keys
+from instmodel.document import keys, reads
 from instmodel.document.graph import ExecutionGraph
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.schema import InstructionModelInfo, Unknown
@@ -259,6 +259,14 @@ class InstructionModel(Engine):
     def signature(self) -> Signature | None:
         """What the document says that the model expects of its inputs."""
         return self.structure.signature
+
+    @cached_property
+    def read_inputs(self) -> tuple[int, ...]:
+        """Positions of the input values that may change an output, ascending.
+
+        Tables need no columns for the others, such as those that a pipeline of scikit-learn drops.
+        """
+        return reads.read_inputs(self.instructions, self.buffer_sizes, self.feature_size)
 
     @property
     def buffer_sizes(self) -> list[int]:

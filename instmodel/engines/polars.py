@@ -11,6 +11,7 @@ from instmodel.errors import InputError, InstModelError
 from instmodel.model import InstructionModel, checked_model
 from instmodel.tables.batches import checked_outputs
 from instmodel.tables.binding import Nulls
+from instmodel.tables.scoring import binding_of
 
 
 def score(
@@ -69,6 +70,7 @@ def score(
         scores = pl.DataFrame(pa.Table.from_batches(batches))
         return scores.to_series() if single else scores.to_struct()
 
-    columns = [feature.name for feature in model.named_features]
+    features = [feature.name for feature in model.named_features]
+    columns = [slot.name for slot in binding_of(model, nulls).slots(features)]
     scored = pl.struct(columns).map_batches(run, return_dtype=kind, is_elementwise=True)
     return scored.alias(names[0] if single else "scores")

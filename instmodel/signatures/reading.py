@@ -46,6 +46,7 @@ class Inputs:
         self.feature_size = checked.feature_size
         self.output_size = structure.buffer_sizes[-1]
         self.columns = [name for item in checked.features for name in item.columns()]
+        self.read_inputs = range(checked.feature_size)  # one may look at what the model does not
         self.key_inputs = key_inputs(
             structure.instructions, structure.buffer_sizes, checked.feature_size
         )

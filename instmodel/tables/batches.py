@@ -81,7 +81,8 @@ class BatchScorer:
     ) -> None:
         pa = require("pyarrow", "arrow")
         arguments.choice(on_bad_row, "on_bad_row", get_args(OnBadRow))
-        self.slots = binding_of(model, nulls, naming).slots(schema.names)
+        whole = watches is not None  # who expects something of an input wants it to be there
+        self.slots = binding_of(model, nulls, naming, whole).slots(schema.names)
         say_positions(model, schema.names)
         keep = kept_columns(keep, schema.names)
         self.kept = match_columns(keep, schema.names)

@@ -6,6 +6,7 @@ import contextlib
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -49,6 +50,8 @@ class Binding:
         `InstructionModel.key_inputs`.
     naming : Naming
         What the columns of tables are called, if not as the features.
+    read_inputs : sequence of int
+        `InstructionModel.read_inputs`, if the others need no columns.
 
     Raises
     ------
@@ -63,8 +66,11 @@ class Binding:
         nulls: Nulls = "error",
         key_inputs: Sequence[int] = (),
         naming: Naming = AS_THE_FEATURES,
+        read_inputs: Sequence[int] = (),
     ) -> None:
         self.features = tuple(features)
+        # A table must have columns, for the number of its rows.
+        self._read_inputs = read_inputs or range(feature_size)
         naming.check(self.features)
         self._naming = naming
         self.feature_size = feature_size
@@ -106,14 +112,24 @@ class Binding:
             self._check_count(header)
             wanted = [(name, name, 1, False) for name in header]
         self._check_nulls(wanted)
+        starts = accumulate((size for _, _, size, _ in wanted), initial=0)
+        # What changes no score need not be there, and may be anything.
+        places = [
+            (place, start)
+            for place, (start, (_, _, size, _)) in enumerate(zip(starts, wanted, strict=False))
+            if _within(self._read_inputs, start, size)
+        ]
+        read = [wanted[place] for place, _ in places]
         if self.features:
-            names = [name for name, *_ in wanted]
-            lists = {name: size for name, _, size, is_array in wanted if is_array}
+            names = [name for name, *_ in read]
+            lists = {name: size for name, _, size, is_array in read if is_array}
             positions = match_columns(names, called, arrays=lists)
         else:
-            positions = list(range(len(header)))
-        slots, start = [], 0
-        for (name, owner, size, is_array), position in zip(wanted, positions, strict=True):
+            positions = [place for place, _ in places]
+        slots = []
+        for (name, owner, size, is_array), (_, start), position in zip(
+            read, places, positions, strict=True
+        ):
             column = header[position]
             rules = (self._nulls[n] for n in (column, name, owner) if n in self._nulls)
             null = next(rules, self._other)
@@ -122,13 +138,10 @@ class Binding:
                 raise map_keys.error(null, field="nulls", column=column)
             texts = self._categories.get(owner)
             slots.append(Slot(position, column, start, size, is_array, null, keys, texts))
-            start += size
         return slots
 
     def _keys_in(self, start: int, size: int) -> tuple[int, ...]:
-        known = self._key_inputs
-        found = known[bisect_left(known, start) : bisect_left(known, start + size)]
-        return tuple(place - start for place in found)
+        return tuple(place - start for place in _within(self._key_inputs, start, size))
 
     def _check_count(self, header: Sequence[str]) -> None:
         if len(header) != self.feature_size:
@@ -155,6 +168,11 @@ def narrowed(slots: Sequence[Slot]) -> tuple[list[int], list[Slot]]:
     places = sorted({slot.position for slot in slots})
     new = {place: index for index, place in enumerate(places)}
     return places, [slot._replace(position=new[slot.position]) for slot in slots]
+
+
+def _within(places: Sequence[int], start: int, size: int) -> Sequence[int]:
+    """Return those of ascending places that are in a range."""
+    return places[bisect_left(places, start) : bisect_left(places, start + size)]
 
 
 def _parts(feature: Feature, present: set[str]) -> bool:

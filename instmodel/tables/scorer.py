@@ -38,5 +38,9 @@ class RowScorer(Protocol):
     def key_inputs(self) -> Sequence[int]:
         """Which of the F values are looked up in maps as they come, ascending."""
 
+    @property
+    def read_inputs(self) -> Sequence[int]:
+        """Which of the F values may change an output, ascending."""
+
     def predict(self, x: Any, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Return the outputs (N, O) of rows (N, F)."""

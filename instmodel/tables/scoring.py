@@ -83,9 +83,13 @@ class Chunk(NamedTuple):
     faults: Mapping[int, BadCell] = NO_FAULTS  # of rows as such, counted from 0
 
 
-def binding_of(model: RowScorer, nulls: Nulls, naming: Naming = AS_THE_FEATURES) -> Binding:
-    """Return a model's features, ready to be found in tables."""
-    return Binding(model.named_features, model.feature_size, nulls, model.key_inputs, naming)
+def binding_of(
+    model: RowScorer, nulls: Nulls, naming: Naming = AS_THE_FEATURES, whole: bool = False
+) -> Binding:
+    """Return a model's features, ready for tables; `whole`: also those that it never reads."""
+    reads = () if whole else model.read_inputs
+    features, size = model.named_features, model.feature_size
+    return Binding(features, size, nulls, model.key_inputs, naming, reads)
 
 
 def say_positions(model: RowScorer, header: Sequence[str]) -> None:
@@ -250,7 +254,8 @@ def score_chunk(
     found: dict[int, list[BadRow]] = {}
 
     def work(watch_signals: bool = False) -> None:
-        block = np.empty((min(size, chunk.rows), model.feature_size), np.float32)
+        # Inputs that the model never reads stay 0.
+        block = np.zeros((min(size, chunk.rows), model.feature_size), np.float32)
         while True:
             try:
                 start = starts.popleft()

@@ -148,7 +148,7 @@ class _Reader:
         self.named_features = list(features)
         self.feature_size, self.output_size = model.feature_size, model.output_size
         self.features, self.columns = model.features, model.columns
-        self.key_inputs = model.key_inputs
+        self.key_inputs, self.read_inputs = model.key_inputs, model.read_inputs
 
     def predict(self, x: Any, out: Floats | None = None) -> Floats:
         """Return the outputs of the model's own rows."""

@@ -38,18 +38,25 @@ def packer_of(model: RowScorer) -> Packer:
     that is none: then the result is None, and `predict_one` looks closer. So it is for models
     without names, and with array features.
     """
-    names = model.columns
+    inputs = model.read_inputs or range(model.feature_size)
+    names = [model.columns[place] for place in inputs] if model.columns else []
     arrays = any(feature.is_array for feature in model.named_features)
-    if not names or arrays or len(set(names)) < len(names):
+    if not names or arrays or len(set(model.columns)) < len(model.columns):
         return lambda row, nulls: None
-    pack = struct.Struct(f"={len(names)}f").pack
-    known = set(names)
+    read = set(inputs)
+    # 4x is a 0 that nobody reads.
+    pack = struct.Struct(
+        "=" + "".join("f" if i in read else "4x" for i in range(model.feature_size))
+    ).pack
+    known = set(model.columns)
     get = _getter(names)
-    if model.key_inputs:
-        pack = _with_held_keys(pack, model.key_inputs)
+    keys = [place for place, i in enumerate(inputs) if i in set(model.key_inputs)]
+    if keys:
+        pack = _with_held_keys(pack, keys)
+    features = [model.named_features[i] for i in inputs]
     codes = [
         (place, feature.categories.codes)
-        for place, feature in enumerate(model.named_features)
+        for place, feature in enumerate(features)
         if feature.categories is not None
     ]
 
@@ -119,7 +126,7 @@ def predict_one(model: RowScorer, row: Any, nulls: Nulls) -> Floats:
         header, cells = list(map(str, named)), list(named.values())
     slots = binding_of(model, nulls).slots(header)
     say_positions(model, header)
-    block = np.empty((1, model.feature_size), np.float32)
+    block = np.zeros((1, model.feature_size), np.float32)
     columns = [ObjectColumn(slot, [cells[slot.position]], nan_is_null) for slot in slots]
     bad = fill(columns, 0, 1, block)
     if bad:

@@ -346,6 +346,18 @@ def frame_of(columns):
     return pandas.DataFrame(X, columns=columns)
 
 
+def test_tables_need_only_the_columns_that_a_pipeline_uses():
+    frame = frame_of(list("abcde"))
+    columns = compose.ColumnTransformer([("scaled", pre.StandardScaler(), ["c"])])
+    pipeline = fitted(make_pipeline(columns, linear.LogisticRegression()), frame, TWO)
+    model = im.InstructionModel(importer.from_sklearn(pipeline))
+    assert model.features == list("abcde")
+    assert model.read_inputs == (2,)
+    expected = model.predict(X.astype(np.float32))
+    assert np.array_equal(model.predict_table(frame[["c"]]), expected)
+    assert np.array_equal(model.predict_table(frame.assign(a="text")), expected)
+
+
 def test_columns_of_an_array_feature_become_one():
     frame = frame_of(["emb[0]", "emb[1]", "emb[2]", "age", "one[0]"])
     estimator = linear.Ridge().fit(frame, REAL)
