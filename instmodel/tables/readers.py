@@ -16,7 +16,7 @@ from instmodel.tables.reader import BatchedReader, Reader
 # What Parquet reads of a column at a time.
 _PARQUET_BUFFER = 1 << 18
 # Bytes of row groups, all columns of them, that are asked of a store at once.
-_AHEAD = 64 << 20
+_AHEAD = 16 << 20
 
 
 def _arrow_file(source: Source, mapped: bool = False) -> Any:
