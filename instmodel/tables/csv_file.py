@@ -173,7 +173,10 @@ class CsvReader:
     def _read_lines(self) -> Iterator[str]:
         read = self._text.readline
         for number in count(1):
-            line = read(_LINE_LIMIT)
+            try:
+                line = read(_LINE_LIMIT)
+            except UnicodeError:  # all is lost: UTF-16 without its mark
+                raise self._not_encoded(line=number) from None
             if len(line) == _LINE_LIMIT:
                 raise self._error("invalid_table", "too long for a CSV file", line=number)
             if not line:

@@ -137,7 +137,15 @@ class CsvOptions:
         if self.codec == "utf-8":
             return lambda data, last: data
         decode = codecs.getincrementaldecoder(self.encoding)(_MARK).decode
-        return lambda data, last: decode(data, last).encode("utf-8", _MARK)
+
+        def to_utf8(data: bytes, last: bool) -> bytes:
+            try:
+                return decode(data, last).encode("utf-8", _MARK)
+            except UnicodeError:  # all is lost: UTF-16 without its mark
+                message, expected = self.misfit()
+                raise InputError("invalid_table", message, expected=expected) from None
+
+        return to_utf8
 
     def misfit(self) -> tuple[str, str]:
         """Return what to say of bytes that are not of the encoding, and what was expected."""

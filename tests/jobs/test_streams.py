@@ -296,6 +296,14 @@ def test_bytes_of_another_encoding_are_an_error_wherever_they_are(capsys, row, b
     assert len(Path("out.csv").read_text().splitlines()) == at
 
 
+def test_utf_16_without_a_mark_must_say_its_order(capsys):
+    Path("t.csv").write_bytes("a,b\n1,2\n".encode("utf-16-le"))
+    for options in ([], ["--keep", "a"]):
+        said = refused(capsys, "t.csv", "-o", "out.csv", "--encoding", "utf-16", *options)
+        assert "the text is not utf-16; `encoding`" in said
+        assert "t.csv" in said
+
+
 def test_null_values_are_nulls_and_kept_as_nulls():
     Path("t.csv").write_text('a,b,note\n1,NA,-\n2,,"NA"\n')
     options = ["--null-values", "NA", "--null-values=-,?", "--nulls", "9", "--keep", "note"]
