@@ -77,7 +77,8 @@ def add(commands: Commands) -> None:
         "input",
         metavar="INPUT",
         help=".csv, .npy, .parquet, .arrow or .jsonl, or a folder of files in one format; .csv and "
-        ".jsonl also with .gz, .zst or .bz2; - for standard input; columns are matched by name if "
+        ".jsonl also with .gz, .zst or .bz2; a Delta or Iceberg table by its folder or as "
+        "iceberg:CATALOG.TABLE; - for standard input; columns are matched by name if "
         "the model names its features, else by position",
     )
     command.add_argument(
@@ -86,7 +87,7 @@ def add(commands: Commands) -> None:
         required=True,
         metavar="OUTPUT",
         help="a file in any of these formats (.npy only from CSV and NPY), a new folder for an "
-        "input folder, or - for standard output",
+        "input folder, a Delta table with --format delta, or - for standard output",
     )
     reading = command.add_argument_group("how the input is read")
     reading.add_argument(

@@ -210,6 +210,7 @@ class DeltaWriter(Writer):
             self.check_mode()
             if self._table is not None and self._fitting(self._plain) != self._plain:
                 raise self._came_between("the columns were changed")
+            before = self._table and self._table.version()
             mode, predicate = self._way()
             try:
                 self._call(
@@ -222,7 +223,6 @@ class DeltaWriter(Writer):
                     commit_properties=properties,
                 )
             except self._package.exceptions.DeltaError as error:
-                before = self._table and self._table.version()
                 self._table = self._existing()
                 if self.committed():
                     return None
@@ -230,8 +230,15 @@ class DeltaWriter(Writer):
                 if self._table is not None and self._table.version() != before:
                     raise self._came_between(reason(error)) from error
                 raise
-            commits = self._existing().history(_NEWEST)
-        return next((c["version"] for c in commits if c.get("instmodel.commit") == name), None)
+            written = self._existing()
+            if written is None:
+                raise InputError(
+                    "invalid_table", "no store that deltalake knows", file=str(self._root)
+                )
+            for commit in written.history(_NEWEST):
+                if commit.get("instmodel.commit") == name:
+                    return int(commit["version"])
+            return int(written.version())
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

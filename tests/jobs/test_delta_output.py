@@ -456,3 +456,14 @@ def test_the_outcome_names_the_versions():
     assert outcome["table"] == {"format": "delta", "version": 0}
     assert (outcome["output_version"], outcome["repeated"]) == (0, False)
     assert (outcome["parts"], outcome["scored_parts"]) == (1, 1)
+
+
+def test_a_store_that_deltalake_does_not_know_is_an_error(capsys):
+    pytest.importorskip("fsspec")
+    days(1)
+    assert (
+        main(["score", "model.json", "in.parquet", "-o", "memory://x/t", "--format", "delta"]) == 2
+    )
+    said = capsys.readouterr().err
+    assert "memory://x/t" in said
+    assert said.count("\n") == 1
