@@ -31,6 +31,7 @@ from instmodel.errors import InputError, InstModelError
 if TYPE_CHECKING:
     from instmodel.formats.binary_reader import BinaryModel
     from instmodel.formats.registered import Origin
+    from instmodel.signatures.violations import Check
 
 # What `InstructionModel._build` sets.
 _MADE_ANEW = frozenset({"_checked", "_packed", "_limits", "_packer"})
@@ -343,6 +344,7 @@ class InstructionModel(Engine):
         nulls: str | float | Mapping[str, str | float] = ...,
         *,
         threads: int | None = ...,
+        check_inputs: bool = ...,
     ) -> NDArray[np.float32]: ...
 
     @overload
@@ -352,6 +354,7 @@ class InstructionModel(Engine):
         nulls: str | float | Mapping[str, str | float] = ...,
         *,
         threads: int | None = ...,
+        check_inputs: bool = ...,
         as_table: bool,
         keep: Sequence[str] = ...,
         outputs: Sequence[str] | None = ...,
@@ -364,6 +367,7 @@ class InstructionModel(Engine):
         nulls: str | float | Mapping[str, str | float] = "error",
         *,
         threads: int | None = None,
+        check_inputs: bool = False,
         as_table: bool = False,
         keep: Sequence[str] = (),
         outputs: Sequence[str] | None = None,
@@ -386,6 +390,8 @@ class InstructionModel(Engine):
         threads : int, optional
             How many threads work on it; None is every CPU that this process may use, as in
             `PredictConfig`. Small tables take one. The bits are the same.
+        check_inputs : bool
+            Whether a row that has what the model's `signature` does not expect is a bad row.
         as_table : bool
             Return a table of the same library, with the same index and row order: the columns to
             `keep`, then the outputs. What hands out Arrow data but is no Polars frame (a reader, a
@@ -408,11 +414,11 @@ class InstructionModel(Engine):
         ------
         InstModelError
             ``missing_column``, ``repeated_column``, ``invalid_cell``, ``list_length_mismatch``,
-            ``null_value``, ``unknown_category``, ``inexact_key``, ``column_count_mismatch``,
-            ``invalid_table``,
-            ``invalid_nulls``, ``repeated_feature``, ``missing_package``, ``invalid_outputs``,
-            ``invalid_thread_count``, ``invalid_type``: with `column` and the first `row` at fault,
-            counted from 0.
+            ``null_value``, ``unknown_category``, ``inexact_key``, ``unexpected_value``,
+            ``missing_signature``, ``column_count_mismatch``, ``invalid_table``, ``invalid_nulls``,
+            ``repeated_feature``, ``missing_package``, ``invalid_outputs``,
+            ``invalid_thread_count``, ``invalid_type``: with
+            `column` and the first `row` at fault, counted from 0.
 
         Warns
         -----
@@ -420,17 +426,32 @@ class InstructionModel(Engine):
             Once, when the model does not name its features, so that columns count by position.
         """
         count = parallel.checked_threads(threads)
+        watch = self._check() if values.boolean(check_inputs, "check_inputs") else None
         if values.boolean(as_table, "as_table"):
             from instmodel.tables import results
 
-            return results.scored_table(self, table, keep, outputs, nulls, on_bad_row, count)
+            return results.scored_table(self, table, keep, outputs, nulls, on_bad_row, count, watch)
         given = {"keep": bool(keep), "outputs": outputs is not None}
         for name, is_given in {**given, "on_bad_row": on_bad_row != "error"}.items():
             if is_given:
                 raise InputError("invalid_type", "needs as_table=True", field=name)
         from instmodel.tables import scoring
 
-        return scoring.predict_table(self, table, nulls, count)
+        return scoring.predict_table(self, table, nulls, count, watch)
+
+    def _check(self) -> Check:
+        """Return what finds rows bad that have what the signature does not expect."""
+        from instmodel.signatures.expectations import Expectations
+        from instmodel.signatures.violations import Check
+
+        if self.signature is None:
+            raise InputError(
+                "missing_signature",
+                "the model does not say what it expects: `Signature.from_data` makes that of data",
+                field="check_inputs",
+                expected="a model with a signature",
+            )
+        return Check(Expectations(self.signature, self.named_features))
 
     def predict_one(
         self,

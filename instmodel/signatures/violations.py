@@ -8,11 +8,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.document.signature import FeatureSignature
-from instmodel.signatures.expectations import Expected
+from instmodel.signatures.expectations import Expectations, Expected
 from instmodel.tables.cells import UNEXPECTED, BadCell, OddCells
 
 # Codes that an error names.
 _NAMED = 5
+
+
+class Check:
+    """Finds rows bad that have what is not expected. Any number of threads may use it at once.
+
+    Parameters
+    ----------
+    expectations : Expectations
+    """
+
+    def __init__(self, expectations: Expectations) -> None:
+        self._expected = expectations.expected
+
+    def look(
+        self, rows: NDArray[np.float32], odd: Sequence[OddCells]
+    ) -> dict[int, tuple[str, BadCell]]:
+        """Look at rows (N, F); see `InputWatch`."""
+        return violations(self._expected, rows, odd)
 
 
 def violations(

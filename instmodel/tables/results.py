@@ -18,7 +18,7 @@ from instmodel.tables.batches import (
     needed_columns,
 )
 from instmodel.tables.binding import Nulls
-from instmodel.tables.cells import Mask
+from instmodel.tables.cells import InputWatch, Mask
 from instmodel.tables.columns import match_columns
 from instmodel.tables.frames import is_pandas, is_series
 from instmodel.tables.scorer import RowScorer
@@ -54,18 +54,19 @@ def scored_table(
     nulls: Nulls,
     on_bad_row: OnBadRow,
     threads: int | None,
+    watch: InputWatch | None = None,
 ) -> Any:
     """Return the kept columns and the scores; see `InstructionModel.predict_table`."""
     arguments.choice(on_bad_row, "on_bad_row", get_args(OnBadRow))
     of_polars = is_a(table, "polars", "DataFrame")
     if is_arrow(table) and not (of_polars or is_pandas(table) or is_series(table)):
-        return _of_arrow(model, table, keep, outputs, nulls, on_bad_row, threads)
+        return _of_arrow(model, table, keep, outputs, nulls, on_bad_row, threads, watch)
     header, chunks = open_table(table, binding_of(model, nulls))
     say_positions(model, header)
     keep = kept_columns(keep, header)
     places = match_columns(keep, header) if header else []  # no rows of dicts have no names
     names = checked_outputs(outputs, model.output_size, keep)
-    found, bad = score_chunks(model, chunks, threads, on_bad_row == "error")
+    found, bad = score_chunks(model, chunks, threads, on_bad_row == "error", watch)
     is_bad = np.zeros(len(found), bool)
     is_bad[[row.row for row in bad if row.row is not None]] = True
     left = ~is_bad if on_bad_row == "skip" else None
@@ -92,6 +93,7 @@ def _of_arrow(
     nulls: Nulls,
     on_bad_row: OnBadRow,
     threads: int | None,
+    watch: InputWatch | None,
 ) -> Any:
     import pyarrow as pa
 
@@ -99,7 +101,17 @@ def _of_arrow(
     schema, batches = stream.read(needed_columns(model, stream.header, keep, nulls))
     say_positions(model, stream.header)
     keep = kept_columns(keep, stream.header)
-    scorer = BatchScorer(model, schema, keep, outputs, nulls, on_bad_row, threads=threads)
+    scorer = BatchScorer(
+        model,
+        schema,
+        keep,
+        outputs,
+        nulls,
+        on_bad_row,
+        watches=None if watch is None else lambda: watch,
+        on_unexpected=on_bad_row,
+        threads=threads,
+    )
     scored, row = [], 0
     for batch in batches:
         scored.append(scorer.score(batch, row).batch)

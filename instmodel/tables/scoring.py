@@ -105,16 +105,24 @@ def say_positions(model: RowScorer, header: Sequence[str]) -> None:
 
 
 def predict_table(
-    model: RowScorer, table: Any, nulls: Nulls = "error", threads: int | None = 1
+    model: RowScorer,
+    table: Any,
+    nulls: Nulls = "error",
+    threads: int | None = 1,
+    watch: InputWatch | None = None,
 ) -> Floats:
     """Score a table; see `InstructionModel.predict_table`."""
     header, chunks = open_table(table, binding_of(model, nulls))
     say_positions(model, header)
-    return score_chunks(model, chunks, threads)[0]
+    return score_chunks(model, chunks, threads, watch=watch)[0]
 
 
 def score_chunks(
-    model: RowScorer, chunks: Iterable[Chunk], threads: int | None, bad_rows_end: bool = True
+    model: RowScorer,
+    chunks: Iterable[Chunk],
+    threads: int | None,
+    bad_rows_end: bool = True,
+    watch: InputWatch | None = None,
 ) -> tuple[Floats, list[BadRow]]:
     """Score all chunks of a table; see `score_chunk`.
 
@@ -127,7 +135,7 @@ def score_chunks(
     found: list[BadRow] = []
     row = 0
     for chunk in chunks:
-        scores, bad = score_chunk(model, chunk, row, first_only=bad_rows_end, threads=threads)
+        scores, bad = score_chunk(model, chunk, row, bad_rows_end, watch, threads)
         if bad and bad_rows_end:
             raise bad[0].error()
         results.append(scores)
@@ -237,7 +245,7 @@ def score_chunk(
     first_only : bool
         Return with the first block that has a bad row.
     watch : InputWatch, optional
-        Sees every row before the model does; for one thread.
+        Sees every row before the model does, in as many threads.
     threads : int, optional
         How many threads share the blocks; None is every CPU that this process may use.
 

@@ -133,3 +133,53 @@ def test_what_cannot_be_described():
     with pytest.raises(im.InputError) as caught:
         im.Signature.from_data(info, {"a": [1]})
     assert caught.value.code == "missing_features"
+
+
+# ----------------------------------------------------------------------------- tables that are held
+
+KNOWN = {"a": im.FeatureSignature(min=0, max=9), "b": im.FeatureSignature(nulls="never")}
+ROWS = {"a": [1.0, 10.0, 3.0, 4.0], "b": [1.0, 2.0, None, 4.0]}
+
+
+def held():
+    builder = im.ModelBuilder()
+    x = builder.input(["a", "b"])
+    return im.InstructionModel(
+        builder.build(output=builder.reduce_sum(x), signature=im.Signature(KNOWN))
+    )
+
+
+def _arrow(columns):
+    return pytest.importorskip("pyarrow").table(columns)
+
+
+def _pandas(columns):
+    return pytest.importorskip("pandas").DataFrame(columns)
+
+
+@pytest.mark.parametrize("made", [dict, _arrow, _pandas])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_table_can_be_held_to_the_signature(made, threads):
+    model, table = held(), made(ROWS)
+    assert len(model.predict_table(table, 0.0, threads=threads)) == 4
+    options = {"nulls": 0.0, "threads": threads, "check_inputs": True}
+    with pytest.raises(im.InputError) as caught:
+        model.predict_table(table, **options)
+    assert (caught.value.code, caught.value.column, caught.value.row) == (
+        "unexpected_value",
+        "a",
+        1,
+    )
+    left = model.predict_table(table, **options, as_table=True, on_bad_row="skip")
+    assert np.asarray(left["score"]).tolist() == [2.0, 8.0]
+    all_rows = model.predict_table(table, **options, as_table=True, on_bad_row="null")
+    assert len(all_rows["score"]) == 4
+
+
+def test_only_a_model_with_a_signature_holds_a_table_to_it():
+    with pytest.raises(im.InputError) as caught:
+        im.InstructionModel(info_of("a")).predict_table({"a": [1.0]}, check_inputs=True)
+    assert caught.value.code == "missing_signature"
+    with pytest.raises(im.InstModelError) as caught:
+        held().predict_table(ROWS, check_inputs="error")
+    assert caught.value.code == "invalid_type"
