@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from instmodel.tables.binding import Slot
 from instmodel.tables.cells import (
+    BadCell,
     CodedColumn,
     Column,
     Mask,
@@ -17,6 +18,7 @@ from instmodel.tables.cells import (
     categorised,
     empty_text,
     not_a_number,
+    shown,
     too_large,
     wrong_length,
     wrong_type,
@@ -53,7 +55,14 @@ def arrow_column(slot: Slot, array: Any, first_row: int = 0) -> Column:
     row = next((i for i, valid in enumerate(array.is_valid()) if valid.as_py()), None)
     if row is None:
         raise wrong_type(slot, str(kind))
-    raise wrong_type(slot, str(kind), first_row + row, array[row].as_py())
+    raise wrong_type(slot, str(kind), first_row + row, _cell(array[row]))
+
+
+def _cell(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        return scalar.as_buffer().to_pybytes()
 
 
 def text_column(slot: Slot, array: Any, first_row: int = 0, decimal: str = ".") -> Column:
@@ -231,10 +240,25 @@ def _text(array: Any) -> Any:
     return array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array
 
 
+def _texts(array: Any) -> tuple[list[str | None], dict[int, BadCell]]:
+    """Return texts, and by place what is none: who made the array may not have looked."""
+    try:
+        return array.to_pylist(), {}
+    except UnicodeDecodeError:
+        cells = list(map(_cell, array))
+    wrong = {
+        place: BadCell("invalid_cell", "the text is not UTF-8", "UTF-8", shown(cell))
+        for place, cell in enumerate(cells)
+        if isinstance(cell, bytes)
+    }
+    return [None if place in wrong else cell for place, cell in enumerate(cells)], wrong
+
+
 def _coded(slot: Slot, array: Any, written: bool = False) -> Column:
     """Return the column of text behind a dictionary, which is looked at once."""
-    distinct = array.dictionary.to_pylist()
+    distinct, wrong = _texts(array.dictionary)
     found = categorised(distinct, slot.categories)
+    found = found._replace(wrong={**found.wrong, **wrong})
     if written and "" in distinct and slot.categories and "" not in slot.categories.codes:
         found = found._replace(wrong={**found.wrong, distinct.index(""): empty_text()})
     return CodedColumn(slot, _PlainColumn(slot, array.indices), found)

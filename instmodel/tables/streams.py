@@ -100,6 +100,8 @@ def is_a(value: Any, module: str, name: str) -> bool:
 def one_array(values: Any) -> Any:
     """Return one Arrow array of anything that hands out Arrow arrays."""
     pa = require("pyarrow", "arrow")
+    if is_a(values, "polars", "Series"):
+        values = _exportable(values.to_frame("column")).to_series()
     if hasattr(values, "__arrow_c_stream__"):
         column = pa.chunked_array(values)
         # Arrow fails to combine an empty slice that came through a stream.
@@ -128,21 +130,35 @@ def _readable() -> Iterator[None]:
 
 
 def _of_polars(frame: Any, join: bool) -> Batches:
+    frame = _exportable(frame)
+    if join and frame.height < max(frame.n_chunks("all"), default=0) * _TINY_ROWS:
+        frame = frame.rechunk()
+    return _of_capsule(frame, join)
+
+
+def _exportable(frame: Any) -> Any:
+    """Return a Polars frame of types that Arrow has, too."""
     import polars as pl
 
+    wide = [getattr(pl, name) for name in ("Int128", "UInt128") if hasattr(pl, name)]
+
+    def known(kind: Any) -> Any:
+        # All integers go through float64 that NumPy has no type for.
+        if kind in wide:
+            return pl.Float64()
+        if isinstance(kind, pl.List):
+            return pl.List(known(kind.inner))
+        return pl.Array(known(kind.inner), kind.size) if isinstance(kind, pl.Array) else kind
+
+    changed = {}
     for name, kind in frame.schema.items():
         if kind == pl.Object:  # handed out as the addresses of the objects
             raise InputError(
                 "invalid_cell", "the column is of the wrong type", column=name, actual="Object"
             )
-    # Arrow has no such integers. All others go through float64, too, that NumPy has no type for.
-    wide = [getattr(pl, name) for name in ("Int128", "UInt128") if hasattr(pl, name)]
-    names = [name for name, kind in frame.schema.items() if kind in wide]
-    if names:
-        frame = frame.with_columns(pl.col(names).cast(pl.Float64))
-    if join and frame.height < max(frame.n_chunks("all"), default=0) * _TINY_ROWS:
-        frame = frame.rechunk()
-    return _of_capsule(frame, join)
+        if known(kind) != kind:
+            changed[name] = known(kind)
+    return frame.cast(changed) if changed else frame
 
 
 def _are_distinct(names: Sequence[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.table_models import identity
+from support.table_models import identity, labelled
 
 import instmodel as im
 from instmodel import jobs
@@ -35,6 +35,34 @@ def test_columns_that_arrow_cannot_hold_do_not_matter(pl):
 def test_wide_integers_of_polars_are_numbers(pl):
     frame = pl.DataFrame({"x": pl.Series([3, None, -(2**70)], dtype=pl.Int128)})
     assert identity(["x"]).predict_table(frame, nulls=7)[:, 0].tolist() == [3, 7, -(2.0**70)]
+
+
+def test_wide_integers_in_lists_and_series_of_polars(pl):
+    lists = pl.Series([[1, 2], [2**90, 3]], dtype=pl.List(pl.Int128))
+    model = identity(["e[2]"])
+    expected = [[1, 2], [2.0**90, 3]]
+    for column in (lists, lists.cast(pl.Array(pl.Int128, 2))):
+        assert model.predict_table(pl.DataFrame({"e": column})).tolist() == expected
+        assert model.predict_table({"e": column}).tolist() == expected
+    found = identity(["x"]).predict_table({"x": pl.Series([5, None], dtype=pl.UInt128)}, nulls=1)
+    assert found.tolist() == [[5], [1]]
+
+
+def not_utf8():
+    ends, text = np.array([0, 3, 4], np.int32), b"red\xff"
+    return pa.Array.from_buffers(pa.string(), 2, [None, *map(pa.py_buffer, (ends, text))])
+
+
+def test_text_that_is_not_utf8_is_a_bad_cell():
+    table = pa.table({"colour": not_utf8(), "age": [1, 2]})
+    with pytest.raises(im.InstModelError, match=r"'colour', row 1: the text is not UTF-8"):
+        labelled().predict_table(table, nulls=0)
+    (batch,) = labelled().score_batches(table, on_bad_row="skip")
+    assert batch.to_pydict() == {"output_0": [0], "output_1": [1]}
+    with pytest.raises(
+        im.InstModelError, match=r"'colour', row 0: the column is of the wrong type"
+    ):
+        identity(["colour"]).predict_table(table[1:])
 
 
 def test_objects_of_polars_are_refused(pl):
