@@ -9,8 +9,6 @@ import struct
 import uuid
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 PLAIN = {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}
 
 
@@ -58,6 +56,8 @@ def struct_of(*fields):
 
 def add(folder, path, table, partition=None, deleted=None):
     """Write a data file, and return its line in the log."""
+    import pyarrow.parquet as pq
+
     place = Path(folder, path)
     place.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, place)
