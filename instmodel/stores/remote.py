@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from glob import has_magic
 from typing import Any, BinaryIO, NoReturn, cast
 
 from instmodel.errors import without_secrets
@@ -38,7 +39,8 @@ class RemoteLocation(Location):
     """
 
     def __init__(self, url: str, listed: dict[str, Any] | None = None) -> None:
-        self._url = url.rstrip("/")
+        scheme, _, path = url.partition("://")
+        self._url = f"{scheme.lower()}://{path}".rstrip("/")
         self._listed = listed
 
     @property
@@ -76,11 +78,11 @@ class RemoteLocation(Location):
     def _place(self) -> tuple[str, str]:
         """Return what is the same for all spellings of one place, as ``s3://`` and ``s3a://``."""
         scheme, _, path = self._url.partition("://")
-        scheme = _ALIASES.get(scheme.lower(), scheme.lower())
+        scheme = _ALIASES.get(scheme, scheme)
         if scheme == "az":  # az://container/path, or abfss://container@account/path
             container, _, below = path.partition("/")
             path = container.partition("@")[0] + "/" + below
-        return scheme, path
+        return scheme, path.rstrip("/")
 
     def exists(self) -> bool:
         """Tell whether something is there."""
@@ -187,7 +189,11 @@ class RemoteLocation(Location):
         """Remove all files below; nothing happens where none is."""
         store, path = file_system(self._url)
         with contextlib.suppress(FileNotFoundError), telling(self._url):
-            store.rm(path, recursive=True)
+            if has_magic(path):  # which rm takes for a pattern
+                for name in store.find(path):
+                    store.rm_file(name)
+            else:
+                store.rm(path, recursive=True)
 
     def publish(self, target: Location, replace: bool = False) -> None:
         """Copy the files inside of the store; then remove what was there before."""

@@ -181,6 +181,22 @@ def test_only_one_run_works_in_a_folder(place):
         pass
 
 
+def test_names_are_no_patterns(place):
+    for name in ("x[1]/a", "x1/a", "x*/a", "x?/b[0-9]*.txt"):
+        write(place / name, name.encode())
+    assert names(place / "x[1]") == ["a"]
+    (place / "x[1]").remove_tree()
+    (place / "x*").remove_tree()
+    (place / "x?").publish(place / "y?")
+    (place / "x?").remove_tree()
+    (place / "y?").move(["b[0-9]*.txt"], place / "z")
+    (place / "y?").remove_tree()
+    assert names(place) == ["x1/a", "z/b[0-9]*.txt"]
+    assert (place / "z/b[0-9]*.txt").read_bytes() == b"x?/b[0-9]*.txt"
+    (place / "z/b[0-9]*.txt").remove()
+    assert names(place) == ["x1/a"]
+
+
 def test_places_are_compared(place):
     folder, file = place / "a", place / "a/b"
     assert file.is_inside(folder)

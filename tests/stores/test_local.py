@@ -130,3 +130,17 @@ def test_a_folder_that_took_the_name_of_a_locked_one_is_another(tmp_path):
         os.rename(tmp_path / "work", tmp_path / "published")
         with folder.locked():
             pass
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("s3://bucket/a", "S3a://bucket/a/"),
+        ("gs://bucket/a", "gcs://bucket/a"),
+        ("az://box/a", "abfss://box@account.dfs.core.windows.net/a"),
+    ],
+)
+def test_one_place_has_several_spellings(one, other):
+    assert location(one).is_same(location(other))
+    assert (location(one) / "b").is_inside(location(other))
+    assert location(one).is_inside(location(other).parent)
