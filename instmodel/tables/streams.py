@@ -190,12 +190,21 @@ def _of_reader(reader: Any, places: Sequence[int], join: bool) -> Batches:
 
 
 def joined(batches: Iterable[Any]) -> Iterator[Any]:
-    """Yield record batches with the small ones joined, as they come."""
+    """Yield record batches with the small ones joined, as they come; then what ended them early."""
     import pyarrow as pa
 
     small: list[Any] = []
     rows = 0
-    for batch in batches:
+    items = iter(batches)
+    failure: Exception | None = None
+    while True:
+        try:
+            batch = next(items)
+        except StopIteration:
+            break
+        except Exception as error:  # what is wrong with the rows before it comes first
+            failure = error
+            break
         is_large = batch.num_rows >= _ENOUGH_ROWS or not batch.num_columns
         if not is_large:
             small.append(batch)
@@ -207,6 +216,8 @@ def joined(batches: Iterable[Any]) -> Iterator[Any]:
             yield batch
     if small:
         yield from _in_one(pa.Table.from_batches(small))
+    if failure is not None:
+        raise failure
 
 
 def _of_table(table: Any) -> Iterator[Any]:

@@ -150,6 +150,17 @@ def test_a_quote_that_makes_no_sense_ends_the_work_at_its_row(text, row, line, s
     assert (caught.value.code, caught.value.row, caught.value.line) == ("invalid_table", row, line)
 
 
+def test_what_is_wrong_before_a_quote_that_makes_no_sense_comes_first():
+    Path("t.csv").write_text('a,b\n1,2\n3,x\n5,"6\n')
+    for block in (1, 1 << 20):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(csv_blocks, "_BLOCK", block)
+            for how, row in (("error", 2), ("skip", 3)):
+                with pytest.raises(im.InputError) as caught:
+                    jobs.run(jobs.Job(AB, "t.csv", "out.parquet", on_bad_row=how))
+                assert caught.value.row == row
+
+
 def test_quotes_inside_of_a_cell_without_quotes_are_text():
     text = b'a,b\n5" pipe,"x"\ny"",a"b"c\n"""q""",""\n'
     for block in (1, 5, 1 << 20):
