@@ -23,6 +23,8 @@ _VERSIONS = ("ETag", "etag", "generation", "blob_id", "LastModified", "last_modi
 _BUFFER = 8 << 20
 # Schemes of one store.
 _ALIASES = {"s3a": "s3", "gcs": "gs", "abfs": "az", "abfss": "az"}
+# Those whose first folder somebody has to make before.
+_BUCKETS = ("s3", "gs", "az")
 # A large file is uploaded in parts: their least size, their number at most, and how many are in
 # memory. The other packages have one in memory, unless told otherwise.
 _PART, _MOST_PARTS, _TOGETHER = 8 << 20, 10_000, 4
@@ -150,6 +152,8 @@ class RemoteLocation(Location):
 
     def check_writable(self) -> None:
         """Refuse a bucket that is not there, and a store that asks for credentials in vain."""
+        if self._place()[0] not in _BUCKETS:
+            return
         bucket = self
         while bucket.parent is not bucket:
             bucket = bucket.parent

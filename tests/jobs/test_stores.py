@@ -142,6 +142,18 @@ def test_a_folder_with_partitions_becomes_a_folder(bucket):
     np.testing.assert_array_equal(scores(f"{bucket}/one.parquet"), values)
 
 
+def test_files_of_this_process_are_read_and_written():
+    values = numbers()
+    save(values, "memory://in/a.parquet")
+    model = identity(["a", "b"])
+    for output in ("memory://new/out.parquet", "memory://out.parquet"):
+        jobs.run(jobs.Job(model, "memory://in", output))
+        np.testing.assert_array_equal(scores(output), values)
+    assert jobs.run(jobs.Job(model, "memory://in", "memory://there/out")).parts == 1
+    for name in ("in", "new", "out.parquet", "there"):
+        location(f"memory://{name}").remove_tree()
+
+
 def test_only_the_columns_that_are_needed_travel(bucket, proxy):
     rng = np.random.default_rng(0)
     table = pa.table({f"f{i}": rng.normal(size=40_000).astype(np.float32) for i in range(50)})
