@@ -44,7 +44,7 @@ def test_wide_integers_in_lists_and_series_of_polars(pl):
     for column in (lists, lists.cast(pl.Array(pl.Int128, 2))):
         assert model.predict_table(pl.DataFrame({"e": column})).tolist() == expected
         assert model.predict_table({"e": column}).tolist() == expected
-    found = identity(["x"]).predict_table({"x": pl.Series([5, None], dtype=pl.UInt128)}, nulls=1)
+    found = identity(["x"]).predict_table({"x": pl.Series([5, None], dtype=pl.Int128)}, nulls=1)
     assert found.tolist() == [[5], [1]]
 
 
