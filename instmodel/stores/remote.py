@@ -23,6 +23,8 @@ _VERSIONS = ("ETag", "etag", "generation", "blob_id", "LastModified", "last_modi
 _BUFFER = 8 << 20
 # Schemes of one store.
 _ALIASES = {"s3a": "s3", "gcs": "gs", "abfs": "az", "abfss": "az"}
+# Where Linux shows the open files of a process.
+_DESCRIPTORS = "/proc/self/fd"
 # Those whose first folder somebody has to make before.
 _BUCKETS = ("s3", "gs", "az")
 # A large file is uploaded in parts: their least size, their number at most, and how many are in
@@ -309,7 +311,7 @@ def _spool(location: RemoteLocation) -> Iterator[tuple[BinaryIO, str]]:
     try:
         # Without a name nothing is left of it, whatever happens.
         with tempfile.TemporaryFile() as file:
-            name = f"/proc/self/fd/{file.fileno()}"
+            name = f"{_DESCRIPTORS}/{file.fileno()}"
             if os.path.exists(name):
                 yield cast(BinaryIO, file), name
                 return
