@@ -26,4 +26,4 @@ def test_tables():
 def test_jobs(tmp_path):
     pytest.importorskip("pyarrow")
     said = run("perf.jobs", "--rows", 2000, "--rounds", 1, "--folder", tmp_path)
-    assert said.count("of the same without a model") == 2
+    assert said.count("of the same without a model") == 3
