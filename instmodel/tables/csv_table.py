@@ -54,7 +54,8 @@ class CsvTable(TextReader, BatchedReader):
             )
 
     def _batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:
-        places = [self._blocks.header.index(name) for name in names]
+        known = {name: place for place, name in enumerate(self._blocks.header)}
+        places = [known[name] for name in names]
         for block in self._blocks:
             batch, wrong = self._parse(block, places)
             first = self._blocks.rows

@@ -134,7 +134,8 @@ class BatchedReader(Reader):
         added = [self.added[name] for name in self.added if name in names]
         own = [name for name in names if name not in self.added]
         most = batch_rows or max(1024, min(_MOST_ROWS, _BATCH_VALUES // (len(names) or 1)))
-        schema = pa.schema([field for field in self.schema if field.name in names])
+        wanted = set(names)
+        schema = pa.schema([field for field in self.schema if field.name in wanted])
         first = 0
         for batch in joined(self._batches(own, most)):
             for start in range(0, batch.num_rows, most):
