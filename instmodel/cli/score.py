@@ -30,6 +30,8 @@ from instmodel.cli.arguments import (
 from instmodel.cli.console import progress, standard_output
 from instmodel.errors import printable
 from instmodel.signatures.expectations import CheckInputs
+from instmodel.signatures.plain import PlainInputs
+from instmodel.signatures.words import input_notes
 from instmodel.stores import location, places
 from instmodel.tables.columns import column_categories, column_names
 from instmodel.tables.compression import compressing
@@ -250,6 +252,8 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
     from_csv = isinstance(source, Source)
     model = im.load(args.model, **loading(args))
     columns = column_names(model.named_features) if from_csv and model.features else None
+    inputs = None if model.signature is None else PlainInputs(model, from_csv)
+    features = model.named_features if inputs is None else inputs.named_features
 
     with contextlib.ExitStack() as stack:
         reader = open_reader(
@@ -258,7 +262,7 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
             model.feature_size,
             args.batch_rows,
             model.key_inputs,
-            column_categories(model.named_features),
+            column_categories(features),
         )
         stack.callback(reader.close)
         file = (
@@ -273,6 +277,8 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
         advance = stack.enter_context(progress(f"scoring {args.input}"))
         rows = 0
         for batch in reader.batches():
+            if inputs is not None:
+                inputs.look(batch)
             writer.write(_predict(model, batch, args.threads))
             rows += len(batch)
             advance(reader.fraction(), rows)
@@ -281,6 +287,8 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
         say_positions(model, reader.header)
     if not to_stdout:
         print(f"{rows} rows scored: {printable(args.output)}")
+        for note in [] if inputs is None else input_notes(inputs.found()):
+            print(printable(f"inputs: {note}"))
     return OK
 
 

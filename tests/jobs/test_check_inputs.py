@@ -211,6 +211,27 @@ def test_the_command_tells_what_was_not_expected(table, tmp_path, capsys):
     assert "inputs:" not in capsys.readouterr().out
 
 
+def test_csv_and_npy_files_are_counted_without_a_job(tmp_path, capsys):
+    model().info.save(tmp_path / "m.json")
+    (tmp_path / "in.csv").write_text("age,shop,colour\n20,1,red\n17,2,pink\nnan,3,blue\n50,1,red\n")
+
+    def told(name, *options):
+        arguments = ["score", str(tmp_path / "m.json"), str(tmp_path / name)]
+        assert main([*arguments, "-o", str(tmp_path / "out.csv"), *options]) == 0
+        notes = capsys.readouterr().out.splitlines()[1:]
+        cells = (tmp_path / "out.csv").read_text().splitlines()[1:]
+        return notes, [str(float(cell)) for cell in cells]
+
+    plain, scores = told("in.csv")
+    assert "inputs: unknown codes or texts: shop 1, colour 1" in plain
+    assert "inputs: values out of range: age 1" in plain
+    assert (plain, scores) == told("in.csv", "--check-inputs", "count")
+    assert told("in.csv", "--check-inputs", "off") == ([], scores)
+    numbers = [[20, 1, 0], [17, 2, 2**25], [np.nan, 3, 1], [50, 1, 0]]
+    np.save(tmp_path / "in.npy", np.array(numbers, np.float32))
+    assert told("in.npy") == (plain, ["21.0", "33554452.0", "nan", "51.0"])
+
+
 def test_rows_that_are_none_hold_no_nulls(tmp_path):
     (tmp_path / "rows.csv").write_text("age,shop,colour\n20,1,red\n30,1\n40,2,red,8\n50,2,blue\n")
     job = jobs.Job(model(), tmp_path / "rows.csv", tmp_path / "o.csv", on_bad_row="skip")
