@@ -405,9 +405,12 @@ _TABLES = {
 
 _JOBS = {
     "output_exists": Rule(
-        "The output is there already, another run is working on it, or a commit of another one "
-        "came between.",
+        "The output is there already.",
         "scores: the output is already there (expected a name that is free)",
+    ),
+    "output_busy": Rule(
+        "Another run is working on the output, or a commit of another one came between: run again.",
+        ".scores.instmodel-part: another run is working on this",
     ),
     "resume_mismatch": Rule(
         "Another job, or another model, left its work or its output where this one should go on.",

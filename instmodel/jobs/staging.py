@@ -82,7 +82,7 @@ class Staging:
         Raises
         ------
         InputError
-            ``output_exists``: another run does.
+            ``output_busy``: another run does.
         """
         root = output.parent / f".{output.name}.instmodel-part"
         with root.locked() as lock:
@@ -201,7 +201,7 @@ class Staging:
         self._lock.check()
         if not self._has_parts(commit):
             raise InputError(
-                "output_exists", "another run, or somebody, changed the parts", file=str(self._root)
+                "output_busy", "another run, or somebody, changed the parts", file=str(self._root)
             )
         write_json(self._commit, commit.as_json())
         self._finish(commit, replace=commit.how == "swap")

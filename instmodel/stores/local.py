@@ -228,7 +228,7 @@ class LocalLocation(Location):
             except OSError:
                 os.close(descriptor)
                 raise InputError(
-                    "output_exists", "another run is working on this", file=self._path
+                    "output_busy", "another run is working on this", file=self._path
                 ) from None
             os.close(descriptor)  # another folder has the name by now
 

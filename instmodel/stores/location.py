@@ -178,5 +178,5 @@ class Location(ABC):
         Raises
         ------
         InputError
-            ``output_exists``: another run is working in it.
+            ``output_busy``: another run is working in it.
         """

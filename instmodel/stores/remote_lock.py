@@ -55,7 +55,7 @@ class RemoteLock:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[RemoteLock]:
-        """Hold the lock, or raise an `InputError` (``output_exists``)."""
+        """Hold the lock, or raise an `InputError` (``output_busy``)."""
         self._take()
         renewing = threading.Thread(target=self._renew, name="instmodel-lock", daemon=True)
         renewing.start()
@@ -117,7 +117,7 @@ class RemoteLock:
             machine = str(holder.get("machine")).partition(" ")[0]
             who = f"process {holder.get('process')} of {machine}"
         message = "another run is working on this"
-        return InputError("output_exists", message, file=str(self._folder), actual=who)
+        return InputError("output_busy", message, file=str(self._folder), actual=who)
 
 
 def _is_dead(holder: dict[str, Any]) -> bool:

@@ -255,7 +255,7 @@ class DeltaWriter(Writer):
 
     def _came_between(self, why: str) -> InputError:
         return InputError(
-            "output_exists", f"another commit came between: {why}", file=str(self._root)
+            "output_busy", f"another commit came between: {why}", file=str(self._root)
         )
 
     def _call(self, *arguments: Any, **options: Any) -> None:

@@ -169,7 +169,7 @@ def test_only_one_run_works_in_a_folder(place):
         lock.check()
         with pytest.raises(InputError, match="another run") as caught, folder.locked():
             pass
-        assert caught.value.code == "output_exists"
+        assert caught.value.code == "output_busy"
         assert caught.value.file == str(folder)
         with (place / "other").locked():
             pass

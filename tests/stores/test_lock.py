@@ -53,7 +53,7 @@ def test_a_lock_of_another_machine_holds_while_it_is_renewed(folder):
     lock = leave(folder, machine="other 1 2", process=7)
     with pytest.raises(InputError, match=r"another run .*process 7 of other") as caught:
         take(folder)
-    assert caught.value.code == "output_exists"
+    assert caught.value.code == "output_busy"
     assert lock.exists()
     leave(folder, machine="other 1 2", time=time.time() - remote_lock.STALE - 60)
     take(folder)

@@ -22,6 +22,7 @@ from instmodel.gpu import GpuSession
 from instmodel.importers.common import attach_cases
 from instmodel.importers.files import import_file
 from instmodel.reports.graph import graph_svg
+from instmodel.stores import location
 from instmodel.tables.numpy_files import open_reader
 from instmodel.verification.record import Recorder, check_record
 from support.documents import build, dense
@@ -85,6 +86,11 @@ def checked_job(text):
 def output_exists():
     Path("scores").mkdir()
     run_on_a_folder()
+
+
+def output_busy():
+    with location(".scores.instmodel-part").locked():
+        run_on_a_folder()
 
 
 def resume_mismatch():
@@ -226,6 +232,7 @@ ELSEWHERE = [
     Case("invalid_outputs", repeated_outputs),
     Case("missing_package", without_pyarrow),
     Case("output_exists", output_exists),
+    Case("output_busy", output_busy),
     Case("resume_mismatch", resume_mismatch),
     Case("no_rows", lambda: im.verify(AB, np.zeros((0, 2)))),
     Case("output_size_mismatch", lambda: im.verify(AB, np.zeros((1, 2)), expected=[[1, 2, 3]])),
