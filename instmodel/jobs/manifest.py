@@ -10,9 +10,11 @@ import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from instmodel.stores import Location
+from instmodel.tables.kinds import KINDS
 
 _VERSION = 2
 
@@ -46,6 +48,27 @@ class Part:
     model: str
     model_version: str | None
     scored_at: str
+
+    @classmethod
+    def from_json(cls, found: Any) -> Part:
+        """Return a part.
+
+        Raises
+        ------
+        TypeError
+            It is none, or its file lies elsewhere.
+        """
+        part = cls(**found)
+        counts = (part.rows, part.bad_rows, part.stamp["size"])
+        if not (
+            stays_below(part.part)
+            and isinstance(part.source, dict)
+            and all(isinstance(count, int) and count >= 0 for count in counts)
+            and isinstance(part.model, str)
+            and isinstance(part.model_version, str | None)
+        ):
+            raise TypeError("no part of a folder")
+        return part
 
 
 @dataclass(frozen=True)
@@ -90,10 +113,10 @@ class Manifest:
     @classmethod
     def from_json(cls, found: Any) -> Manifest | None:
         """Return a manifest; None for what is none of this version."""
-        with contextlib.suppress(KeyError, TypeError):
-            if found["version"] == _VERSION:
-                parts = [Part(**part) for part in found["parts"]]
-                return cls(found["job"], parts, found.get("table", {}))
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            if found["version"] == _VERSION and found["job"]["format"] in KINDS:
+                parts = [Part.from_json(part) for part in found["parts"]]
+                return cls(dict(found["job"]), parts, dict(found.get("table", {})))
         return None
 
     @classmethod
@@ -111,9 +134,17 @@ def manifest_of(output: Location) -> Location:
     return output.parent / f".{output.name}.instmodel.json"
 
 
+def stays_below(name: Any) -> bool:
+    """Tell whether a name that somebody wrote is a path of a file below whatever folder."""
+    if not isinstance(name, str) or "\0" in name:
+        return False
+    path = PurePath(name)
+    return bool(path.name) and not path.anchor and ".." not in path.parts
+
+
 def read_json(place: Location) -> Any:
     """Return what a file of JSON holds; None if it is not there or holds none."""
-    with contextlib.suppress(FileNotFoundError, ValueError):
+    with contextlib.suppress(FileNotFoundError, ValueError, RecursionError):
         return json.loads(place.read_bytes())
     return None
 

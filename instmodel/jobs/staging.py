@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO
 
 from instmodel.errors import InputError
-from instmodel.jobs.manifest import Manifest, Part, read_json, stamps, write_json
+from instmodel.jobs.manifest import Manifest, Part, read_json, stamps, stays_below, write_json
 from instmodel.stores import Location, Lock
 
 
@@ -57,7 +57,8 @@ class Commit:
         """Return a commit; None for what is none."""
         with contextlib.suppress(KeyError, TypeError):
             manifest = Manifest.from_json(found["manifest"])
-            if manifest is not None:
+            steps = [*found["moved"], *found["removed"]]
+            if manifest is not None and all(map(stays_below, steps)):
                 return cls(manifest, found["how"], found["moved"], found["removed"])
         return None
 
@@ -159,8 +160,8 @@ class Staging:
         here = stamps(self._parts)
         for place in self._entries.files():
             if place.name.endswith(".json"):
-                with contextlib.suppress(TypeError):
-                    entry = Part(**read_json(place))
+                with contextlib.suppress(KeyError, TypeError):
+                    entry = Part.from_json(read_json(place))
                     if here.get(entry.part) == entry.stamp:
                         yield entry
 

@@ -9,7 +9,7 @@ import functools
 import os
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -94,10 +94,22 @@ class LocalLocation(Location):
             return [name for name in names if hidden or not name.startswith((".", "_"))]
 
         found: list[Path] = []
-        for folder, folders, names in os.walk(self._path, onerror=stop, followlinks=True):
+        for folder, folders, names in os.walk(self._path, onerror=stop, followlinks=not hidden):
             folders[:] = shown(folders)
+            links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+            if hidden:
+                names += links
+            else:
+                self._check_circles(Path(folder), links)
             found += (Path(folder, name) for name in shown(names))
         return [LocalLocation(path) for path in sorted(found)]
+
+    def _check_circles(self, folder: Path, links: Sequence[str]) -> None:
+        """Refuse links to a folder that they lie in: all below would be there without an end."""
+        above = [self._path / part for part in folder.relative_to(self._path).parents]
+        for name in links:
+            if any((folder / name).samefile(one) for one in (folder, *above)):
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(folder / name))
 
     def relative_to(self, folder: Location) -> str:
         """Return the path below `folder`, with slashes."""
@@ -147,7 +159,7 @@ class LocalLocation(Location):
     def remove_tree(self) -> None:
         """Remove the folder and all below it; nothing happens where none is."""
         with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self._path)
+            _remove_any(self._path)
 
     def publish(self, target: Location, replace: bool = False) -> None:
         """Rename the folder, or let it and `target` change places."""
@@ -216,7 +228,8 @@ class LocalLocation(Location):
     def _lock(self) -> int:
         while True:
             try:
-                descriptor = os.open(self._path, os.O_RDONLY)
+                # Not through a link, which somebody else may have put there: all in it is removed.
+                descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW)
             except FileNotFoundError:  # just published, or removed
                 self.make_folder()
                 continue

@@ -70,6 +70,7 @@ class Location(ABC):
         ----------
         hidden : bool
             Also those whose name, or the name of a folder above them, begins with ``.`` or ``_``.
+            Then a link counts as a file: who removes what is here leaves what lies elsewhere.
         """
 
     @abstractmethod
