@@ -120,9 +120,37 @@ def _zstd_reader(file: BinaryIO) -> Any:
     return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
 
 
+class _Bz2Reader(io.RawIOBase):
+    """The text of a .bz2 file.
+
+    Python's own reader takes a member whose beginning is damaged for the end of the text.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._member: bz2.BZ2Decompressor | None = None
+
+    def readinto(self, buffer: Any, /) -> int:
+        while True:
+            member, data = self._member, b""
+            if member is None or member.eof:
+                data = (member and member.unused_data) or self._file.read(io.DEFAULT_BUFFER_SIZE)
+                if not data:
+                    return 0
+                member = self._member = bz2.BZ2Decompressor()
+            elif member.needs_input:
+                data = self._file.read(io.DEFAULT_BUFFER_SIZE)
+                if not data:
+                    raise EOFError("its end is missing")
+            text = member.decompress(data, len(buffer))
+            if text:
+                buffer[: len(text)] = text
+                return len(text)
+
+
 _OPEN: dict[str, Callable[[BinaryIO], Any]] = {
     "gz": lambda file: gzip.GzipFile(fileobj=file, mode="rb"),
-    "bz2": bz2.BZ2File,
+    "bz2": _Bz2Reader,
     "zst": _zstd_reader,
 }
 

@@ -77,6 +77,14 @@ def test_a_file_that_is_cut_is_an_error(compression, keep):
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_damage_behind_a_whole_member_is_an_error(compression):
+    member = packed(TEXT, compression)
+    for more in (b"no member", b"?" + member[1:], member[:20]):
+        with pytest.raises(im.InputError, match="damaged or not complete"):
+            unpacked(member + more, compression)
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_a_file_that_is_not_compressed_is_an_error(compression):
     Path(f"t.jsonl.{compression}").write_bytes(TEXT)
     with pytest.raises(im.InputError, match="damaged or not complete"):
