@@ -104,9 +104,11 @@ class _Parquet(Writer):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        fields = [field.with_type(_wide(field.type)) for field in self._schema]
+        self._stored = pa.schema(fields, self._schema.metadata)
         # Dictionaries of floats hardly ever save space, and cost more than all the rest.
         others = [field.name for field in self._schema if not pa.types.is_floating(field.type)]
-        self._writer = pq.ParquetWriter(self._file, self._schema, use_dictionary=others)
+        self._writer = pq.ParquetWriter(self._file, self._stored, use_dictionary=others)
         self._waiting: list[Any] = []
         self._rows = self._bytes = 0
 
@@ -114,7 +116,11 @@ class _Parquet(Writer):
         import pyarrow as pa
 
         columns = list(map(without_null_values, batch.columns))  # which Parquet does not write
-        self._waiting.append(pa.RecordBatch.from_arrays(columns, schema=batch.schema))
+        columns = [
+            column if column.type == field.type else column.cast(field.type)
+            for column, field in zip(columns, self._stored, strict=True)
+        ]
+        self._waiting.append(pa.RecordBatch.from_arrays(columns, schema=self._stored))
         self._rows += batch.num_rows
         self._bytes += batch.nbytes
         if self._rows >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
@@ -124,7 +130,7 @@ class _Parquet(Writer):
         import pyarrow as pa
 
         if self._rows:
-            table = pa.Table.from_batches(self._waiting, self._schema)
+            table = pa.Table.from_batches(self._waiting, self._stored)
             self._writer.write_table(table, row_group_size=self._rows)
         self._waiting = []
         self._rows = self._bytes = 0
@@ -132,6 +138,15 @@ class _Parquet(Writer):
     def _finish(self) -> None:
         self._flush()
         super()._finish()
+
+
+def _wide(kind: Any) -> Any:
+    """Return a type for the cells of all batches, whose dictionaries may differ."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(kind) or kind.index_type.bit_width >= 32:
+        return kind
+    return pa.dictionary(pa.int32(), kind.value_type, kind.ordered)
 
 
 class _Arrow(Writer):

@@ -119,6 +119,17 @@ def test_parquet_gives_back_the_dictionary(tmp_path):
     assert found["kept"].to_pylist() == expected(values)
 
 
+def test_parquet_gives_back_more_values_than_each_dictionary_can_number(tmp_path):
+    values = [f"value {number}" for number in range(200)]
+    batches = [
+        pa.record_batch({"kept": pa.array(some).dictionary_encode(), "x": [1.0] * 100})
+        for some in (values[:100], values[100:])
+    ]
+    small = pa.schema([("kept", pa.dictionary(pa.int8(), pa.string())), ("x", pa.float64())])
+    path = run(tmp_path, [batch.cast(small) for batch in batches], "out.parquet")
+    assert parquet.read_table(path)["kept"].to_pylist() == values
+
+
 def test_batches_in_memory_keep_their_dictionaries():
     batches = list(rows(*VALUES["text"]))
     found = identity(["x"]).score_batches(iter(batches), keep=["kept"])
