@@ -161,11 +161,9 @@ class RemoteLocation(Location):
             bucket = bucket.parent
         store, path = file_system(bucket._url)
         # Who may write need not be allowed to look: this says nothing about what was asked for.
-        with contextlib.suppress(_Forbidden), telling(self._url):
-            try:
-                store.info(path)
-            except PermissionError as error:
-                raise _Forbidden from error
+        # Inside of `telling`, which makes a PermissionError of missing credentials, too.
+        with telling(self._url), contextlib.suppress(PermissionError):
+            store.info(path)
 
     @contextlib.contextmanager
     def replacing(self) -> Iterator[BinaryIO]:
@@ -238,10 +236,6 @@ class RemoteLocation(Location):
         store, path = file_system(self._url)
         with telling(self._url):
             store.pipe_file(path, data)
-
-
-class _Forbidden(Exception):
-    """The store does not let us look."""
 
 
 class _Reading(io.RawIOBase):

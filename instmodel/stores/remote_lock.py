@@ -121,9 +121,9 @@ class RemoteLock:
 
 
 def _is_dead(holder: dict[str, Any]) -> bool:
-    if holder["machine"] == _machine():
-        return bool(_start_of(holder["process"]) != holder["started"])
-    return time.time() - float(holder["time"]) > STALE
+    # One that lives on may have failed to remove its lock, as where the store was not reached.
+    is_gone = holder["machine"] == _machine() and _start_of(holder["process"]) != holder["started"]
+    return bool(is_gone or time.time() - float(holder["time"]) > STALE)
 
 
 def _me() -> dict[str, Any]:

@@ -60,6 +60,15 @@ def test_a_lock_of_another_machine_holds_while_it_is_renewed(folder):
     assert not lock.exists()
 
 
+def test_a_lock_that_a_living_process_failed_to_remove_does_not_hold_for_ever(folder):
+    lock = leave(folder)
+    with pytest.raises(InputError, match="another run"):
+        take(folder)
+    leave(folder, time=time.time() - remote_lock.STALE - 60)
+    take(folder)
+    assert not lock.exists()
+
+
 def test_what_nobody_can_read_holds(folder):
     lock = leave(folder)
     with lock.replacing() as file:
