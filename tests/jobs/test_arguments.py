@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -68,12 +69,7 @@ def test_options_of_tables(odd):
         attempt(score_batches, [BATCH], **{name: odd})
 
 
-NAMES = [
-    *("model", "input", "output", "keep", "outputs", "nulls", "on_bad_row", "bad_rows"),
-    *("format", "threads", "batch_rows", "resume"),
-    *("overwrite", "incremental", "model_change", "provenance", "model_version", "rename"),
-    *("metrics_labels", "metrics"),
-]
+NAMES = [field.name for field in dataclasses.fields(jobs.Job)]
 
 
 @every
