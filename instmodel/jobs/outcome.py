@@ -69,8 +69,9 @@ def _error(error: BaseException) -> dict[str, Any]:
             name: value if isinstance(value, int | None) else str(value)
             for name, value in places.items()
         }
-        return {"code": error.code, "message": str(error), **shown}
+        columns = [str(name) for name in error.columns]
+        return {"code": error.code, "message": str(error), **shown, "columns": columns}
     code = next((code for kind, code in _OTHERS.items() if isinstance(error, kind)), "unexpected")
     file = error.filename if isinstance(error, OSError) else None
     shown = dict.fromkeys(_PLACES) | {"file": file and os.fsdecode(file)}
-    return {"code": code, "message": str(error), **shown}
+    return {"code": code, "message": str(error), **shown, "columns": []}

@@ -28,6 +28,12 @@ _GROUP_ROWS = 1 << 20
 _GROUP_BYTES = 64 << 20
 
 
+def _fields(schema: Any, other: Any) -> str:
+    """Return the columns that another schema does not have, with their types."""
+    names = [f"{field.name}: {field.type}" for field in schema if field not in list(other)]
+    return ", ".join(names) or "none else"
+
+
 class Writer(ABC):
     """A table that is written once, from the first row to the last, into an open file.
 
@@ -75,8 +81,8 @@ class Writer(ABC):
             raise InputError(
                 "invalid_table",
                 "the kept columns are not those of the other files",
-                expected=self._schema.to_string(),
-                actual=schema.to_string(),
+                expected=_fields(self._schema, schema),
+                actual=_fields(schema, self._schema),
             )
 
     @abstractmethod

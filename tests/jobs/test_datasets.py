@@ -109,6 +109,19 @@ def test_empty_files_of_text_hold_no_rows(kind):
     assert names("out") == [f"2.{kind}"]
 
 
+def test_files_of_other_types_do_not_become_one_file(capsys):
+    identity(["a"]).info.save("model.json")
+    Path("in").mkdir()
+    for name, values in (("1", [1, 2]), ("2", [2.5])):
+        lines = [f'{{"a": 1, "b": 5, "kept": {value}}}\n' for value in values]
+        Path(f"in/{name}.jsonl").write_text("".join(lines))
+    assert score("model.json", "in", "-o", "out.parquet", "--keep", "b,kept") == 2
+    said = capsys.readouterr().err
+    assert "in/2.jsonl: the kept columns are not those of the other files " in said
+    assert "(expected kept: int64, got kept: double)" in said
+    assert not Path("out.parquet").exists()
+
+
 def test_a_folder_becomes_one_file(data):
     identity(["a"]).info.save("model.json")
     assert score("model.json", data, "-o", "out.csv", "--keep", "country,year,id") == 0

@@ -86,8 +86,17 @@ def test_a_run_that_fails_says_why_and_where(capsys):
     error = found["error"]
     assert error["code"] == "null_value"
     assert (error["file"], error["row"], error["column"]) == ("data/1.parquet", 2, "a")
+    assert error["columns"] == []
     assert said == f"instmodel: error: {error['message']}\n"
     assert found["outputs"]["scores"] == "out"
+
+
+def test_all_missing_columns_are_told(capsys):
+    names = [f"f{number}" for number in range(30)]
+    identity(names).info.save("model.json")
+    _, found, said = run(capsys, "data", "-o", "out")
+    assert "and 10 more: missing" in said  # a message lists the first ones alone
+    assert found["error"]["columns"] == names
 
 
 @pytest.mark.parametrize(
