@@ -91,27 +91,6 @@ def add(commands: Commands) -> None:
         help="a file in any of these formats (.npy only from CSV and NPY), a new folder for an "
         "input folder, a Delta table with --format delta, or - for standard output",
     )
-    reading = command.add_argument_group("how the input is read")
-    reading.add_argument(
-        "--input-format",
-        metavar="FORMAT",
-        help="parquet, csv, arrow, jsonl, or csv.gz and the like (default: what its name tells; "
-        "of standard input, csv)",
-    )
-    add_csv_arguments(reading)
-    reading.add_argument(
-        "--rename",
-        action="append",
-        metavar="COLUMN=FEATURE",
-        help="which feature a column is that has another name; repeatable",
-    )
-    moment = command.add_argument_group(
-        "which rows of a Delta or Iceberg table"
-    ).add_mutually_exclusive_group()
-    moment.add_argument(
-        "--table-version", type=int, metavar="N", help="default: the newest; of Iceberg, a snapshot"
-    )
-    moment.add_argument("--table-time", metavar="TIME", help="ISO 8601, UTC unless it has a zone")
     columns = command.add_argument_group("the output")
     columns.add_argument(
         "--keep",
@@ -141,6 +120,45 @@ def add(commands: Commands) -> None:
         metavar="TEXT",
         help="what model_version says (default: version in the metadata of the model)",
     )
+    rows = command.add_argument_group("rows that are incomplete or bad")
+    add_nulls_argument(rows)
+    rows.add_argument(
+        "--on-bad-row",
+        choices=("error", "null", "skip"),
+        default="error",
+        help="a row that cannot be scored is an error (default), gets null scores, or is left out",
+    )
+    rows.add_argument(
+        "--check-inputs",
+        choices=get_args(CheckInputs),
+        help="a row that has what the model's signature does not expect is an error, gets null "
+        "scores (--on-bad-row skip: is left out), is counted and scored like any other (default if "
+        "there is a signature), or is not looked for",
+    )
+    rows.add_argument(
+        "--bad-rows", metavar="FILE", help="write the rows that cannot be scored, as CSV"
+    )
+    reading = command.add_argument_group("how the input is read")
+    reading.add_argument(
+        "--input-format",
+        metavar="FORMAT",
+        help="parquet, csv, arrow, jsonl, or csv.gz and the like (default: what its name tells; "
+        "of standard input, csv)",
+    )
+    add_csv_arguments(reading)
+    reading.add_argument(
+        "--rename",
+        action="append",
+        metavar="COLUMN=FEATURE",
+        help="which feature a column is that has another name; repeatable",
+    )
+    moment = command.add_argument_group(
+        "which rows of a Delta or Iceberg table"
+    ).add_mutually_exclusive_group()
+    moment.add_argument(
+        "--table-version", type=int, metavar="N", help="default: the newest; of Iceberg, a snapshot"
+    )
+    moment.add_argument("--table-time", metavar="TIME", help="ISO 8601, UTC unless it has a zone")
     there = command.add_argument_group("an output folder that is there")
     there.add_argument(
         "--overwrite", action="store_true", help="replace it in one step, when all is scored"
@@ -171,24 +189,6 @@ def add(commands: Commands) -> None:
     )
     table.add_argument(
         "--run-id", metavar="ID", help="do nothing if the table has the rows of this run already"
-    )
-    rows = command.add_argument_group("rows that are incomplete or bad")
-    add_nulls_argument(rows)
-    rows.add_argument(
-        "--on-bad-row",
-        choices=("error", "null", "skip"),
-        default="error",
-        help="a row that cannot be scored is an error (default), gets null scores, or is left out",
-    )
-    rows.add_argument(
-        "--check-inputs",
-        choices=get_args(CheckInputs),
-        help="a row that has what the model's signature does not expect is an error, gets null "
-        "scores (--on-bad-row skip: is left out), or is counted and scored like any other (default "
-        "if there is a signature)",
-    )
-    rows.add_argument(
-        "--bad-rows", metavar="FILE", help="write the rows that cannot be scored, as CSV"
     )
     running = command.add_argument_group("how it runs")
     running.add_argument(
