@@ -28,7 +28,7 @@ def real(value: Any, name: str, least: float | None = None) -> float:
                 return number
     except OverflowError:
         pass
-    raise _wrong(value, name, "a number" if least is None else f"a number of {least:g} or more")
+    raise wrong_type(value, name, "a number" if least is None else f"a number of {least:g} or more")
 
 
 def choice(value: Any, name: str, allowed: Collection[str], code: str = "invalid_type") -> str:
@@ -50,7 +50,7 @@ def names(value: Any, name: str, code: str = "invalid_type") -> list[str]:
         found = [None]
     if all(isinstance(item, str) for item in found):
         return found
-    raise _wrong(value, name, "names of columns, as text", code)
+    raise wrong_type(value, name, "names of columns, as text", code)
 
 
 def path(value: Any, name: str) -> str:
@@ -59,8 +59,9 @@ def path(value: Any, name: str) -> str:
         found = os.fspath(value)
         if isinstance(found, str):
             return found
-    raise _wrong(value, name, "a path")
+    raise wrong_type(value, name, "a path")
 
 
-def _wrong(value: Any, name: str, expected: str, code: str = "invalid_type") -> InputError:
+def wrong_type(value: Any, name: str, expected: str, code: str = "invalid_type") -> InputError:
+    """Build the error for an argument of the wrong type."""
     return InputError(code, "wrong type", field=name, expected=expected, actual=describe(value))

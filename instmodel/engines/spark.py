@@ -49,9 +49,8 @@ def score(
     advice = "; session.createDataFrame(df) makes one of pandas"
     spark_frame = require("pyspark.sql", "spark").DataFrame
     checked_frame(df, spark_frame, "Spark data frame", "df", advice)
-    naming = Naming(
-        ignore_case=df.sparkSession.conf.get("spark.sql.caseSensitive", "false") != "true"
-    )
+    case_sensitive = df.sparkSession.conf.get("spark.sql.caseSensitive", "false")
+    naming = Naming(ignore_case=case_sensitive.lower() != "true")  # as Spark reads it
     keep = naming.spelled(keep, df.columns)
     scoring = Scoring.of(model, keep, outputs, nulls, on_bad_row, naming)
     naming.check_distinct([*keep, *scoring.outputs])

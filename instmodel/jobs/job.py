@@ -195,7 +195,7 @@ class Job:
                 actual=self.format,
             )
         if not isinstance(self.csv, CsvOptions):
-            raise values.wrong_type(self.csv, "csv", "CsvOptions")
+            raise arguments.wrong_type(self.csv, "csv", "CsvOptions")
         self.csv.check()
         if self.bad_rows is not None:
             arguments.path(self.bad_rows, "bad_rows")
@@ -218,13 +218,7 @@ class Job:
         self._check_output()
         Moment.of(self.table_version, self.table_time)
         if not isinstance(self.model_version, str | None):
-            raise InputError(
-                "invalid_type",
-                "wrong type",
-                field="model_version",
-                expected="a text",
-                actual=values.describe(self.model_version),
-            )
+            raise arguments.wrong_type(self.model_version, "model_version", "a text")
         self.naming.check(self.model.named_features)
         provenance.check(self.provenance, self.version)
 
@@ -256,13 +250,7 @@ class Job:
 
     def _check_delta(self, output: Any) -> None:
         if not isinstance(output, DeltaOutput):
-            raise InputError(
-                "invalid_type",
-                "wrong type",
-                field="delta",
-                expected="a DeltaOutput",
-                actual=type(output).__name__,
-            )
+            raise arguments.wrong_type(output, "delta", "a DeltaOutput")
         output.check()
         for name in ("resume", "overwrite", "incremental", "format"):
             if getattr(self, name):

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
+from instmodel.base import arguments
 from instmodel.base.values import describe
 from instmodel.errors import InputError
 from instmodel.signatures.counting import Tally
@@ -72,13 +73,7 @@ def check_labels(labels: Mapping[str, str]) -> None:
         ``invalid_type``
     """
     if not isinstance(labels, Mapping):
-        raise InputError(
-            "invalid_type",
-            "wrong type",
-            field="metrics_labels",
-            expected="a mapping of names to texts",
-            actual=describe(labels),
-        )
+        raise arguments.wrong_type(labels, "metrics_labels", "a mapping of names to texts")
     for name, value in labels.items():
         fits = isinstance(name, str) and _LABEL.fullmatch(name) and name not in _OWN_LABELS
         if not fits or not isinstance(value, str):

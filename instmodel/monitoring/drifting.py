@@ -13,7 +13,7 @@ import numpy as np
 from instmodel.base import arguments
 from instmodel.document.signature import Signature
 from instmodel.errors import InputError
-from instmodel.model import InstructionModel
+from instmodel.model import InstructionModel, checked_model
 from instmodel.signatures.counting import FeatureCounts, Tally
 from instmodel.signatures.expectations import Expectations
 from instmodel.signatures.reading import Inputs
@@ -147,10 +147,7 @@ def drift(
         A file cannot be read.
     """
     options = options_of(locals())
-    if not isinstance(model, InstructionModel):
-        raise InputError(
-            "invalid_type", "drift needs a model", field="model", expected="an InstructionModel"
-        )
+    checked_model(model)
     if period is not None:
         arguments.choice(period, "period", get_args(Period))
         if by is None:

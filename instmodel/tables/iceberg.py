@@ -78,7 +78,8 @@ def _newest(root: Location) -> Location:
     if hint.exists():
         named = hint.read_bytes().decode().strip()
         for name in (named, f"v{named}{ICEBERG_METADATA}", f"{named}{ICEBERG_METADATA}"):
-            if name.endswith(ICEBERG_METADATA) and (folder / name).exists():
+            is_here = "/" not in name and "\\" not in name  # the hint is not to lead elsewhere
+            if is_here and name.endswith(ICEBERG_METADATA) and (folder / name).exists():
                 return folder / name
 
     def number(file: Location) -> int:

@@ -102,11 +102,16 @@ def digest(*parts: bytes) -> str:
 
 @contextlib.contextmanager
 def log_errors(place: Location) -> Iterator[None]:
-    """Turn whatever a table's package finds wrong with a log into ``invalid_table``."""
+    """Turn whatever a table's package finds wrong with a log into ``invalid_table``.
+
+    An error of ours that names no file gets the place.
+    """
     try:
         yield
-    except InstModelError:
-        raise
+    except InstModelError as error:
+        if error.file is not None:
+            raise
+        raise error.in_file(str(place)) from error.__cause__
     except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
         raise
     except BaseException as error:  # a panic of Rust is no Exception

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from instmodel.base import arguments
 from instmodel.base.features import Feature
-from instmodel.base.values import describe, hint
+from instmodel.base.values import hint
 from instmodel.errors import InputError
 
 
@@ -38,13 +38,7 @@ class Naming:
         if not isinstance(self.rename, Mapping) or not all(
             isinstance(name, str) for pair in self.rename.items() for name in pair
         ):
-            raise InputError(
-                "invalid_type",
-                "wrong type",
-                field="rename",
-                expected="a mapping of columns to features",
-                actual=describe(self.rename),
-            )
+            raise arguments.wrong_type(self.rename, "rename", "a mapping of columns to features")
         if not self.rename:
             return
         if not features:

@@ -208,7 +208,9 @@ def reading(source: Source) -> Iterator[None]:
     try:
         yield
     except InstModelError as error:
-        raise error if error.file else error.in_file(source.path) from None
+        if error.file:
+            raise
+        raise error.in_file(source.path) from error.__cause__
     except (
         *(pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowKeyError),
         OSError,

@@ -90,6 +90,7 @@ def test_options_of_jobs(name, odd):
         ({"on_bad_row": ["skip"]}, "invalid_type", "on_bad_row"),
         ({"format": "xml"}, "invalid_table", "format"),
         ({"format": ["csv"]}, "invalid_table", "format"),
+        ({"csv": {"delimiter": ";"}}, "invalid_type", "csv"),
         ({"batch_rows": 0}, "invalid_type", "batch_rows"),
         ({"threads": 0}, "invalid_thread_count", "threads"),
         ({"input": b"t.csv"}, "invalid_type", "input"),

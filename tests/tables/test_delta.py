@@ -107,6 +107,7 @@ def test_times():
     with pytest.raises(InputError, match="the log has no version of 1999") as caught:
         find("table", Moment.of(None, "1999-12-31"))
     assert caught.value.code == "invalid_table"
+    assert caught.value.file == "table"
 
 
 @pytest.mark.parametrize("mode", ["name", "id"])
@@ -271,6 +272,7 @@ def test_broken_and_hostile_tables_are_errors(prepare, says, capsys):
     said = capsys.readouterr().err
     assert said.startswith("instmodel: error: ")
     assert says in said
+    assert "table" in said.partition(": error: ")[2].partition(": ")[0]  # where it is
     assert said.count("\n") == 1
     assert not Path("out.parquet").exists()
 

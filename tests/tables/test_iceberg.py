@@ -142,6 +142,9 @@ def test_tables_that_are_broken_or_elsewhere(changed, capsys):
 
     shutil.copytree(TABLE, "copy")
     says("outside of the table's folder", "copy")
+    newest = max(Path(TABLE, "metadata").glob("*.metadata.json")).name
+    Path("copy/metadata/version-hint.text").write_text(f"../../{TABLE}/metadata/{newest}")
+    says("outside of the table's folder", "copy")
     says("as a whole", f"{TABLE}/data")
     says("no such snapshot", TABLE, "--table-version", "5")
     says("no such snapshot", TABLE, "--table-time", "1999-12-31")
