@@ -43,31 +43,11 @@ from instmodel.tables.scoring import say_positions
 
 Floats = NDArray[np.float32]
 
-# Options of jobs alone, and what they are when nobody gives them.
-_JOB_OPTIONS = {
-    "keep": None,
-    "outputs": None,
-    "nulls": None,
-    "null_values": None,
-    "on_bad_row": "error",
-    "check_inputs": None,
-    "bad_rows": None,
-    "format": None,
-    "resume": False,
-    "mode": None,
-    "partition_by": None,
-    "run_id": None,
-    "table_version": None,
-    "table_time": None,
-    "overwrite": False,
-    "incremental": False,
-    "model_change": None,
-    "provenance": None,
-    "rename": None,
-    "model_version": None,
-    "json": False,
-    "metrics": None,
-    "metrics_label": None,
+# What needs no job; every other option makes one, unless it is as when nobody gives it.
+_WITHOUT_JOB = {
+    *("model", "input", "output", "input_format", "delimiter", "encoding", "decimal"),
+    *("threads", "batch_rows", "atol", "rtol", "no_validation", "limit"),
+    *("run", "argv", "debug", "default_of"),
 }
 
 
@@ -215,6 +195,7 @@ def add(commands: Commands) -> None:
         help="a label of all metrics, such as job_name (default: the name of FILE); repeatable",
     )
     add_loading_arguments(command.add_argument_group("the model"))
+    command.set_defaults(default_of=command.get_default)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -232,7 +213,8 @@ def run(args: argparse.Namespace) -> int:
 def _is_job(args: argparse.Namespace) -> bool:
     if args.output == "-" and args.format == "csv":
         args = argparse.Namespace(**vars(args) | {"format": None})  # as without it
-    if any(getattr(args, name) != default for name, default in _JOB_OPTIONS.items()):
+    asked = {name: value for name, value in vars(args).items() if name not in _WITHOUT_JOB}
+    if any(value != args.default_of(name) for name, value in asked.items()):
         return True
     if args.input != "-" and is_dataset(args.input):
         return True
