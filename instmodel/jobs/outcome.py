@@ -74,4 +74,6 @@ def _error(error: BaseException) -> dict[str, Any]:
     code = next((code for kind, code in _OTHERS.items() if isinstance(error, kind)), "unexpected")
     file = error.filename if isinstance(error, OSError) else None
     shown = dict.fromkeys(_PLACES) | {"file": file and os.fsdecode(file)}
-    return {"code": code, "message": str(error), **shown, "columns": []}
+    # Of a signal, an error holds the exit code alone.
+    message = code if isinstance(error, KeyboardInterrupt) else str(error)
+    return {"code": code, "message": message, **shown, "columns": []}

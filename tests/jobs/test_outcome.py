@@ -128,8 +128,9 @@ def test_ctrl_c_is_told(capsys, monkeypatch):
         raise KeyboardInterrupt(143)
 
     monkeypatch.setattr(jobs, "run", stop)
-    code, found, _ = run(capsys, "data", "-o", "out")
+    code, found, said = run(capsys, "data", "-o", "out")
     assert (code, found["error"]["code"]) == (143, "stopped")
+    assert said == f"instmodel: error: {found['error']['message']}\n"
 
 
 def test_scores_and_json_do_not_mix(capsys):

@@ -20,6 +20,8 @@ def test_tables():
     said = run("perf.tables", "--rows", 1000, "--seconds", 0.01)
     assert said.count("Polars") == 2
     assert "predict_one, 30 features" in said
+    said = run("perf.tables", "--chunks", 50, "--seconds", 0.01)
+    assert said.count(" rows each, ") == 6
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux tells it")
