@@ -238,11 +238,15 @@ class LocalLocation(Location):
                 with contextlib.suppress(FileNotFoundError):
                     if os.path.samestat(os.fstat(descriptor), os.stat(self._path)):
                         return descriptor
-            except OSError:
+            except BlockingIOError:
                 os.close(descriptor)
                 raise InputError(
                     "output_busy", "another run is working on this", file=self._path
                 ) from None
+            except OSError as error:  # a file system without locks
+                os.close(descriptor)
+                error.filename = str(self._path)
+                raise
             os.close(descriptor)  # another folder has the name by now
 
     def check(self) -> None:

@@ -1,5 +1,6 @@
 """Paths and URLs, and what only files of this machine have."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -130,6 +131,17 @@ def test_a_folder_that_took_the_name_of_a_locked_one_is_another(tmp_path):
         os.rename(tmp_path / "work", tmp_path / "published")
         with folder.locked():
             pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no flock")
+def test_a_file_system_without_locks_is_not_taken_for_another_run(tmp_path, monkeypatch):
+    def no_locks(descriptor, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("instmodel.stores.local.fcntl.flock", no_locks)
+    with pytest.raises(OSError, match=r"(?i)no locks") as caught, location(tmp_path).locked():
+        pass
+    assert caught.value.filename == str(tmp_path)
 
 
 @pytest.mark.parametrize(
