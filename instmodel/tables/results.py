@@ -116,8 +116,8 @@ def _of_arrow(
     for batch in batches:
         scored.append(scorer.score(batch, row).batch)
         row += batch.num_rows
-    if isinstance(table, pa.RecordBatch):
-        return scored[0]
+    if isinstance(table, pa.RecordBatch):  # of which, without rows, a stream has no batch
+        return scored[0] if scored else pa.RecordBatch.from_pylist([], scorer.schema)
     return pa.Table.from_batches(scored, scorer.schema)
 
 

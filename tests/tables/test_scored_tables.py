@@ -102,6 +102,16 @@ def test_pandas_with_columns_and_rows_of_several_levels():
 
 
 @pytest.mark.parametrize("fate", EXPECTED)
+@pytest.mark.parametrize("kind", ["Table", "RecordBatch"])
+def test_tables_of_arrow_without_rows(model, kind):
+    pa = pytest.importorskip("pyarrow")
+    schema = pa.schema([("id", pa.string()), ("age", pa.float64())])
+    found = scored(model, getattr(pa, kind).from_pylist([], schema))
+    assert type(found) is getattr(pa, kind)
+    assert found.num_rows == 0
+    assert found.schema.names == ["id", "p"]
+
+
 @pytest.mark.parametrize("kind", ["Polars", "Table", "RecordBatch", "reader", "DuckDB"])
 def test_tables_that_know_nulls(kind, fate, model):
     pa = pytest.importorskip("pyarrow")
