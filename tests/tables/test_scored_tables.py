@@ -101,7 +101,6 @@ def test_pandas_with_columns_and_rows_of_several_levels():
 # ------------------------------------------------------------------------------------------ others
 
 
-@pytest.mark.parametrize("fate", EXPECTED)
 @pytest.mark.parametrize("kind", ["Table", "RecordBatch"])
 def test_tables_of_arrow_without_rows(model, kind):
     pa = pytest.importorskip("pyarrow")
@@ -112,6 +111,7 @@ def test_tables_of_arrow_without_rows(model, kind):
     assert found.schema.names == ["id", "p"]
 
 
+@pytest.mark.parametrize("fate", EXPECTED)
 @pytest.mark.parametrize("kind", ["Polars", "Table", "RecordBatch", "reader", "DuckDB"])
 def test_tables_that_know_nulls(kind, fate, model):
     pa = pytest.importorskip("pyarrow")
