@@ -112,16 +112,17 @@ def features_of_columns(columns: Sequence[str]) -> list[str]:
             names.append(column)
             continue
         name, index = match[1], int(match[2])
-        if index == 0:
+        as_found = f"{name}[{index}]"  # how tables must spell it: not as emb[00]
+        if column == as_found and index == 0:
             names.append(f"{name}[1]")
-        elif names and names[-1] == f"{name}[{index}]":
+        elif column == as_found and names and names[-1] == as_found:
             names[-1] = f"{name}[{index + 1}]"
         else:
             raise StructureError(
                 "invalid_feature_format",
                 "the columns of an array feature must follow each other from 0 on",
                 field=f"features[{place}]",
-                expected=f"{name}[{index - 1}] before it",
+                expected=f"{name}[{index - 1}] before it" if column == as_found else as_found,
                 actual=repr(column),
             )
     return names

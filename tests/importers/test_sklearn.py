@@ -373,6 +373,7 @@ BRACKETS = {
     "not from 0 on": (["emb[1]", "emb[2]", "c", "d", "e"], r"expected emb\[0\] before it"),
     "with a gap": (["emb[0]", "emb[2]", "c", "d", "e"], r"expected emb\[1\] before it"),
     "not together": (["emb[0]", "b", "emb[1]", "d", "e"], r"expected emb\[0\] before it"),
+    "with zeros before": (["emb[00]", "emb[01]", "c", "d", "e"], r"expected emb\[0\], got"),
     "beside its name": (["emb", "emb[0]", "emb[1]", "d", "e"], "'emb' for two features"),
 }
 
