@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -179,14 +180,12 @@ class Job:
         """
         checked_model(self.model)
         self.check_metrics()
-        if not hasattr(self.input, "read"):
-            arguments.path(self.input, "input")
+        _check_place(self.input, "input", "read")
+        _check_place(self.output, "output", "write")
         for name in ("format", "input_format"):
             if getattr(self, name) is not None:
                 arguments.choice(getattr(self, name), name, KINDS, "invalid_table")
-        if not hasattr(self.output, "write"):
-            arguments.path(self.output, "output")
-        elif self.format is not None and parts_of(self.format)[0] not in TEXT:
+        if self.path is None and self.format and parts_of(self.format)[0] not in TEXT:
             raise InputError(
                 "invalid_table",
                 "a stream is no place for this format",
@@ -321,6 +320,14 @@ class Result:
     def inputs(self) -> InputCounts | None:
         """What of the inputs of this run the model's signature does not expect, if it has one."""
         return None if self.metrics.inputs is None else self.metrics.inputs.found()
+
+
+def _check_place(place: Any, name: str, method: str) -> None:
+    """Refuse what is neither a path nor an open file of bytes."""
+    if isinstance(place, io.TextIOBase):
+        raise arguments.wrong_type(place, name, "a path, or a file that was opened as binary")
+    if not hasattr(place, method):
+        arguments.path(place, name)
 
 
 def _text(nulls: Nulls) -> Any:

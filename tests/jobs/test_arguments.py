@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import io
 from decimal import Decimal
 from pathlib import Path
 
@@ -94,6 +95,8 @@ def test_options_of_jobs(name, odd):
         ({"batch_rows": 0}, "invalid_type", "batch_rows"),
         ({"threads": 0}, "invalid_thread_count", "threads"),
         ({"input": b"t.csv"}, "invalid_type", "input"),
+        ({"input": io.StringIO("a")}, "invalid_type", "input"),
+        ({"output": io.StringIO()}, "invalid_type", "output"),
         ({"output": b"out.parquet"}, "invalid_type", "output"),
         ({"bad_rows": b"bad.csv"}, "invalid_type", "bad_rows"),
     ],
