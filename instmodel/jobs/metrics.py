@@ -111,6 +111,8 @@ class Metrics:
         Of the model; empty if none could be loaded.
     version : str or None
         Of the model, if anybody knows.
+    inputs : Tally or None
+        What counts the rows against the model's signature.
     """
 
     rows: int = 0
