@@ -57,12 +57,37 @@ def sources(root: Location, moment: Moment = LATEST) -> list[Source]:
     require("pyarrow", "delta")
     with log_errors(root):
         place, options = address(root), storage_options(root)
-        table = deltalake.DeltaTable(place, moment.version, options)
+        try:
+            table = deltalake.DeltaTable(place, moment.version, options)
+        except Exception:
+            if moment.version is not None:
+                newest = deltalake.DeltaTable(place, None, options)
+                _check_version(root, newest.version(), moment.version)
+            raise
         if moment.time is not None:
             table.load_as_version(moment.time)
             _check_begin(deltalake.DeltaTable(place, None, options), table.version(), moment)
         _check_features(table, root)
         return _files(table, root)
+
+
+def _check_version(root: Location, newest: int, version: int) -> None:
+    """Refuse a version that the log does not have, or no more."""
+    # Where the first commit is gone, the oldest checkpoint is what a version can begin with.
+    names = [file.name.partition(".") for file in (root / "_delta_log").files()]
+    starts = [
+        int(number)
+        for number, _, kind in names
+        if number.isdecimal() and (kind.startswith("checkpoint.") or int(number) == 0)
+    ]
+    oldest = min(starts, default=newest)
+    if not oldest <= version <= newest:
+        raise InputError(
+            "invalid_table",
+            "the table has no such version",
+            expected=f"one of {oldest} to {newest}" if oldest < newest else str(newest),
+            actual=version,
+        )
 
 
 def _check_begin(newest: Any, version: int, moment: Moment) -> None:

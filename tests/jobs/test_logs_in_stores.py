@@ -62,7 +62,7 @@ def test_delta_tables(bucket):
     assert (found.version(), found.count()) == (2, 6)
     with pytest.raises(InputError, match="already there"):
         run("new")
-    with pytest.raises(InputError, match=r"s3://tables/in.*version 7"):
+    with pytest.raises(InputError, match=r"s3://tables/in.*one of 0 to 1.*got 7"):
         jobs.run(jobs.Job(model, f"{bucket}/in", "out2", table_version=7))
     with pytest.raises(OSError, match="nowhere"):
         run("append", source="nowhere")

@@ -280,7 +280,7 @@ def test_broken_and_hostile_tables_are_errors(prepare, says, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--table-version", "7"], "version 7"),
+        (["--table-version", "7"], "table: the table has no such version (expected one of 0 to 3"),
         (["--table-version", "-1"], "table_version"),
         (["--table-time", "yesterday"], "such as 2026"),
     ],
@@ -290,6 +290,18 @@ def test_moments_that_are_none(arguments, says, capsys):
     identity(["a"]).info.save("model.json")
     assert main(["score", "model.json", "table", "-o", "out.parquet", *arguments]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_version_that_the_log_has_no_more_is_named(capsys):
+    history()
+    deltalake.DeltaTable("table").create_checkpoint()
+    for number in range(3):
+        log(number).unlink()
+    identity(["a"]).info.save("model.json")
+    arguments = ["score", "model.json", "table", "-o", "out.parquet", "--table-version"]
+    assert main([*arguments, "1"]) == 2
+    assert "the table has no such version (expected 3, got 1)" in capsys.readouterr().err
+    assert main([*arguments, "3"]) == 0
 
 
 def test_compare_reads_the_log_too(capsys):
