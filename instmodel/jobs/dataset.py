@@ -7,9 +7,10 @@ lets `instmodel.jobs.staging` make the output of them.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
@@ -60,8 +61,8 @@ def run(
             expected="a folder in it",
         )
     with Staging.locked(output) as staging:
-        has_ended = staging.recover(job.goes_on)
-        before = _before(job, output, has_ended)
+        ended = staging.recover(job.goes_on)
+        before = _before(job, output, bool(ended))
         kind = _kind(job, sources, before)
         _check_names(job, sources, kind)
         meaning = {"format": kind, **job.meaning()}
@@ -76,7 +77,10 @@ def run(
         result.rows, result.bad_rows = manifest.rows, manifest.bad_rows
         result.parts = len(parts)
         new = [part for step, part in zip(steps, parts, strict=True) if step.is_new]
-        if job.bad_rows is not None and (new or job.incremental):
+        added = {part.part: part for part in [*ended, *new]}.values()
+        counts = sum(part.rows for part in added), sum(part.bad_rows for part in added)
+        result.count_added(*counts, len(added))
+        if job.bad_rows is not None and (new or not location(job.bad_rows).exists()):
             _write_bad_rows(job, staging, new)
         if before is None:
             staging.commit(Commit(manifest, "swap" if job.overwrite else "new"))
@@ -130,7 +134,13 @@ def _check_options(job: Job, meaning: dict[str, Any], manifest: Manifest) -> Non
             "resume_mismatch",
             f"the output was made with other options: {', '.join(differ)}",
             file=job.path,
+            expected=_options(manifest.job, differ) + ", or --overwrite",
+            actual=_options(meaning, differ),
         )
+
+
+def _options(job: Mapping[str, Any], names: Iterable[str]) -> str:
+    return ", ".join(f"{name} {json.dumps(job.get(name))}" for name in names)
 
 
 def _exists(job: Job, message: str) -> InputError:
@@ -220,6 +230,8 @@ def _score(
 
     parts = []
     for index, step in enumerate(steps):
+        if step.done is not None and step.is_new and result.metrics.inputs is not None:
+            result.metrics.inputs.add_state(staging.inputs(step.name))
         if step.done is None:
             step.done = _score_part(job, step, staging, kind, result, part_of(index))
             counts["scored"] += 1
@@ -233,7 +245,7 @@ def _score_part(
 ) -> Part:
     metrics = result.metrics
     rows, bad_rows = metrics.rows, metrics.bad_rows
-    with SpooledTemporaryFile(_BAD_ROWS_IN_MEMORY) as spooled:
+    with SpooledTemporaryFile(_BAD_ROWS_IN_MEMORY) as spooled, metrics.counting_apart() as inputs:
         bad = cast(BinaryIO, spooled)
         with staging.writing(step.name) as file:
             listed = BadRowsFile(bad, header=False)
@@ -250,7 +262,7 @@ def _score_part(
             scored_at=result.scored_at,
         )
         bad.seek(0)
-        staging.add(part, bad)
+        staging.add(part, bad, None if inputs is None else inputs.state())
     return part
 
 

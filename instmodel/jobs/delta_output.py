@@ -39,5 +39,6 @@ def run(job: Job, root: Location, sources: list[Source], result: Result, advance
             "instmodel.bad_rows": str(result.bad_rows),
             "instmodel.run_id": job.delta.run_id,
         }
+        result.count_added(result.rows, result.bad_rows, 1)
         version = writer.commit({name: text for name, text in told.items() if text is not None})
         result.output_version, result.repeated = version, version is None

@@ -290,6 +290,9 @@ class Result:
         The time of the run: UTC, to the microsecond.
     rows, bad_rows : int
         Of the whole output, also what an earlier run had finished.
+    added_rows, added_bad_rows, added_parts : int
+        What the output has now and had not before: what this run scored, and what one that was
+        stopped had finished.
     parts, reused_parts : int
         Files of the output, and how many of them an earlier run had finished.
     removed_parts : list of str
@@ -308,6 +311,9 @@ class Result:
     scored_at: str = field(default_factory=provenance.now)
     rows: int = 0
     bad_rows: int = 0
+    added_rows: int = 0
+    added_bad_rows: int = 0
+    added_parts: int = 0
     parts: int = 0
     reused_parts: int = 0
     removed_parts: list[str] = field(default_factory=list)
@@ -315,6 +321,10 @@ class Result:
     table: Mapping[str, Any] = field(default_factory=dict)
     output_version: int | None = None
     repeated: bool = False
+
+    def count_added(self, rows: int, bad_rows: int, parts: int) -> None:
+        """Note what the output has now and had not before."""
+        self.added_rows, self.added_bad_rows, self.added_parts = rows, bad_rows, parts
 
     @property
     def inputs(self) -> InputCounts | None:

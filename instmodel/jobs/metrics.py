@@ -58,6 +58,8 @@ _OF_INPUTS = {
 # What goes on counting, and what is as it was when a run fails.
 _COUNTED = re.compile(r"instmodel_(\w+_total|batch_seconds_(sum|count))\b")
 _STAYS = re.compile(r"instmodel_(output_\w+|last_success_timestamp_seconds)\b")
+# What is as it was when a run had nothing to score.
+_OF_ROWS = re.compile(r"instmodel_input_\w+\b")
 _REASON = re.compile(r'instmodel_bad_rows_by_reason_total{.*reason="(\w+)"}')
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _OWN_LABELS = ("result", "stage", "quantile", "feature", "digest", "version", "reason", "how")
@@ -131,6 +133,20 @@ class Metrics:
     digest: str = ""
     version: str | None = None
     inputs: Tally | None = None
+
+    @contextlib.contextmanager
+    def counting_apart(self) -> Iterator[Tally | None]:
+        """Count inputs in a tally of its own, which is added at the end; None if none are."""
+        whole = self.inputs
+        if whole is None:
+            yield None
+            return
+        self.inputs = whole.fresh()
+        try:
+            yield self.inputs
+        finally:
+            whole.add(self.inputs)
+            self.inputs = whole
 
     def add_read(self, seconds: float) -> None:
         """Add time spent reading."""
@@ -207,6 +223,7 @@ class Metrics:
         ]
         if self.digest:
             samples.append(("model_info", {"digest": self.digest} | known, 1))
+        idle = self.inputs is not None and not self.inputs.rows
         lines = []
         told = set()
         for name, own, value in samples:
@@ -224,6 +241,8 @@ class Metrics:
                 value += before.get(sample, 0)
             elif _STAYS.match(sample) and not succeeded:
                 value = before.get(sample, math.nan)
+            elif idle and _OF_ROWS.match(sample):
+                value = before.get(sample, value)
             lines.append(f"{sample} {_number(value)}")
         return "\n".join(lines) + "\n"
 

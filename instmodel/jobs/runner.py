@@ -116,6 +116,7 @@ def _run_to_file(job: Job, sources: list[Source], result: Result, advance: Advan
         score_files(job, sources, open_writer(kind, file), bad, result, advance)
     result.rows, result.bad_rows = result.metrics.rows, result.metrics.bad_rows
     result.parts = result.metrics.parts["scored"] = 1
+    result.count_added(result.rows, result.bad_rows, 1)
 
 
 def _kind(path: str | os.PathLike[str], wanted: str | None) -> str:

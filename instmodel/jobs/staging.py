@@ -47,6 +47,13 @@ class Commit:
     moved: Sequence[str] = ()
     removed: Sequence[str] = ()
 
+    @property
+    def added(self) -> list[Part]:
+        """The parts that the output had not, or had of another run."""
+        if self.how != "parts":
+            return [*self.manifest.parts]
+        return [part for part in self.manifest.parts if part.part in set(self.moved)]
+
     def as_json(self) -> dict[str, Any]:
         """Return what the file holds."""
         steps = {"how": self.how, "moved": [*self.moved], "removed": [*self.removed]}
@@ -93,7 +100,7 @@ class Staging:
                 if not root.files(hidden=True):
                     root.remove_tree()
 
-    def recover(self, go_on: bool) -> bool:
+    def recover(self, go_on: bool) -> list[Part]:
         """End what a killed run had committed.
 
         Parameters
@@ -103,17 +110,17 @@ class Staging:
 
         Returns
         -------
-        bool
-            Whether there was something to end.
+        list of Part
+            What the output has by that; empty if there was nothing to end.
         """
         commit = Commit.from_json(read_json(self._commit))
         if commit is not None and (go_on or self._is_under_way(commit)):
             # In a store, a killed run may have left some parts of a folder that was not there.
             self._finish(commit, replace=commit.how == "swap" or self._output.local is None)
-            return True
+            return commit.added
         if not go_on:
             self._clear()
-        return False
+        return []
 
     def _is_under_way(self, commit: Commit) -> bool:
         """Tell whether the output may have changed already: here, a folder moves in one step."""
@@ -125,10 +132,7 @@ class Staging:
     def _has_parts(self, commit: Commit) -> bool:
         """Tell whether the parts to publish are here; else, that is what they took the place of."""
         here = stamps(self._parts)
-        wanted = commit.manifest.parts
-        if commit.how == "parts":
-            wanted = [entry for entry in wanted if entry.part in set(commit.moved)]
-        return all(here.get(entry.part) == entry.stamp for entry in wanted)
+        return all(here.get(entry.part) == entry.stamp for entry in commit.added)
 
     # ------------------------------------------------------------------------------------- parts
 
@@ -177,9 +181,11 @@ class Staging:
         """Return what changes when the file of a part does."""
         return (self._parts / part).stamp()
 
-    def add(self, entry: Part, bad_rows: BinaryIO) -> None:
-        """Note that a part is finished, and which of its rows are bad, if any."""
+    def add(self, entry: Part, bad_rows: BinaryIO, inputs: Any) -> None:
+        """Note that a part is finished, which of its rows are bad, and what was counted, if any."""
         self._lock.check()
+        if inputs is not None:
+            write_json(self._note(entry.part, ".inputs"), inputs)
         if entry.bad_rows:
             with self._note(entry.part, ".csv").replacing() as file:
                 shutil.copyfileobj(bad_rows, file)
@@ -188,6 +194,10 @@ class Staging:
     def bad_rows(self, part: str) -> BinaryIO:
         """Open the list of a part's bad rows, of which there are some."""
         return self._note(part, ".csv").open()
+
+    def inputs(self, part: str) -> Any:
+        """Return what was counted of a part's inputs; None if nothing was."""
+        return read_json(self._note(part, ".inputs"))
 
     def _note(self, part: str, ending: str) -> Location:
         # A name of its own length: that of the part may be as long as names can be.

@@ -7,14 +7,12 @@ from typing import Any
 from instmodel.comparison.tables import NONE, percent, psi_table
 from instmodel.monitoring.drifting import Drift, DriftGroup
 from instmodel.signatures.counting import FeatureCounts
-from instmodel.signatures.population import LARGE, SLIGHT
+from instmodel.signatures.population import FEW_ROWS, LARGE, SLIGHT
 from instmodel.tables.keys import shown
 from instmodel.verification.summary import Cells, Summary, Table
 
 # Inputs that a table shows, and those whose bins are shown.
 _MOST_INPUTS, _MOST_BINS = 50, 3
-# Fewer rows have an index of some size by chance alone.
-_FEW_ROWS = 500
 
 
 def drift_summary(found: Drift, model: str, data: str) -> Summary:
@@ -60,13 +58,13 @@ def _verdict(found: Drift) -> str:
 def _finding(found: Drift) -> str:
     """Return which group shifts most, of those that are large enough to tell."""
     large = [
-        group for group in found.groups if group.rows >= _FEW_ROWS and group.largest_psi is not None
+        group for group in found.groups if group.rows >= FEW_ROWS and group.largest_psi is not None
     ]
     if not large:
         return ""
     most = max(large, key=lambda group: group.largest_psi or 0.0)
     if (most.largest_psi or 0.0) < SLIGHT:
-        return f"No {found.by} with {_FEW_ROWS} rows or more shifts on its own."
+        return f"No {found.by} with {FEW_ROWS} rows or more shifts on its own."
     what = f"{_most(most)} by {most.largest_psi:.3g}"
     return f"By {found.by}, {group_name(most)} shifts most: {what}."
 
@@ -87,9 +85,9 @@ def _notes(found: Drift) -> list[str]:
     if without:
         named = ", ".join(without[:5]) + (", …" if without[5:] else "")
         notes.append(f"No index for {named}: how the training data lay is not known.")
-    few = sum(group.rows < _FEW_ROWS for group in found.groups)
-    if few or found.rows < _FEW_ROWS:
-        notes.append(f"With fewer than {_FEW_ROWS} rows (*), chance alone makes an index large.")
+    few = sum(group.rows < FEW_ROWS for group in found.groups)
+    if few or found.rows < FEW_ROWS:
+        notes.append(f"With fewer than {FEW_ROWS} rows (*), chance alone makes an index large.")
     return notes
 
 
@@ -142,7 +140,7 @@ def group_name(group: DriftGroup) -> str:
 
 
 def _group(group: DriftGroup) -> list[Any]:
-    name = group_name(group) + (" *" if group.rows < _FEW_ROWS else "")
+    name = group_name(group) + (" *" if group.rows < FEW_ROWS else "")
     has_index = group.largest_psi is not None
     return [
         name,

@@ -23,6 +23,8 @@ Floats = NDArray[np.float32]
 # What shares that make a whole may lack of it, because they were rounded.
 _ROUNDING = 1e-6
 UNKNOWN_BIN = "unknown"
+# Arrays of a tally by name.
+_STATE = ("reached", "unknown", "invalid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,33 @@ class Tally:
         self._invalid += other._invalid
         for start, counts in self._wide.items():
             counts += other._wide[start]
+
+    def state(self) -> dict[str, Any]:
+        """Return what was counted, as JSON."""
+        return {
+            "rows": self.rows,
+            "reached": self._reached.tolist(),
+            "unknown": self._unknown.tolist(),
+            "invalid": self._invalid.tolist(),
+            "wide": {str(start): counts.tolist() for start, counts in self._wide.items()},
+        }
+
+    def add_state(self, found: Any) -> bool:
+        """Add the `state` of one of the same kind; False, and nothing is added, if it is none."""
+        other = self.fresh()
+        try:
+            other.rows = int(found["rows"])
+            pairs = [(getattr(other, f"_{name}"), found[name]) for name in _STATE]
+            pairs += [(counts, found["wide"][str(start)]) for start, counts in other._wide.items()]
+            for counts, values in pairs:
+                array = np.array(values, np.int64)
+                if array.shape != counts.shape:
+                    return False
+                counts[...] = array
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return False
+        self.add(other)
+        return True
 
     def look(self, rows: Floats, odd: Sequence[OddCells] = ()) -> dict[int, tuple[str, BadCell]]:
         """Count rows (N, F); see `InputWatch`."""

@@ -24,6 +24,8 @@ _MOST_CATEGORIES, _ROWS_OF_CATEGORY = 20, 10
 _FLOOR = 1e-6
 SLIGHT, LARGE = 0.1, 0.25
 """From where on an index is a shift that matters, and a large one; see the source above."""
+FEW_ROWS = 500
+"""Fewer rows have an index of some size by chance alone."""
 # Beyond every float32.
 _FAR = 1e300
 

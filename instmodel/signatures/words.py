@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from instmodel.signatures.counting import FeatureCounts, InputCounts
-from instmodel.signatures.population import SLIGHT
+from instmodel.signatures.population import FEW_ROWS, SLIGHT
 
 # Features that a sentence names.
 _NAMED = 5
@@ -20,10 +20,15 @@ def input_notes(found: InputCounts) -> list[str]:
         _note(
             found,
             f"population stability index of {SLIGHT:g} or more",
-            lambda item: item.psi if item.psi is not None and item.psi >= SLIGHT else 0,
+            lambda item: _shift(item, found.rows),
         ),
     ]
     return [note for note in notes if note]
+
+
+def _shift(item: FeatureCounts, rows: int) -> float:
+    """Return the index where it says something: of few rows, chance alone makes it large."""
+    return item.psi if rows >= FEW_ROWS and item.psi is not None and item.psi >= SLIGHT else 0
 
 
 def _note(found: InputCounts, what: str, figure: Callable[[FeatureCounts], float]) -> str | None:

@@ -240,3 +240,58 @@ def test_rows_that_are_none_hold_no_nulls(tmp_path):
     for feature in result.inputs.features:
         assert (feature.values, feature.invalid) == (4, 2)
         assert (feature.nulls, feature.unknown, feature.out_of_range) == (0, 0, 0)
+
+
+def incremental(folder, **options):
+    job = jobs.Job(model(), folder / "in", folder / "out", nulls=0.0, incremental=True, **options)
+    return jobs.run(job)
+
+
+def test_what_a_run_that_failed_had_counted_is_told_by_the_one_that_goes_on(tmp_path):
+    (tmp_path / "in").mkdir()
+    pq.write_table(pa.table(ROWS), tmp_path / "in/1.parquet")
+    (tmp_path / "in/2.parquet").write_bytes(b"PAR1, cut short")
+    places = {"metrics": tmp_path / "m.prom", "bad_rows": tmp_path / "bad.csv"}
+    options = {"check_inputs": "null", **places}
+    with pytest.raises(im.InstModelError):
+        incremental(tmp_path, **options)
+    fine = {"age": [20], "shop": [1], "colour": ["red"]}
+    pq.write_table(pa.table(fine), tmp_path / "in/2.parquet")
+    result = incremental(tmp_path, **options)
+    assert (result.reused_parts, result.added_parts) == (1, 2)
+    assert (result.added_rows, result.added_bad_rows) == (7, len(UNEXPECTED))
+    assert result.inputs.rows == 7
+    assert [feature.out_of_range for feature in result.inputs.features] == [1, 0, 0]
+    assert [feature.unknown for feature in result.inputs.features] == [0, 1, 1]
+
+    # A run that has nothing to do takes nothing of it back.
+    lines = [line for line in places["metrics"].read_text().splitlines() if "_input_" in line]
+    listed = places["bad_rows"].read_text()
+    assert len(listed.splitlines()) == 1 + len(UNEXPECTED)
+    result = incremental(tmp_path, **options)
+    assert (result.added_rows, result.added_bad_rows, result.added_parts) == (0, 0, 0)
+    assert places["bad_rows"].read_text() == listed
+    text = places["metrics"].read_text().splitlines()
+    assert [line for line in text if "_input_" in line] == lines
+
+
+@pytest.mark.parametrize("state", [None, {}, {"rows": 1}, 3])
+def test_notes_of_counts_that_are_none_add_nothing(state):
+    tally = jobs.Job(model(), "in", "out").tally()
+    tally.look(np.array([[20, 1, 0]], np.float32))
+    before = tally.state()
+    for broken in (state, {**before, "reached": [[1]]}, {**before, "unknown": ["x"] * 3}):
+        assert not tally.add_state(broken)
+    assert tally.state() == before
+    assert tally.add_state(before)
+    assert tally.rows == 2
+
+
+def test_few_rows_are_no_shift(tmp_path, capsys):
+    model().info.save(tmp_path / "m.json")
+    for rows, says in ((499, False), (500, True)):
+        young = {"age": [20.0] * rows, "shop": [1] * rows, "colour": ["red"] * rows}
+        pq.write_table(pa.table(young), tmp_path / "in.parquet")
+        arguments = ["score", str(tmp_path / "m.json"), str(tmp_path / "in.parquet")]
+        assert main([*arguments, "-o", str(tmp_path / "out.csv")]) == 0
+        assert ("population stability index" in capsys.readouterr().out) == says

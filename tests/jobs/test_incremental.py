@@ -277,6 +277,10 @@ def test_an_incremental_run_lists_the_bad_rows_that_it_found(data):
         "key=d/part.parquet",
     ]
     assert (manifest()["rows"], manifest()["bad_rows"]) == (12, 3)
+    listed = Path("bad.csv").read_text()
+    assert score(*job) == 0  # adds nothing
+    assert Path("bad.csv").read_text() == listed
+    Path("bad.csv").unlink()
     assert score(*job) == 0
     assert Path("bad.csv").read_text() == "file,row,column,reason\n"
 

@@ -16,7 +16,8 @@ pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 
 KEYS = [
-    *("status", "error", "rows", "bad_rows", "parts", "scored_rows", "scored_bad_rows"),
+    *("status", "error", "rows", "bad_rows", "parts"),
+    *("added_rows", "added_bad_rows", "added_parts", "scored_rows", "scored_bad_rows"),
     *("bad_rows_by_reason", "scored_parts", "reused_parts", "removed_parts", "scored_at"),
     *(
         "seconds",
