@@ -10,8 +10,9 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
 
@@ -23,7 +24,7 @@ from instmodel.jobs.staging import Commit, Staging
 from instmodel.stores import Location, location
 from instmodel.tables.inputs import Source
 from instmodel.tables.kinds import without_ending
-from instmodel.tables.writers import open_writer
+from instmodel.tables.writers import Writer, open_writer
 
 _BAD_ROWS_IN_MEMORY = 1 << 20
 
@@ -228,20 +229,34 @@ def _score(
     def part_of(index: int) -> Advance:
         return lambda fraction, rows: advance((index + fraction) / len(steps), rows)
 
+    columns = next((step.done.columns for step in steps if step.done and step.done.columns), {})
     parts = []
     for index, step in enumerate(steps):
         if step.done is not None and step.is_new and result.metrics.inputs is not None:
             result.metrics.inputs.add_state(staging.inputs(step.name))
         if step.done is None:
-            step.done = _score_part(job, step, staging, kind, result, part_of(index))
+            writing = partial(_writer, kind, columns)
+            step.done = _score_part(job, step, staging, writing, result, part_of(index))
+            columns = columns or step.done.columns
             counts["scored"] += 1
         parts.append(step.done)
         part_of(index)(1.0, result.metrics.rows)
     return parts
 
 
+def _writer(kind: str, columns: Mapping[str, str], file: BinaryIO) -> Writer:
+    writer = open_writer(kind, file)
+    writer.lie_beside(columns)
+    return writer
+
+
 def _score_part(
-    job: Job, step: _Step, staging: Staging, kind: str, result: Result, advance: Advance
+    job: Job,
+    step: _Step,
+    staging: Staging,
+    writing: Callable[[BinaryIO], Writer],
+    result: Result,
+    advance: Advance,
 ) -> Part:
     metrics = result.metrics
     rows, bad_rows = metrics.rows, metrics.bad_rows
@@ -249,7 +264,7 @@ def _score_part(
         bad = cast(BinaryIO, spooled)
         with staging.writing(step.name) as file:
             listed = BadRowsFile(bad, header=False)
-            writer = open_writer(kind, file)
+            writer = writing(file)
             score_files(job, [step.source], writer, listed, result, advance, in_partition=True)
         part = Part(
             part=step.name,
@@ -260,6 +275,7 @@ def _score_part(
             model=job.model.digest,
             model_version=job.version,
             scored_at=result.scored_at,
+            columns=writer.columns,
         )
         bad.seek(0)
         staging.add(part, bad, None if inputs is None else inputs.state())

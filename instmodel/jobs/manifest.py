@@ -38,6 +38,8 @@ class Part:
     model_version : str or None
     scored_at : str
         The time of the run, UTC.
+    columns : dict of str to str
+        The types of its columns by name, if its format has types.
     """
 
     part: str
@@ -48,6 +50,7 @@ class Part:
     model: str
     model_version: str | None
     scored_at: str
+    columns: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, found: Any) -> Part:
@@ -63,6 +66,7 @@ class Part:
         if not (
             stays_below(part.part)
             and isinstance(part.source, dict)
+            and isinstance(part.columns, dict)
             and all(isinstance(count, int) and count >= 0 for count in counts)
             and isinstance(part.model, str)
             and isinstance(part.model_version, str | None)

@@ -8,7 +8,7 @@ import io
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, Self
 
 import numpy as np
@@ -34,6 +34,15 @@ def _fields(schema: Any, other: Any) -> str:
     return ", ".join(names) or "none else"
 
 
+def _type(field: Any) -> str:
+    """Return the name of a column's type; the numbers of a dictionary are as wide as they must."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(field.type):
+        return f"dictionary of {field.type.value_type}"
+    return str(field.type)
+
+
 class Writer(ABC):
     """A table that is written once, from the first row to the last, into an open file.
 
@@ -50,6 +59,7 @@ class Writer(ABC):
     _writer: Any = None  # pyarrow's
 
     def __init__(self, file: BinaryIO, compression: str | None = None) -> None:
+        self._beside: Mapping[str, str] = {}
         self._packing = None if compression is None else compressing(file, compression)
         self._file = self._packing or file
         self._schema: Any = None
@@ -66,6 +76,15 @@ class Writer(ABC):
                 with contextlib.suppress(Exception):
                     part.close()
 
+    def lie_beside(self, columns: Mapping[str, str]) -> None:
+        """Say which `columns` the files have that this one makes a table with; nothing: any."""
+        self._beside = columns
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The types of the columns by name; empty for a format that has no types."""
+        return {field.name: _type(field) for field in self._schema} if self.dictionaries else {}
+
     def begin(self, schema: Any) -> None:
         """Say what the rows from here on are like.
 
@@ -76,6 +95,7 @@ class Writer(ABC):
         """
         if self._schema is None:
             self._schema = schema
+            self._check_beside()
             self._open()
         elif schema != self._schema:
             raise InputError(
@@ -83,6 +103,17 @@ class Writer(ABC):
                 "the kept columns are not those of the other files",
                 expected=_fields(self._schema, schema),
                 actual=_fields(schema, self._schema),
+            )
+
+    def _check_beside(self) -> None:
+        own, others = self.columns, self._beside
+        differ = [name for name in {**others, **own} if own.get(name) != others.get(name)]
+        if own and others and differ:
+            raise InputError(
+                "invalid_table",
+                "the columns are not those of the other parts: few programs could read the folder",
+                expected=", ".join(f"{name}: {others.get(name, 'none')}" for name in differ),
+                actual=", ".join(f"{name}: {own.get(name, 'none')}" for name in differ),
             )
 
     @abstractmethod

@@ -192,6 +192,38 @@ def test_parts_keep_the_format_of_the_output():
     assert names("out") == ["1.csv.gz", "2.csv.gz", "3.csv.gz"]
 
 
+@pytest.mark.parametrize("other", [["x", "y"], [1.5, 2.5], [None, None]])
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_parts_have_the_same_columns(data, capsys, other, kind):
+    job = [data, "-o", "out", "--keep", "id", "--format", kind, "--incremental"]
+    assert score(*job) == 0
+    before = names("out")
+    path = Path("data/key=d/part.parquet")
+    path.parent.mkdir()
+    parquet.write_table(pa.table({"a": [1.0, 2.0], "id": other}), path)
+    assert score(*job) == 2
+    said = capsys.readouterr().err
+    assert "data/key=d/part.parquet" in said
+    assert "expected id: int64" in said
+    assert names("out") == before
+    parquet.write_table(pa.table({"id": [1, 2], "a": [1.0, 2.0]}), path)
+    assert score(*job) == 0
+    assert score(data, "-o", "text", "--keep", "id", "--format", "csv") == 0
+
+
+@pytest.mark.parametrize("index", ["int8", "int32"])
+def test_dictionaries_of_any_size_lie_side_by_side(data, index):
+    for key, texts in (("a", ["x", "y"]), ("b", ["z"] * 3), ("c", ["x"] * 4)):
+        column = pa.array(texts).dictionary_encode().cast(pa.dictionary(pa.int32(), pa.string()))
+        if key == "b":
+            column = column.cast(pa.dictionary(getattr(pa, index)(), pa.string()))
+        values = parquet.read_table(f"data/key={key}/part.parquet", partitioning=None)["a"]
+        table = pa.table({"a": values, "id": column})
+        parquet.write_table(table, f"data/key={key}/part.parquet")
+    assert score(data, "-o", "out", "--keep", "id") == 0
+    assert set(parquet.read_table("out")["id"].to_pylist()) == {"x", "y", "z"}
+
+
 def test_when_nothing_changed_nothing_is_done(data, capsys):
     assert score(data, "-o", "out", "--incremental") == 0
     before = manifest()
