@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import tempfile
 from typing import BinaryIO, cast
 
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.single_file import BadRowsFile, score_files
 from instmodel.stores import Location, location
+from instmodel.tables.delta_history import SAME
 from instmodel.tables.delta_writer import DeltaWriter
 from instmodel.tables.inputs import Source
+from instmodel.tables.logs import digest
 from instmodel.version import __version__
 
 
@@ -19,7 +22,7 @@ def run(job: Job, root: Location, sources: list[Source], result: Result, advance
     assert job.delta is not None
     with contextlib.ExitStack() as stack:
         spool = cast(BinaryIO, stack.enter_context(tempfile.TemporaryFile()))
-        writer = DeltaWriter(spool, root, job.delta)
+        writer = DeltaWriter(spool, root, job.delta, _identity(job, sources))
         if writer.committed():
             result.repeated = True
             return
@@ -32,7 +35,6 @@ def run(job: Job, root: Location, sources: list[Source], result: Result, advance
         result.parts = result.metrics.parts["scored"] = 1
         told = {
             "instmodel.version": __version__,
-            "instmodel.model": job.model.digest,
             "instmodel.model_version": job.version,
             "instmodel.scored_at": result.scored_at,
             "instmodel.rows": str(result.rows),
@@ -42,3 +44,21 @@ def run(job: Job, root: Location, sources: list[Source], result: Result, advance
         result.count_added(result.rows, result.bad_rows, 1)
         version = writer.commit({name: text for name, text in told.items() if text is not None})
         result.output_version, result.repeated = version, version is None
+
+
+def _identity(job: Job, sources: list[Source]) -> dict[str, str | None]:
+    """Return what is the same if the run is repeated.
+
+    Nobody can tell what a pipe is going to hold.
+    """
+    once = any(source.once for source in sources)
+    found = None if once else [[source.name, source.stamp()] for source in sources]
+    return {
+        SAME["input"]: None if found is None else _digest(found),
+        SAME["model"]: job.model.digest,
+        SAME["options"]: _digest(job.meaning()),
+    }
+
+
+def _digest(value: object) -> str:
+    return digest(json.dumps(value, sort_keys=True).encode())

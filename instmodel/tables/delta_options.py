@@ -25,7 +25,8 @@ class DeltaOutput:
         Columns of the output by which a new table is partitioned. Of a table that is there, it may
         be left out.
     run_id : str, optional
-        What the run is called. A run whose name the table has already changes nothing.
+        What the run is called. A run whose name the table has already changes nothing; it is an
+        error if that was another run, or if rows were removed since.
     """
 
     mode: Mode = "new"

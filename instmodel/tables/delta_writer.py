@@ -6,8 +6,10 @@ A. Rows are spooled to a file without a name while they are scored, and written 
    the last one is there. So a run that fails or is killed before that leaves nothing, the
    partitions to replace are known when `deltalake` asks for them, and none of its threads waits
    for ours.
-B. A commit carries the run as an application transaction. What a run has committed is not committed
-   again, also if two of them are under way at once: the log refuses the second one.
+B. A commit carries the run as an application transaction. What a run has committed is not
+   committed again, also if two of them are under way at once: the log refuses the second one.
+   Whether its rows are those of this run, and still there, the log says, too
+   (`instmodel.tables.delta_history`).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from instmodel.base import arguments
 from instmodel.base.extras import require
 from instmodel.errors import InputError
 from instmodel.stores import Location
+from instmodel.tables.delta_history import check_repeated
 from instmodel.tables.delta_options import DeltaOutput
 from instmodel.tables.logs import address, log_errors, reason, storage_options
 from instmodel.tables.writers import Writer
@@ -40,6 +43,9 @@ class DeltaWriter(Writer):
         Takes the rows until `commit`; can be read.
     root : Location
     output : DeltaOutput
+    identity : mapping of str to str or None
+        What the commit says of the run that must be the same where it is repeated
+        (`delta_history.SAME`); None is not known.
 
     Raises
     ------
@@ -47,10 +53,17 @@ class DeltaWriter(Writer):
         ``output_exists``, ``invalid_table``: the table, or something else, is there.
     """
 
-    def __init__(self, spool: BinaryIO, root: Location, output: DeltaOutput) -> None:
+    def __init__(
+        self,
+        spool: BinaryIO,
+        root: Location,
+        output: DeltaOutput,
+        identity: Mapping[str, str | None],
+    ) -> None:
         super().__init__(spool)
         self._root = root
         self._output = output
+        self._identity = identity
         self._package = require("deltalake", "delta")
         self._place, self._options = address(root), storage_options(root)
         self._stopped = False
@@ -72,11 +85,21 @@ class DeltaWriter(Writer):
         return None
 
     def committed(self) -> bool:
-        """Tell whether the table has the rows of this run already."""
-        if self._table is None or self._output.run_id is None:
+        """Tell whether the table has the rows of this run already.
+
+        Raises
+        ------
+        InputError
+            ``output_exists``: it has, or had, rows of this name that may be others.
+        """
+        run, name = self._output.run_id, self._output.app_id
+        if self._table is None or run is None:
             return False
         with log_errors(self._root):
-            return self._table.transaction_version(self._output.app_id) is not None
+            if self._table.transaction_version(name) is None:
+                return False
+            check_repeated(self._root, self._table.version(), run, name, self._identity)
+        return True
 
     def check_mode(self) -> None:
         """Refuse a table that is there if it must not be."""
@@ -185,7 +208,7 @@ class DeltaWriter(Writer):
         Parameters
         ----------
         told : mapping of str to str
-            What the commit says about itself.
+            What else the commit says about itself.
 
         Returns
         -------
@@ -198,8 +221,10 @@ class DeltaWriter(Writer):
         name = uuid.uuid4().hex
         run = self._output.run_id
         transactions = [] if run is None else [self._package.Transaction(self._output.app_id, 1)]
+        known = {key: text for key, text in self._identity.items() if text is not None}
         properties = self._package.CommitProperties(
-            custom_metadata={**told, "instmodel.commit": name}, app_transactions=transactions
+            custom_metadata={**known, **told, "instmodel.commit": name},
+            app_transactions=transactions,
         )
         with log_errors(self._root), self._alone():
             # As it is now, hours later perhaps. The log refuses a commit that contradicts one after

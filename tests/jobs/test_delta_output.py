@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import io
 import os
 import re
 import shlex
@@ -182,6 +183,90 @@ def test_a_run_that_is_repeated_adds_nothing(capsys):
     assert score("--run-id", "2026-11-22") == 0
 
 
+AGAIN = ("--mode", "append", "--run-id", "night")
+
+
+@pytest.mark.parametrize(
+    ("then", "operation"),
+    [
+        (lambda: score("--keep", "day", "--mode", "overwrite"), "WRITE"),
+        (lambda: score("--keep", "day", "--mode", "partitions"), "WRITE"),
+        (lambda: deltalake.DeltaTable("table").delete("day = 'd1'"), "DELETE"),
+        (lambda: deltalake.DeltaTable("table").update({"score": "1"}), "UPDATE"),
+        (lambda: deltalake.DeltaTable("table").restore(0), "RESTORE"),
+    ],
+)
+def test_a_run_whose_rows_may_be_gone_is_not_taken_for_repeated(then, operation, capsys):
+    days(1)
+    assert score(*KEEP) == 0
+    assert score("--keep", "day", *AGAIN) == 0
+    then()
+    capsys.readouterr()
+    before = version()
+    assert score("--keep", "day", *AGAIN) == 2
+    said = capsys.readouterr().err
+    assert "table: " in said
+    assert "the run night was committed in version 1, but rows were removed or rewritten" in said
+    assert f"(version 2: {operation})" in said
+    assert "another run id" in said
+    assert version() == before
+
+
+def test_what_leaves_the_rows_of_a_run_there_leaves_it_repeated(capsys):
+    days(1)
+    assert score(*AGAIN) == 0
+    assert score("--mode", "append") == 0
+    table = deltalake.DeltaTable("table")
+    table.optimize.compact()
+    table.vacuum(0, dry_run=False, enforce_retention_duration=False)
+    table.create_checkpoint()
+    assert score(*AGAIN) == 0
+    assert "the rows of the run night already" in capsys.readouterr().out
+    assert scores() == [1.0, 1.0]
+
+
+def test_a_run_of_something_else_is_not_taken_for_repeated(capsys):
+    days(1)
+    assert score(*AGAIN) == 0
+    days(1, 2)
+    assert score(*AGAIN) == 2
+    said = capsys.readouterr().err
+    assert "the run night was committed in version 0, but not with the same input" in said
+    assert "same model" not in said
+    assert score(*AGAIN, "--on-bad-row", "null") == 2
+    assert "not with the same options" in capsys.readouterr().err
+    identity(["a", "day"]).info.save("model.json")
+    save(a=[1.0], day=[1.0])
+    assert score(*AGAIN) == 2
+    assert "not with the same model" in capsys.readouterr().err
+    with open("a.csv", "wb") as file:
+        file.write(b"a\n1\n")
+    assert version() == 0
+
+
+def test_a_stream_does_not_tell_whether_it_is_the_same():
+    def run():
+        delta = jobs.DeltaOutput("append", run_id="night")
+        return jobs.run(jobs.Job(identity(["a"]), io.BytesIO(b"a\n1\n"), "table", delta=delta))
+
+    assert run().rows == 1
+    with pytest.raises(InputError, match="version 0, but the input does not tell") as caught:
+        run()
+    assert caught.value.code == "output_exists"
+    assert scores() == [1.0]
+
+
+def test_a_run_whose_commit_the_log_no_longer_has_cannot_be_checked(capsys):
+    days(1)
+    assert score(*AGAIN) == 0
+    assert score("--mode", "append") == 0
+    deltalake.DeltaTable("table").create_checkpoint()
+    Path(f"table/_delta_log/{0:020}.json").unlink()
+    assert score(*AGAIN) == 2
+    assert "the log no longer has that commit" in capsys.readouterr().err
+    assert version() == 1
+
+
 def racing(monkeypatch, commits):
     """Let another commit come between the start of a write and its end."""
     from instmodel.tables.delta_writer import DeltaWriter
@@ -201,13 +286,17 @@ def test_two_runs_of_one_name_at_once_add_their_rows_once(monkeypatch, capsys):
     days(1)
     assert score("--mode", "append") == 0
     transaction = deltalake.Transaction("instmodel:twice", 1)
+    told = deltalake.DeltaTable("table").history(1)[0]
 
     def commits():
         deltalake.write_deltalake(
             "table",
             pa.table({"score": pa.array([1.0], pa.float32())}),
             mode="append",
-            commit_properties=deltalake.CommitProperties(app_transactions=[transaction]),
+            commit_properties=deltalake.CommitProperties(
+                {name: text for name, text in told.items() if name.startswith("instmodel.")},
+                app_transactions=[transaction],
+            ),
         )
 
     racing(monkeypatch, commits)
@@ -437,13 +526,13 @@ def test_what_the_page_shows_runs_as_it_stands():
     _, _, writing = page.partition("## Write")
     lines = re.findall(r"^instmodel (score MODEL .*)$", writing, re.MULTILINE)
     [program] = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    assert len(lines) == 3
     save("day.parquet", a=[1.0, 2.0], id=[1, 2], day=["x", "y"])
-    for line in lines:
-        assert main([word.replace("MODEL", "model.json") for word in shlex.split(line)]) == 0
+    first, second, last = [shlex.split(line.replace("MODEL", "model.json")) for line in lines]
+    assert main(first) == main(second) == 0
     names = {"model": identity(["a"])}
     exec(compile(program, "docs/logs.md", "exec"), names)
     assert names["result"].repeated
+    assert main(last) == 0
     assert sorted(row["id"] for row in rows(place="scores")) == [1, 2]
 
 
