@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, NoReturn, TypeVar
 
+from instmodel.base import values
 from instmodel.base.limits import DEFAULT_LIMITS, Limits
 from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL
 from instmodel.errors import InputError, printable
@@ -24,12 +25,33 @@ Commands = Any
 # A parser, or a group of its arguments; argparse has no public name for what they share.
 Arguments = Any
 
+LOADING = ("atol", "rtol", "no_validation", "limit")
+"""The arguments of `add_loading_arguments`."""
+
 _LIMITS = tuple(field.name for field in fields(Limits))
 _N = TypeVar("_N", int, float)
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line, and know the name that was meant."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; refuse what is unknown here, where the command that it is for is known."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            given = (text.partition("=")[0] for text in unknown)
+            flag = next((text for text in given if text.startswith("-")), "")
+            advice = values.hint(flag, self._option_string_actions) if flag else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
+        return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            known = map(str, action.choices or ())
+            message = error.message + values.hint(str(value), known)
+            raise argparse.ArgumentError(action, message) from None
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit."""

@@ -7,6 +7,7 @@ from typing import get_args
 
 import instmodel as im
 from instmodel.cli.arguments import (
+    LOADING,
     Commands,
     add_command,
     add_loading_arguments,
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
             progress=advance,
         )
     verdict = found.judge(limits)
-    record = record_of(args, recorder, found, limits, {"model": model})
+    record = record_of(args, recorder, found, limits, {"model": model}, without=LOADING)
     if args.report:
         from instmodel.reports.pages import write_drift
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from instmodel.cli.arguments import DIFFERENT, OK, Arguments, at_least_one, file_in
@@ -118,11 +118,16 @@ def record_of(
     found: Finding,
     limits: Sequence[Limit],
     models: Mapping[str, InstructionModel],
+    without: Collection[str] = (),
 ) -> dict[str, Any] | None:
-    """Return the record of a run, written if somebody asked for the file."""
+    """Return the record of a run, written if somebody asked for the file.
+
+    `without` are arguments of this command that decide nothing of what is found.
+    """
     if recorder is None:
         return None
-    asked = {name: value for name, value in vars(args).items() if name not in _NOT_OPTIONS}
+    hidden = _NOT_OPTIONS.union(without)
+    asked = {name: value for name, value in vars(args).items() if name not in hidden}
     target = args.record or args.report
     record = recorder.record(
         found,

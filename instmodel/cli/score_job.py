@@ -93,6 +93,13 @@ def _job(args: argparse.Namespace) -> jobs.Job:
 
 
 def _told(args: argparse.Namespace, result: jobs.Result) -> Iterator[str]:
+    yield _said(args, result)
+    if result.inputs is not None:
+        for note in input_notes(result.inputs):
+            yield printable(f"inputs: {note}")
+
+
+def _said(args: argparse.Namespace, result: jobs.Result) -> str:
     rows, bad = result.rows, ""
     if result.bad_rows and args.on_bad_row == "skip":
         rows, bad = rows - result.bad_rows, f", {result.bad_rows} bad left out"
@@ -103,15 +110,17 @@ def _told(args: argparse.Namespace, result: jobs.Result) -> Iterator[str]:
         parts.append(f"the table has the rows of the run {printable(args.run_id)} already")
     elif result.output_version is not None:
         parts.append(f"version {result.output_version}")
-    if result.reused_parts:
+    has_all = 0 < result.parts == result.reused_parts
+    if result.reused_parts and not has_all:
         parts.append(f"{result.reused_parts} of {result.parts} parts were there")
     if result.removed_parts:
         parts.append(f"{len(result.removed_parts)} removed")
     told = f" ({', '.join(parts)})" if parts else ""
-    yield f"{rows} rows scored{bad}: {printable(args.output)}{told}"
-    if result.inputs is not None:
-        for note in input_notes(result.inputs):
-            yield printable(f"inputs: {note}")
+    if has_all:
+        count = f"all {result.parts} parts" if result.parts > 1 else "the only part"
+        there = f"{count}, {rows} rows{bad}, {'were' if result.parts > 1 else 'was'} there"
+        return f"nothing to score: {there}: {printable(args.output)}{told}"
+    return f"{rows} rows scored{bad}: {printable(args.output)}{told}"
 
 
 def _delta(args: argparse.Namespace) -> DeltaOutput | None:

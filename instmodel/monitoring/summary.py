@@ -26,13 +26,19 @@ def drift_summary(found: Drift, model: str, data: str) -> Summary:
     """
     tables = [_features(found), *_bins(found), _groups(found)]
     return Summary(
-        title=f"{data} against what {model} expects",
+        title=f"{data} against {_expected_by(found, model)}",
         verdict=_verdict(found),
         alarm=None,
         finding=_finding(found),
         notes=_notes(found),
         tables=[table for table in tables if table.rows],
     )
+
+
+def _expected_by(found: Drift, model: str) -> str:
+    if found.against == "signature":
+        return f"what {model} expects"
+    return f"the reference {found.options['reference']}"
 
 
 def word_of(psi: float | None) -> str:

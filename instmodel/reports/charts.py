@@ -16,6 +16,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 30, 46
 _GRID, _INK = "#e3e3e3", "#444"
 # Characters of a name beside a bar.
 _MOST_LETTERS = 22
+# About how wide a digit is.
+_LETTER = 7
 
 Series = Sequence[tuple[str, Sequence[float]]]
 Curves = Sequence[tuple[str, Sequence[Sequence[float]]]]
@@ -160,12 +162,20 @@ def rows(
             if ranges:
                 low, high = (plot.at(end, 0)[0] for end in ranges[order][place])
                 parts.append(_line(low, y + thick / 2, high, y + thick / 2, _INK))
+    taken = -math.inf
     for at, text in marks:
         x, _ = plot.at(at, 0)
         parts.append(
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{plot.base}" stroke="{_INK}" '
-            f'stroke-dasharray="4 3"/>{_text(x - 3, _TOP + 10, text, "end")}'
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 12}" y2="{plot.base}" stroke="{_INK}" '
+            'stroke-dasharray="4 3"/>'
         )
+        # Above the bars; on the left of its line, or on the right where another one is too near.
+        if x - 3 - _LETTER * len(text) > taken:
+            parts.append(_text(x - 3, _TOP - 3, text, "end"))
+            taken = x
+        else:
+            parts.append(_text(x + 3, _TOP - 3, text, "start"))
+            taken = x + 3 + _LETTER * len(text)
     return _svg(parts, title, [name for name, _ in series])
 
 

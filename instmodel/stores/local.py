@@ -127,8 +127,11 @@ class LocalLocation(Location):
 
     def check_writable(self) -> None:
         """Refuse a place whose folder is not there."""
-        if not self._path.parent.is_dir():
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path))
+        folder = self._path.parent
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                errno.ENOENT, f"the folder {folder} is not there", str(self._path)
+            )
 
     def replacing(self) -> AbstractContextManager[BinaryIO]:
         """Open a file that replaces what is here; see `instmodel.base.atomic`."""

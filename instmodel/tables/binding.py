@@ -158,6 +158,8 @@ class Binding:
         for name in self._nulls:
             if name not in known:
                 advice = values.hint(str(name), sorted(known))
+                if "=" in str(name):  # age=0,city of `--nulls age=0,city=0`
+                    advice = "; `--nulls` is given once for each column"
                 raise InputError(
                     "invalid_nulls", f"`nulls` names no column of the model: {name!r}{advice}"
                 )

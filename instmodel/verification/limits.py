@@ -83,7 +83,8 @@ class Outcome:
     value : float
         The figure; in a list, the worst. A share where the bound is one.
     place : str
-        Where in a list that is, such as ``groups[north]``; empty for a single figure.
+        Where in a list that is, such as ``groups[north]``; empty for a single figure, and where
+        all of them are 0.
     holds : bool
         False for NaN.
     """
@@ -283,6 +284,8 @@ def _outcome(figures: Mapping[str, Any], limit: Limit) -> Outcome:
     sign = 1 if limit.kind == "max" else -1
     # NaN is the worst of all.
     value, place = max(numbers, key=lambda n: math.inf if math.isnan(n[0]) else sign * n[0])
+    if numbers[1:] and not any(number for number, _ in numbers):
+        place = ""
     holds = value <= limit.bound if limit.kind == "max" else value >= limit.bound
     return Outcome(limit, value, place, holds)
 

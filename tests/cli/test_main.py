@@ -22,6 +22,21 @@ def test_errors_are_one_line_and_a_code(capsys, unnamed):
     for arguments, why in [
         ([], "required: COMMAND"),
         (["nonsense"], "invalid choice: 'nonsense'"),
+        (["scor"], "did you mean 'score'? (see instmodel --help)"),
+        (["record", "chekc", "r.json"], "did you mean 'check'? (see instmodel record --help)"),
+        (
+            ["score", unnamed, "t.csv", "-o", "o.csv", "--keeep", "id"],
+            "--keeep id; did you mean '--keep'? (see instmodel score --help)",
+        ),
+        (
+            ["score", unnamed, "t.csv", "-o", "o.csv", "--keeep=id"],
+            "--keeep=id; did you mean '--keep'?",
+        ),
+        (["inspect", unnamed, "t.csv"], "arguments: t.csv (see instmodel inspect --help)"),
+        (
+            ["score", unnamed, "t.csv", "-o", "no/dir/o.csv"],
+            "the folder no/dir is not there",
+        ),
         (["score"], "required: MODEL, INPUT, -o/--output"),
         (["score", unnamed, "t.csv", "-o", "o.csv", "--threads", "0"], "'0' is not a whole number"),
         (["score", unnamed, "t.csv", "-o", "o.csv", "--batch-rows", "x"], "'x' is not a whole"),

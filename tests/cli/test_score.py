@@ -258,3 +258,10 @@ def test_names_that_are_not_looked_at_are_told_once(named, unnamed, capsys, outp
     write("named.csv", "a,b,emb[0],emb[1],emb[2]\n1,2,3,4,5\n")
     for model, source in ((unnamed, "rows.csv"), (unnamed, "rows.npy"), (named, "named.csv")):
         assert said(model, source) == ""
+
+
+def test_rules_for_nulls_in_one_option_are_told_apart(named, capsys):
+    pytest.importorskip("pyarrow")
+    write("t.csv", "a,b,emb[0],emb[1],emb[2]\n,,3,4,5\n")
+    said = fails(capsys, "score", named, "t.csv", "-o", "out.csv", "--nulls", "a=nan,b=nan")
+    assert "'a=nan,b'; `--nulls` is given once for each column" in said

@@ -100,7 +100,7 @@ def test_an_incremental_folder(place, capsys):
     assert list(scores(place).values()) == [[7.0], [2.0, 3.0], [8.0]]
     assert rest(place) == [".out.instmodel.json"]
     assert score(place, "--incremental") == 0
-    assert "(3 of 3 parts were there)" in capsys.readouterr().out
+    assert "nothing to score: all 3 parts, 4 rows, were there: " in capsys.readouterr().out
 
 
 def test_a_folder_is_replaced(place):

@@ -92,7 +92,7 @@ def test_finished_parts_are_not_done_again(data, capsys):
     again = Path("out/key=a/part.parquet").stat()
     assert (first.st_ino, first.st_mtime_ns) == (again.st_ino, again.st_mtime_ns)
     assert score(data, "-o", "out", "--resume") == 0
-    assert "(3 of 3 parts were there)" in capsys.readouterr().out
+    assert "nothing to score: all 3 parts, " in capsys.readouterr().out
     assert work_left() == []
 
 
@@ -228,7 +228,7 @@ def test_when_nothing_changed_nothing_is_done(data, capsys):
     assert score(data, "-o", "out", "--incremental") == 0
     before = manifest()
     assert score(data, "-o", "out", "--incremental") == 0
-    assert "(3 of 3 parts were there)" in capsys.readouterr().out
+    assert "nothing to score: all 3 parts, " in capsys.readouterr().out
     assert manifest() == before
 
 

@@ -130,6 +130,8 @@ def test_limits_hold_it():
         (False, 0.01),
     ]
     assert verdict.outcomes[1].place == "features[age]"
+    none = im.drift(MODEL, TRAINED).judge({"max": {"features.unknown": 0}}).outcomes[0]
+    assert (none.value, none.place) == (0, "")  # not the first input, which has as few as others
 
 
 def test_an_index_that_is_not_known_is_no_limit():
@@ -261,3 +263,12 @@ def test_the_page_shows_what_shifts_and_when(files):
     assert "2026-03-01" in text
     assert json.loads(record.read_text())["kind"] == "drift"
     assert main(["record", "check", str(record)]) == 0
+    assert "<dt>Options</dt><dd>by day, period day, max_psi 0.25</dd>" in text  # no atol
+
+
+def test_a_reference_is_what_is_told(files, capsys):
+    reference = str(files / "train.parquet")
+    arguments = ["drift", str(files / "s.instmodel"), str(files / "new.parquet")]
+    assert main([*arguments, "--reference", reference]) == 0
+    title = capsys.readouterr().out.partition("\n")[0]
+    assert f"new.parquet against the reference {reference}: " in title

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import instmodel as im
-from instmodel.reports.charts import bars, lines, rows, ticks
+from instmodel.reports.charts import bars, lines, psi_rows, rows, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 UGLY = '<img src=x onerror="throw 1">&'
@@ -107,3 +107,17 @@ def test_the_pictures_of_a_comparison_are_of_what_was_asked_for():
         ElementTree.fromstring(picture.svg)
     plain = comparison_charts(im.compare(info, info, {name: table[name] for name in "ab"}))
     assert [picture.caption for picture in plain] == ["Distribution of the scores"]
+
+
+@pytest.mark.parametrize("largest", [0.05, 0.3, 1.0, 3.0, 40.0])
+def test_the_labels_of_marks_do_not_overlap(largest):
+    root = ElementTree.fromstring(psi_rows([("income", largest), ("age", 0.01)], "t"))
+    labels = [text for text in root.iter(f"{SVG}text") if float(text.get("y")) == 27]
+    assert [label.text for label in labels] == ["0.1", "0.25"][: len(labels)]
+    ends = []
+    for label in labels:
+        x, width = float(label.get("x")), 7 * len(label.text)
+        left = x - width if label.get("text-anchor") == "end" else x
+        ends += [left, left + width]
+    assert ends == sorted(ends)
+    assert ends[-1] < 400
