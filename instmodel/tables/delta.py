@@ -33,6 +33,7 @@ _FEATURES = {
     *("columnMapping", "deletionVectors", "timestampNtz", "v2Checkpoint"),
     *("variantType", "variantType-preview"),
 }
+_MAPPINGS = ("none", "name", "id")
 _NAME = b"delta.columnMapping.physicalName"
 _ID = b"delta.columnMapping.id"
 
@@ -57,13 +58,11 @@ def sources(root: Location, moment: Moment = LATEST) -> list[Source]:
     require("pyarrow", "delta")
     with log_errors(root):
         place, options = address(root), storage_options(root)
-        try:
+        table = deltalake.DeltaTable(place, None, options)
+        if moment.version is not None:
+            # Before deltalake is asked for it: with a huge one it never comes back.
+            _check_version(root, table.version(), moment.version)
             table = deltalake.DeltaTable(place, moment.version, options)
-        except Exception:
-            if moment.version is not None:
-                newest = deltalake.DeltaTable(place, None, options)
-                _check_version(root, newest.version(), moment.version)
-            raise
         if moment.time is not None:
             table.load_as_version(moment.time)
             _check_begin(deltalake.DeltaTable(place, None, options), table.version(), moment)
@@ -117,7 +116,17 @@ def _files(table: Any, root: Location) -> list[Source]:
     whole = pa.schema(table.schema().to_arrow())
     folders = metadata.partition_columns
     mapping = metadata.configuration.get("delta.columnMapping.mode", "none")
+    if mapping not in _MAPPINGS:
+        raise InputError(
+            "invalid_table",
+            "the log maps columns in an unknown way",
+            field="delta.columnMapping.mode",
+            expected="one of " + ", ".join(_MAPPINGS),
+            actual=repr(mapping),
+        )
     schema = pa.schema([field for field in whole if field.name not in folders])
+    for field in schema:
+        _key(field, mapping)  # before any row is scored
     common = {"schema": schema, "table": {"format": "delta", "version": table.version()}}
     actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
     names = [unquote(action["path"]) for action in actions]
@@ -190,14 +199,18 @@ def _rows_left(table: Any) -> dict[str, Any]:
     """Return, for each file of which rows were deleted, a Boolean for each row."""
     import pyarrow as pa
 
-    if "deletionVectors" not in (table.protocol().reader_features or ()):
-        return {}
     root = unquote(table.table_uri).removeprefix("file://").rstrip("/") + "/"
     found = {}
     for batch in pa.RecordBatchReader.from_stream(table.deletion_vectors()):
         for uri, rows in zip(batch["filepath"], batch["selection_vector"], strict=True):
             name = unquote(uri.as_py()).removeprefix("file://").removeprefix(root)
             found[name] = rows.values
+    if found and "deletionVectors" not in (table.protocol().reader_features or ()):
+        raise InputError(
+            "invalid_table",
+            "the log lists deleted rows, but its protocol does not allow that",
+            expected="the reader feature deletionVectors",
+        )
     return found
 
 
@@ -247,7 +260,14 @@ def _key(field: Any, mapping: str) -> str | int:
     if mapping == "none":
         return str(field.name)
     metadata: Mapping[bytes, bytes] = field.metadata or {}
-    return int(metadata[_ID]) if mapping == "id" else metadata[_NAME].decode()
+    try:
+        return int(metadata[_ID]) if mapping == "id" else metadata[_NAME].decode()
+    except (KeyError, ValueError):
+        raise InputError(
+            "invalid_table",
+            f"the log does not tell the {mapping} that the column has in the files",
+            column=field.name,
+        ) from None
 
 
 def _key_in_file(field: Any, by_id: bool) -> str | int:

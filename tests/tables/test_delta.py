@@ -212,14 +212,19 @@ def test_a_column_of_categories_takes_the_type_from_the_log():
 # ------------------------------------------------------------------------------ tables that are bad
 
 
-def small(path="x.parquet", features=(), table=None, deleted=None):
+def small(path="x.parquet", features=(), table=None, deleted=None, **configuration):
     if table is None:
         table = pa.table({"a": [1.0, 2.0]})
     action = made.add("table", "x.parquet", table, None, deleted)
     action["add"]["path"] = path
     protocol = made.protocol(*features) if features else made.PLAIN
     columns = [made.column("a", "double")]
-    made.commit("table", 0, protocol, made.metadata(columns), action)
+    made.commit("table", 0, protocol, made.metadata(columns, **configuration), action)
+
+
+def mapped(mode):
+    """A table of which deltalake does not ask for ids or names, for the protocol has none."""
+    small(delta__columnMapping__mode=mode)
 
 
 def log(version=0):
@@ -255,6 +260,10 @@ def gap():
         (lambda: small("gone.parquet"), "gone.parquet"),
         (lambda: small(features=["fooBar"]), "fooBar"),
         (lambda: small(features=["typeWidening"]), "typeWidening"),
+        (lambda: mapped("id"), "the log does not tell the id that the column has in the files"),
+        (lambda: mapped("name"), "the log does not tell the name that the column has"),
+        (lambda: mapped("zz"), "expected one of none, name, id, got 'zz'"),
+        (lambda: small(deleted=made.inside([1])), "the reader feature deletionVectors"),
         (lambda: small(table=pa.table({"a": ["text"]})), "x.parquet"),
         (lambda: (small(), Path("table/x.parquet").write_bytes(b"PAR1")), "x.parquet"),
         (
@@ -281,6 +290,8 @@ def test_broken_and_hostile_tables_are_errors(prepare, says, capsys):
     ("arguments", "says"),
     [
         (["--table-version", "7"], "table: the table has no such version (expected one of 0 to 3"),
+        (["--table-version", f"{2**63 - 1}"], "one of 0 to 3, got 9223372036854775807"),
+        (["--table-version", "9" * 20], "one of 0 to 3, got 9"),
         (["--table-version", "-1"], "table_version"),
         (["--table-time", "yesterday"], "such as 2026"),
     ],
