@@ -85,7 +85,7 @@ def _job(args: argparse.Namespace) -> jobs.Job:
             metrics=args.metrics,
             metrics_labels=labels,
         )
-    except Exception:
+    except BaseException:
         if args.metrics is not None:
             with contextlib.suppress(OSError):  # what made the run fail is the error to raise
                 Metrics().save(args.metrics, labels, succeeded=False)

@@ -170,7 +170,8 @@ class Metrics:
         labels = {"job_name": PurePath(place.name).stem, **labels}
         before: dict[str, float] = {}
         with place.taking_turns():
-            with contextlib.suppress(OSError, ValueError):
+            # Only what is not there, or is no such file, begins anew.
+            with contextlib.suppress(FileNotFoundError, ValueError):
                 before = _samples(place.read_bytes().decode())
             with place.replacing() as file:
                 file.write(self.text(labels, succeeded, time.time(), before).encode())
@@ -255,8 +256,8 @@ class Metrics:
 
 
 def _number(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
+    if not math.isfinite(value):  # infinite only where somebody wrote that into the file before
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
     return str(int(value)) if value == int(value) else repr(round(value, 9))
 
 

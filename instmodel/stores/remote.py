@@ -299,6 +299,10 @@ def _refuse_replaced(url: str) -> NoReturn:
     raise OSError(errno.EBUSY, REPLACED, without_secrets(url))
 
 
+# What a write says for which a disk has no room.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 @contextlib.contextmanager
 def _spool(location: RemoteLocation) -> Iterator[tuple[BinaryIO, str]]:
     """Yield a temporary file and a name by which it can be opened once more."""
@@ -312,6 +316,6 @@ def _spool(location: RemoteLocation) -> Iterator[tuple[BinaryIO, str]]:
         with tempfile.NamedTemporaryFile(prefix="instmodel-") as named:
             yield cast(BinaryIO, named), named.name
     except OSError as error:
-        if error.errno is not None and error.filename is None:
+        if error.errno in _FULL and error.filename is None:
             error.filename = f"{location} (its copy in {tempfile.gettempdir()})"
         raise

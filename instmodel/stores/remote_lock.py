@@ -56,7 +56,12 @@ class RemoteLock:
     @contextlib.contextmanager
     def held(self) -> Iterator[RemoteLock]:
         """Hold the lock, or raise an `InputError` (``output_busy``)."""
-        self._take()
+        try:
+            self._take()
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._own.remove()
+            raise
         renewing = threading.Thread(target=self._renew, name="instmodel-lock", daemon=True)
         renewing.start()
         try:
@@ -64,7 +69,9 @@ class RemoteLock:
         finally:
             self._released.set()
             renewing.join()
-            self._own.remove()
+            # What is done is done: a lock that stays is dead when this process is.
+            with contextlib.suppress(OSError):
+                self._own.remove()
 
     def check(self) -> None:
         """Raise an `InputError` if another run has taken the folder over."""

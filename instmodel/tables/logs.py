@@ -8,6 +8,7 @@ plain files; a stream of the whole table, which these packages have, too, comes 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -114,6 +115,9 @@ def log_errors(place: Location) -> Iterator[None]:
         raise error.in_file(str(place)) from error.__cause__
     except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
         raise
+    except OSError as error:  # of a store or a disk: it may pass
+        number = error.errno or errno.EIO
+        raise OSError(number, reason(error), str(place)) from error
     except BaseException as error:  # a panic of Rust is no Exception
         raise InputError("invalid_table", reason(error), file=str(place)) from error
 
