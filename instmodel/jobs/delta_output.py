@@ -20,17 +20,20 @@ from instmodel.version import __version__
 def run(job: Job, root: Location, sources: list[Source], result: Result, advance: Advance) -> None:
     """Score every file into a Delta table."""
     assert job.delta is not None
-    with contextlib.ExitStack() as stack:
-        spool = cast(BinaryIO, stack.enter_context(tempfile.TemporaryFile()))
+    with tempfile.TemporaryFile() as spooled:
+        spool = cast(BinaryIO, spooled)
         writer = DeltaWriter(spool, root, job.delta, _identity(job, sources))
         if writer.committed():
             result.repeated = True
             return
         writer.check_mode()
-        bad = None
-        if job.bad_rows is not None:
-            bad = BadRowsFile(stack.enter_context(location(job.bad_rows).replacing()), header=True)
-        score_files(job, sources, writer, bad, result, advance)
+        # The list comes before the commit: repeated, a run that has committed writes none.
+        with contextlib.ExitStack() as stack:
+            bad = None
+            if job.bad_rows is not None:
+                file = stack.enter_context(location(job.bad_rows).replacing())
+                bad = BadRowsFile(file, header=True)
+            score_files(job, sources, writer, bad, result, advance)
         result.rows, result.bad_rows = result.metrics.rows, result.metrics.bad_rows
         result.parts = result.metrics.parts["scored"] = 1
         told = {
@@ -41,9 +44,10 @@ def run(job: Job, root: Location, sources: list[Source], result: Result, advance
             "instmodel.bad_rows": str(result.bad_rows),
             "instmodel.run_id": job.delta.run_id,
         }
-        result.count_added(result.rows, result.bad_rows, 1)
         version = writer.commit({name: text for name, text in told.items() if text is not None})
         result.output_version, result.repeated = version, version is None
+        if not result.repeated:
+            result.count_added(result.rows, result.bad_rows, 1)
 
 
 def _identity(job: Job, sources: list[Source]) -> dict[str, str | None]:

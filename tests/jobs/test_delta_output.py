@@ -465,7 +465,16 @@ def test_a_run_that_fails_leaves_nothing(capsys):
     assert sorted(Path("table").rglob("*")) == before
 
 
-def test_bad_rows_are_listed_with_the_commit():
+def test_bad_rows_are_listed_before_the_commit(monkeypatch):
+    from instmodel.tables.delta_writer import DeltaWriter
+
+    commit = DeltaWriter.commit
+
+    def listed(writer, told):
+        assert len(Path("bad.csv").read_text().splitlines()) == 2
+        return commit(writer, told)
+
+    monkeypatch.setattr(DeltaWriter, "commit", listed)
     save(a=[1.0, None])
     assert score("--on-bad-row", "skip", "--bad-rows", "bad.csv") == 0
     assert scores() == [1.0]
