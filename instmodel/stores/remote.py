@@ -25,8 +25,8 @@ _BUFFER = 8 << 20
 _ALIASES = {"s3a": "s3", "gcs": "gs", "abfs": "az", "abfss": "az"}
 # Where Linux shows the open files of a process.
 _DESCRIPTORS = "/proc/self/fd"
-# Those whose first folder somebody has to make before.
-_BUCKETS = ("s3", "gs", "az")
+# Those whose first folder somebody has to make before, and what it is called.
+_BUCKETS = {"s3": "bucket", "gs": "bucket", "az": "container"}
 # A large file is uploaded in parts: their least size, their number at most, and how many are in
 # memory. The other packages have one in memory, unless told otherwise.
 _PART, _MOST_PARTS, _TOGETHER = 8 << 20, 10_000, 4
@@ -135,6 +135,8 @@ class RemoteLocation(Location):
         was replaced since counts as changed.
         """
         info = self._listed or self._info()
+        if info is None:
+            self._check_bucket()  # whose error tells more
         if info is None or info["type"] == "directory":
             number = errno.ENOENT if info is None else errno.EISDIR
             raise OSError(number, os.strerror(number), str(self))
@@ -154,16 +156,24 @@ class RemoteLocation(Location):
 
     def check_writable(self) -> None:
         """Refuse a bucket that is not there, and a store that asks for credentials in vain."""
-        if self._place()[0] not in _BUCKETS:
+        self._check_bucket()
+
+    def _check_bucket(self) -> None:
+        kind = _BUCKETS.get(self._place()[0])
+        if kind is None:
             return
         bucket = self
         while bucket.parent is not bucket:
             bucket = bucket.parent
         store, path = file_system(bucket._url)
-        # Who may write need not be allowed to look: this says nothing about what was asked for.
+        # Who may use a file need not be allowed to look at its bucket: that says nothing here.
         # Inside of `telling`, which makes a PermissionError of missing credentials, too.
         with telling(self._url), contextlib.suppress(PermissionError):
-            store.info(path)
+            try:
+                store.info(path)
+            except FileNotFoundError as error:
+                reason = f"the {kind} {bucket} is not there"
+                raise FileNotFoundError(errno.ENOENT, reason) from error
 
     @contextlib.contextmanager
     def replacing(self) -> Iterator[BinaryIO]:

@@ -105,7 +105,8 @@ def digest(*parts: bytes) -> str:
 def log_errors(place: Location) -> Iterator[None]:
     """Turn whatever a table's package finds wrong with a log into ``invalid_table``.
 
-    An error of ours that names no file gets the place.
+    An error of ours that names no file gets the place. A store or a disk that fails is no fault of
+    the log: its `OSError`, which names the file, may pass if tried again.
     """
     try:
         yield
@@ -119,6 +120,8 @@ def log_errors(place: Location) -> Iterator[None]:
         number = error.errno or errno.EIO
         raise OSError(number, reason(error), str(place)) from error
     except BaseException as error:  # a panic of Rust is no Exception
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
         raise InputError("invalid_table", reason(error), file=str(place)) from error
 
 

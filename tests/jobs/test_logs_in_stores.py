@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.s3 import environment, serving_apart
+from support.s3 import Proxy, environment, serving_apart
 from support.table_models import identity
 
 from instmodel import jobs
@@ -66,6 +66,24 @@ def test_delta_tables(bucket):
         jobs.run(jobs.Job(model, f"{bucket}/in", "out2", table_version=7))
     with pytest.raises(OSError, match="nowhere"):
         run("append", source="nowhere")
+
+
+def test_a_store_that_refuses_is_not_a_broken_log(bucket, server, monkeypatch):
+    pytest.importorskip("deltalake")
+    parquet.write_table(pa.table({"a": [1.0]}), "in.parquet")
+    proxy = Proxy(server)
+    proxy.before = lambda method, path: 403
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+    s3fs.S3FileSystem.clear_instance_cache()
+    job = jobs.Job(identity(["a"]), "in.parquet", f"{bucket}/out", delta=jobs.DeltaOutput())
+    try:
+        with pytest.raises(PermissionError, match=r"credentials.*s3fs") as caught:
+            jobs.run(job)
+    finally:
+        proxy.close()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+        s3fs.S3FileSystem.clear_instance_cache()
+    assert caught.value.filename.startswith(f"{bucket}/out")
 
 
 def test_iceberg_tables(bucket, server):

@@ -153,15 +153,16 @@ def test_empty_objects_that_stand_for_folders_are_no_files(bucket):
 
 
 def test_what_is_missing_is_named(bucket):
-    for place in (location(bucket) / "none", location("s3://no-such-bucket-here/a")):
-        with pytest.raises(FileNotFoundError) as caught:
-            place.read_bytes()
-        assert caught.value.filename == str(place)
-    with pytest.raises(FileNotFoundError, match="bucket") as caught:
-        location("s3://no-such-bucket-here/a/b").check_writable()
-    assert caught.value.filename == "s3://no-such-bucket-here/a/b"
+    with pytest.raises(FileNotFoundError, match="No such file") as caught:
+        (location(bucket) / "none").read_bytes()
+    assert caught.value.filename == f"{bucket}/none"
+    place = location("s3://nowhere-here/a/b")
+    for fails in (place.read_bytes, place.check_writable):
+        with pytest.raises(FileNotFoundError, match="bucket s3://nowhere-here is not") as caught:
+            fails()
+        assert caught.value.filename == "s3://nowhere-here/a/b"
     with pytest.raises(FileNotFoundError, match="bucket"):
-        write(location("s3://no-such-bucket-here/a"), b"some")
+        write(location("s3://nowhere-here/a"), b"some")
 
 
 def test_no_credentials_are_an_error_that_says_who_looks_for_them(bucket, monkeypatch):
