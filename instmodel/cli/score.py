@@ -229,6 +229,8 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
         {"output": None if to_stdout else args.output},
         {"input": None if args.input == "-" else args.input, "model": args.model},
     )
+    if args.input != "-":
+        location(args.input, "input").stamp()  # not there: told before what names tell
     ending = ".csv" if to_stdout else suffix(args.output)
     source = _source(args)
     from_csv = isinstance(source, Source)

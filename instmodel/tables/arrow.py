@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from instmodel.tables.cells import (
     NumpyColumn,
     Part,
     categorised,
+    decimal_advice,
     empty_text,
     not_a_number,
     shown,
@@ -204,12 +206,16 @@ class _TextColumn(Column):
             if cell is not None:
                 number = with_point(cell, self._decimal)
                 if not is_number(number):
-                    wrong[row] = not_a_number(cell) if cell else empty_text()
+                    wrong[row] = _no_number(cell) if cell else empty_text()
                     continue
                 values[row] = float(number)
                 if np.isinf(values[row]) and not is_infinity(cell):
                     wrong[row] = too_large(cell)
         return Part(values, missing if missing.any() else None, wrong)
+
+
+def _no_number(cell: str) -> BadCell:
+    return not_a_number(cell)._replace(advice=partial(decimal_advice, cell))
 
 
 class _CategoryColumn(Column):

@@ -22,6 +22,7 @@ from instmodel.base.categories import Categories
 from instmodel.base.values import hint
 from instmodel.errors import InputError
 from instmodel.tables.binding import Slot
+from instmodel.tables.columns import is_number
 
 Mask = NDArray[np.bool_]
 # Categories that an error names, and those among which it looks for the nearest.
@@ -339,6 +340,12 @@ def null_cell(of_text: bool) -> BadCell:
 def nulls_advice() -> str:
     """Return what an error adds that a rule for nulls can prevent."""
     return "; `nulls` (`--nulls`) says what a null input becomes"
+
+
+def decimal_advice(cell: str) -> str:
+    """Return what an error adds about a cell of CSV that the other decimal mark makes a number."""
+    is_one = is_number(cell.replace(",", "."))
+    return "; `decimal` (`--decimal`) says which mark numbers have" if is_one else ""
 
 
 def too_large(cell: Any) -> BadCell:

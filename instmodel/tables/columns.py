@@ -95,8 +95,10 @@ def _advice(
     missing: Sequence[str], wanted: Sequence[str], header: Sequence[str], arrays: Mapping[str, int]
 ) -> str:
     """Return what likely went wrong: another separator, no header at all, or a typing error."""
-    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        return "; cells must be separated by commas"
+    mark = next((mark for mark in ";\t|," if mark in header[0]), None) if len(header) == 1 else None
+    if mark is not None:
+        reads = f"`instmodel score --delimiter {mark!r}` reads cells that {mark!r} separates"
+        return f"; the only column is {header[0][:40]!r}; {reads}"
     if not header:
         return "; there are no columns"
     taken = set(wanted)

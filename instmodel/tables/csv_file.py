@@ -26,7 +26,7 @@ from instmodel.base import map_keys
 from instmodel.base.categories import Categories
 from instmodel.errors import InputError
 from instmodel.stores import AnyPath
-from instmodel.tables.cells import nulls_advice, unknown_category
+from instmodel.tables.cells import decimal_advice, nulls_advice, unknown_category
 from instmodel.tables.columns import (
     holds_numbers,
     is_infinity,
@@ -273,9 +273,11 @@ class CsvReader:
             try:
                 number = math.nan if "_" in text else float(text)
                 fits = math.isnan(number) or abs(number) < _FLOAT32_LIMIT or is_infinity(cell)
-                problem = "not a number" if "_" in text else "" if fits else "too large for float32"
+                no_number = "not a number" + decimal_advice(cell)
+                problem = no_number if "_" in text else "" if fits else "too large for float32"
             except ValueError:
-                problem = "not a number" if cell.strip() else "empty" + nulls_advice()
+                no_number = "not a number" + decimal_advice(cell)
+                problem = no_number if cell.strip() else "empty" + nulls_advice()
             if problem:
                 code, message, wanted = "invalid_cell", f"the cell is {problem}", "a number"
             elif place in self._key_inputs and map_keys.is_inexact(number):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
 
 from instmodel.base.extras import require
@@ -15,7 +15,7 @@ from instmodel.errors import InputError
 from instmodel.stores import AnyPath, Location, location
 from instmodel.tables.compression import borrowed, decompressed
 from instmodel.tables.csv_options import CsvOptions
-from instmodel.tables.kinds import SUFFIXES, TEXT, compression_of, kind_of, parts_of
+from instmodel.tables.kinds import SUFFIXES, TEXT, compression_of, kind_of, kind_seen, parts_of
 from instmodel.tables.versions import LATEST, Moment, log_of
 
 # What Hive calls a folder whose column is null, and the values that make a column of integers.
@@ -69,8 +69,22 @@ class Source:
 
     def open(self) -> BinaryIO:
         """Return the bytes of its format; what was compressed is not any more."""
-        file = self.location.open() if self.stream is None else borrowed(self.stream)
+        file = self.location.open() if self.stream is None else self._borrowed(self.stream)
         return file if self.compression is None else decompressed(file, self.compression, self.path)
+
+    def _borrowed(self, stream: BinaryIO) -> BinaryIO:
+        """Return a view of the stream, which has no name to tell its kind; refuse another one."""
+        file: Any = borrowed(stream)
+        seen = kind_seen(file.peek(16), self.kind)
+        if seen not in (None, self.kind):
+            raise InputError(
+                "invalid_table",
+                f"these are bytes of {seen}: `input_format` (`--input-format {seen}`) says so",
+                file=self.path,
+                expected=self.kind,
+                actual=seen,
+            )
+        return cast(BinaryIO, file)
 
     @property
     def once(self) -> bool:

@@ -6,6 +6,7 @@ A *kind* is a format with how it is compressed: ``parquet``, ``csv``, ``csv.gz``
 from __future__ import annotations
 
 import os
+import re
 from pathlib import PurePosixPath
 
 from instmodel.tables.compression import COMPRESSIONS
@@ -23,6 +24,28 @@ SUFFIXES = {
 FORMATS = ("parquet", "csv", "arrow", "jsonl")
 TEXT = ("csv", "jsonl")
 KINDS = (*FORMATS, *(f"{kind}.{ending}" for kind in TEXT for ending in COMPRESSIONS))
+
+# What files begin with that no text does: not only its first letters, which a column may have.
+_BEGINNINGS = {
+    "gz": rb"\x1f\x8b\x08",
+    "zst": rb"\x28\xb5\x2f\xfd",
+    "bz2": rb"BZh[1-9](1AY&SY|\x17rE8P\x90)",
+    "parquet": rb"PAR1[^ -~\s]",
+    "arrow": rb"ARROW1\0\0|\xff\xff\xff\xff",
+}
+
+
+def kind_seen(head: bytes, wanted: str) -> str | None:
+    """Return the kind that the first bytes of a file show; None: they show none.
+
+    Of what is compressed, they do not show the format: if `wanted`, a kind, is of text, that.
+    """
+    for found, pattern in _BEGINNINGS.items():
+        if re.match(pattern, head):
+            form = parts_of(wanted)[0]
+            packed = f"{form if form in TEXT else 'csv'}.{found}"
+            return packed if found in COMPRESSIONS else found
+    return None
 
 
 def parts_of(kind: str) -> tuple[str, str | None]:

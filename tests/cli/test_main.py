@@ -18,8 +18,10 @@ from instmodel.cli import main
 def test_errors_are_one_line_and_a_code(capsys, unnamed):
     write("t.csv", GOOD)
     write("broken.json", '{"features": [')
+    write("t.txt", GOOD)
     Path("folder").mkdir()
     for arguments, why in [
+        (["score", unnamed, "nofolder", "-o", "sc3"], "nofolder: No such file or directory"),
         ([], "required: COMMAND"),
         (["nonsense"], "invalid choice: 'nonsense'"),
         (["scor"], "did you mean 'score'? (see instmodel --help)"),

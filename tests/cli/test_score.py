@@ -40,7 +40,7 @@ def test_a_missing_column_is_named_with_the_closest_one(named, capsys):
     ("header", "hint"),
     [
         ("x1,y1", "the columns are 'x1', 'y1'"),
-        ("a;b;emb[0]", "separated by commas"),
+        ("a;b;emb[0]", "`instmodel score --delimiter ';'`"),
         ("1.5,2.5", "numbers where the column names should be"),
     ],
 )

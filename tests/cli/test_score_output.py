@@ -67,7 +67,7 @@ def test_a_new_file_has_the_usual_mode(unnamed):
 @pytest.mark.parametrize(
     ("output", "why"),
     [
-        ("missing/out.csv", "missing/out.csv: No such file or directory"),
+        ("missing/out.csv", "missing/out.csv: the folder missing is not there"),
         ("folder.csv", "folder.csv: Is a directory"),
         ("pipe.csv", "pipe.csv: Not a regular file"),
         ("out.txt", "out.txt: the name must end in .csv, .npy, .parquet, .arrow or .jsonl"),

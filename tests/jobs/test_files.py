@@ -298,7 +298,7 @@ def test_what_csv_keeps_stays_as_it_was_written(model):
     [
         ("in.csv", "a,b\n1,2\n\n3,4\n", "in.csv, row 2 (line 3): the line is blank"),
         ("in.csv", "", "the file has no header"),
-        ("in.csv", "a;b\n1;2\n", "cells must be separated by commas"),
+        ("in.csv", "a;b\n1;2\n", "the only column is 'a;b'; `instmodel score --delimiter ';'`"),
         ("in.jsonl", '{"a": 1, "b": 2}\n{"a": 1,\n', "line 2, column 9: not JSON"),
         ("in.jsonl", '{"a": 1, "b": 2}\n\n', "line 2, column 1: not JSON"),
         ("in.jsonl", "[1, 2]\n", "line 1: not a JSON object"),
@@ -391,8 +391,8 @@ def test_no_rows(model):
         (["in.parquet", "-o", "o.csv", "--bad-rows", "in.parquet"], "bad rows is also the input"),
         (["in.parquet", "-o", "o.csv", "--bad-rows", "o.csv"], "bad rows is also the output"),
         (["in.parquet", "-o", "o.csv", "--metrics", "model.json"], "metrics is also the model"),
-        (["in.parquet", "-o", "o.csv", "--metrics", "no/m"], "no/m: No such file"),
-        (["in.parquet", "-o", "o.csv", "--bad-rows", "no/b"], "no/b: No such file"),
+        (["in.parquet", "-o", "o.csv", "--metrics", "no/m"], "no/m: the folder no is not there"),
+        (["in.parquet", "-o", "o.csv", "--bad-rows", "no/b"], "no/b: the folder no is not there"),
         (["in.parquet", "-o", "o.csv", "--format", "arrow"], "the name tells another format"),
         (["in.parquet", "-o", "-", "--format", "arrow"], "expected csv or jsonl, got arrow"),
         (["in.parquet", "-o", "out"], "the name does not tell a format"),
@@ -403,7 +403,7 @@ def test_no_rows(model):
         (["in.parquet", "-o", "out.csv", "--outputs", "x"], "expected 2 names"),
         (["in.parquet", "-o", "out.csv", "--nulls", "0", "--nulls", "a=1"], "one rule for all"),
         (["in.parquet", "-o", "out.csv", "--nulls", "none"], "invalid_nulls"),
-        (["in.parquet", "-o", "no/out.csv"], "no/out.csv: No such file"),
+        (["in.parquet", "-o", "no/out.csv"], "no/out.csv: the folder no is not there"),
         (["in.parquet", "-o", "out.csv", "--on-bad-row", "drop"], "invalid choice"),
     ],
 )

@@ -170,6 +170,41 @@ def test_standard_input_that_is_empty_or_of_another_format(feed, capsys):
     assert "invalid_table" in refused(capsys, "-", "-o", "o.csv", "--input-format", "xml")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("options", [[], ["--keep", "id", "--delimiter", ";"]])
+def test_bytes_of_another_format_are_told_from_text(feed, capsys, kind, options):
+    form, _, compression = kind.partition(".")
+    if not compression and form in ("csv", "jsonl"):
+        pytest.skip("text")
+    data = content(form)
+    feed(packed(data, compression) if compression else data)
+    said = refused(capsys, "-", "-o", "out.csv", *options)
+    shown = f"csv.{compression}" if compression else form  # what is compressed is not looked at
+    assert f"--input-format {shown}`" in said
+
+
+def test_the_letters_that_formats_begin_with_are_names_of_columns(feed, capsysbinary):
+    for name in ("PAR1", "ARROW1", "BZh9"):
+        feed(f"{name},a,b\n0,1,2\n".encode())
+        scored("-", "-o", "-")
+        assert capsysbinary.readouterr().out == b"output_0,output_1\n1.0,2.0\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--keep", "a"]])
+def test_the_other_delimiter_or_decimal_mark_is_told(capsys, options):
+    Path("t.csv").write_text("a,b\n1,2\n")
+    said = refused(capsys, "t.csv", "-o", "out.csv", "--delimiter", ";", *options)
+    assert "the only column is 'a,b'; `instmodel score --delimiter ','`" in said
+    Path("t.csv").write_text("a;b\n1;62,0\n")
+    said = refused(capsys, "t.csv", "-o", "out.csv", "--delimiter", ";", *options)
+    assert "not a number; `decimal` (`--decimal`)" in said
+    Path("t.csv").write_text("a;b\n1;6.5\n")
+    marks = ["--delimiter", ";", "--decimal", ","]
+    assert "`--decimal`" in refused(capsys, "t.csv", "-o", "out.csv", *marks, *options)
+    Path("t.csv").write_text("a;b\n1;six\n")
+    assert "`--decimal`" not in refused(capsys, "t.csv", "-o", "out.csv", *marks, *options)
+
+
 def test_an_open_file_stays_open():
     with io.BytesIO(content("csv")) as file:
         jobs.run(jobs.Job(AB, file, "out.parquet", keep=["id"]))
