@@ -60,7 +60,7 @@ class RemoteLocation(Location):
     def parent(self) -> RemoteLocation:
         """The folder that it lies in; of a bucket, the bucket."""
         above = self._url.rpartition("/")[0]
-        return self if above.endswith(":/") else RemoteLocation(above)
+        return self if above.endswith((":/", "://")) else RemoteLocation(above)
 
     def __truediv__(self, below: str) -> RemoteLocation:
         return RemoteLocation(f"{self._url}/{below}")

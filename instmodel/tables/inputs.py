@@ -16,7 +16,7 @@ from instmodel.stores import AnyPath, Location, location
 from instmodel.tables.compression import borrowed, decompressed
 from instmodel.tables.csv_options import CsvOptions
 from instmodel.tables.kinds import SUFFIXES, TEXT, compression_of, kind_of, kind_seen, parts_of
-from instmodel.tables.versions import LATEST, Moment, log_of
+from instmodel.tables.versions import LATEST, Moment, log_in, log_of
 
 # What Hive calls a folder whose column is null, and the values that make a column of integers.
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -98,8 +98,15 @@ class Source:
 
 
 def single(path: AnyPath, csv: CsvOptions | None = None, kind: str | None = None) -> Source:
-    """Return a file, of the kind that its name tells if nobody else does."""
+    """Return a file, of the kind that its name tells if nobody else does.
+
+    Raises
+    ------
+    InputError
+        ``invalid_table``: it is a part of a table that has a log; or its name tells no kind.
+    """
     place = location(path, "input")
+    _refuse_pieces(place)
     return _source(place, place.name, csv, kind)
 
 
@@ -215,28 +222,35 @@ def _files_of_log(log: str, root: Location, moment: Moment) -> list[Source]:
     return iceberg.sources(root, moment)
 
 
-def _refuse_pieces(root: Location, names: Iterable[str]) -> None:
+def _refuse_pieces(root: Location, names: Iterable[str] = ()) -> None:
     """Refuse a part of a table that has a log, and such a table in a folder of other files.
 
     Read without the log, they hold rows that were overwritten or deleted.
     """
-    folders = {folder for name in names for folder in PurePosixPath(name).parents[:-1]}
-    # No table lies in a partition of others; to ask a store for each of them would take long.
-    below = [root / str(folder) for folder in sorted(folders) if "=" not in str(folder)]
-    for folder in (*_above(root), *below):
-        if log_of(folder) is not None:
+    below = {folder for name in names for folder in PurePosixPath(name).parents[:-1]}
+    for folder in (*_above(root), *(root / str(path) for path in sorted(below))):
+        # Tables are hardly partitions of others; to ask a store for each of them would take long.
+        is_partition = folder.local is None and "=" in folder.name
+        if not is_partition and _has_log(folder):
             raise InputError(
                 "invalid_table",
                 "a table that has a log can only be read as a whole",
                 file=str(root),
-                expected="a folder of plain files, or that of the table",
+                expected="plain files, or the folder of the table",
                 actual=f"the table {folder}",
             )
 
 
+def _has_log(folder: Location) -> bool:
+    try:
+        return log_in(folder) is not None
+    except OSError:  # not everybody may look into the folders above a file
+        return False
+
+
 def _above(root: Location) -> Iterator[Location]:
     here = root if root.local is None else location(root.local.absolute())
-    while (above := here.parent).name != here.name:
+    while str(above := here.parent) != str(here):
         yield above
         here = above
 

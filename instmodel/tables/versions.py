@@ -55,11 +55,14 @@ def log_of(root: Location) -> str | None:
     """Return which kind of table's log lies there: ``delta``, ``iceberg`` or None."""
     if root.name.startswith(ICEBERG_CATALOG) or root.name.endswith(ICEBERG_METADATA):
         return "iceberg"
-    if not root.is_folder():
-        return None
-    if (root / "_delta_log").is_folder():
+    return log_in(root) if root.is_folder() else None
+
+
+def log_in(folder: Location) -> str | None:
+    """Return which kind of table's log lies in a folder that is there."""
+    if (folder / "_delta_log").is_folder():
         return "delta"
-    metadata = root / "metadata"
+    metadata = folder / "metadata"
     if metadata.is_folder() and any(f.name.endswith(ICEBERG_METADATA) for f in metadata.files()):
         return "iceberg"
     return None

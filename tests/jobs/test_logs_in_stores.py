@@ -64,6 +64,9 @@ def test_delta_tables(bucket):
         run("new")
     with pytest.raises(InputError, match=r"s3://tables/in.*one of 0 to 1.*got 7"):
         jobs.run(jobs.Job(model, f"{bucket}/in", "out2", table_version=7))
+    [file, *_] = found.file_uris()
+    with pytest.raises(InputError, match="as a whole"):
+        jobs.run(jobs.Job(model, file, "out3.parquet"))
     with pytest.raises(OSError, match="nowhere"):
         run("append", source="nowhere")
 

@@ -156,3 +156,9 @@ def test_one_place_has_several_spellings(one, other):
     assert location(one).is_same(location(other))
     assert (location(one) / "b").is_inside(location(other))
     assert location(one).is_inside(location(other).parent)
+
+
+@pytest.mark.parametrize("root", ["s3://bucket", "memory:///a"])
+def test_above_the_first_folder_of_a_url_is_nothing(root):
+    assert str(location(f"{root}/b").parent) == root
+    assert str(location(root).parent) == root

@@ -209,6 +209,28 @@ def test_a_column_of_categories_takes_the_type_from_the_log():
     assert sorted(row["output_0"] for row in scores) == [0.0, 1.0]
 
 
+def test_a_data_file_alone_may_hold_rows_that_are_gone(capsys):
+    history()
+    [*_, file] = sorted(Path("table").rglob("*.parquet"))
+    assert len(file.parts) == 4  # in partitions
+    identity(["a"]).info.save("model.json")
+    assert main(["score", "model.json", str(file), "-o", "out.parquet"]) == 2
+    said = capsys.readouterr().err
+    assert "a table that has a log can only be read as a whole" in said
+    assert str(file) in said
+
+
+def test_a_text_file_in_a_table_and_a_folder_with_the_name_of_the_one_above(capsys):
+    small()
+    Path("table/table").mkdir()
+    Path("table/table/rows.csv").write_text("a\n1\n")
+    identity(["a"]).info.save("model.json")
+    assert main(["score", "model.json", "table/table/rows.csv", "-o", "-"]) == 2
+    assert "as a whole" in capsys.readouterr().err
+    Path("rows.csv").write_text("a\n1\n")
+    assert main(["score", "model.json", "rows.csv", "-o", "-"]) == 0
+
+
 # ------------------------------------------------------------------------------ tables that are bad
 
 

@@ -146,6 +146,7 @@ def test_tables_that_are_broken_or_elsewhere(changed, capsys):
     Path("copy/metadata/version-hint.text").write_text(f"../../{TABLE}/metadata/{newest}")
     says("outside of the table's folder", "copy")
     says("as a whole", f"{TABLE}/data")
+    says("as a whole", str(next(Path(TABLE, "data").rglob("*.parquet"))))
     says("no such snapshot", TABLE, "--table-version", "5")
     says("no such snapshot", TABLE, "--table-time", "1999-12-31")
     says("nothing", "iceberg:nothing.ns.sales")
