@@ -94,11 +94,10 @@ class Proxy:
                 if isinstance(wanted, int):
                     self.answer(wanted, [], b"")
                     return
-                connection = http.client.HTTPConnection(host, timeout=60)
-                connection.request(self.command, self.path, body, dict(self.headers.items()))
-                response = connection.getresponse()
-                data = response.read()
-                connection.close()
+                with contextlib.closing(http.client.HTTPConnection(host, timeout=60)) as connection:
+                    connection.request(self.command, self.path, body, dict(self.headers.items()))
+                    response = connection.getresponse()
+                    data = response.read()
                 self.answer(response.status, response.getheaders(), data, drop=wanted == "drop")
 
             def answer(
