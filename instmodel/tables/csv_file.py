@@ -30,6 +30,7 @@ from instmodel.tables.cells import decimal_advice, nulls_advice, unknown_categor
 from instmodel.tables.columns import (
     holds_numbers,
     is_infinity,
+    is_number,
     match_columns,
     output_names,
     with_point,
@@ -273,13 +274,12 @@ class CsvReader:
             try:
                 number = math.nan if "_" in text else float(text)
                 fits = math.isnan(number) or abs(number) < _FLOAT32_LIMIT or is_infinity(cell)
-                no_number = "not a number" + decimal_advice(cell)
-                problem = no_number if "_" in text else "" if fits else "too large for float32"
+                problem = "not a number" if "_" in text else "" if fits else "too large for float32"
             except ValueError:
-                no_number = "not a number" + decimal_advice(cell)
-                problem = no_number if cell.strip() else "empty" + nulls_advice()
+                problem = "not a number" if cell.strip() else "empty" + nulls_advice()
             if problem:
-                code, message, wanted = "invalid_cell", f"the cell is {problem}", "a number"
+                message = f"the cell is {problem}{'' if is_number(text) else decimal_advice(cell)}"
+                code, wanted = "invalid_cell", "a number"
             elif place in self._key_inputs and map_keys.is_inexact(number):
                 code, message, wanted = "inexact_key", map_keys.MESSAGE, map_keys.EXPECTED
             else:
