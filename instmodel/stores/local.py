@@ -9,6 +9,7 @@ import functools
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -238,8 +239,10 @@ class LocalLocation(Location):
                 continue
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                status = os.fstat(descriptor)
+                self._check_owner(status.st_uid)
                 with contextlib.suppress(FileNotFoundError):
-                    if os.path.samestat(os.fstat(descriptor), os.stat(self._path)):
+                    if os.path.samestat(status, os.stat(self._path)):
                         return descriptor
             except BlockingIOError:
                 os.close(descriptor)
@@ -251,6 +254,15 @@ class LocalLocation(Location):
                 error.filename = str(self._path)
                 raise
             os.close(descriptor)  # another folder has the name by now
+
+    def _check_owner(self, owner: int) -> None:
+        """Refuse a folder of somebody else, who could have put links into it."""
+        if owner == os.geteuid():
+            return
+        with tempfile.TemporaryFile(dir=self._path.parent) as file:
+            if owner == os.fstat(file.fileno()).st_uid:
+                return  # a file system where all is somebody else's
+        raise PermissionError(errno.EACCES, "the folder belongs to another user", str(self._path))
 
     def check(self) -> None:
         """Nobody takes a lock away that the system holds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,19 @@ def test_links_in_a_circle_are_refused(capsys):
         Path("in", name).symlink_to(".", target_is_directory=True)
     assert score("--overwrite") == 2
     assert "symbolic links" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may chown")
+def test_the_work_of_another_user_is_not_touched(precious, capsys):
+    STAGING.mkdir()
+    (STAGING / "parts").symlink_to(precious.parent, target_is_directory=True)
+    os.chown(STAGING, 12345, -1)
+    assert score("--overwrite") == 2
+    assert f"{STAGING}: the folder belongs to another user" in capsys.readouterr().err
+    assert (STAGING / "parts").is_symlink()
+    assert [file.name for file in precious.parent.iterdir()] == ["file"]
+
+
+def test_where_all_files_belong_to_one_user_work_goes_on(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: os.stat(".").st_uid + 1)
+    assert score("--overwrite") == 0
