@@ -32,6 +32,8 @@ _HELP = {
     "last_run_rows": ("gauge", "Rows that the last run read."),
     "last_run_bad_rows": ("gauge", "Rows of the last run that could not be scored."),
     "last_run_parts": ("gauge", "Files of the output that the last run scored, reused, removed."),
+    "last_added_rows": ("gauge", "Rows that the last run added which added any."),
+    "last_added_bad_rows": ("gauge", "Those of them that could not be scored."),
     "output_rows": ("gauge", "Rows of all files that the output is of."),
     "output_bad_rows": ("gauge", "Those of them that could not be scored."),
     "output_parts": ("gauge", "Files of the output."),
@@ -58,8 +60,9 @@ _OF_INPUTS = {
 # What goes on counting, and what is as it was when a run fails.
 _COUNTED = re.compile(r"instmodel_(\w+_total|batch_seconds_(sum|count))\b")
 _STAYS = re.compile(r"instmodel_(output_\w+|last_success_timestamp_seconds)\b")
-# What is as it was when a run had nothing to score.
-_OF_ROWS = re.compile(r"instmodel_input_\w+\b")
+# What is as it was when a run had nothing to score, or added nothing.
+_OF_SCORED = re.compile(r"instmodel_input_\w+\b")
+_OF_ADDED = re.compile(r"instmodel_last_added_\w+\b")
 _REASON = re.compile(r'instmodel_bad_rows_by_reason_total{.*reason="(\w+)"}')
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _OWN_LABELS = ("result", "stage", "quantile", "feature", "digest", "version", "reason", "how")
@@ -100,6 +103,8 @@ class Metrics:
         The bad rows by the code of what was wrong.
     parts : Counter of str
         Files of the output that were ``scored``, ``reused``, ``removed``.
+    added_rows, added_bad_rows : int
+        What the output has now and had not before.
     output_rows, output_bad_rows, output_parts : int
         Of the whole output, also what earlier runs did.
     read, score, write : float
@@ -121,6 +126,8 @@ class Metrics:
     bad_rows: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     parts: Counter[str] = field(default_factory=Counter)
+    added_rows: int = 0
+    added_bad_rows: int = 0
     output_rows: int = 0
     output_bad_rows: int = 0
     output_parts: int = 0
@@ -207,6 +214,8 @@ class Metrics:
                 ("last_run_parts", {"how": how}, self.parts[how])
                 for how in ("scored", "reused", "removed")
             ),
+            ("last_added_rows", {}, self.added_rows or math.nan),
+            ("last_added_bad_rows", {}, self.added_bad_rows if self.added_rows else math.nan),
             ("output_rows", {}, self.output_rows if succeeded else math.nan),
             ("output_bad_rows", {}, self.output_bad_rows if succeeded else math.nan),
             ("output_parts", {}, self.output_parts if succeeded else math.nan),
@@ -242,7 +251,9 @@ class Metrics:
                 value += before.get(sample, 0)
             elif _STAYS.match(sample) and not succeeded:
                 value = before.get(sample, math.nan)
-            elif idle and _OF_ROWS.match(sample):
+            elif (idle and _OF_SCORED.match(sample)) or (
+                not self.added_rows and _OF_ADDED.match(sample)
+            ):
                 value = before.get(sample, value)
             lines.append(f"{sample} {_number(value)}")
         return "\n".join(lines) + "\n"

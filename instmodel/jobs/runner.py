@@ -76,6 +76,7 @@ def run(
             dataset.run(job, location(folder), sources, result, advance)
         else:
             _run_to_file(job, sources, result, advance)
+        metrics.added_rows, metrics.added_bad_rows = result.added_rows, result.added_bad_rows
         metrics.output_rows, metrics.output_bad_rows = result.rows, result.bad_rows
         metrics.output_parts = result.parts
         succeeded = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 
 import numpy as np
 import pytest
@@ -247,6 +248,10 @@ def incremental(folder, **options):
     return jobs.run(job)
 
 
+def kept_samples(path):
+    return [line for line in path.read_text().splitlines() if re.search("_(input|added)_", line)]
+
+
 def test_what_a_run_that_failed_had_counted_is_told_by_the_one_that_goes_on(tmp_path):
     (tmp_path / "in").mkdir()
     pq.write_table(pa.table(ROWS), tmp_path / "in/1.parquet")
@@ -265,14 +270,15 @@ def test_what_a_run_that_failed_had_counted_is_told_by_the_one_that_goes_on(tmp_
     assert [feature.unknown for feature in result.inputs.features] == [0, 1, 1]
 
     # A run that has nothing to do takes nothing of it back.
-    lines = [line for line in places["metrics"].read_text().splitlines() if "_input_" in line]
+    lines = kept_samples(places["metrics"])
+    assert 'instmodel_last_added_rows{job_name="m"} 7' in lines
+    assert f'instmodel_last_added_bad_rows{{job_name="m"}} {len(UNEXPECTED)}' in lines
     listed = places["bad_rows"].read_text()
     assert len(listed.splitlines()) == 1 + len(UNEXPECTED)
     result = incremental(tmp_path, **options)
     assert (result.added_rows, result.added_bad_rows, result.added_parts) == (0, 0, 0)
     assert places["bad_rows"].read_text() == listed
-    text = places["metrics"].read_text().splitlines()
-    assert [line for line in text if "_input_" in line] == lines
+    assert kept_samples(places["metrics"]) == lines
 
 
 @pytest.mark.parametrize("state", [None, {}, {"rows": 1}, 3])

@@ -92,7 +92,7 @@ def test_the_alarms_ring_for_what_they_are_for(world):
     quiet, loud, idle = world["metrics"]
     rings(quiet, hours=25)
     rings(loud, hours=25, BadRows={}, InputsHaveShifted={"feature": "income"})
-    rings(idle, hours=25, InputsHaveShifted={"feature": "income"})
+    rings(idle, hours=25, BadRows={}, InputsHaveShifted={"feature": "income"})
     rings(quiet, hours=27, NoScores={})
     rings("", hours=0, NoScores={})
 
