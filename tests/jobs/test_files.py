@@ -570,7 +570,7 @@ def test_metrics_are_prometheus_text(model):
     ended = float(values["instmodel_last_success_timestamp_seconds"])
     assert start - 1 < ended == float(values["instmodel_last_run_timestamp_seconds"])
     helped = [line.split()[2] for line in Path("m.prom").read_text().splitlines() if "HELP" in line]
-    assert len(helped) == len(set(helped)) == 18
+    assert len(helped) == len(set(helped)) == 20
 
 
 STAGES = ("read", "score", "write")
