@@ -69,7 +69,7 @@ def test_models_that_magnify_rounding_errors():
     shares = []
 
     @settings(max_examples=EXAMPLES)
-    @given(strategies.documents(max_instructions=30, scales=[4.0]))
+    @given(strategies.documents(max_instructions=60, scales=[4.0]))
     def run(document):
         shares.append(check_rows(document, 5))
 
