@@ -98,10 +98,22 @@ class RemoteLocation(Location):
         return info is not None and info["type"] == "directory"
 
     def _info(self) -> dict[str, Any] | None:
-        store, path = file_system(self._url)
         with contextlib.suppress(FileNotFoundError), telling(self._url):
-            return cast(dict[str, Any], store.info(path))
+            return self._look()
         return None
+
+    def _look(self) -> dict[str, Any]:
+        """Return what the store knows of it, or let through what its package raises."""
+        store, path = file_system(self._url)
+        try:
+            return cast(dict[str, Any], store.info(path))
+        except FileNotFoundError:
+            if self.parent is not self or self._kind_of_bucket() is None:
+                raise
+            # Of an empty bucket, s3fs of 2025 says the same, and so does gcsfs where only files may
+            # be looked at. A listing is empty, and fails if there is no bucket.
+            store.ls(path)
+            return {"type": "directory", "size": 0}
 
     def files(self, hidden: bool = False) -> list[RemoteLocation]:
         """Return every file below this folder."""
@@ -159,21 +171,23 @@ class RemoteLocation(Location):
         self._check_bucket()
 
     def _check_bucket(self) -> None:
-        kind = _BUCKETS.get(self._place()[0])
+        kind = self._kind_of_bucket()
         if kind is None:
             return
         bucket = self
         while bucket.parent is not bucket:
             bucket = bucket.parent
-        store, path = file_system(bucket._url)
         # Who may use a file need not be allowed to look at its bucket: that says nothing here.
         # Inside of `telling`, which makes a PermissionError of missing credentials, too.
         with telling(self._url), contextlib.suppress(PermissionError):
             try:
-                store.info(path)
+                bucket._look()
             except FileNotFoundError as error:
                 reason = f"the {kind} {bucket} is not there"
                 raise FileNotFoundError(errno.ENOENT, reason) from error
+
+    def _kind_of_bucket(self) -> str | None:
+        return _BUCKETS.get(self._place()[0])
 
     @contextlib.contextmanager
     def replacing(self) -> Iterator[BinaryIO]:
