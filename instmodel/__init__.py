@@ -34,6 +34,7 @@ from instmodel.document.instructions import (
 )
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.document.signature import FeatureSignature, Signature
+from instmodel.document.state import StateBuffer
 from instmodel.document.structure import ValidationData
 from instmodel.errors import (
     DocumentError,
@@ -88,6 +89,7 @@ __all__ = [
     "PredictConfig",
     "ReduceSum",
     "Signature",
+    "StateBuffer",
     "StructureError",
     "UnsupportedModelError",
     "ValidationData",

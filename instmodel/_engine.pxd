@@ -37,6 +37,10 @@ cdef class Engine:
     cdef im_map *maps                # (map_count,), owned
     cdef const int64_t *gaps         # (gap_count, 2)
     cdef int64_t gap_count
+    cdef const int64_t *states       # (state_count, 2): the state buffers, start and stop
+    cdef int64_t state_count         # 0: rows are independent of each other
+    cdef const float *initial_state  # (state_size,)
+    cdef readonly Py_ssize_t state_size  # floats of state of a sequence
     cdef readonly bint first_reads_rows  # the first instruction needs no tile of the input
     cdef int64_t first_dense         # -1 if there is no dense layer
     cdef int64_t last_dense
@@ -55,6 +59,7 @@ cdef class Engine:
     cdef int64_t _too_few(self) noexcept
     cdef int _set_maps(self, list tables) except -1
     cdef int _check_compiled(self) except -1
+    cdef int check_rows(self) except -1
     cdef Workspace take(self)
     cdef void give(self, Workspace workspace)
     cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *y,

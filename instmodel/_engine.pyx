@@ -98,6 +98,8 @@ cdef class Engine:
         isa()  # raises when INSTMODEL_ISA names none that is there
         cdef const int64_t[:, ::1] code = program.code
         cdef const int64_t[:, ::1] gaps = program.gaps
+        cdef const int64_t[:, ::1] states = program.states
+        cdef const float[::1] initial_state = program.initial_state
         cdef cnp.ndarray operands = program.operands
         cdef cnp.ndarray constants = program.constants
         cdef cnp.ndarray weights = program.weights
@@ -114,11 +116,16 @@ cdef class Engine:
         self.output_index_start = program.output_start
         # Narrower vectors take longer; `work` counts in units of the widest.
         self.work = program.work * max(1, 16 // self.kernels.lanes)
-        self._alive = [program.code, program.gaps, operands, weights, constants]
+        self._alive = [program.code, program.gaps, operands, weights, constants, program.states,
+                       program.initial_state]
         self._set_maps(program.maps)
         self.gap_count = gaps.shape[0]
         if self.gap_count:
             self.gaps = &gaps[0, 0]
+        self.state_count = states.shape[0]
+        self.state_size = initial_state.shape[0]
+        if self.state_count:
+            self.states, self.initial_state = &states[0, 0], &initial_state[0]
         self.weights_in_l2 = cnp.PyArray_NBYTES(weights) <= WEIGHTS_IN_L2
         self.tile_samples = self._full_tile()
         self.ops = <const im_op *> &code[0, 0]
@@ -342,7 +349,7 @@ cdef class Engine:
         cdef Py_ssize_t stride = 0
         cdef cnp.npy_intp shape[2]
         if not (0 <= last <= 1 and cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32
-                and cnp.PyArray_ISBEHAVED_RO(x) and self.op_count
+                and cnp.PyArray_ISBEHAVED_RO(x) and self.op_count and not self.state_count
                 and cnp.PyArray_DIM(x, last) == self.feature_size
                 and cnp.PyArray_STRIDE(x, last) == sizeof(float)):
             return None
@@ -365,7 +372,7 @@ cdef class Engine:
     def _predict_any(self, x, out):
         cdef cnp.ndarray chunk, result
         cdef Py_ssize_t done, n
-        self._check_compiled()
+        self.check_rows()
         array = arrays.real_array(x)
         rows = arrays.as_rows(array, self.feature_size)
         n = rows.shape[0]
@@ -413,7 +420,8 @@ cdef class Engine:
         buffer : ndarray of float32, shape (n,), n ≥ `required_memory`, writable
             Holds the input in its first `feature_size` values. Afterwards its first
             `required_memory` values hold every buffer of the model. (Where an instruction works in
-            place on the input, that is changed, too.)
+            place on the input, that is changed, too.) Of a recurrent model, this runs one step: the
+            state buffers are taken as they stand.
 
         Raises
         ------
@@ -453,8 +461,12 @@ cdef class Engine:
 
     cdef void _run_in_place(self, float *values) noexcept nogil:
         cdef Tile tile
+        cdef int64_t i
         tile.values, tile.samples, tile.buffers, tile.T = values, 1, 1, 1
         self.kernels.flush(values, self.feature_size)
+        for i in range(self.state_count):
+            self.kernels.flush(values + self.states[2 * i],
+                               self.states[2 * i + 1] - self.states[2 * i])
         zero_gaps(self, &tile)
         run_tile(self, &tile, 0, NOTHING, NOTHING, NULL)
         self.kernels.canonical(values, self.required_memory)
@@ -463,6 +475,28 @@ cdef class Engine:
         if not self.op_count:
             raise RuntimeError("the model was not initialised")
         return 0
+
+    cdef int check_rows(self) except -1:
+        """Refuse a model that computes something else of a row than of the same row elsewhere."""
+        self._check_compiled()
+        if self.state_count:
+            raise InputError(
+                "needs_sequences",
+                "the model is recurrent: what a row gives depends on the rows before it in its "
+                "sequence; `predict_sequences` takes sequences, `step` one row of each, "
+                "`predict_events` a table",
+            )
+        return 0
+
+    def require_rows(self):
+        """Refuse a recurrent model, for a call that takes independent rows.
+
+        Raises
+        ------
+        InputError
+            ``needs_sequences``.
+        """
+        self.check_rows()
 
 
 cdef int64_t by_fours(int64_t samples) noexcept:

@@ -43,6 +43,7 @@ cdef class SharedRows:
 
     def __cinit__(self, Engine engine not None, cnp.ndarray x not None, cnp.ndarray y not None,
                   Py_ssize_t start, Py_ssize_t threads, Py_ssize_t chunk):
+        engine.check_rows()
         if (cnp.PyArray_NDIM(x) != 2 or cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32
                 or cnp.PyArray_NDIM(y) != 2 or cnp.PyArray_TYPE(y) != cnp.NPY_FLOAT32
                 or not cnp.PyArray_ISCARRAY(y) or cnp.PyArray_DIM(x, 0) != cnp.PyArray_DIM(y, 0)

@@ -56,6 +56,7 @@ def profile_rows(Engine engine not None, const float[:, ::1] x not None, float[:
         INOUT: reading the rows (0 where the first instruction does that), writing the results, then
         each instruction. What it costs to look at the clock is taken off.
     """
+    engine.check_rows()
     if not (engine.op_count and x.shape[1] == engine.feature_size
             and y.shape[1] == engine.output_size and y.shape[0] == x.shape[0] > 0
             and nanoseconds.shape[0] == FIRST_INSTRUCTION + engine.op_count):

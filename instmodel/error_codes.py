@@ -32,7 +32,7 @@ _VALUES = {
     ),
     "unsupported_version": Rule(
         "A binary file or GPU words of a version that this package does not read.",
-        "field 'version': another version of the format (expected 1 to 3, got 0)",
+        "field 'version': another version of the format (expected 1 to 4, got 0)",
     ),
     "digest_mismatch": Rule(
         "The bytes of a binary file are not those that were written, or MLflow hands out another "
@@ -252,6 +252,22 @@ _STRUCTURE = {
         "instruction 2 (DOT), field 'output': overwrites the result of instruction 1, which "
         "nothing has read (got buffer 1)",
     ),
+    "repeated_state": Rule(
+        "A buffer is twice in the list of state buffers.",
+        "field 'state[1].buffer': the buffer is in the list twice (got buffer 1)",
+    ),
+    "state_in_input": Rule(
+        "A state buffer is one of those that the input fills.",
+        "field 'state[0].buffer': the input fills this buffer anew (got buffer 0)",
+    ),
+    "unwritten_state": Rule(
+        "No instruction writes a state buffer.",
+        "field 'state[0].buffer': no instruction writes this buffer (got buffer 1)",
+    ),
+    "unused_state": Rule(
+        "No instruction reads a state buffer, and it is not the output.",
+        "field 'state[0].buffer': nothing reads this buffer (got buffer 1)",
+    ),
     "weight_limit_exceeded": Rule(
         "More weights than `Limits.max_weight_count`, or a file that is too large to hold weights "
         "within it.",
@@ -295,6 +311,11 @@ _VALIDATION = {
 }
 
 _CALLS = {
+    "needs_sequences": Rule(
+        "A call for independent rows, of a recurrent model: its rows are steps of sequences.",
+        "the model is recurrent: what a row gives depends on the rows before it in its sequence; "
+        "`predict_sequences` takes sequences, `step` one row of each, `predict_events` a table",
+    ),
     "input_size_mismatch": Rule(
         "The input has another number of values, or another shape, than the model takes.",
         "field 'input': the input does not fit the model (expected shape (…, 2), got shape (3,))",

@@ -63,6 +63,9 @@ class InstructionModel(Engine):
         Floats in the unified buffer.
     output_index_start : int
         Where the output starts in the unified buffer.
+    state_size : int
+        Values of state S of a sequence, the state buffers in document order; 0 where rows are
+        independent of each other.
 
     Raises
     ------
@@ -254,7 +257,9 @@ class InstructionModel(Engine):
 
         Numbers for them that float32 would round to another key are refused: ``inexact_key``.
         """
-        return keys.key_inputs(self.instructions, self.buffer_sizes, self.feature_size)
+        return keys.key_inputs(
+            self.instructions, self.buffer_sizes, self.feature_size, self.structure.state_buffers
+        )
 
     @property
     def signature(self) -> Signature | None:
@@ -267,7 +272,9 @@ class InstructionModel(Engine):
 
         Tables need no columns for the others, such as those that a pipeline of scikit-learn drops.
         """
-        return reads.read_inputs(self.instructions, self.buffer_sizes, self.feature_size)
+        return reads.read_inputs(
+            self.instructions, self.buffer_sizes, self.feature_size, self.structure.state_buffers
+        )
 
     @property
     def buffer_sizes(self) -> list[int]:
@@ -289,11 +296,17 @@ class InstructionModel(Engine):
         """Whether some instructions do not wait for each other."""
         return self._checked.graph.is_parallelizable
 
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether the model has state: then its samples are sequences, whose rows are steps."""
+        return self.state_size > 0
+
     def _predict_any(self, x: ArrayLike, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
         return super()._predict_any(self._checked_input(x), out)
 
     def _checked_input(self, x: Any, *, flat: bool = False) -> Any:
         """Return `x`, or an array of it, after a look at its names and at its keys of maps."""
+        self.require_rows()
         arrays.check_columns(x, self._checked.features)
         if not self.key_inputs:
             return x
@@ -425,6 +438,7 @@ class InstructionModel(Engine):
         UserWarning
             Once, when the model does not name its features, so that columns count by position.
         """
+        self.require_rows()
         count = parallel.checked_threads(threads)
         watch = self._check() if values.boolean(check_inputs, "check_inputs") else None
         if values.boolean(as_table, "as_table"):
@@ -481,6 +495,7 @@ class InstructionModel(Engine):
         from instmodel.tables import single
 
         if self._packer is None:
+            self.require_rows()
             self._packer = single.packer_of(self)
         x = self._packer(row, nulls)
         return single.predict_one(self, row, nulls) if x is None else self.predict(x)
@@ -521,6 +536,7 @@ class InstructionModel(Engine):
         """
         from instmodel.tables import batches as arrow_batches
 
+        self.require_rows()
         return arrow_batches.score_batches(self, batches, keep, outputs, nulls, on_bad_row)
 
     def get_output(self, buffer: NDArray[np.float32], index: int) -> float:

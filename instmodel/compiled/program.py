@@ -18,6 +18,7 @@ from instmodel.base import layout
 from instmodel.base.values import Matrix, Vector
 from instmodel.compiled.panels import PackedWeights
 from instmodel.document.instructions import Dot
+from instmodel.document.structure import Structure
 from instmodel.document.validate import CheckedModel
 
 # Reading or writing a value of the caller's matrix: 4 bytes at some 25 GB/s.
@@ -57,6 +58,10 @@ class Program:
     maps : list of LookupTable
     gaps : int64 (n, 2)
         Ranges of the unified buffer, start and stop, to zero before each run.
+    states : int64 (n, 2)
+        Where the state buffers lie in the unified buffer, start and stop, in document order.
+    initial_state : float32 (S,)
+        What they hold before the first step of a sequence, denormals flushed.
     required_memory, feature_size : int
         Floats in the unified buffer, and in the input at its start.
     output_start, output_size : int
@@ -75,6 +80,8 @@ class Program:
     constants: Vector
     maps: list[LookupTable]
     gaps: NDArray[np.int64]
+    states: NDArray[np.int64]
+    initial_state: Vector
     required_memory: int
     feature_size: int
     output_start: int
@@ -95,7 +102,8 @@ def lower(checked: CheckedModel, packed: PackedWeights) -> Program:
     gaps = [
         (offsets[gap.buffer] + gap.start, offsets[gap.buffer] + gap.stop) for gap in checked.gaps
     ]
-    output_size = checked.structure.buffer_sizes[-1]
+    sizes = checked.structure.buffer_sizes
+    states = [(offsets[b], offsets[b] + sizes[b]) for b in checked.structure.state_buffers]
     return Program(
         code=np.array(ops, np.int64),
         operands=np.array(lowering.operand_list, np.int64),
@@ -103,10 +111,12 @@ def lower(checked: CheckedModel, packed: PackedWeights) -> Program:
         constants=lowering.arena(),
         maps=[_lookup_table(item) for item in checked.structure.maps],
         gaps=np.array(gaps, np.int64).reshape(-1, 2),
+        states=np.array(states, np.int64).reshape(-1, 2),
+        initial_state=_initial_state(checked.structure),
         required_memory=checked.required_memory,
         feature_size=checked.feature_size,
         output_start=offsets[-1],
-        output_size=output_size,
+        output_size=sizes[-1],
         first_alone_reads_input=_first_alone_reads_input(checked),
         work=_work(checked),
     )
@@ -161,6 +171,18 @@ class _Lowering:
         arena = np.concatenate([np.empty(0, np.float32), *self._pieces])
         _kernels.flush(arena)
         return arena
+
+
+def _initial_state(structure: Structure) -> Vector:
+    pieces = [
+        np.zeros(structure.buffer_sizes[item.buffer], np.float32)
+        if item.initial is None
+        else structure.parameters[item.initial]
+        for item in structure.state
+    ]
+    state = np.concatenate([np.empty(0, np.float32), *pieces])
+    _kernels.flush(state)
+    return state
 
 
 def _lookup_table(table: dict[int, Vector]) -> LookupTable:

@@ -27,7 +27,7 @@ def largest_error(
     arrays.check_columns(inputs, features)
     inputs = _cases(inputs, engine.feature_size, "inputs")
     data = ValidationData(inputs, _cases(expected_outputs, engine.output_size, "expected_outputs"))
-    check_cases(data.inputs, data.expected_outputs, engine.feature_size, engine.output_size)
+    check_cases(data, engine.feature_size, engine.output_size, engine.state_size > 0)
     if not data.inputs:
         return 0.0
     expected = np.stack(data.expected_outputs)

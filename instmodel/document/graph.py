@@ -4,6 +4,9 @@ One pass over the instructions follows the last writers of every buffer. A *full
 them, a *partial* one (copies, maps) adds to them, and an in-place instruction reads its buffer
 before it becomes the only writer.
 
+A state buffer holds what the step before left in it, which counts as written: what reads it before
+anything wrote it in this step waits for nothing. Its last writer counts as read, by the next step.
+
 The input is no instruction's result. What overwrites it unread is most likely a mistake, but no
 error: a model of one buffer that works in place may do it on purpose.
 """
@@ -163,7 +166,12 @@ class Trace(NamedTuple):
     lost: list[LostInput]
 
 
-def trace(instructions: Sequence[Instruction], sizes: Sequence[int], input_buffers: int) -> Trace:
+def trace(
+    instructions: Sequence[Instruction],
+    sizes: Sequence[int],
+    input_buffers: int,
+    state_buffers: Sequence[int] = (),
+) -> Trace:
     """Follow readers and writers through a checked list of instructions.
 
     Parameters
@@ -173,6 +181,7 @@ def trace(instructions: Sequence[Instruction], sizes: Sequence[int], input_buffe
         Size of each buffer.
     input_buffers : int
         How many of the first buffers the input fills.
+    state_buffers : sequence of int
 
     Raises
     ------
@@ -190,7 +199,7 @@ def trace(instructions: Sequence[Instruction], sizes: Sequence[int], input_buffe
     def zero_the_rest(buffer: int) -> None:
         gaps.extend(Gap(buffer, *part) for part in written[buffer].fill(sizes[buffer]))
 
-    for buffer in range(input_buffers):
+    for buffer in (*range(input_buffers), *state_buffers):
         written[buffer].add(0, sizes[buffer])
     for index, item in enumerate(instructions):
         found = (writers[buffer] for buffer in item.reads())

@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 
 from instmodel.base import map_keys
 from instmodel.document.instruction_base import Instruction
+from instmodel.document.reads import Marks, before_all_steps
 
 
 def key_inputs(
-    instructions: Sequence[Instruction], sizes: Sequence[int], feature_size: int
+    instructions: Sequence[Instruction],
+    sizes: Sequence[int],
+    feature_size: int,
+    state_buffers: Sequence[int] = (),
 ) -> tuple[int, ...]:
     """Return the positions of the input values that are raw keys, ascending.
 
@@ -31,11 +35,23 @@ def key_inputs(
         Size of each buffer.
     feature_size : int
         Number of input values F, which fill the first buffers.
+    state_buffers : sequence of int
+        A key may wait there until a later step.
     """
     if not any(item.looked_up() for item in instructions):
         return ()
-    # Backwards: the values that are looked up, as they are now, by an instruction already seen.
-    wanted = [np.zeros(size, bool) for size in sizes]
+    wanted = before_all_steps(
+        lambda after: _wanted_before(after, instructions, sizes),
+        [np.zeros(size, bool) for size in sizes],
+        state_buffers,
+    )
+    return tuple(np.flatnonzero(np.concatenate(wanted)[:feature_size]).tolist())
+
+
+def _wanted_before(
+    wanted: Marks, instructions: Sequence[Instruction], sizes: Sequence[int]
+) -> Marks:
+    """Go backwards, and mark the values that instructions look up as they came in."""
     for item in reversed(instructions):
         target, start, stop, _ = item.write(sizes)
         places = start + np.flatnonzero(wanted[target][start:stop])
@@ -48,7 +64,7 @@ def key_inputs(
         if key is not None:
             buffer, place = key
             wanted[buffer][place] = True
-    return tuple(np.flatnonzero(np.concatenate(wanted)[:feature_size]).tolist())
+    return wanted
 
 
 def warn_of_lost_keys(maps: Sequence[NDArray[np.int32]], stacklevel: int) -> None:

@@ -20,8 +20,14 @@ from instmodel.base.limits import DEFAULT_LIMITS, Limits, checked_limits
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.instructions import INSTRUCTIONS
 from instmodel.document.signature import read_signature
+from instmodel.document.state import read_state
 from instmodel.document.structure import DocumentParts, Structure, ValidationData, vectors
-from instmodel.errors import DocumentError, InstModelError, StructureError
+from instmodel.errors import (
+    DocumentError,
+    InstModelError,
+    StructureError,
+    ValidationDataError,
+)
 
 Unknown = Literal["error", "ignore"]
 
@@ -31,6 +37,7 @@ _OPTIONAL_KEYS = (
     "feature_size",
     "categories",
     "signature",
+    "state",
     "parameters",
     "maps",
     "validation_data",
@@ -59,6 +66,9 @@ class InstructionModelInfo(DocumentParts):
     buffer_sizes : list of int
         Sizes of the buffers; the first ones take the input, the last one is the output.
     instructions : list of Instruction
+    state : list of StateBuffer
+        The buffers that keep their values from one step of a sequence to the next. A model that
+        has any is recurrent.
     weights : list of float32 arrays, (rows, cols)
         Row = output value, column = input value.
     bias : list of float32 vectors, (rows,)
@@ -193,6 +203,8 @@ class InstructionModelInfo(DocumentParts):
         present["instructions"] = [
             _instruction(item, index, unknown) for index, item in enumerate(items)
         ]
+        if "state" in present:
+            present["state"] = read_state(present["state"], unknown)
         if "validation_data" in present:
             present["validation_data"] = _validation_data(present["validation_data"], unknown)
         return cls(**present, allow_non_finite=allow_non_finite)
@@ -390,5 +402,5 @@ def _validation_data(data: Any, unknown: Unknown) -> ValidationData:
             )
     try:
         return ValidationData(**given)
-    except (DocumentError, StructureError) as error:
+    except (DocumentError, StructureError, ValidationDataError) as error:
         raise error.inside("validation_data") from None

@@ -10,12 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
+
 from instmodel.base import values
 from instmodel.base.categories import Categories, by_feature
 from instmodel.document.instruction_base import Instruction, Shapes
 from instmodel.document.instructions import INSTRUCTIONS
 from instmodel.document.signature import Signature, read_signature
-from instmodel.errors import StructureError
+from instmodel.document.state import StateBuffer, read_state
+from instmodel.errors import StructureError, ValidationDataError
 
 
 @dataclass(eq=False)
@@ -25,15 +28,19 @@ class ValidationData:
     Parameters
     ----------
     inputs : list of float32 vectors, (F,) each
+        Of a recurrent model, a list of sequences: float32 matrices, (T, F) each.
     expected_outputs : list of float32 vectors, (O,) each
+        Of a recurrent model, a list of float32 matrices, (T, O) each.
     """
 
     inputs: Any
     expected_outputs: Any
 
     def __post_init__(self) -> None:
-        self.inputs = vectors(self.inputs, "inputs", finite=False)
-        self.expected_outputs = vectors(self.expected_outputs, "expected_outputs", finite=False)
+        self.inputs = _cases(self.inputs, "inputs", "validation_input_size_mismatch")
+        self.expected_outputs = _cases(
+            self.expected_outputs, "expected_outputs", "validation_output_size_mismatch"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -57,6 +64,7 @@ class DocumentParts:
     signature: Signature | None = None
     buffer_sizes: list[int]
     instructions: list[Instruction]
+    state: list[StateBuffer] = field(default_factory=list)
     parameters: list[values.Vector] = field(default_factory=list)
     maps: list[dict[int, values.Vector]] = field(default_factory=list)
     validation_data: ValidationData | None = None
@@ -76,6 +84,7 @@ class DocumentParts:
         for index, item in enumerate(self.instructions):
             if not isinstance(item, Instruction) or item.TYPE not in INSTRUCTIONS:
                 raise values.wrong_type(item, f"instructions[{index}]", "an instruction")
+        self.state = read_state(self.state)
         self.allow_non_finite = values.boolean(self.allow_non_finite, "allow_non_finite")
         finite = not self.allow_non_finite
         self.parameters = vectors(self.parameters, "parameters", finite=finite)
@@ -106,6 +115,8 @@ class DocumentParts:
             document["signature"] = self.signature.to_json()
         document["buffer_sizes"] = list(self.buffer_sizes)
         document["instructions"] = [item.to_dict() for item in self.instructions]
+        if self.state:
+            document["state"] = [item.to_dict() for item in self.state]
         return document
 
     def common_parts(self) -> dict[str, Any]:
@@ -139,6 +150,16 @@ class Structure(DocumentParts):
         )
         return structure
 
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether samples are sequences: the rows of one are its steps."""
+        return bool(self.state)
+
+    @property
+    def state_buffers(self) -> list[int]:
+        """The state buffers, in the order of the document."""
+        return [item.buffer for item in self.state]
+
     def shapes(self) -> Shapes:
         """Return the sizes that the rules of instructions compare.
 
@@ -165,6 +186,36 @@ def vectors(items: Any, name: str, *, finite: bool = True) -> list[values.Vector
         values.vector(item, f"{name}[{i}]", finite=finite)
         for i, item in enumerate(values.sequence(items, name, "vectors"))
     ]
+
+
+def _cases(items: Any, name: str, code: str) -> list[values.Vector] | list[values.Matrix]:
+    """Return validation cases: rows as vectors, or sequences of rows as matrices."""
+    found = values.sequence(items, name, "vectors")
+    if not any(map(_holds_rows, found)):
+        return vectors(found, name, finite=False)
+    return [_steps(item, f"{name}[{index}]", code) for index, item in enumerate(found)]
+
+
+def _holds_rows(item: Any) -> bool:
+    if isinstance(item, np.ndarray) and item.dtype != object:
+        return item.ndim == 2
+    return isinstance(item, (list, tuple, np.ndarray)) and any(
+        isinstance(row, (list, tuple, np.ndarray)) for row in item
+    )
+
+
+def _steps(item: Any, name: str, code: str) -> values.Matrix:
+    """Return the rows of a sequence as a matrix; `code` is the error of rows that differ."""
+    try:
+        return values.matrix(item, name, finite=False)
+    except StructureError as error:
+        raise ValidationDataError(
+            code,
+            "a validation row has the wrong length",
+            field=error.field,
+            expected=error.expected,
+            actual=error.actual,
+        ) from None
 
 
 def _metadata(value: Any) -> Any:

@@ -12,13 +12,14 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from instmodel.base import layout
+from instmodel.base import layout, values
 from instmodel.base.categories import size_of
 from instmodel.base.features import Feature, parse_feature_names, with_categories
 from instmodel.base.limits import DEFAULT_LIMITS, Limits, checked_limits
+from instmodel.document import state
 from instmodel.document.graph import ExecutionGraph, Gap, LostInput, Ranges, trace
 from instmodel.document.signature import check_signature
-from instmodel.document.structure import Structure
+from instmodel.document.structure import Structure, ValidationData
 from instmodel.errors import InstModelError, StructureError, ValidationDataError
 
 
@@ -39,7 +40,9 @@ class CheckedModel:
         Floats in the unified buffer.
     graph : ExecutionGraph
     gaps : list of Gap
-        Ranges to zero before each run.
+        Ranges to zero before each run, or each step.
+    state_size : int
+        Floats of state S of a sequence: the state buffers in the order of the document.
     lost_inputs : list of LostInput
         Input values that are overwritten unread.
     """
@@ -51,6 +54,7 @@ class CheckedModel:
     required_memory: int
     graph: ExecutionGraph
     gaps: list[Gap]
+    state_size: int
     lost_inputs: list[LostInput]
 
 
@@ -76,10 +80,14 @@ def check(document: Structure, limits: Limits = DEFAULT_LIMITS) -> CheckedModel:
             item.check(shapes)
         except InstModelError as error:
             raise error.at(index, item.TYPE) from None
+    state.check_sizes(document.state, shapes)
     _check_all_used(document)
     if feature_size is None:
         feature_size = _unnamed_feature_size(document)
-    found = trace(document.instructions, sizes, _input_buffers(sizes, feature_size))
+    input_buffers = _input_buffers(sizes, feature_size)
+    state.check_use(document.state, sizes, document.instructions, input_buffers)
+    state_buffers = document.state_buffers
+    found = trace(document.instructions, sizes, input_buffers, state_buffers)
     _check_validation_data(document, feature_size)
     return CheckedModel(
         structure=document,
@@ -89,6 +97,7 @@ def check(document: Structure, limits: Limits = DEFAULT_LIMITS) -> CheckedModel:
         required_memory=sum(sizes),
         graph=found.graph,
         gaps=found.gaps,
+        state_size=sum(sizes[buffer] for buffer in state_buffers),
         lost_inputs=found.lost,
     )
 
@@ -236,10 +245,12 @@ def _unnamed_feature_size(document: Structure) -> int:
     before anything has written them fully.
     """
     if document.validation_data is not None and document.validation_data.inputs:
-        return len(document.validation_data.inputs[0])
+        return int(document.validation_data.inputs[0].shape[-1])
     sizes = document.buffer_sizes
     inputs = set[int]()
     written = [Ranges() for _ in sizes]
+    for buffer in document.state_buffers:
+        written[buffer].add(0, sizes[buffer])
     for item in document.instructions:
         inputs.update(b for b in item.reads() if written[b].fill(sizes[b]))
         target = item.write(sizes)
@@ -267,6 +278,8 @@ def _check_all_used(document: Structure) -> None:
         ("maps", document.maps, "unused_map"),
     ):
         used = {index for item in document.instructions for index in item.uses(role)}
+        if role == "parameters":
+            used.update(item.initial for item in document.state if item.initial is not None)
         for index in range(len(items)):
             if index not in used:
                 raise StructureError(code, "no instruction uses it", field=f"{role}[{index}]")
@@ -276,16 +289,17 @@ def _check_validation_data(document: Structure, feature_size: int) -> None:
     data = document.validation_data
     if data is None:
         return
-    check_cases(data.inputs, data.expected_outputs, feature_size, document.buffer_sizes[-1])
+    check_cases(data, feature_size, document.buffer_sizes[-1], document.is_recurrent)
 
 
 def check_cases(
-    inputs: Sequence[Sequence[float]],
-    expected_outputs: Sequence[Sequence[float]],
-    feature_size: int,
-    output_size: int,
+    data: ValidationData, feature_size: int, output_size: int, is_recurrent: bool
 ) -> None:
-    """Check that validation cases have the sizes of a model: (N, F) and (N, O)."""
+    """Check that validation cases have the sizes of a model.
+
+    They are (F,) and (O,) each, those of a recurrent model (T, F) and (T, O).
+    """
+    inputs, expected_outputs = data.inputs, data.expected_outputs
     if len(inputs) != len(expected_outputs):
         raise ValidationDataError(
             "validation_count_mismatch",
@@ -298,12 +312,28 @@ def check_cases(
         ("inputs", inputs, feature_size, "validation_input_size_mismatch"),
         ("expected_outputs", expected_outputs, output_size, "validation_output_size_mismatch"),
     ):
-        for index, row in enumerate(rows):
-            if len(row) != size:
+        for index, case in enumerate(rows):
+            place = f"validation_data.{name}[{index}]"
+            if is_recurrent and not len(case):
+                continue  # a sequence without steps
+            if (case.ndim == 2) != is_recurrent:
+                raise values.wrong_type(
+                    case.tolist(), place, "a list of rows" if is_recurrent else "a list of numbers"
+                )
+            if case.shape[-1] != size:
                 raise ValidationDataError(
                     code,
                     "a validation row has the wrong length",
-                    field=f"validation_data.{name}[{index}]",
+                    field=place,
                     expected=size,
-                    actual=len(row),
+                    actual=case.shape[-1],
                 )
+    for index, (steps, outputs) in enumerate(zip(inputs, expected_outputs, strict=True)):
+        if is_recurrent and len(steps) != len(outputs):
+            raise ValidationDataError(
+                "validation_count_mismatch",
+                "each step needs an expected output",
+                field=f"validation_data.expected_outputs[{index}]",
+                expected=f"{len(steps)} steps",
+                actual=len(outputs),
+            )

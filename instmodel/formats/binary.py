@@ -26,12 +26,13 @@ from instmodel import _kernels
 from instmodel.base import layout, values
 from instmodel.compiled.panels import PackedWeights
 from instmodel.document import json_text
-from instmodel.document.structure import Structure
+from instmodel.document.structure import Structure, ValidationData
 from instmodel.errors import DocumentError
 
 MAGIC = b"\x93INSTMDL"
-# Readers of version 1 know no categories, those of version 2 no signatures, and must not lose them.
-VERSION, VERSION_OF_CATEGORIES, VERSION_OF_SIGNATURES = 1, 2, 3
+# Readers of version 1 know no categories, those of version 2 no signatures, those of version 3 no
+# state, and must not lose them.
+VERSION, VERSION_OF_CATEGORIES, VERSION_OF_SIGNATURES, VERSION_OF_STATE = 1, 2, 3, 4
 # The data is hashed in chunks, each on its own, so that several threads can share the work, and a
 # core can do several at once.
 CHUNK = 1 << 20
@@ -76,6 +77,8 @@ def _encode(structure: Structure, packed: PackedWeights) -> tuple[bytes, list[By
 
 def version_of(structure: Structure) -> int:
     """Return the version of the format that a document needs: the first one that can hold it."""
+    if structure.is_recurrent:
+        return VERSION_OF_STATE
     if structure.signature is not None:
         return VERSION_OF_SIGNATURES
     return VERSION_OF_CATEGORIES if structure.categories else VERSION
@@ -100,8 +103,7 @@ def encode_header(structure: Structure, add: Callable[[NDArray[Any]], list[Any]]
     data = structure.validation_data
     if data is not None:
         header["validation_data"] = {
-            "inputs": add(_rectangle(data.inputs, "inputs")),
-            "expected_outputs": add(_rectangle(data.expected_outputs, "expected_outputs")),
+            name: add(tensor) for name, tensor in _cases(data, structure.is_recurrent).items()
         }
     if structure.metadata is not None:
         header["metadata"] = json_text.format_document(structure.metadata, sort_keys=True)
@@ -151,6 +153,18 @@ def _encode_map(
     keys = np.array(sorted(table), np.int32)
     rows = _rectangle([table[int(key)] for key in keys], "maps")
     return {"keys": add(keys), "values": add(rows)}
+
+
+def _cases(data: ValidationData, are_sequences: bool) -> dict[str, NDArray[Any]]:
+    """Return validation data as tensors: the rows of all sequences one after the other."""
+    tables = {"inputs": data.inputs, "expected_outputs": data.expected_outputs}
+    if not are_sequences:
+        return {name: _rectangle(rows, name) for name, rows in tables.items()}
+    rows = {
+        name: _rectangle([row for case in cases for row in case], name)
+        for name, cases in tables.items()
+    }
+    return {"lengths": np.array([len(case) for case in data.inputs], np.int32), **rows}
 
 
 def _rectangle(rows: list[values.Vector], name: str) -> NDArray[np.float32]:

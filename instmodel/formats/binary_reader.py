@@ -34,7 +34,7 @@ from instmodel.formats.binary import (
     MAGIC,
     PREFIX,
     VERSION,
-    VERSION_OF_SIGNATURES,
+    VERSION_OF_STATE,
     Bytes,
     check_shape,
     chunk_digests,
@@ -52,6 +52,7 @@ _KEYS = (
     "signature",
     "buffer_sizes",
     "instructions",
+    "state",
     "dense",
     "parameters",
     "maps",
@@ -61,7 +62,7 @@ _KEYS = (
 )
 
 # What stands in the header as in JSON.
-_AS_IN_JSON = _KEYS[:6]
+_AS_IN_JSON = _KEYS[:7]
 
 # What a thread reads and hashes is a multiple of this: few chunks side by side leave a core idle.
 _UNIT = CHUNK * min(_kernels.SHA256_STREAMS, 4)
@@ -145,12 +146,12 @@ def _read_head(take: Callable[[int], bytes], size: int, limits: Limits) -> tuple
     if len(prefix) < PREFIX.size or not prefix.startswith(MAGIC):
         raise _broken("not a binary model file", "byte 0")
     _, version, header_size, file_size, reserved, _ = PREFIX.unpack(prefix)
-    if not VERSION <= version <= VERSION_OF_SIGNATURES:
+    if not VERSION <= version <= VERSION_OF_STATE:
         raise DocumentError(
             "unsupported_version",
             "another version of the format",
             field="version",
-            expected=f"{VERSION} to {VERSION_OF_SIGNATURES}",
+            expected=f"{VERSION} to {VERSION_OF_STATE}",
             actual=version,
         )
     if file_size != size:
@@ -209,7 +210,7 @@ def _decode(
     }
     cases = given.get("validation_data")
     if cases is not None:
-        tensors["validation_data"] = _place_cases(cases, reader)
+        tensors["validation_data"] = _place_cases(cases, bool(given.get("state")), reader)
     reader.finish()
     # Every size was compared with the file's: only now is memory allocated.
     data = layout.aligned_empty(size) if callable(source) else source
@@ -267,9 +268,7 @@ def _structure(
     document["parameters"] = [reader.tensor(place) for place in tensors["parameters"]]
     document["maps"] = [reader.table(*places) for places in tensors["maps"]]
     if "validation_data" in tensors:
-        document["validation_data"] = {
-            key: reader.tensor(place) for key, place in tensors["validation_data"].items()
-        }
+        document["validation_data"] = reader.cases(tensors["validation_data"])
     if "metadata" in given:
         if not isinstance(given["metadata"], str):
             raise values.wrong_type(given["metadata"], "metadata", "a JSON text")
@@ -427,6 +426,19 @@ class _Tensors:
         stop = place.offset + 4 * prod(place.shape)
         return self.data[place.offset : stop].view(place.kind).reshape(place.shape).copy()
 
+    def cases(self, places: dict[str, _Place]) -> dict[str, Any]:
+        """Return validation data: rows, or sequences of rows where there are lengths."""
+        tables = {name: self.tensor(place) for name, place in places.items()}
+        lengths = tables.pop("lengths", None)
+        if lengths is None:
+            return tables
+        ends = np.cumsum(lengths, dtype=np.int64)
+        if (lengths < 0).any() or any(len(rows) != ends[-1:].sum() for rows in tables.values()):
+            raise _broken("the lengths of sequences do not fit their rows", "validation_data")
+        return {
+            name: np.split(rows, ends[:-1]) if len(ends) else [] for name, rows in tables.items()
+        }
+
     def table(self, keys: _Place, rows: _Place) -> dict[int, values.Vector]:
         """Return a map, whose keys must ascend."""
         numbers = self.tensor(keys)
@@ -479,10 +491,14 @@ def _place_map(item: Any, name: str, reader: _Tensors) -> tuple[_Place, _Place]:
     return keys, rows
 
 
-def _place_cases(item: Any, reader: _Tensors) -> dict[str, _Place]:
-    keys = ("inputs", "expected_outputs")
-    parts = _parts(item, "validation_data", keys)
-    return {key: reader.place(parts[key], f"validation_data.{key}", 2, F4) for key in keys}
+def _place_cases(item: Any, are_sequences: bool, reader: _Tensors) -> dict[str, _Place]:
+    kinds = {"lengths": (1, I4)} if are_sequences else {}
+    kinds |= {"inputs": (2, F4), "expected_outputs": (2, F4)}
+    parts = _parts(item, "validation_data", tuple(kinds))
+    return {
+        key: reader.place(parts[key], f"validation_data.{key}", *kind)
+        for key, kind in kinds.items()
+    }
 
 
 def _parts(item: Any, name: str, keys: tuple[str, ...]) -> Mapping[str, Any]:

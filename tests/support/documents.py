@@ -35,6 +35,32 @@ def dense():
     }
 
 
+def recurrent():
+    """A vanilla cell of 2 features and 3 states that are not 0 at first, and one output."""
+    return {
+        "features": ["a", "b"],
+        #               x  h  both  y
+        "buffer_sizes": [2, 3, 5, 1],
+        "instructions": [
+            {"type": "COPY", "input": 0, "output": 2, "internal_index": 0},
+            {"type": "COPY", "input": 1, "output": 2, "internal_index": 2},
+            {"type": "DOT", "input": 2, "output": 1, "weights": 0, "activation": "TANH"},
+            {"type": "DOT", "input": 1, "output": 3, "weights": 1, "activation": "SIGMOID"},
+        ],
+        "state": [{"buffer": 1, "initial": 0}],
+        "weights": [
+            [
+                [0.5, -0.25, 0.75, -0.5, 0.125],
+                [-1.0, 0.5, 0.25, 0.5, -0.75],
+                [0.25, 1.0, -0.5, 0.25, 0.5],
+            ],
+            [[1.0, -0.5, 0.25]],
+        ],
+        "bias": [[0.1, -0.2, 0.3], [0.05]],
+        "parameters": [[0.5, -0.25, 1.0]],
+    }
+
+
 def everything():
     """One valid document with each of the 14 instructions, by name of the instruction.
 

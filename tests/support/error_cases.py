@@ -8,7 +8,7 @@ import numpy as np
 
 import instmodel as im
 from instmodel.document.instruction_base import Shapes
-from support.documents import build, dense, edited, everything, identity, one
+from support.documents import build, dense, edited, everything, identity, one, recurrent
 
 
 class Case(NamedTuple):
@@ -57,7 +57,15 @@ def too_many_categories():
     im.InstructionModelInfo.from_dict({**D, "categories": {"a": ["x", "y"]}}, limits=limits)
 
 
-D, E = dense(), everything()
+def copy(source, target):
+    return {"type": "COPY", "input": source, "output": target, "internal_index": 0}
+
+
+def with_state(*instructions, buffer=1):
+    return {**identity(1, 1, 1), "instructions": instructions, "state": [{"buffer": buffer}]}
+
+
+D, E, R = dense(), everything(), recurrent()
 ONE_CASE = {"inputs": [[1.0, 2.0]], "expected_outputs": [[0.5]]}  # not what D computes
 HEADS = {"type": "ADD_BUFFER_HEADS", "input": [0, 1], "output": 2}
 CASES = [
@@ -210,6 +218,15 @@ CASES = [
         {**D, "instructions": [D["instructions"][i] for i in (0, 1, 0, 2)]},
         *(2, "DOT", "output"),
     ),
+    # ------------------------------------------------------------------ state
+    document(
+        "repeated_state",
+        edited(R, "state", to=[{"buffer": 1, "initial": 0}, {"buffer": 1}]),
+        field="state[1].buffer",
+    ),
+    document("state_in_input", with_state(copy(0, 2), buffer=0), field="state[0].buffer"),
+    document("unwritten_state", with_state(copy(1, 2)), field="state[0].buffer"),
+    document("unused_state", with_state(copy(0, 1), copy(0, 2)), field="state[0].buffer"),
     # ------------------------------------------------------------------ keys, types, numbers
     document(
         "unknown_instruction", edited(D, "instructions", 2, "type", to="DOTS"), 2, None, "type"
@@ -253,6 +270,7 @@ CASES = [
     # ------------------------------------------------------------------ arguments of calls
     Case("input_size_mismatch", lambda: model().predict([1.0, 2.0, 3.0])),
     Case("buffer_too_small", lambda: model().predict_with_buffer(np.zeros(5, np.float32))),
+    Case("needs_sequences", lambda: build(R).predict([0.0, 0.0])),
     Case("invalid_thread_count", lambda: parallel(threads=0)),
     Case("invalid_slice", lambda: parallel(buffer_slice=(2, 2))),
     Case("slice_out_of_bounds", lambda: parallel(buffer_slice=(0, 7))),
