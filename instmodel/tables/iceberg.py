@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ def sources(root: Location, moment: Moment = LATEST) -> list[Source]:
             properties = {"py-io-impl": "pyiceberg.io.fsspec.FsspecFileIO"}
             found = {} if metadata.local is not None else properties
             table = StaticTable.from_metadata(address(metadata), found)
-        return _files(table, _snapshot(table, moment), root, folder)
+        return _files(table, moment, root, folder)
 
 
 def _from_catalog(name: str) -> Any:
@@ -96,7 +96,9 @@ def _snapshot(table: Any, moment: Moment) -> Any:
     elif moment.time is not None:
         found = table.snapshot_as_of_timestamp(int(moment.time.timestamp() * 1000))
     else:
-        return table.current_snapshot()
+        found = table.current_snapshot()
+        if table.metadata.current_snapshot_id is None:
+            return None
     if found is None:
         raise InputError(
             "invalid_table",
@@ -108,11 +110,17 @@ def _snapshot(table: Any, moment: Moment) -> Any:
     return found
 
 
-def _files(table: Any, snapshot: Any, root: Location, folder: Location | None) -> list[Source]:
+def _files(table: Any, moment: Moment, root: Location, folder: Location | None) -> list[Source]:
     from pyiceberg.io.pyarrow import schema_to_pyarrow
 
+    snapshot = _snapshot(table, moment)
     number = snapshot and snapshot.snapshot_id
-    scan = table.scan(snapshot_id=number)
+    if snapshot is not None:  # nothing elsewhere is opened
+        _check_inside(snapshot.manifest_list, folder)
+        for manifest in snapshot.manifests(table.io):
+            _check_inside(manifest.manifest_path, folder)
+    # A snapshot that is asked for has the columns of its time; the newest, those of the table now.
+    scan = table.scan() if moment == LATEST else table.scan(snapshot_id=number)
     rows_as = scan.projection()
     common = {
         "format": "parquet",
@@ -120,14 +128,12 @@ def _files(table: Any, snapshot: Any, root: Location, folder: Location | None) -
         "table": {"format": "iceberg", "version": number},
     }
     found: dict[str, Source] = {}
-    for task in scan.plan_files():
-        place = location(task.file.file_path)
-        if folder is not None:
-            _check_inside(place, folder)
-        name = place.name
-        if name in found:
-            name = f"{digest(str(place).encode())}-{name}"
+    for task in sorted(scan.plan_files(), key=lambda task: str(task.file.file_path)):
         deletes = sorted(file.file_path for file in task.delete_files)
+        for path in (task.file.file_path, *deletes):
+            _check_inside(path, folder)
+        place = location(task.file.file_path)
+        name = _name(place, found)
         identity = {
             "size": task.file.file_size_in_bytes,
             "file": str(place),
@@ -149,9 +155,22 @@ def _files(table: Any, snapshot: Any, root: Location, folder: Location | None) -
     return [found[name] for name in sorted(found)]
 
 
-def _check_inside(place: Location, folder: Location) -> None:
-    """Refuse a file elsewhere: of a table that was copied, or whose metadata was tampered with."""
-    if not place.is_inside(folder):
+def _name(place: Location, taken: Collection[str]) -> str:
+    """Return a file's name; with a digest before it if another, or the file itself, has it."""
+    name, again = place.name, ""
+    while name in taken:  # a file that is listed twice has its rows twice
+        name = f"{digest(f'{place}{again}'.encode())}-{place.name}"
+        again += " again"
+    return name
+
+
+def _check_inside(path: str, folder: Location | None) -> None:
+    """Refuse a file elsewhere: of a table that was copied, or whose metadata was tampered with.
+
+    A table that a catalogue names has no folder, and its files lie anywhere.
+    """
+    place = location(path)
+    if folder is not None and not place.is_inside(folder):
         raise InputError(
             "invalid_table",
             "the metadata names a file outside of the table's folder; if it is the right one, name "

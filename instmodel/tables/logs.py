@@ -117,15 +117,15 @@ def log_errors(place: Location) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
         raise
     except OSError as error:  # of a store or a disk: it may pass
-        number = error.errno or errno.EIO
-        raise OSError(number, reason(error), str(place)) from error
-    except BaseException as error:  # a panic of Rust is no Exception
-        if isinstance(error, OSError) and error.filename is not None:
+        if error.filename is not None:
             raise
+        number = error.errno or errno.EIO
+        raise OSError(number, reason(error.strerror or error), str(place)) from error
+    except BaseException as error:  # a panic of Rust is no Exception
         raise InputError("invalid_table", reason(error), file=str(place)) from error
 
 
-def reason(error: BaseException) -> str:
+def reason(error: BaseException | str) -> str:
     """Return what an error says, in one line and without the backtrace that Rust adds."""
     text = _COLOURS.sub("", str(error))
     lines = [line.strip(" ↳\t") for line in _BACKTRACE.split(text)[0].splitlines()]

@@ -102,6 +102,36 @@ def test_the_rows_are_those_of_pyiceberg(changed):
     assert multiset(rows_read(TABLE, ["day", "new"])) == multiset(few)
 
 
+def test_columns_are_those_of_the_table_now_also_if_no_rows_came_since(changed):
+    from pyiceberg.types import DoubleType
+
+    before = multiset(rows_read(TABLE))
+    with changed.update_schema() as schema:
+        schema.rename_column("b", "c")
+        schema.add_column("later", DoubleType())
+    theirs = multiset(changed.scan().to_arrow().to_pylist())
+    assert multiset(rows_read(TABLE)) == theirs != before
+    assert (
+        multiset(rows_read(TABLE, moment=Moment(changed.current_snapshot().snapshot_id))) == before
+    )
+    assert jobs.run(jobs.Job(identity(["c"]), TABLE, "out.parquet")).rows == 5
+
+
+def test_files_of_one_name_and_files_that_are_listed_twice_keep_all_rows(table):
+    names = [f"{TABLE}/data/{folder}/part-0.parquet" for folder in "abc"]
+    urls = [Path(name).absolute().as_uri() for name in names]
+    for number, name in enumerate(names):
+        Path(name).parent.mkdir(parents=True)
+        parquet.write_table(rows([float(number)], [number], [1]), name)
+    table.add_files(urls[1:])
+    for _ in range(3):
+        table.add_files(urls[:1], check_duplicate_files=False)
+    theirs = table.scan().to_arrow().to_pylist()
+    assert sorted(row["a"] for row in theirs) == [0.0, 0.0, 0.0, 1.0, 2.0]
+    assert multiset(rows_read(TABLE)) == multiset(theirs)
+    assert len({source.name for source in find(TABLE)}) == 5
+
+
 def test_snapshots_and_times(changed):
     for snapshot in changed.snapshots():
         theirs = multiset(changed.scan(snapshot_id=snapshot.snapshot_id).to_arrow().to_pylist())
@@ -171,8 +201,11 @@ def test_tables_that_are_broken_or_elsewhere(changed, capsys):
     says("sales", TABLE)
 
 
-def delete_rows(table, task, places):
-    """Write a file of deleted rows, which pyiceberg only reads, and a new snapshot."""
+def delete_rows(table, task, places, deletes="data", manifests="metadata"):
+    """Write a file of deleted rows, which pyiceberg only reads, and a new snapshot.
+
+    `deletes` and `manifests` are the folders of the two new files.
+    """
     from pyiceberg.manifest import (
         DataFile,
         DataFileContent,
@@ -193,7 +226,7 @@ def delete_rows(table, task, places):
 
     before = table.current_snapshot()
     number, sequence = 77, before.sequence_number + 1
-    data = f"{table.location()}/data/deletes.parquet"
+    data = f"{table.location()}/{deletes}/deletes.parquet"
     fields = [
         pa.field("file_path", pa.string(), metadata={"PARQUET:field_id": "2147483546"}),
         pa.field("pos", pa.int64(), metadata={"PARQUET:field_id": "2147483545"}),
@@ -218,19 +251,19 @@ def delete_rows(table, task, places):
         def _meta(self):
             return {**super()._meta, "content": "deletes"}
 
-    place = f"{table.location()}/metadata/deletes.avro"
+    place = f"{table.location()}/{manifests}/deletes.avro"
     output = table.io.new_output(place)
     with Deletes(table.spec(), table.schema(), output, number, "deflate") as writer:
         entry = ManifestEntry.from_args(
             status=ManifestEntryStatus.ADDED, snapshot_id=number, data_file=file
         )
         writer.add_entry(entry)
-    manifests = [*before.manifests(table.io), writer.to_manifest_file()]
+    listed_too = [*before.manifests(table.io), writer.to_manifest_file()]
     listed = table.io.new_output(f"{table.location()}/metadata/snap-{number}.avro")
     with write_manifest_list(
         2, listed, number, before.snapshot_id, sequence, "deflate"
     ) as manifest_list:
-        manifest_list.add_manifests(manifests)
+        manifest_list.add_manifests(listed_too)
     snapshot = Snapshot(
         snapshot_id=number,
         parent_snapshot_id=before.snapshot_id,
@@ -261,6 +294,25 @@ def test_rows_that_a_delete_file_names_are_left_out(table):
     before, after = find(TABLE, Moment(table.current_snapshot().snapshot_id)), find(TABLE)
     assert before[0].name == after[0].name
     assert before[0].stamp() != after[0].stamp()
+
+
+@pytest.mark.parametrize("elsewhere", ["deletes", "manifests"])
+def test_nothing_outside_of_the_folder_is_opened(table, elsewhere):
+    table.append(rows([1.0, 2.0], [1, 2], [1, 1]))
+    [task] = table.scan().plan_files()
+    Path("warehouse/ns/other").mkdir()
+    delete_rows(table, task, [0], **{elsewhere: "../other"})
+    with pytest.raises(InputError, match="outside of the table's folder"):
+        find(TABLE)
+
+
+def test_a_newest_snapshot_that_is_not_there_is_no_empty_table(table):
+    table.append(rows([1.0], [1], [1]))
+    file = max(Path(TABLE, "metadata").glob("*.metadata.json"))
+    metadata = json.loads(file.read_text())
+    file.write_text(json.dumps({**metadata, "snapshots": [], "refs": {}}))
+    with pytest.raises(InputError, match="no such snapshot"):
+        find(TABLE)
 
 
 @pytest.mark.parametrize("seed", range(20))
