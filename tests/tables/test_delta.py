@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 from support import delta_tables as made
 from support.table_models import identity, labelled
@@ -49,6 +50,7 @@ def rows_of_deltalake(path, names=None, **version):
     table = deltalake.DeltaTable(path, **version)
     if hasattr(table, "scan"):
         return pa.table(table.scan(columns=names)).to_pylist()
+    # Right only where files are of one batch: it applies masks to batches in the order they come.
     sql = deltalake.QueryBuilder().register("t", table)
     columns = "*" if names is None else ", ".join(f'"{name}"' for name in names)
     return pa.table(sql.execute(f"SELECT {columns} FROM t")).to_pylist()
@@ -160,12 +162,13 @@ def test_deleted_rows_across_batches():
     )
     Path("table/q=a%20b").mkdir()
     Path("table/q=a%2520b/x%20y.parquet").rename("table/q=a%20b/x y.parquet")
+    left = sorted(set(range(100_000)) - set(gone))
     rows = rows_read("table", batch_rows=1000)
-    assert multiset(rows) == multiset(rows_of_deltalake("table"))
-    assert len(rows) == 100_000 - len(gone)
+    # No bare comparison: of lists as long as these, pytest would explain the difference for minutes.
+    assert np.array_equal([row["a"] for row in rows], left)
     identity(["a"]).info.save("model.json")
     assert main(["score", "model.json", "table", "-o", "out.parquet"]) == 0
-    assert len(parquet.read_table("out.parquet")) == len(rows)
+    assert len(parquet.read_table("out.parquet")) == len(left)
 
 
 def test_a_table_without_rows():
