@@ -164,7 +164,7 @@ def test_deleted_rows_across_batches():
     Path("table/q=a%2520b/x%20y.parquet").rename("table/q=a%20b/x y.parquet")
     left = sorted(set(range(100_000)) - set(gone))
     rows = rows_read("table", batch_rows=1000)
-    # No bare comparison: of lists as long as these, pytest would explain the difference for minutes.
+    # No bare comparison: pytest would explain for minutes how lists as long as these differ.
     assert np.array_equal([row["a"] for row in rows], left)
     identity(["a"]).info.save("model.json")
     assert main(["score", "model.json", "table", "-o", "out.parquet"]) == 0
