@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from instmodel import _kernels
 from instmodel.signatures.expectations import OUT_OF_RANGE, UNKNOWN, Expectations, Expected
-from instmodel.signatures.population import PsiBin, psi_bin, total
+from instmodel.signatures.population import PsiBin, next_float32, psi_bin, total
 from instmodel.signatures.violations import violations
 from instmodel.tables.cells import BadCell, OddCells
 
@@ -276,12 +275,13 @@ _Ends = list[tuple[float | None, float | None, str | None]]
 
 def _ends(edges: Sequence[float]) -> _Ends:
     """Return where the bins of numbers begin and end, as `PsiBin` has it."""
-    sides = [None, *edges, None]
-    found: _Ends = []
-    for low, high in itertools.pairwise(sides):
-        is_one = low is not None and high == np.nextafter(np.float32(low), np.float32(np.inf))
-        found.append((low, low if is_one else high, None))
-    return found
+    lows = [None, *edges]
+    highs = [*edges, None]
+    next_ones = [None, *next_float32(np.array(edges, np.float32)).tolist()]
+    return [
+        (low, low if high == next_one else high, None)
+        for low, high, next_one in zip(lows, highs, next_ones, strict=True)
+    ]
 
 
 def _ends_of_codes(one: Expected) -> _Ends:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from instmodel.base.features import Feature
 from instmodel.document.signature import MOST_EDGES, FeatureSignature, Signature
+from instmodel.signatures.population import next_float32
 
 CheckInputs = Literal["error", "null", "count", "off"]
 
@@ -157,7 +158,7 @@ def _cuts(feature: Feature, item: FeatureSignature) -> _Cuts:
         return _code_cuts(np.array(item.codes, np.float32))
     edges = np.array(item.edges, np.float32)
     low, high = (np.array([] if end is None else [end], np.float32) for end in (item.min, item.max))
-    marks = np.unique(np.concatenate([edges, low, _next(high)]))
+    marks = np.unique(np.concatenate([edges, low, next_float32(high)]))
     lowest = np.concatenate([np.array([-np.inf], np.float32), marks])
     roles = np.full(len(lowest), FINE)
     if item.min is not None:
@@ -168,7 +169,7 @@ def _cuts(feature: Feature, item: FeatureSignature) -> _Cuts:
 
 
 def _code_cuts(codes: NDArray[np.float32]) -> _Cuts:
-    marks = np.unique(np.concatenate([codes, _next(codes)]))
+    marks = np.unique(np.concatenate([codes, next_float32(codes)]))
     bins = np.concatenate(
         [[-1], np.where(np.isin(marks, codes), np.searchsorted(codes, marks), -1)]
     )
@@ -179,9 +180,3 @@ def _code_cuts(codes: NDArray[np.float32]) -> _Cuts:
     table = np.zeros(span, np.intp)  # interval 0 is unknown
     table[codes.astype(np.intp) - int(codes[0])] = np.flatnonzero(bins >= 0)
     return marks, roles, bins, table
-
-
-def _next(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the next larger float32 numbers; of the largest one, ∞."""
-    with np.errstate(over="ignore"):
-        return np.nextafter(values, np.float32(np.inf))

@@ -106,8 +106,7 @@ class Bins:
         """The finite marks between the bins, rounded up: float32 values stay in their bins."""
         with np.errstate(over="ignore"):
             nearest = self._edges.astype(np.float32)
-        up = np.nextafter(nearest, np.float32(np.inf))
-        edges = np.unique(np.where(nearest < self._edges, up, nearest))
+        edges = np.unique(np.where(nearest < self._edges, next_float32(nearest), nearest))
         finite: list[float] = edges[np.isfinite(edges)].tolist()
         return finite
 
@@ -117,6 +116,12 @@ class Bins:
         high = float(self._edges[place]) if place < len(self._edges) else None
         high = None if high == self._apart else high
         return (low, low) if low in self._heavy else (low, high)
+
+
+def next_float32(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the next larger float32 numbers; of the largest one, ∞."""
+    with np.errstate(over="ignore"):
+        return np.nextafter(values, np.float32(np.inf))
 
 
 def population_bins(

@@ -179,6 +179,19 @@ def test_many_codes_are_found_exactly(first, step):
     assert found.unknown == sum(value not in known for value in values[:, 0].tolist()) - 1
 
 
+def test_the_largest_number_may_be_an_edge():
+    most = float(np.finfo(np.float32).max)
+    item = im.FeatureSignature(edges=[0.0, most], shares=[0.25, 0.5, 0.25])
+    found = counted(model_of("a"), im.Signature({"a": item}), {"a": [1.0, most, math.inf, -1.0]})
+    assert [(part.low, part.high, part.new_share) for part in found["a"].bins] == [
+        (None, 0.0, 0.25),
+        (0.0, most, 0.25),
+        (most, None, 0.5),
+    ]
+    rows = {"a": np.array([-most] * 9 + [most] * 9 + [1.0], np.float32)}
+    assert im.Signature.from_data(model_of("a"), rows).features["a"].max == most
+
+
 def test_a_tiny_document_with_a_huge_input_takes_bounded_memory():
     feature = im.Feature("emb", 900_000, is_array=True)
     edges = list(range(64))
