@@ -5,7 +5,9 @@ The protocol: https://github.com/delta-io/delta/blob/master/PROTOCOL.md
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
@@ -36,6 +38,10 @@ _FEATURES = {
 _MAPPINGS = ("none", "name", "id")
 _NAME = b"delta.columnMapping.physicalName"
 _ID = b"delta.columnMapping.id"
+# In seconds. deltalake reads all deletion vectors at once, each on one of 512 threads, which need
+# another one: with more vectors in files than that, it never comes back (delta-rs issue 4657, open
+# with deltalake 1.6.6). Those that it can read take seconds, from a slow store, too.
+_PATIENCE = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +207,7 @@ def _rows_left(table: Any) -> dict[str, Any]:
 
     root = unquote(table.table_uri).removeprefix("file://").rstrip("/") + "/"
     found = {}
-    for batch in pa.RecordBatchReader.from_stream(table.deletion_vectors()):
+    for batch in pa.RecordBatchReader.from_stream(_deletion_vectors(table)):
         for uri, rows in zip(batch["filepath"], batch["selection_vector"], strict=True):
             name = unquote(uri.as_py()).removeprefix("file://").removeprefix(root)
             found[name] = rows.values
@@ -212,6 +218,28 @@ def _rows_left(table: Any) -> dict[str, Any]:
             expected="the reader feature deletionVectors",
         )
     return found
+
+
+def _deletion_vectors(table: Any) -> Any:
+    """Return what deltalake knows of deleted rows, or fail where it would wait for ever."""
+    found: Future[Any] = Future()
+
+    def ask() -> None:
+        try:
+            found.set_result(table.deletion_vectors())
+        except BaseException as error:
+            found.set_exception(error)
+
+    threading.Thread(target=ask, name="instmodel-delta", daemon=True).start()
+    try:
+        return found.result(_PATIENCE)
+    except TimeoutError as error:
+        raise InputError(
+            "invalid_table",
+            f"deltalake did not find the deleted rows in {_PATIENCE:g} seconds; it waits for ever "
+            "where more than some 500 files have a deletion vector",
+            expected="a table that was compacted, or whose deleted rows were purged",
+        ) from error
 
 
 class _DeltaReader(LogReader, Parquet):

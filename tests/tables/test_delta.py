@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import threading
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -309,6 +310,19 @@ def test_broken_and_hostile_tables_are_errors(prepare, says, capsys):
     assert "table" in said.partition(": error: ")[2].partition(": ")[0]  # where it is
     assert said.count("\n") == 1
     assert not Path("out.parquet").exists()
+
+
+def test_a_wait_for_deleted_rows_that_has_no_end_is_ended(monkeypatch):
+    # As deltalake waits where more than 512 files have a deletion vector.
+    small(features=["deletionVectors"], deleted=made.inside([1]))
+    here = threading.Event()
+    monkeypatch.setattr(deltalake.DeltaTable, "deletion_vectors", lambda table: here.wait())
+    monkeypatch.setattr("instmodel.tables.delta._PATIENCE", 0.01)
+    with pytest.raises(InputError, match="did not find the deleted rows") as caught:
+        find("table")
+    here.set()
+    assert caught.value.code == "invalid_table"
+    assert caught.value.file == "table"
 
 
 @pytest.mark.parametrize(
