@@ -16,6 +16,8 @@ B. A value has the *precision* of float64 and the *range* of float32: after each
 C. An instruction reads everything that it needs before it writes, so an output that is among its
    inputs gives what the formula says.
 D. NaN is not special: it follows from the formulas, in which a comparison with NaN is false.
+E. A step of a sequence is a run like any other, but for the state buffers, which start as the step
+   before left them.
 """
 
 from __future__ import annotations
@@ -30,7 +32,14 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from instmodel.document.schema import InstructionModelInfo
 
-__all__ = ["ACTIVATIONS", "INSTRUCTIONS", "predict", "unified_buffers"]
+__all__ = [
+    "ACTIVATIONS",
+    "INSTRUCTIONS",
+    "initial_state",
+    "predict",
+    "predict_sequences",
+    "unified_buffers",
+]
 
 Array = NDArray[np.float64]
 Buffers = Sequence[Array]
@@ -59,7 +68,61 @@ def predict(info: InstructionModelInfo, x: ArrayLike) -> Array:
     return unified_buffers(info, x)[:, -info.buffer_sizes[-1] :]
 
 
-def unified_buffers(info: InstructionModelInfo, x: ArrayLike) -> Array:
+def predict_sequences(
+    info: InstructionModelInfo, sequences: Sequence[ArrayLike], state: ArrayLike | None = None
+) -> tuple[list[Array], Array]:
+    """Compute the outputs of every step of sequences.
+
+    Parameters
+    ----------
+    info : InstructionModelInfo
+        A valid model.
+    sequences : sequence of array_like, (T_i, F) each
+        Their steps, in order; read as float32. A sequence may have none.
+    state : array_like, (N, S), optional
+        What the state buffers of each sequence hold before its first step, in the order in which
+        the document lists them; `initial_state` without.
+
+    Returns
+    -------
+    outputs : list of ndarray, (T_i, O) float64
+        The last buffer after each step.
+    state : ndarray, (N, S) float64
+        What the state buffers hold after the last step.
+    """
+    steps = [np.asarray(sequence) for sequence in sequences]
+    lengths = np.array([len(item) for item in steps], dtype=np.intp)
+    state = initial_state(info, len(steps)) if state is None else _constant(state)
+    outputs = [np.empty((length, info.buffer_sizes[-1])) for length in lengths]
+    for t in range(lengths.max(initial=0)):
+        going = np.flatnonzero(lengths > t)
+        unified = unified_buffers(info, [steps[i][t] for i in going], state[going])
+        state[going] = unified[:, _state_columns(info)]
+        for i, output in zip(going, split(info, unified)[-1], strict=True):
+            outputs[i][t] = output
+    return outputs, state
+
+
+def initial_state(info: InstructionModelInfo, count: int) -> Array:
+    """Return what the state buffers of `count` sequences hold before the first step: (count, S)."""
+    unified = np.zeros((count, sum(info.buffer_sizes)))
+    buffers = split(info, unified)
+    for item in info.state:
+        if item.initial is not None:
+            buffers[item.buffer][:] = _constant(info.parameters[item.initial])
+    return unified[:, _state_columns(info)]
+
+
+def _state_columns(info: InstructionModelInfo) -> list[int]:
+    """Return where each value of the state is in the unified buffer."""
+    ends = np.cumsum(info.buffer_sizes)
+    buffers = [item.buffer for item in info.state]
+    return [i for b in buffers for i in range(ends[b] - info.buffer_sizes[b], ends[b])]
+
+
+def unified_buffers(
+    info: InstructionModelInfo, x: ArrayLike, state: ArrayLike | None = None
+) -> Array:
     """Run a model and return all its buffers as they are after the last instruction.
 
     Parameters
@@ -68,6 +131,8 @@ def unified_buffers(info: InstructionModelInfo, x: ArrayLike) -> Array:
         A valid model.
     x : array_like, (N, F) or (F,)
         Samples; read as float32. F must be the model's feature count.
+    state : array_like, (N, S), optional
+        What its state buffers hold before this step; `initial_state` without.
 
     Returns
     -------
@@ -77,6 +142,8 @@ def unified_buffers(info: InstructionModelInfo, x: ArrayLike) -> Array:
     samples = _constant(np.atleast_2d(np.asarray(x)))  # (N, F)
     unified = np.zeros((len(samples), sum(info.buffer_sizes)))
     unified[:, : samples.shape[1]] = samples
+    before = initial_state(info, len(samples)) if state is None else np.asarray(state)
+    unified[:, _state_columns(info)] = before
     buffers = split(info, unified)
     for instruction in info.instructions:
         run_instruction(info, instruction, buffers)

@@ -345,6 +345,114 @@ def test_one_sample_and_many():
     assert reference.predict(info, np.zeros((0, 2))).shape == (0, 3)
 
 
+# -------------------------------------------------------------------------------------- sequences
+
+
+def two_states():
+    """h' = tanh(W·[x, h] + b), and a sum that fades: s' = (s + h') / 2; the output is s'."""
+    return {
+        #               x  h  both  s
+        "feature_size": 2,
+        "buffer_sizes": [2, 3, 5, 3],
+        "instructions": [
+            {"type": "COPY", "input": 1, "output": 2, "internal_index": 2},
+            {"type": "COPY", "input": 0, "output": 2, "internal_index": 0},
+            {"type": "DOT", "input": 2, "output": 1, "weights": 0, "activation": "TANH"},
+            {"type": "ADD_ELEMENTWISE_BUFFERS", "input": [3, 1], "output": 3},
+            {"type": "MUL_ELEMENTWISE", "input": 3, "parameters": 1},
+        ],
+        "state": [{"buffer": 3, "initial": 0}, {"buffer": 1}],
+        "weights": [[[0.5, -1, 0.25, 0, 1], [-0.25, 0.5, 0, 1, -2], [1, 0.125, -0.5, 0.5, 0]]],
+        "bias": [[0.5, 0.0, -0.25]],
+        "parameters": [[1.0, -2.0, 4.0], [0.5, 0.5, 0.5]],
+    }
+
+
+def by_hand(steps, s, h):
+    """Return the outputs of `two_states` for some steps, and the state that they leave."""
+    document = two_states()
+    w, b = document["weights"][0], document["bias"][0]
+    outputs = []
+    for x in steps:
+        both = [*x, *h]
+        h = [
+            math.tanh(sum(map(math.prod, zip(row, both, strict=True))) + c)
+            for row, c in zip(w, b, strict=True)
+        ]
+        s = [(old + new) / 2 for old, new in zip(s, h, strict=True)]
+        outputs.append(s)
+    return outputs, [*s, *h]
+
+
+SEQUENCES = [
+    [[1.0, -0.5], [0.25, 2.0], [-3.0, 0.0]],
+    [],
+    [[0.5, 0.5]],
+    [[1.0, 1.0], [-1.0, 1.0], [0.0, 0.0], [0.5, -2.0]],
+]
+
+
+def info_of(document):
+    return im.InstructionModelInfo.from_dict(document)
+
+
+def test_sequences_step_by_step():
+    outputs, state = reference.predict_sequences(info_of(two_states()), SEQUENCES)
+    assert [len(item) for item in outputs] == [3, 0, 1, 4]
+    for steps, got, left in zip(SEQUENCES, outputs, state, strict=True):
+        expected, after = by_hand(steps, [1.0, -2.0, 4.0], [0.0, 0.0, 0.0])
+        np.testing.assert_allclose(got, np.reshape(expected, (-1, 3)), rtol=1e-14)
+        np.testing.assert_allclose(left, after, rtol=1e-14)
+
+
+def test_sequences_that_go_on():
+    info, before = info_of(two_states()), np.arange(24.0).reshape(4, 6)
+    outputs, state = reference.predict_sequences(info, SEQUENCES, before)
+    for i, steps in enumerate(SEQUENCES):
+        expected, after = by_hand(steps, before[i, :3], before[i, 3:])
+        np.testing.assert_allclose(outputs[i], np.reshape(expected, (-1, 3)), rtol=1e-14)
+        np.testing.assert_allclose(state[i], after, rtol=1e-14)
+    np.testing.assert_array_equal(before, np.arange(24.0).reshape(4, 6))
+
+
+def test_what_is_no_state_starts_as_zeros_in_each_step():
+    # Buffer 1 counts the steps; buffer 2 is changed in place and would count, too, if it were kept.
+    document = {
+        "feature_size": 1,
+        "buffer_sizes": [1, 1, 1, 2],
+        "instructions": [
+            {"type": "ADD_ELEMENTWISE", "input": 1, "parameters": 0},
+            {"type": "ADD_ELEMENTWISE", "input": 2, "parameters": 0},
+            {"type": "COPY", "input": 1, "output": 3, "internal_index": 0},
+            {"type": "COPY", "input": 2, "output": 3, "internal_index": 1},
+        ],
+        "state": [{"buffer": 1}],
+        "weights": [],
+        "bias": [],
+        "parameters": [[1.0]],
+    }
+    (output,), state = reference.predict_sequences(info_of(document), [np.zeros((3, 1))])
+    assert output.tolist() == [[1.0, 1.0], [2.0, 1.0], [3.0, 1.0]]
+    assert state.tolist() == [[3.0]]
+
+
+def test_one_step_of_a_recurrent_model():
+    info = info_of(two_states())
+    (step,), _ = by_hand([[1.0, -0.5]], [1.0, -2.0, 4.0], [0.0] * 3)
+    np.testing.assert_allclose(reference.predict(info, [1.0, -0.5]), [step], rtol=1e-14)
+    (step,), _ = by_hand([[1.0, -0.5]], [0.0] * 3, [1.0] * 3)
+    unified = reference.unified_buffers(info, [1.0, -0.5], [[0.0] * 3 + [1.0] * 3])
+    np.testing.assert_allclose(unified[:, -3:], [step], rtol=1e-14)
+
+
+def test_sequences_of_a_model_without_state_are_rows():
+    info = info_of(INSTRUCTIONS["DOT"][0])
+    (output,), state = reference.predict_sequences(info, [[[1.0, 2.0], [0.5, -1.0]]])
+    np.testing.assert_array_equal(output, reference.predict(info, [[1.0, 2.0], [0.5, -1.0]]))
+    assert state.shape == (1, 0)
+    assert reference.predict_sequences(info, []) == ([], pytest.approx(np.zeros((0, 0))))
+
+
 def test_the_input_is_not_changed():
     info = im.InstructionModelInfo.from_dict(INSTRUCTIONS["ADD_ELEMENTWISE"][0])
     x = np.ones((2, 2))
