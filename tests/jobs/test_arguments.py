@@ -35,8 +35,7 @@ every = pytest.mark.parametrize("odd", ODD, ids=lambda odd: ascii(odd)[:20])
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def _files():
     Path("t.csv").write_text("a,b\n1,2\n")
 
 

@@ -20,11 +20,6 @@ CODES = [0.0, 1.0, 2.0, 3.0, 0.0]
 CSV = 'age,colour\n1,red\n2,1\n3,""\n4,"green, light"\n5,red\n'
 
 
-@pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 def model(unknown="error"):
     info = identity(["colour", "age"]).info
     info.categories = {"colour": im.Categories(["red", "1", "", "green, light"], unknown)}

@@ -18,17 +18,6 @@ ds = pytest.importorskip("pyarrow.dataset")
 parquet = pytest.importorskip("pyarrow.parquet")
 
 
-@pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def model():
-    identity(["a", "b"]).info.save("model.json")
-    return "model.json"
-
-
 @pytest.fixture
 def data():
     """Three files of one row more each, in folders that hold columns."""

@@ -29,8 +29,7 @@ deltalake = pytest.importorskip("deltalake")
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def _files():
     identity(["a"]).info.save("model.json")
 
 

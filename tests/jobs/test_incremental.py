@@ -25,8 +25,7 @@ KEYS = ("a", "b", "c")
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def _files():
     # Two models of one feature: they tell themselves apart by the sign.
     identity(["a"]).info.save("model.json")
     builder = im.ModelBuilder()

@@ -33,8 +33,7 @@ KEYS = [
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def _files():
     identity(["a"]).info.save("model.json")
     for name, values in (("1", [1.0, None, 1e300]), ("2", [3.0])):
         Path("data").mkdir(exist_ok=True)

@@ -21,8 +21,7 @@ ALL = ("model_digest", "model_version", "scored_at")
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def _files():
     identity(["a"]).info.save("model.json")
     parquet.write_table(pa.table({"a": [1.0, None, 3.0], "scored_at": [1, 2, 3]}), "in.parquet")
 

@@ -17,8 +17,7 @@ parquet = pytest.importorskip("pyarrow.parquet")
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def _files():
     identity(["age", "emb[2]"]).info.save("model.json")
 
 

@@ -25,11 +25,6 @@ s3fs = pytest.importorskip("s3fs")
 ENDINGS = [".parquet", ".csv", ".arrow", ".jsonl", ".csv.gz", ".npy"]
 
 
-@pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 def put(place, data):
     with location(place).replacing() as file:
         file.write(data)

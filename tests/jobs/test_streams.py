@@ -30,8 +30,7 @@ TABLE = {"id": [f"r{row}" for row in range(ROWS)], "b": np.arange(ROWS) / 4, "a"
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def _files():
     AB.info.save("model.json")
 
 
