@@ -5,6 +5,8 @@ from libc.stdint cimport int64_t
 
 from instmodel._kernels cimport im_kernels, im_map, im_op, im_soon
 
+cdef im_soon NOTHING
+
 
 # The parts of a run that a clock tells apart: two of the loop's own, then the instructions.
 cdef enum:
@@ -15,6 +17,14 @@ cdef enum:
 # Who measures a run, see `instmodel._profiler`; the loop calls it at the end of every part.
 ctypedef struct Clock:
     void (*lap)(Clock *clock, int64_t part) noexcept nogil
+
+
+# A tile of samples: their unified buffers, feature-major.
+ctypedef struct Tile:
+    float *values    # (buffers, required_memory, T)
+    int64_t samples
+    int64_t buffers  # 1, or with T = 1 one for each sample: they run side by side
+    int64_t T
 
 
 cdef class Workspace:
@@ -62,10 +72,17 @@ cdef class Engine:
     cdef int check_rows(self) except -1
     cdef Workspace take(self)
     cdef void give(self, Workspace workspace)
-    cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *y,
-                       Py_ssize_t start, Py_ssize_t size, float *values,
+    cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *state,
+                       float *y, Py_ssize_t start, Py_ssize_t size, float *values,
                        Clock *clock) noexcept nogil
-    cdef int run_array(self, const float *x, Py_ssize_t stride, Py_ssize_t n,
+    cdef int run_array(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *state,
                        float *y) except -1
     cdef cnp.ndarray _predict_float32(self, cnp.ndarray x, cnp.ndarray out)
     cdef void _run_in_place(self, float *values) noexcept nogil
+    cdef cnp.ndarray _step_float32(self, cnp.ndarray x, cnp.ndarray state)
+
+
+cdef void zero_gaps(Engine engine, const Tile *tile) noexcept nogil
+cdef void run_tile(Engine engine, const Tile *tile, int64_t first, im_soon rows, im_soon results,
+                   Clock *clock) noexcept nogil
+cdef void end_of_part(Clock *clock, int64_t part) noexcept nogil

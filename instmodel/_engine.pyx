@@ -61,7 +61,6 @@ cdef int64_t CALL = 64
 # and a value of one sample that is summed up: each addition waits for the last.
 cdef int64_t SUMMED_VALUE = 12
 
-cdef im_soon NOTHING
 NOTHING.at, NOTHING.bytes = NULL, 0
 
 
@@ -227,12 +226,13 @@ cdef class Engine:
 
     # ----------------------------------------------------------------------------------- the loop
 
-    cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *y,
-                       Py_ssize_t start, Py_ssize_t size, float *values,
+    cdef void run_rows(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *state,
+                       float *y, Py_ssize_t start, Py_ssize_t size, float *values,
                        Clock *clock) noexcept nogil:
         """Run n samples and return a slice of each one's unified buffer.
 
         x : IN (n, F), `stride` floats from row to row
+        state : INOUT (n, S), of a step of as many sequences; NULL for a model without
         y : OUT (n, size), values start … start + size of the unified buffer
         values : scratch (required_memory, tile_samples)
         clock : NULL if nobody measures
@@ -255,6 +255,8 @@ cdef class Engine:
                 results.at = y
                 results.bytes = tile.samples * size * sizeof(float)
             zero_gaps(self, &tile)
+            if state != NULL:
+                load_states(self, &tile, state)
             if from_rows and tile.T > 1:
                 run_first(self, &tile, x, stride)
                 end_of_part(clock, FIRST_INSTRUCTION)
@@ -264,6 +266,9 @@ cdef class Engine:
                 end_of_part(clock, READ_ROWS)
                 run_tile(self, &tile, 0, rows, results, clock)
             store_rows(self, &tile, y, start, size)
+            if state != NULL:
+                store_states(self, &tile, state)
+                state += tile.samples * self.state_size
             end_of_part(clock, WRITE_RESULTS)
             x += tile.samples * stride
             y += tile.samples * size
@@ -283,15 +288,19 @@ cdef class Engine:
             return
         workspace.next, self._idle = self._idle, workspace
 
-    cdef int run_array(self, const float *x, Py_ssize_t stride, Py_ssize_t n,
+    cdef int run_array(self, const float *x, Py_ssize_t stride, Py_ssize_t n, float *state,
                        float *y) except -1:
-        """Run n samples for their outputs on this thread; a signal handler may end it."""
+        """Run n samples for their outputs on this thread; a signal handler may end it.
+
+        The parameters are those of `run_rows`.
+        """
         cdef Workspace workspace = self.take()
         cdef Py_ssize_t start = self.output_index_start
         cdef Py_ssize_t step, done = 0
         try:
             if n * self.work < WORK_WITH_GIL:
-                self.run_rows(x, stride, n, y, start, self.output_size, workspace.tile, NULL)
+                self.run_rows(x, stride, n, state, y, start, self.output_size, workspace.tile,
+                              NULL)
                 return 0
             step = max(1, WORK_BETWEEN_SIGNALS // self.work // self.tile_samples)
             step *= self.tile_samples
@@ -300,12 +309,42 @@ cdef class Engine:
                     PyErr_CheckSignals()
                 step = min(step, n - done)
                 with nogil:
-                    self.run_rows(x + done * stride, stride, step, y + done * self.output_size,
-                                  start, self.output_size, workspace.tile, NULL)
+                    self.run_rows(x + done * stride, stride, step,
+                                  NULL if state == NULL else state + done * self.state_size,
+                                  y + done * self.output_size, start, self.output_size,
+                                  workspace.tile, NULL)
                 done += step
         finally:
             self.give(workspace)
         return 0
+
+    cdef cnp.ndarray _step_float32(self, cnp.ndarray x, cnp.ndarray state):
+        """Run a step without a detour, or return None where plain Python has to look closer."""
+        cdef int last = cnp.PyArray_NDIM(x) - 1
+        cdef Py_ssize_t n = 1
+        cdef Py_ssize_t stride = 0
+        cdef cnp.npy_intp shape[2]
+        cdef cnp.ndarray out
+        if not (0 <= last <= 1 and cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32
+                and cnp.PyArray_ISBEHAVED_RO(x) and self.state_count
+                and cnp.PyArray_DIM(x, last) == self.feature_size
+                and cnp.PyArray_STRIDE(x, last) == sizeof(float)
+                and cnp.PyArray_TYPE(state) == cnp.NPY_FLOAT32 and cnp.PyArray_ISCARRAY(state)
+                and cnp.PyArray_NDIM(state) == last + 1
+                and cnp.PyArray_DIM(state, last) == self.state_size
+                and cnp.PyArray_DIM(state, 0) == cnp.PyArray_DIM(x, 0) * last
+                + self.state_size * (1 - last)):
+            return None
+        shape[last] = self.output_size
+        if last == 1:
+            n = shape[0] = cnp.PyArray_DIM(x, 0)
+            stride = cnp.PyArray_STRIDE(x, 0)
+        if _overlap(x, n, stride, state):
+            return None
+        out = cnp.PyArray_EMPTY(last + 1, shape, cnp.NPY_FLOAT32, 0)
+        self.run_array(<const float *> cnp.PyArray_DATA(x), stride // <Py_ssize_t> sizeof(float),
+                       n, <float *> cnp.PyArray_DATA(state), <float *> cnp.PyArray_DATA(out))
+        return out
 
     # ------------------------------------------------------------------------------- for everyone
 
@@ -366,7 +405,7 @@ cdef class Engine:
                   and not _overlap(x, n, stride, out)):
             return None
         self.run_array(<const float *> cnp.PyArray_DATA(x), stride // <Py_ssize_t> sizeof(float),
-                       n, <float *> cnp.PyArray_DATA(out))
+                       n, NULL, <float *> cnp.PyArray_DATA(out))
         return out
 
     def _predict_any(self, x, out):
@@ -381,9 +420,36 @@ cdef class Engine:
         for done in range(0, n, ROWS_CONVERTED):
             chunk = arrays.as_float32(rows[done : done + ROWS_CONVERTED])
             self.run_array(<const float *> cnp.PyArray_DATA(chunk), self.feature_size,
-                           cnp.PyArray_DIM(chunk, 0),
+                           cnp.PyArray_DIM(chunk, 0), NULL,
                            <float *> cnp.PyArray_DATA(result) + done * self.output_size)
         return result
+
+    def step(self, x, state):
+        """Run one step of one sequence, or of many side by side, of a recurrent model.
+
+        Parameters
+        ----------
+        x : array_like of shape (F,) or (N, F)
+            The rows, converted to float32.
+        state : ndarray of float32, shape (S,) or (N, S), C-ordered, writable
+            What the sequences hold before the step, `initial_state` to begin with; changed in place
+            to what they hold after it.
+
+        Returns
+        -------
+        ndarray of float32, shape (O,) or (N, O)
+
+        Raises
+        ------
+        InstModelError
+            ``input_size_mismatch``, ``invalid_type``, ``column_mismatch``, ``inexact_key``,
+            ``state_size_mismatch``, which is also the error of a model without state.
+        """
+        if type(x) is cnp.ndarray and type(state) is cnp.ndarray:
+            result = self._step_float32(<cnp.ndarray> x, <cnp.ndarray> state)
+            if result is not None:
+                return result
+        return self._step_any(x, state)
 
     def predict_single(self, x):
         """Compute the last output value of one sample.
@@ -488,6 +554,28 @@ cdef class Engine:
             )
         return 0
 
+    def _step_any(self, x, state):
+        result = self._step_float32(x, state)
+        if result is None:
+            raise ValueError("the arrays do not fit the engine")  # `InstructionModel` checks them
+        return result
+
+    def require_state(self):
+        """Refuse a model of independent rows, for a call that takes sequences.
+
+        Raises
+        ------
+        InputError
+            ``state_size_mismatch``.
+        """
+        self._check_compiled()
+        if not self.state_count:
+            raise InputError(
+                "state_size_mismatch",
+                "the model has no state: its rows are independent of each other, and `predict` "
+                "takes them",
+            )
+
     def require_rows(self):
         """Refuse a recurrent model, for a call that takes independent rows.
 
@@ -521,13 +609,6 @@ cdef bint reads_rows_faster(int64_t features, int64_t outputs, int64_t lanes) no
 
 
 # ------------------------------------------------------------------------------- parts of the loop
-
-
-cdef struct Tile:
-    float *values    # (buffers, required_memory, T)
-    int64_t samples
-    int64_t buffers  # 1, or with T = 1 one for each sample: they run side by side
-    int64_t T
 
 
 cdef void shape_tile(Engine engine, Tile *tile, int64_t n) noexcept nogil:
@@ -574,7 +655,37 @@ cdef void store_rows(Engine engine, const Tile *tile, float *y, Py_ssize_t start
     cdef int64_t i
     for i in range(tile.buffers):
         engine.kernels.store_tile(tile.values + i * engine.required_memory + start * tile.T,
-                                  tile.T, samples, size, y + i * size)
+                                  tile.T, samples, size, y + i * size, size)
+
+
+cdef void load_states(Engine engine, const Tile *tile, const float *state) noexcept nogil:
+    """Read the state buffers of each sample from state, IN (samples, S)."""
+    cdef int64_t samples = tile.samples if tile.T > 1 else 1
+    cdef int64_t i, k, start, size
+    cdef const float *part = state
+    for k in range(engine.state_count):
+        start = engine.states[2 * k]
+        size = engine.states[2 * k + 1] - start
+        for i in range(tile.buffers):
+            engine.kernels.load_tile(part + i * engine.state_size, engine.state_size, samples, size,
+                                     tile.values + i * engine.required_memory + start * tile.T,
+                                     tile.T)
+        part += size
+
+
+cdef void store_states(Engine engine, const Tile *tile, float *state) noexcept nogil:
+    """Write the state buffers of each sample into state, OUT (samples, S)."""
+    cdef int64_t samples = tile.samples if tile.T > 1 else 1
+    cdef int64_t i, k, start, size
+    cdef float *part = state
+    for k in range(engine.state_count):
+        start = engine.states[2 * k]
+        size = engine.states[2 * k + 1] - start
+        for i in range(tile.buffers):
+            engine.kernels.store_tile(tile.values + i * engine.required_memory + start * tile.T,
+                                      tile.T, samples, size, part + i * engine.state_size,
+                                      engine.state_size)
+        part += size
 
 
 cdef void run_first(Engine engine, const Tile *tile, const float *x,
@@ -610,7 +721,7 @@ cdef void run_tile(Engine engine, const Tile *tile, int64_t first, im_soon rows,
         end_of_part(clock, FIRST_INSTRUCTION + i)
 
 
-cdef inline void end_of_part(Clock *clock, int64_t part) noexcept nogil:
+cdef void end_of_part(Clock *clock, int64_t part) noexcept nogil:
     """Tell the clock, if there is one, what the time since the last call went into."""
     if clock != NULL:
         clock.lap(clock, part)

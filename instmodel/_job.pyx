@@ -94,7 +94,7 @@ cdef class SharedRows:
         stride = cnp.PyArray_STRIDE(self.x, 0) // <Py_ssize_t> sizeof(float)
         size = cnp.PyArray_DIM(self.y, 1)
         self.engine.run_rows(
-            <const float *> cnp.PyArray_DATA(self.x) + row * stride, stride, count,
+            <const float *> cnp.PyArray_DATA(self.x) + row * stride, stride, count, NULL,
             <float *> cnp.PyArray_DATA(self.y) + row * size, self.start, size, tile, NULL,
         )
         return True

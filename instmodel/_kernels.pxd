@@ -45,8 +45,12 @@ cdef extern from "kernels.h" nogil:
         int64_t lanes, block
         void (*load_tile)(const float *x, Py_ssize_t stride, int64_t n, int64_t features,
                           float *tile, int64_t T) noexcept nogil
-        void (*store_tile)(const float *tile, int64_t T, int64_t n, int64_t size,
-                           float *y) noexcept nogil
+        void (*store_tile)(const float *tile, int64_t T, int64_t n, int64_t size, float *y,
+                           Py_ssize_t stride) noexcept nogil
+        void (*load_lanes)(const float *const *rows, Py_ssize_t ahead, int64_t features,
+                           float *tile, int64_t T) noexcept nogil
+        void (*store_lanes)(const float *tile, int64_t T, int64_t n, int64_t size,
+                            float *const *rows) noexcept nogil
         void (*dense)(const float *x, const float *panels, float *out, int64_t cols, int64_t rows,
                       int64_t T, bint relu, im_soon soon) noexcept nogil
         void (*dense_few)(const float *x, Py_ssize_t apart, int64_t n, const float *panels,

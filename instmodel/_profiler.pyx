@@ -68,7 +68,7 @@ def profile_rows(Engine engine not None, const float[:, ::1] x not None, float[:
         watch.nanoseconds = &nanoseconds[0]
         watch.cost = clock_cost()
         watch.last = now()
-        engine.run_rows(&x[0, 0], engine.feature_size, x.shape[0], &y[0, 0],
+        engine.run_rows(&x[0, 0], engine.feature_size, x.shape[0], NULL, &y[0, 0],
                         engine.output_index_start, engine.output_size, workspace.tile, &watch.clock)
     engine.give(workspace)
 

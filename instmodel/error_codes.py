@@ -311,11 +311,6 @@ _VALIDATION = {
 }
 
 _CALLS = {
-    "needs_sequences": Rule(
-        "A call for independent rows, of a recurrent model: its rows are steps of sequences.",
-        "the model is recurrent: what a row gives depends on the rows before it in its sequence; "
-        "`predict_sequences` takes sequences, `step` one row of each, `predict_events` a table",
-    ),
     "input_size_mismatch": Rule(
         "The input has another number of values, or another shape, than the model takes.",
         "field 'input': the input does not fit the model (expected shape (…, 2), got shape (3,))",
@@ -345,6 +340,32 @@ _CALLS = {
         "What results are to be written into has another shape, or is no writable float32 array.",
         "field 'destination': the destination has the wrong shape (expected shape (3, 1) or (3,), "
         "got shape (2,))",
+    ),
+}
+
+_SEQUENCES = {
+    "needs_sequences": Rule(
+        "A call for independent rows, of a recurrent model: its rows are steps of sequences.",
+        "the model is recurrent: what a row gives depends on the rows before it in its sequence; "
+        "`predict_sequences` takes sequences, `step` one row of each, `predict_events` a table",
+    ),
+    "sequence_shape_mismatch": Rule(
+        "What was given as sequences does not hold rows of the model.",
+        "field 'x': the input holds no sequences of the model's rows (expected (N, T, 2), a list "
+        "of (T, 2), or (ΣT, 2) with offsets, got shape (3, 2) without offsets)",
+    ),
+    "invalid_lengths": Rule(
+        "Lengths of sequences that are negative, too long, or not one for each sequence.",
+        "field 'lengths[0]': a sequence cannot have so many steps (expected 0 to 3, got 4)",
+    ),
+    "invalid_offsets": Rule(
+        "Offsets of sequences that go back, or not from 0 to the number of rows.",
+        "field 'offsets[2]': offsets must not go back (expected ≥ 3, got 2)",
+    ),
+    "state_size_mismatch": Rule(
+        "A state that does not fit the model or its input, or a model without state.",
+        "field 'state': the state does not fit the model and its input (expected shape (1, 3), "
+        "got shape (2, 3))",
     ),
 }
 
@@ -533,6 +554,7 @@ AREAS = {
     "Structure of a model": _STRUCTURE,
     "Validation data": _VALIDATION,
     "Calls": _CALLS,
+    "Sequences": _SEQUENCES,
     "Tables": _TABLES,
     "Jobs": _JOBS,
     "Comparing and drawing": _COMPARING,

@@ -16,7 +16,7 @@ from instmodel.base import arrays, map_keys, values
 from instmodel.base.features import Feature
 from instmodel.base.limits import DEFAULT_LIMITS, Limits
 from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance
-from instmodel.compiled import parallel, program, validation
+from instmodel.compiled import parallel, program, sequences, validation
 from instmodel.compiled.panels import PackedWeights
 from instmodel.compiled.parallel import ParallelPredictOutput, PredictConfig
 from instmodel.document import keys, reads
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from instmodel.signatures.violations import Check
 
 # What `InstructionModel._build` sets.
-_MADE_ANEW = frozenset({"_checked", "_packed", "_limits", "_packer"})
+_MADE_ANEW = frozenset({"_checked", "_packed", "_limits", "_packer", "_initial_state"})
 
 
 class InstructionModel(Engine):
@@ -117,10 +117,12 @@ class InstructionModel(Engine):
         self._limits = limits
         lowered = program.lower(self._checked, self._packed)
         self._compile(lowered)
+        self._initial_state = lowered.initial_state
         self._packer: Any = None  # of `predict_one`, made on first use
         data = self.structure.validation_data
         if data is not None and tolerance is not None:
-            limits.check_validation_work(lowered.work_of(len(data.inputs)))
+            cases = sum(map(len, data.inputs)) if self.is_recurrent else len(data.inputs)
+            limits.check_validation_work(lowered.work_of(cases))
             self.validate(data.inputs, data.expected_outputs, tolerance.atol, tolerance.rtol)
         return lowered
 
@@ -296,6 +298,10 @@ class InstructionModel(Engine):
         """Whether some instructions do not wait for each other."""
         return self._checked.graph.is_parallelizable
 
+    def initial_state(self, n: int) -> NDArray[np.float32]:
+        """Return what n sequences hold before their first step, (n, S) float32, to be changed."""
+        return sequences.initial_states(self._initial_state, n)
+
     @property
     def is_recurrent(self) -> bool:
         """Whether the model has state: then its samples are sequences, whose rows are steps."""
@@ -349,6 +355,85 @@ class InstructionModel(Engine):
         """
         chosen = PredictConfig() if config is None else config
         return parallel.predict_parallel(self, self._checked_input(x, flat=True), chosen, out)
+
+    def _step_any(self, x: Any, state: Any) -> NDArray[np.float32]:
+        rows = arrays.as_float32(self._checked_sequence_rows(x))
+        if rows.shape != (self.feature_size,):
+            rows = arrays.as_rows(rows, self.feature_size)
+        sequences.check_state(state, (*rows.shape[:-1], self.state_size))
+        if np.may_share_memory(rows, state):
+            rows = rows.copy()
+        if not rows.size:  # whose strides say nothing
+            return np.empty((0, self.output_size), np.float32)
+        return super()._step_any(rows, state)
+
+    def _checked_sequence_rows(self, x: Any) -> NDArray[Any]:
+        """Return rows that are steps of sequences as an array, after a look at names and keys."""
+        self.require_state()
+        arrays.check_columns(x, self._checked.features)
+        array = arrays.real_array(x)
+        if self.key_inputs:
+            rows = arrays.as_rows(array, self.feature_size)
+            map_keys.check(rows, self.key_inputs, lambda: self.columns)
+        return array
+
+    def predict_sequences(
+        self,
+        x: Any,
+        lengths: ArrayLike | None = None,
+        *,
+        offsets: ArrayLike | None = None,
+        state: NDArray[np.float32] | None = None,
+        last: bool = False,
+        threads: int | None = None,
+        out: NDArray[np.float32] | None = None,
+    ) -> Any:
+        """Compute every step of many sequences with a recurrent model.
+
+        What a step gives depends on the model, its row and the rows before it in its sequence
+        alone: not on the other sequences, on how they are cut into calls, or on the threads.
+
+        Parameters
+        ----------
+        x : array_like of shape (N, T, F); list of N array_like (T_i, F); array_like (ΣT, F)
+            The sequences: all with room for T steps; one by one; or all rows one after the other,
+            with `offsets`. Real numbers of any type, converted to float32.
+        lengths : array_like of int, shape (N,), optional
+            How many steps each sequence of an (N, T, F) has, T without. What lies behind them is
+            never read.
+        offsets : array_like of int, shape (N + 1,), optional
+            Where each sequence of a (ΣT, F) begins, and the number of all rows.
+        state : ndarray of float32, shape (N, S), C-ordered, writable, optional
+            Where each sequence starts; changed in place to where it ended. Without, each starts
+            as `initial_state` says. A call that fails leaves it as it was.
+        last : bool
+            Return the output of each sequence's last step only.
+        threads : int, optional
+            How many threads work; None is every CPU that this process may use. Sequences are
+            shared out: one alone runs on one thread.
+        out : ndarray of float32, of the shape of the result, optional
+            Where to write the result: C-ordered and writable; (ΣT, O) for a list.
+
+        Returns
+        -------
+        ndarray of float32, shape (N, T, O), or (ΣT, O); or list of N arrays (T_i, O)
+            As `x` came; NaN behind the end of a sequence. With `last`, (N, O), NaN where a
+            sequence has no step. `out`, if it was given.
+
+        Raises
+        ------
+        InstModelError
+            ``sequence_shape_mismatch``, ``invalid_lengths``, ``invalid_offsets``,
+            ``state_size_mismatch``, ``invalid_type``, ``column_mismatch``, ``inexact_key``,
+            ``invalid_thread_count``, ``destination_size_mismatch``.
+        """
+        self.require_state()
+        arrays.check_columns(x, self._checked.features)
+        given = sequences.read_sequences(x, lengths, offsets, self.feature_size)
+        if self.key_inputs:
+            map_keys.check(given.steps(), self.key_inputs, lambda: self.columns)
+        only_last = values.boolean(last, "last")
+        return sequences.predict_sequences(self, given, state, only_last, threads, out)
 
     @overload
     def predict_table(
@@ -578,10 +663,10 @@ class InstructionModel(Engine):
 
         Parameters
         ----------
-        inputs : array_like of shape (N, F)
+        inputs : array_like of shape (N, F); list of (T_i, F) for a recurrent model
             A data frame must have the columns that `predict` asks for.
-        expected_outputs : array_like of shape (N, O); an array or a series (N,) if O is 1
-            NaN matches NaN.
+        expected_outputs : array_like of shape (N, O); list of (T_i, O) for a recurrent model
+            An array or a series (N,) if O is 1. NaN matches NaN.
         atol, rtol : float
             What passes is |actual - expected| ≤ atol + rtol · |expected|.
 

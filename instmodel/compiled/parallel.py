@@ -23,7 +23,7 @@ from instmodel.errors import InputError
 
 # Waking a thread costs some tens of microseconds on a virtual machine; less work than about eighty
 # of them per thread is not worth it. In the units of `Program.work`.
-_WORK_WORTH_A_THREAD = 8_000_000
+WORK_WORTH_A_THREAD = 8_000_000
 # Work of a chunk at the most: a few milliseconds, so that Ctrl-C is prompt.
 _WORK_OF_A_CHUNK = 200_000_000
 # Rows converted to float32 at a time when the input has another type.
@@ -178,7 +178,7 @@ def _run(
     wanted: int | None,
 ) -> None:
     """Share the rows out; the calling thread is one of the workers."""
-    threads = max(1, min(MAX_THREADS, len(rows) * engine.work // _WORK_WORTH_A_THREAD))
+    threads = max(1, min(MAX_THREADS, len(rows) * engine.work // WORK_WORTH_A_THREAD))
     if threads > 1:  # to find out what this process may use takes longer than a small run
         threads = min(threads, default_thread_count().threads if wanted is None else wanted)
     tile = engine.tile_samples

@@ -103,9 +103,16 @@ typedef struct {
      * Denormals become zero; lanes n … T-1 are zero. */
     void (*load_tile)(const float *x /* IN */, ptrdiff_t stride, int64_t n, int64_t features,
                       float *tile /* OUT */, int64_t T);
-    /* Tile to rows: tile (size, T) -> y (n, size). Every NaN becomes 0x7FC00000. */
+    /* Tile to rows: tile (size, T) -> y (n, size), `stride` floats from row to row. Every NaN
+     * becomes 0x7FC00000. */
     void (*store_tile)(const float *tile /* IN */, int64_t T, int64_t n, int64_t size,
-                       float *y /* OUT */);
+                       float *y /* OUT */, ptrdiff_t stride);
+    /* The same for rows that lie anywhere, one for each lane: T pointers, T > 1. What lies `ahead`
+     * floats behind what is read is asked for. */
+    void (*load_lanes)(const float *const *rows /* IN (T,) */, ptrdiff_t ahead, int64_t features,
+                       float *tile /* OUT */, int64_t T);
+    void (*store_lanes)(const float *tile /* IN */, int64_t T, int64_t n, int64_t size,
+                        float *const *rows /* OUT (n,) */);
 
     /* out (rows, T) = W x + bias, T > 1; panels as above; relu: clip at 0 at once. Meanwhile `soon`
      * moves into L2, or the next weights where there is nothing else. */

@@ -28,6 +28,7 @@
 #include "embedding.h"
 #include "peak.h"
 #include "reduce.h"
+#include "lanes.h"
 #include "tile.h"
 
 #include "dense_rows.h" /* asks ahead as tile.h does */
@@ -38,6 +39,8 @@ const im_kernels IM_TABLE = {
     .block = IM_DENSE_VECTORS * IM_W,
     .load_tile = load_tile,
     .store_tile = store_tile,
+    .load_lanes = load_lanes,
+    .store_lanes = store_lanes,
     .dense = dense,
     .dense_few = dense_few,
     .dense_rows = dense_rows,

@@ -120,9 +120,10 @@ IM_NOINLINE static void store_square(const float *tile /* IN (IM_W, IM_W) */, in
     }
 }
 
-static void store_tile(const float *tile, int64_t T, int64_t n, int64_t size, float *y)
+static void store_tile(const float *tile, int64_t T, int64_t n, int64_t size, float *y,
+                       ptrdiff_t stride)
 {
-    if (T == 1 || size == 1) {
+    if (T == 1 || (size == 1 && stride == 1)) {
         /* One sample, or one value: the tile is the row, or the column, already. */
         const int64_t total = T == 1 ? size : n;
         for (int64_t i = 0; i < total; i += IM_W) {
@@ -135,7 +136,7 @@ static void store_tile(const float *tile, int64_t T, int64_t n, int64_t size, fl
         const int64_t samples = n - s < IM_W ? n - s : IM_W;
         int64_t f = 0;
         for (; f + IM_W <= size && samples == IM_W; f += IM_W) {
-            store_square(tile + f * T + s, T, y + s * size + f, size);
+            store_square(tile + f * T + s, T, y + s * stride + f, stride);
         }
         for (; f < size; f += IM_W) {
             const int count = size - f < IM_W ? (int)(size - f) : IM_W;
@@ -146,7 +147,7 @@ static void store_tile(const float *tile, int64_t T, int64_t n, int64_t size, fl
             }
             vf_transpose(block);
             for (int i = 0; i < samples; i++) {
-                vf_store_n(y + (s + i) * size + f, block[i], count);
+                vf_store_n(y + (s + i) * stride + f, block[i], count);
             }
         }
     }

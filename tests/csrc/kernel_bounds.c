@@ -59,7 +59,19 @@ static void run(const im_kernels *k, int64_t n, int64_t size, int64_t T)
 
     k->load_tile(rows, stride, n, size, tile, T);
     k->load_tile(rows + (n - 1) * stride, back, n, size, tile, T);
-    k->store_tile(tile, T, n, size, y);
+    k->store_tile(tile, T, n, size, y, size);
+    if (T > 1) {
+        const float **sources = array((size_t)T, sizeof *sources);
+        float **targets = array((size_t)n, sizeof *targets);
+        for (int64_t i = 0; i < T; i++) {
+            sources[i] = rows + (i < n ? i : 0) * stride;
+        }
+        for (int64_t i = 0; i < n; i++) {
+            targets[i] = y + (n - 1 - i) * size;
+        }
+        k->load_lanes(sources, stride, size, tile, T);
+        k->store_lanes(tile, T, n, size, targets);
+    }
     if (T == 1) {
         for (int64_t few = 1; few <= FEW; few++) {
             float *in = floats((few - 1) * stride + size), *out = floats((few - 1) * stride + size);

@@ -173,8 +173,20 @@ static void run(const im_kernels *k, int64_t T)
     const im_map empty = {.values = NULL};
     k->map_transform(&empty, parameters, tile, out, 2, T);
     show("map_transform of no keys", T, out, 2 * T, k);
-    k->store_tile(tile, T, T, SIZE, other);
+    k->store_tile(tile, T, T, SIZE, other, SIZE);
     show("store_tile", T, other, n, k);
+    if (T > 1) {
+        const float *sources[WIDE];
+        float *targets[WIDE];
+        for (int64_t i = 0; i < T; i++) { /* backwards: rows may lie anywhere */
+            sources[i] = rows + (T - 1 - i) * COLS;
+            targets[i] = other + (T - 1 - i) * SIZE;
+        }
+        k->load_lanes(sources, COLS, COLS, tile, T);
+        show("load_lanes", T, tile, COLS * T, k);
+        k->store_lanes(tile, T, T, SIZE, targets);
+        show("store_lanes", T, other, n, k);
+    }
 
     free(rows);
     free(panels);

@@ -65,6 +65,11 @@ def with_state(*instructions, buffer=1):
     return {**identity(1, 1, 1), "instructions": instructions, "state": [{"buffer": buffer}]}
 
 
+def sequences(*given, **options):
+    return build(R).predict_sequences(*given, **options)
+
+
+STEPS = np.zeros((1, 3, 2), np.float32)
 D, E, R = dense(), everything(), recurrent()
 ONE_CASE = {"inputs": [[1.0, 2.0]], "expected_outputs": [[0.5]]}  # not what D computes
 HEADS = {"type": "ADD_BUFFER_HEADS", "input": [0, 1], "output": 2}
@@ -227,6 +232,15 @@ CASES = [
     document("state_in_input", with_state(copy(0, 2), buffer=0), field="state[0].buffer"),
     document("unwritten_state", with_state(copy(1, 2)), field="state[0].buffer"),
     document("unused_state", with_state(copy(0, 1), copy(0, 2)), field="state[0].buffer"),
+    Case("needs_sequences", lambda: build(R).predict([0.0, 0.0])),
+    Case("sequence_shape_mismatch", lambda: sequences(STEPS[0]), field="x"),
+    Case("invalid_lengths", lambda: sequences(STEPS, [4]), field="lengths[0]"),
+    Case("invalid_offsets", lambda: sequences(STEPS[0], offsets=[0, 3, 2, 3]), field="offsets[2]"),
+    Case(
+        "state_size_mismatch",
+        lambda: sequences(STEPS, state=np.zeros((2, 3), np.float32)),
+        field="state",
+    ),
     # ------------------------------------------------------------------ keys, types, numbers
     document(
         "unknown_instruction", edited(D, "instructions", 2, "type", to="DOTS"), 2, None, "type"
@@ -270,7 +284,6 @@ CASES = [
     # ------------------------------------------------------------------ arguments of calls
     Case("input_size_mismatch", lambda: model().predict([1.0, 2.0, 3.0])),
     Case("buffer_too_small", lambda: model().predict_with_buffer(np.zeros(5, np.float32))),
-    Case("needs_sequences", lambda: build(R).predict([0.0, 0.0])),
     Case("invalid_thread_count", lambda: parallel(threads=0)),
     Case("invalid_slice", lambda: parallel(buffer_slice=(2, 2))),
     Case("slice_out_of_bounds", lambda: parallel(buffer_slice=(0, 7))),

@@ -315,6 +315,38 @@ def documents(
     return document
 
 
+@st.composite
+def recurrent_documents(draw, **options):
+    """Draw a valid document with state: some buffers of a random one keep their values.
+
+    Every buffer may be one that is written, is read or is the output, and that no feature fills.
+    """
+    document = draw(documents(**options).filter(_possible_states))
+    buffers = draw(st.permutations(_possible_states(document)))
+    state = [{"buffer": buffer} for buffer in buffers[: draw(st.integers(1, len(buffers)))]]
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    parameters = list(document.get("parameters", []))
+    for item in state:
+        if draw(st.booleans()):
+            item["initial"] = len(parameters)
+            size = document["buffer_sizes"][item["buffer"]]
+            parameters.append(rng.normal(0, 1, size).astype(np.float32).tolist())
+    return {**document, "state": state, "parameters": parameters}
+
+
+def _possible_states(document):
+    sizes = document["buffer_sizes"]
+    inputs, features = 0, feature_size(document)
+    while sum(sizes[:inputs]) < features:
+        inputs += 1
+    read, written = {len(sizes) - 1}, set()
+    for item in document["instructions"]:
+        given = item["input"] if isinstance(item["input"], list) else [item["input"]]
+        read.update([*given, item.get("key", given[0])])
+        written.add(item.get("output", given[0]))
+    return sorted(read & written - set(range(inputs)))
+
+
 def feature_size(document):
     """Return the number of input values of a document that `documents` made."""
     names = document.get("features")

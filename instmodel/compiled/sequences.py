@@ -1,0 +1,390 @@
+"""Sequences through a recurrent model: in which forms they come, and threads that run them.
+
+However they come, sequences are rows of one matrix: sequence i has the rows ``starts[i]`` to
+``starts[i] + lengths[i] - 1``, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel._engine import Engine
+from instmodel._scan import SharedSequences
+from instmodel.base import arrays, values
+from instmodel.base.cpus import default_thread_count
+from instmodel.base.pool import MAX_THREADS, run_together
+from instmodel.compiled.parallel import WORK_WORTH_A_THREAD, checked_threads
+from instmodel.errors import InputError
+
+# Rows converted to float32 at a time when the input has another type.
+_ROWS_CONVERTED = 1 << 18
+
+Result = NDArray[np.float32] | list[NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """N sequences.
+
+    Attributes
+    ----------
+    rows : real array of shape (R, F)
+    starts, lengths : int64 (N,)
+        Where in `rows` each sequence begins, and how many steps it has.
+    padded : int, optional
+        Steps from one sequence to the next, where each has room for as many: (N, T, F).
+    as_list : bool
+        Whether they came one by one, as a list.
+    """
+
+    rows: NDArray[Any]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    padded: int | None = None
+    as_list: bool = False
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether every row is a step of a sequence."""
+        return self.padded is None or bool((self.lengths == self.padded).all())
+
+    def steps(self) -> NDArray[Any]:
+        """Return the rows that are a step of a sequence, (ΣT, F)."""
+        return self.rows if self.is_dense else self.rows[self._in_use()]
+
+    def shape(self, outputs: int, last: bool) -> tuple[int, ...]:
+        """Return the shape of the result, but for that of a list, which is (ΣT, O)."""
+        if last:
+            return len(self), outputs
+        if self.padded is not None:
+            return len(self), self.padded, outputs
+        return len(self.rows), outputs
+
+    def blank(self, results: NDArray[np.float32], last: bool) -> None:
+        """Write NaN where no step has its output: behind the ends, or for no step at all."""
+        if last:
+            results[self.lengths == 0] = np.nan
+        elif not self.is_dense:
+            results.reshape(len(self.rows), -1)[~self._in_use()] = np.nan
+
+    def parts(self, most: int) -> Iterator[slice]:
+        """Yield ranges of sequences that have at most so many rows together, or are one."""
+        ends = self.starts + (self.lengths if self.padded is None else self.padded)
+        first = 0
+        while first < len(self):
+            stop = int(np.searchsorted(ends, self.starts[first] + most, "right"))
+            stop = max(stop, first + 1)
+            yield slice(first, stop)
+            first = stop
+
+    def _in_use(self) -> NDArray[np.bool_]:
+        assert self.padded is not None
+        steps = np.arange(self.padded) < self.lengths[:, np.newaxis]
+        return steps.reshape(-1)
+
+
+def read_sequences(x: Any, lengths: Any, offsets: Any, feature_size: int) -> Sequences:
+    """Return sequences in whatever form they come.
+
+    Parameters
+    ----------
+    x : list of (T_i, F), or array_like of shape (N, T, F), or (ΣT, F) with `offsets`
+    lengths : array_like of int, shape (N,), optional
+    offsets : array_like of int, shape (N + 1,), optional
+    feature_size : int
+        F.
+
+    Raises
+    ------
+    InputError
+        ``sequence_shape_mismatch``, ``invalid_lengths``, ``invalid_offsets``, ``invalid_type``.
+    """
+    if isinstance(x, (list, tuple)):
+        _refuse("lengths", lengths, "a list of sequences has lengths of its own")
+        _refuse("offsets", offsets, "a list of sequences has lengths of its own")
+        return _from_list(x, feature_size)
+    array = arrays.real_array(x, "x")
+    if array.ndim == 3 and array.shape[2] == feature_size:
+        _refuse("offsets", offsets, "offsets are for rows, (ΣT, F)")
+        return _from_padded(array, lengths)
+    if array.ndim == 2 and array.shape[1] == feature_size and offsets is not None:
+        _refuse("lengths", lengths, "offsets say the lengths, too")
+        return _from_offsets(array, offsets)
+    rows = "with offsets" if offsets is not None else "without offsets"
+    raise InputError(
+        "sequence_shape_mismatch",
+        "the input holds no sequences of the model's rows",
+        field="x",
+        expected=f"(N, T, {feature_size}), a list of (T, {feature_size}), or (ΣT, {feature_size}) "
+        "with offsets",
+        actual=f"shape {array.shape} {rows}",
+    )
+
+
+def _refuse(name: str, value: Any, reason: str) -> None:
+    if value is not None:
+        raise InputError(f"invalid_{name}", reason, field=name, expected="None")
+
+
+def _from_list(items: list[Any] | tuple[Any, ...], feature_size: int) -> Sequences:
+    pieces = []
+    for index, item in enumerate(items):
+        piece = arrays.real_array(item, f"x[{index}]")
+        if piece.shape == (0,):  # an empty list
+            piece = piece.reshape(0, feature_size)
+        if piece.ndim != 2 or piece.shape[1] != feature_size:
+            raise InputError(
+                "sequence_shape_mismatch",
+                "a sequence does not hold rows of the model",
+                field=f"x[{index}]",
+                expected=f"shape (T, {feature_size})",
+                actual=f"shape {piece.shape}",
+            )
+        pieces.append(piece)
+    lengths = np.array([len(piece) for piece in pieces], np.int64)
+    rows = np.concatenate([np.empty((0, feature_size), np.float32), *pieces])
+    return Sequences(rows, np.cumsum(lengths) - lengths, lengths, as_list=True)
+
+
+def _from_padded(array: NDArray[Any], lengths: Any) -> Sequences:
+    count, most, features = array.shape
+    checked = np.full(count, most, np.int64)
+    if lengths is not None:
+        checked = _whole_numbers(lengths, "lengths", count)
+        wrong = np.flatnonzero((checked < 0) | (checked > most))
+        if wrong.size:
+            raise InputError(
+                "invalid_lengths",
+                "a sequence cannot have so many steps",
+                field=f"lengths[{wrong[0]}]",
+                expected=f"0 to {most}",
+                actual=int(checked[wrong[0]]),
+            )
+    starts = np.arange(count, dtype=np.int64) * most
+    return Sequences(array.reshape(count * most, features), starts, checked, padded=most)
+
+
+def _from_offsets(array: NDArray[Any], offsets: Any) -> Sequences:
+    checked = _whole_numbers(offsets, "offsets", None)
+    if not checked.size or checked[0] != 0 or checked[-1] != len(array):
+        raise InputError(
+            "invalid_offsets",
+            "offsets go from 0 to the number of rows",
+            field="offsets",
+            expected=f"0 … {len(array)}",
+            actual=f"{checked[0]} … {checked[-1]}" if checked.size else "none",
+        )
+    lengths = np.diff(checked)
+    back = np.flatnonzero(lengths < 0)
+    if back.size:
+        raise InputError(
+            "invalid_offsets",
+            "offsets must not go back",
+            field=f"offsets[{back[0] + 1}]",
+            expected=f"≥ {checked[back[0]]}",
+            actual=int(checked[back[0] + 1]),
+        )
+    return Sequences(array, checked[:-1].copy(), lengths)
+
+
+def _whole_numbers(given: Any, name: str, count: int | None) -> NDArray[np.int64]:
+    array = np.asarray(given)
+    if array.size == 0 and array.ndim == 1:
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise InputError(
+            "invalid_type",
+            "wrong type of array",
+            field=name,
+            expected="integers",
+            actual=f"{type(given).__name__} of dtype {array.dtype}",
+        )
+    wanted = array.shape if count is None else (count,)
+    if array.ndim != 1 or array.shape != wanted:
+        raise InputError(
+            f"invalid_{name}",
+            "not a vector of one number for each sequence"
+            if name == "lengths"
+            else "not a vector of numbers",
+            field=name,
+            expected="shape (N + 1,)" if count is None else f"shape ({count},)",
+            actual=f"shape {array.shape}",
+        )
+    # What int64 cannot hold is too large, and so stays it.
+    return np.minimum(array, np.iinfo(np.int64).max).astype(np.int64)
+
+
+def check_state(state: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Check that `state` can be read and changed in place; return it.
+
+    Raises
+    ------
+    InputError
+        ``invalid_type`` unless it is a writable, C-ordered float32 array, ``state_size_mismatch``
+        unless it has the shape.
+    """
+    fits = (
+        isinstance(state, np.ndarray)
+        and not arrays.is_masked(state)
+        and state.dtype == np.float32
+        and state.dtype.isnative
+        and state.flags.c_contiguous
+        and state.flags.aligned
+        and state.flags.writeable
+    )
+    if not fits:
+        raise InputError(
+            "invalid_type",
+            "the state is changed in place, and cannot be there",
+            field="state",
+            expected="a writable, C-ordered, aligned float32 array",
+            actual=f"{type(state).__name__} of {getattr(state, 'dtype', 'no dtype')}",
+        )
+    if state.shape != shape:
+        raise InputError(
+            "state_size_mismatch",
+            "the state does not fit the model and its input",
+            field="state",
+            expected=f"shape {shape}",
+            actual=f"shape {state.shape}",
+        )
+    found: NDArray[np.float32] = state
+    return found
+
+
+def predict_sequences(
+    engine: Engine,
+    given: Sequences,
+    state: NDArray[np.float32] | None,
+    last: bool,
+    threads: int | None,
+    out: Any,
+) -> Result:
+    """Run sequences; see `InstructionModel.predict_sequences`."""
+    wanted = checked_threads(threads)
+    if state is not None:
+        check_state(state, (len(given), engine.state_size))
+    shape = given.shape(engine.output_size, last)
+    rows, results = arrays.with_results(given.rows, out, shape)
+    table = results.reshape(-1, engine.output_size)
+    # Changed as a whole or not at all: Ctrl-C leaves it as it was.
+    states = None if state is None else state.copy()
+    whole = slice(0, len(given))
+    is_ready = rows.dtype == np.float32 and rows.dtype.isnative and rows.flags.c_contiguous
+    for part in [whole] if is_ready and rows.flags.aligned else given.parts(_ROWS_CONVERTED):
+        starts, lengths = given.starts[part], given.lengths[part]
+        first, end = (0, len(rows)) if part == whole else _row_range(given, part)
+        kept = table[part] if last else table[first:end]
+        _share_out(
+            engine,
+            arrays.as_float32(rows[first:end]),
+            starts - first,
+            lengths,
+            kept,
+            last,
+            None if states is None else states[part],
+            wanted,
+        )
+    given.blank(results, last)
+    if state is not None:
+        state[...] = states
+    if not given.as_list or last:
+        return results
+    return [results[s : s + n] for s, n in zip(given.starts, given.lengths, strict=True)]
+
+
+def _row_range(given: Sequences, part: slice) -> tuple[int, int]:
+    last = part.stop - 1
+    room = given.lengths[last] if given.padded is None else given.padded
+    return int(given.starts[part.start]), int(given.starts[last] + room)
+
+
+def _share_out(
+    engine: Engine,
+    rows: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    results: NDArray[np.float32],
+    last: bool,
+    state: NDArray[np.float32] | None,
+    wanted: int | None,
+) -> None:
+    steps = int(lengths.sum())
+    if not steps:
+        return
+    threads = thread_count(engine, steps, len(starts), wanted)
+    shared = SharedSequences(
+        engine, rows, starts, lengths, results, last, None, state, None, threads
+    )
+    run_together(shared.work, threads - 1, shared.cancel)
+
+
+def run_events(
+    engine: Engine,
+    rows: NDArray[np.float32],
+    row_order: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    state: NDArray[np.float32],
+    slots: NDArray[np.int64],
+    results: NDArray[np.float32],
+    wanted: int | None,
+) -> None:
+    """Run sequences whose rows lie scattered in a table.
+
+    Parameters
+    ----------
+    engine : Engine
+    rows : float32 (R, F), C-ordered
+    row_order : int64 (R,)
+        The rows, sequence by sequence, each in the order of its steps.
+    starts : int64 (N + 1,)
+        Where each sequence begins in `row_order`.
+    state : float32 (K, S), C-ordered
+        INOUT.
+    slots : int64 (N,)
+        Which row of `state` belongs to each sequence; none twice.
+    results : float32 (R, O), C-ordered
+        OUT: the output of each row, at the row's own place.
+    wanted : int, optional
+        How many threads, None for every CPU.
+    """
+    if not len(row_order):
+        return
+    threads = thread_count(engine, len(row_order), len(slots), wanted)
+    lengths = np.diff(starts)
+    shared = SharedSequences(
+        engine, rows, starts[:-1], lengths, results, False, row_order, state, slots, threads
+    )
+    run_together(shared.work, threads - 1, shared.cancel)
+
+
+def thread_count(engine: Engine, steps: int, sequences: int, wanted: int | None) -> int:
+    """Return how many threads are worth their waking; `wanted` None is every CPU."""
+    threads = max(1, min(MAX_THREADS, sequences, steps * engine.work // WORK_WORTH_A_THREAD))
+    if threads == 1:  # to find out what this process may use takes longer than a small run
+        return 1
+    return min(threads, default_thread_count().threads if wanted is None else wanted)
+
+
+def initial_states(initial: NDArray[np.float32], n: Any) -> NDArray[np.float32]:
+    """Return what n sequences hold before their first step, (n, S).
+
+    Raises
+    ------
+    InputError
+        ``invalid_type`` unless n is a whole number ≥ 0.
+    """
+    count = values.integer_argument(n, "n")
+    if count < 0:
+        raise InputError(
+            "invalid_type", "not a number of sequences", field="n", expected="≥ 0", actual=count
+        )
+    return np.tile(initial, (count, 1))
