@@ -19,9 +19,12 @@ _LONGEST = 120
 # Columns that a message lists.
 _LISTED = 20
 
-# What URLs may hold that no log should: a user and a password, a signed query.
-_USER = re.compile(r"(://)[^/\s@]*@")
-_SIGNATURE = re.compile(r"(https?://[^\s?]+)\?\S+")
+# What URLs may hold that no log should: a user and a password, perhaps with slashes in it (a number
+# behind the colon is a port), and a signed query. pathlib leaves one slash of a URL.
+_USER = re.compile(r"(://)[^/\s]*@|(:/{1,2})[^/\s@:]*:(?!\d+/)\S*@")
+_QUERY = re.compile(r"((?:https?://[^\s?]+|://[^\s?]+(?=\?\S*=))\?)\S+")
+# Characters at the most of what is hidden in a text that is cut anyway.
+_HIDDEN = 4096
 
 
 class InstModelError(Exception):
@@ -176,7 +179,10 @@ def printable(value: Any, longest: int | None = None) -> str:
     longest : int, optional
         What is longer is cut to so many characters.
     """
-    text = without_secrets(str(value))
+    text = str(value)
+    if longest is not None:
+        text = text[: longest + _HIDDEN]
+    text = without_secrets(text)
     if longest is not None and len(text) > longest:
         text = text[: longest - 1] + "…"
     if text.isprintable():
@@ -186,9 +192,9 @@ def printable(value: Any, longest: int | None = None) -> str:
 
 def without_secrets(text: str) -> str:
     """Return a URL, or a text with URLs, without what may be secret in it."""
-    if "://" not in text:
+    if ":/" not in text:
         return text
-    return _SIGNATURE.sub(r"\1?…", _USER.sub(r"\1…@", text))
+    return _QUERY.sub(r"\1…", _USER.sub(r"\1\2…@", text))
 
 
 class DocumentError(InstModelError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from instmodel.errors import InstModelError
+from instmodel.errors import InstModelError, without_secrets
 from instmodel.jobs.job import Job, Result
 from instmodel.stores import location
 
@@ -69,14 +69,14 @@ def _error(error: BaseException) -> dict[str, Any]:
     if isinstance(error, InstModelError):
         places = {name: getattr(error, name) for name in _PLACES}
         shown = {
-            name: value if isinstance(value, int | None) else str(value)
+            name: value if isinstance(value, int | None) else without_secrets(str(value))
             for name, value in places.items()
         }
         columns = [str(name) for name in error.columns]
         return {"code": error.code, "message": str(error), **shown, "columns": columns}
     code = next((code for kind, code in _OTHERS.items() if isinstance(error, kind)), "unexpected")
     file = error.filename if isinstance(error, OSError) else None
-    shown = dict.fromkeys(_PLACES) | {"file": file and os.fsdecode(file)}
+    shown = dict.fromkeys(_PLACES) | {"file": file and without_secrets(os.fsdecode(file))}
     # Of a signal, an error holds the exit code alone.
-    message = code if isinstance(error, KeyboardInterrupt) else str(error)
+    message = code if isinstance(error, KeyboardInterrupt) else without_secrets(str(error))
     return {"code": code, "message": message, **shown, "columns": []}

@@ -7,6 +7,7 @@ import errno
 import functools
 import importlib
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,8 @@ _PACKAGES = {
     **dict.fromkeys(("az", "abfs", "abfss", "adl"), ("adlfs", "azure")),
     "hf": ("huggingface_hub", "hf"),
 }
+# A user and a password before the bucket; the names of access points have colons, too.
+_PASSWORD = re.compile(r"://(?!arn:)[^/@:]*:[^@]*@")
 _KINDS = {
     FileNotFoundError: errno.ENOENT,
     PermissionError: errno.EACCES,
@@ -41,6 +44,14 @@ def file_system(url: str) -> tuple[Any, str]:
         ``missing_package``; ``invalid_type`` for a scheme that nobody knows.
     """
     scheme = url.partition("://")[0].lower()
+    if scheme in _PACKAGES and _PASSWORD.search(url):
+        # Their packages would take it for the bucket's name, and say so in their errors.
+        raise InputError(
+            "invalid_type",
+            "no user and password can stand in this URL: the credentials are those that "
+            f"{_PACKAGES[scheme][0]} finds",
+            actual=url,
+        )
     package, extra = _PACKAGES.get(scheme, ("fsspec", "s3"))
     require(package, extra)
     core = _core()

@@ -53,8 +53,10 @@ class RemoteLocation(Location):
 
     @property
     def name(self) -> str:
-        """The last part of the URL."""
-        return self._url.rpartition("/")[2]
+        """The last part of the URL; of a web server, without the query, which may be signed."""
+        scheme, _, path = self._url.partition("://")
+        path = path.partition("?")[0] if scheme in ("http", "https") else path
+        return path.rpartition("/")[2]
 
     @property
     def parent(self) -> RemoteLocation:

@@ -27,7 +27,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from instmodel.compiled.runtime import runtime_info
-from instmodel.errors import InputError
+from instmodel.errors import InputError, without_secrets
 from instmodel.model import InstructionModel
 from instmodel.stores import AnyPath, Location, location
 from instmodel.verification.canonical import EXACT, canonical
@@ -291,13 +291,16 @@ def _versions() -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return data that has canonical bytes: what no JSON number holds becomes text."""
+    """Return data that has canonical bytes: what no JSON number holds becomes text.
+
+    What is secret in URLs is left out: a record is handed around.
+    """
     if isinstance(value, Mapping):
         return {_plain(str(name)): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
+        return without_secrets(value.encode("utf-8", "backslashreplace").decode())
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):

@@ -1,6 +1,11 @@
 """The commands with URLs."""
 
+import contextlib
+import functools
 import json
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,3 +85,69 @@ def test_errors_name_urls_as_they_are_and_show_no_secrets(files, capsys):
     said = capsys.readouterr().err
     assert "ftpx://…@host/model.json" in said
     assert "hidden" not in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://KEY:hidden@bucket/rows.csv",
+        "s3://KEY:of/hidden@bucket/rows.csv",
+        "s3:/KEY:of/hidden@bucket/rows.csv",
+        "gs://me:hidden@bucket/rows.csv",
+        "ftp://me:hidden@127.0.0.1:9/rows.csv",
+        "nope://me:hidden@host/rows.csv?sig=hidden",
+        "az://box/rows.csv?sig=hidden",
+    ],
+)
+def test_nothing_secret_is_printed_or_written(url, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("model.json").write_text(json.dumps(identity(["a", "b"], 2)))
+    Path("rows.csv").write_text("a,b\n1,2\n")
+    where = [url, "-o", "out.csv"], ["rows.csv", "-o", url]
+    for arguments in where:
+        asked = ["score", "model.json", *arguments, "--json", "--keep", "a", "--metrics", "m.prom"]
+        assert main(asked) == 2
+        said = capsys.readouterr()
+        assert "hidden" not in said.out + said.err + Path("m.prom").read_text()
+        assert json.loads(said.out)["status"] == "error"
+
+
+@contextlib.contextmanager
+def web_server(folder):
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, format, *args):
+            pass
+
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
+    )
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_signed_url_tells_the_format_and_leaves_no_signature_behind(
+    tmp_path, monkeypatch, capsys
+):
+    pytest.importorskip("aiohttp")
+    pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    Path("web").mkdir()
+    Path("model.json").write_text(json.dumps(identity(["a", "b"], 2)))
+    Path("web/rows.csv").write_text("a,b,pa,pb\n1,2,1,2\nx,4,3,4\n")
+    with web_server("web") as server:
+        url = f"{server}/rows.csv?X-Amz-Signature=hidden"
+        out = ["-o", "out.csv", "--bad-rows", "bad.csv", "--on-bad-row", "skip", "--json"]
+        assert main(["score", "model.json", url, *out]) == 0
+        Path("web/rows.csv").write_text("a,b,pa,pb\n1,2,1,2\n")
+        told = ["--data", url, "--expected", "pa,pb", "--record", "record.json"]
+        assert main(["verify", "model.json", *told]) == 0
+    said = capsys.readouterr()
+    written = "".join(Path(name).read_text() for name in ("bad.csv", "record.json"))
+    assert "rows.csv,2,a," in written
+    assert "hidden" not in said.out + said.err + written

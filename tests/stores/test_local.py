@@ -64,12 +64,25 @@ def test_what_is_no_path_is_refused(wrong):
     [
         ("ftp://me:hidden@host/a", "ftp://…@host/a"),
         ("no https://host/a?X-Amz-Signature=hidden here", "no https://host/a?… here"),
+        ("s3://KEY:hid/den+=@bucket/a", "s3://…@bucket/a"),
+        ("s3:/KEY:hid/den@bucket/a", "s3:/…@bucket/a"),
+        ("simplecache::ftp:/me:hidden@host/a", "simplecache::ftp:/…@host/a"),
+        ("ftp://me:hid@den@host/a@b", "ftp://…@host/a@b"),
+        ("az://box/a?sv=1&sig=hidden, really", "az://box/a?… really"),
         ("s3://bucket/a@b?c", "s3://bucket/a@b?c"),
+        ("http://host:9000/a@b", "http://host:9000/a@b"),
+        ("hf://datasets/me/rows@main/a", "hf://datasets/me/rows@main/a"),
+        ("models:/risk@champion", "models:/risk@champion"),
         ("me@host", "me@host"),
     ],
 )
 def test_no_message_shows_what_a_url_hides(text, shown):
     assert printable(text) == shown
+
+
+def test_what_a_long_text_hides_is_hidden_where_it_is_cut():
+    assert printable("s3://" + "KEY:" + 500 * "hidden" + "@bucket", 40) == "s3://…@bucket"
+    assert "hidden" not in printable(90 * "x" + "s3://KEY:" + 500 * "hidden" + "@bucket", 120)
 
 
 def test_a_url_shows_nothing_secret_as_a_text():
