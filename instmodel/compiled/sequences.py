@@ -219,7 +219,8 @@ def _whole_numbers(given: Any, name: str, count: int | None) -> NDArray[np.int64
             actual=f"shape {array.shape}",
         )
     # What int64 cannot hold is too large, and so stays it.
-    return np.minimum(array, np.iinfo(np.int64).max).astype(np.int64)
+    whole: NDArray[np.int64] = np.minimum(array, np.iinfo(np.int64).max).astype(np.int64)
+    return whole
 
 
 def check_state(state: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
