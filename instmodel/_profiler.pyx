@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from instmodel._engine cimport FIRST_INSTRUCTION, Clock, Engine, Workspace
+from instmodel._scan cimport Lanes, SharedSequences, run_lanes
 
 
 # A clock that adds up; `clock` comes first, so that a pointer to it is one to all.
@@ -16,6 +17,16 @@ ctypedef struct Stopwatch:
     int64_t *nanoseconds  # of each part
     int64_t last          # when the last part ended
     int64_t cost          # of a look at the clock
+
+
+cdef int64_t WITHOUT_END = 1 << 62
+
+
+cdef void start_watch(Stopwatch *watch, int64_t *nanoseconds) noexcept nogil:
+    watch.clock.lap = lap
+    watch.nanoseconds = nanoseconds
+    watch.cost = clock_cost()
+    watch.last = now()
 
 
 cdef void lap(Clock *clock, int64_t part) noexcept nogil:
@@ -64,13 +75,32 @@ def profile_rows(Engine engine not None, const float[:, ::1] x not None, float[:
     cdef Workspace workspace = engine.take()
     cdef Stopwatch watch
     with nogil:
-        watch.clock.lap = lap
-        watch.nanoseconds = &nanoseconds[0]
-        watch.cost = clock_cost()
-        watch.last = now()
+        start_watch(&watch, &nanoseconds[0])
         engine.run_rows(&x[0, 0], engine.feature_size, x.shape[0], NULL, &y[0, 0],
                         engine.output_index_start, engine.output_size, workspace.tile, &watch.clock)
     engine.give(workspace)
+
+
+def profile_sequences(Engine engine not None, SharedSequences shared not None,
+                      int64_t[::1] nanoseconds not None) -> None:
+    """Run sequences on this thread, and add up what each part took.
+
+    Parameters
+    ----------
+    engine : Engine
+    shared : SharedSequences
+        Of this engine, that nobody else works off.
+    nanoseconds : int64 (2 + instructions,)
+        INOUT: as in `profile_rows`.
+    """
+    if shared.engine is not engine or nanoseconds.shape[0] != FIRST_INSTRUCTION + engine.op_count:
+        raise ValueError("the arrays do not fit the engine")
+    cdef Lanes lanes = Lanes(engine)
+    cdef Stopwatch watch
+    with nogil:
+        start_watch(&watch, &nanoseconds[0])
+        run_lanes(engine, shared, lanes, WITHOUT_END, &watch.clock)
+    engine.give(lanes.workspace)
 
 
 def peak_rate(Engine engine not None, int64_t steps) -> float:

@@ -17,8 +17,7 @@ from libc.stdint cimport int64_t, uint64_t
 cimport numpy as cnp
 
 from instmodel._engine cimport (
-    NOTHING, READ_ROWS, WRITE_RESULTS, Clock, Engine, Tile, Workspace, end_of_part, run_tile,
-    zero_gaps,
+    NOTHING, READ_ROWS, WRITE_RESULTS, Clock, Engine, Tile, end_of_part, run_tile, zero_gaps,
 )
 from instmodel._kernels cimport im_fp_enter, im_fp_leave
 
@@ -38,18 +37,6 @@ cdef class Lanes:
 
     Only the first `count` lanes run one.
     """
-
-    cdef Workspace workspace
-    cdef void *block
-    cdef int64_t *sequence
-    cdef int64_t *position       # of the next step, among all steps
-    cdef int64_t *left           # steps
-    cdef const float **source    # the row of the next step, (T,): those of no sequence read any
-    cdef float **target          # where its output goes
-    cdef float *states           # scratch, (lanes, S)
-    cdef int64_t count
-    cdef int64_t waiting, stop   # sequences that this thread has claimed, and no lane runs yet
-    cdef Tile tile
 
     def __cinit__(self, Engine engine not None):
         cdef int64_t lanes = engine.tile_samples
@@ -93,22 +80,6 @@ cdef class SharedSequences:
     threads : int
         How many share the sequences.
     """
-
-    cdef Engine engine
-    cdef object _alive
-    cdef const float *x
-    cdef int64_t x_stride
-    cdef float *y
-    cdef bint last
-    cdef const int64_t *starts
-    cdef const int64_t *lengths
-    cdef const int64_t *rows     # NULL: the row of a step is the step
-    cdef float *state            # NULL: all start anew, and nobody asks where they end
-    cdef const int64_t *slots    # NULL: a sequence has its own row of state
-    cdef int64_t sequences
-    cdef int64_t threads
-    cdef int64_t width           # lanes that a thread fills
-    cdef int64_t claimed         # shared: the next sequence that nobody has claimed
 
     def __cinit__(self, Engine engine not None, cnp.ndarray x not None,
                   const int64_t[::1] starts not None, const int64_t[::1] lengths not None,

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from instmodel import _kernels, _profiler
+from instmodel import _kernels, _profiler, _scan
 from instmodel.base import arrays, values
+from instmodel.compiled import sequences
 from instmodel.errors import InputError
 from instmodel.model import InstructionModel
 
-# Tiles in a pass, so that the first, which finds cold caches, counts little.
+# Tiles in a pass, so that the first, which finds cold caches, counts little; of a recurrent model,
+# as many steps of the sequences in one.
 _TILES = 64
 _MAX_VALUES = 1 << 24
 # Steps of the FMA loop: about a tenth of a millisecond; and how often, to find a quiet moment.
 _PEAK_STEPS, _PEAK_TRIES = 50_000, 20
 # More than caches hold, and fewer bytes than anybody misses.
 _READ_BYTES, _READ_TRIES = 64 << 20, 5
+
+# Runs once, and adds the nanoseconds of each part to what it is given.
+_Run = Callable[[NDArray[np.int64]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,7 @@ class Step:
     type : str
         ``type`` of the instruction, or "read rows", "write results".
     seconds : float
-        For one row.
+        For one row, or one step of one sequence.
     flops : int
         Multiplications and additions of a dense layer for one row: 2 · rows · columns. What
         activations and element-wise instructions compute is not counted.
@@ -56,7 +63,7 @@ class Profile:
     Attributes
     ----------
     rows : int
-        Rows in a pass.
+        Rows in a pass; of a recurrent model, steps.
     steps : list of Step
         In the order of the run.
     seconds : float
@@ -78,7 +85,12 @@ class Profile:
 
 
 def profile(
-    model: InstructionModel, x: ArrayLike | None = None, *, seconds: float = 1.0
+    model: InstructionModel,
+    x: Any = None,
+    *,
+    lengths: ArrayLike | None = None,
+    offsets: ArrayLike | None = None,
+    seconds: float = 1.0,
 ) -> Profile:
     """Measure how long each instruction takes.
 
@@ -87,34 +99,40 @@ def profile(
     model : InstructionModel
     x : array_like of shape (N, F), optional
         Rows to run; by default normally distributed ones. The time of dense layers does not depend
-        on the values, that of map lookups does.
+        on the values, that of map lookups does. For a recurrent model, sequences as
+        `InstructionModel.predict_sequences` takes them.
+    lengths, offsets : array_like of int, optional
+        As there.
     seconds : float
         How long to repeat.
 
     Raises
     ------
     InstModelError
-        ``input_size_mismatch``, ``invalid_type``; ``no_rows`` without rows.
+        ``input_size_mismatch``, ``invalid_type``; those of `predict_sequences`; ``no_rows`` without
+        rows.
     """
     if not isinstance(model, InstructionModel):
         raise values.wrong_type(model, "model", "an InstructionModel")
-    rows = _rows(model, x)
-    results = np.empty((len(rows), model.output_size), np.float32)
-    best = _pass(model, rows, results)
+    if model.is_recurrent:
+        run, count = _over_sequences(model, x, lengths, offsets)
+    else:
+        run, count = _over_rows(model, x)
+    best = _pass(model, run)
     end = perf_counter() + seconds
     while perf_counter() < end:
-        times = _pass(model, rows, results)
+        times = _pass(model, run)
         if times.sum() < best.sum():
             best = times
-    per_row = (best * 1e-9 / len(rows)).tolist()
+    per_row = (best * 1e-9 / count).tolist()
     names, flops, moved = _parts(model)
-    reading = [] if model.first_reads_rows else [0]
+    reading = [] if model.first_reads_rows and not model.is_recurrent else [0]
     order = [*reading, *range(2, len(per_row)), 1]
     steps = [
         Step(i - 2 if i >= 2 else None, names[i], per_row[i], flops[i], moved[i]) for i in order
     ]
     return Profile(
-        rows=len(rows),
+        rows=count,
         steps=steps,
         seconds=sum(per_row),
         peak_flops=max(_profiler.peak_rate(model, _PEAK_STEPS) for _ in range(_PEAK_TRIES)),
@@ -123,22 +141,48 @@ def profile(
     )
 
 
-def _rows(model: InstructionModel, x: ArrayLike | None) -> NDArray[np.float32]:
+def _over_rows(model: InstructionModel, x: ArrayLike | None) -> tuple[_Run, int]:
+    """Return what measures a pass over rows, and how many they are."""
     features = model.feature_size
     if x is None:
         count = max(1, min(_TILES * model.tile_samples, _MAX_VALUES // features))
-        return np.random.default_rng(0).standard_normal((count, features), np.float32)
-    rows = arrays.as_rows(arrays.real_array(x), features)
+        rows = np.random.default_rng(0).standard_normal((count, features), np.float32)
+    else:
+        rows = arrays.as_rows(arrays.real_array(x), features)
+        rows = np.ascontiguousarray(arrays.as_float32(rows))
     if not len(rows):
         raise InputError("no_rows", "no rows to run", field="x")
-    return np.ascontiguousarray(arrays.as_float32(rows))
+    results = np.empty((len(rows), model.output_size), np.float32)
+    return (lambda times: _profiler.profile_rows(model, rows, results, times)), len(rows)
 
 
-def _pass(
-    model: InstructionModel, rows: NDArray[np.float32], results: NDArray[np.float32]
-) -> NDArray[np.int64]:
+def _over_sequences(
+    model: InstructionModel, x: Any, lengths: ArrayLike | None, offsets: ArrayLike | None
+) -> tuple[_Run, int]:
+    """Return what measures a pass over sequences, and how many steps they have."""
+    if x is None:
+        steps = max(1, min(_TILES, _MAX_VALUES // (model.tile_samples * model.feature_size)))
+        shape = (model.tile_samples, steps, model.feature_size)
+        x = np.random.default_rng(0).standard_normal(shape, np.float32)
+    given = sequences.read_sequences(x, lengths, offsets, model.feature_size)
+    rows = np.ascontiguousarray(arrays.as_float32(given.rows))
+    count = int(given.lengths.sum())
+    if not count:
+        raise InputError("no_rows", "no steps to run", field="x")
+    results = np.empty((len(rows), model.output_size), np.float32)
+
+    def run(times: NDArray[np.int64]) -> None:
+        shared = _scan.SharedSequences(
+            model, rows, given.starts, given.lengths, results, False, None, None, None, 1
+        )
+        _profiler.profile_sequences(model, shared, times)
+
+    return run, count
+
+
+def _pass(model: InstructionModel, run: _Run) -> NDArray[np.int64]:
     times = np.zeros(2 + len(model.instructions), np.int64)
-    _profiler.profile_rows(model, rows, results, times)
+    run(times)
     return times
 
 

@@ -7,12 +7,12 @@ import re
 
 import numpy as np
 import pytest
-from support.documents import build, everything, network
+from support.documents import build, everything, network, recurrent
 from support.paths import CSRC
 from support.strategies import samples
 
 import instmodel as im
-from instmodel import _profiler
+from instmodel import _profiler, _scan
 from instmodel.cli import main
 from instmodel.profiling import profile
 from instmodel.profiling.measure import Step
@@ -65,6 +65,39 @@ def test_operations_and_bytes_of_a_dense_layer():
     assert (first.flops, first.bytes) == (0, 80)
     assert dense == Step(0, "DOT", dense.seconds, 2 * 40, 4 * (10 + 4 + 40 / model.tile_samples))
     assert (last.flops, last.bytes) == (0, 32)
+
+
+def test_steps_of_sequences():
+    model = build(recurrent())
+    x = samples(12, 2, 0).reshape(2, 6, 2)
+    for given, count in (
+        ({}, model.tile_samples * 64),
+        ({"x": x}, 12),
+        ({"x": x, "lengths": [6, 1]}, 7),
+        ({"x": x[0], "offsets": [0, 2, 6]}, 6),
+        ({"x": [x[0], x[1, :3]]}, 9),
+    ):
+        found = profile(model, seconds=1e-3, **given)
+        assert found.rows == count
+        types = [item.TYPE for item in model.info.instructions]
+        assert [step.type for step in found.steps] == ["read rows", *types, "write results"]
+    with pytest.raises(im.InputError) as caught:
+        profile(model, [])
+    assert caught.value.code == "no_rows"
+
+
+def test_the_profiler_computes_every_step():
+    model = build(recurrent())
+    x = samples(900, 2, 0).reshape(300, 3, 2)
+    results = np.empty((900, 1), np.float32)
+    starts, lengths = np.arange(300) * 3, np.full(300, 3)
+    shared = _scan.SharedSequences(
+        model, x.reshape(900, 2), starts, lengths, results, False, None, None, None, 1
+    )
+    times = np.zeros(2 + len(model.info.instructions), np.int64)
+    _profiler.profile_sequences(model, shared, times)
+    np.testing.assert_array_equal(results.reshape(300, 3, 1), model.predict_sequences(x))
+    assert times.sum() > 0
 
 
 def test_rows_of_any_kind(model):
