@@ -527,9 +527,10 @@ class InstructionModel(Engine):
         count = parallel.checked_threads(threads)
         watch = self._check() if values.boolean(check_inputs, "check_inputs") else None
         if values.boolean(as_table, "as_table"):
-            from instmodel.tables import results
+            from instmodel.tables import options, results
 
-            return results.scored_table(self, table, keep, outputs, nulls, on_bad_row, count, watch)
+            chosen = options.ScoreOptions(keep, outputs, nulls, on_bad_row)
+            return results.scored_table(self, table, chosen, count, watch)
         given = {"keep": bool(keep), "outputs": outputs is not None}
         for name, is_given in {**given, "on_bad_row": on_bad_row != "error"}.items():
             if is_given:
@@ -620,9 +621,11 @@ class InstructionModel(Engine):
             As `predict_table`, and ``invalid_outputs``; rows count through all batches.
         """
         from instmodel.tables import batches as arrow_batches
+        from instmodel.tables.options import ScoreOptions
 
         self.require_rows()
-        return arrow_batches.score_batches(self, batches, keep, outputs, nulls, on_bad_row)
+        options = ScoreOptions(keep, outputs, nulls, on_bad_row)
+        return arrow_batches.score_batches(self, batches, options)
 
     def get_output(self, buffer: NDArray[np.float32], index: int) -> float:
         """Return one output value from a buffer that `predict_with_buffer` ran in.

@@ -10,8 +10,8 @@ import numpy as np
 from instmodel.base.extras import require
 from instmodel.engines.portable import Scoring, checked_frame
 from instmodel.model import InstructionModel
-from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
+from instmodel.tables.options import OnBadRow, ScoreOptions
 from instmodel.tables.scoring import binding_of, open_table, score_chunk
 
 
@@ -44,9 +44,9 @@ def score(
         The columns do not fit the model.
     """
     checked_frame(df, require("dask.dataframe", "dask").DataFrame, "Dask data frame", "df")
-    scoring = Scoring.of(model, keep, outputs, nulls, on_bad_row)
+    scoring = Scoring.of(model, ScoreOptions(keep, outputs, nulls, on_bad_row))
     needed = scoring.columns(list(df.columns))
-    empty = df._meta[list(scoring.keep)].copy()
+    empty = df._meta[list(scoring.options.keep)].copy()
     for name in scoring.outputs:
         empty[name] = np.empty(0, np.float32)
     return df[needed].map_partitions(_score, scoring, meta=empty)
@@ -54,16 +54,16 @@ def score(
 
 def _score(frame: Any, scoring: Scoring) -> Any:
     model = scoring.model()
-    _, (chunk,) = open_table(frame, binding_of(model, scoring.nulls))
-    scores, bad = score_chunk(model, chunk, first_only=scoring.on_bad_row == "error")
-    if bad and scoring.on_bad_row == "error":
+    _, (chunk,) = open_table(frame, binding_of(model, scoring.options.nulls))
+    scores, bad = score_chunk(model, chunk, first_only=scoring.options.on_bad_row == "error")
+    if bad and scoring.options.on_bad_row == "error":
         raise bad[0].error()
     rows = [row.row for row in bad if row.row is not None]
     scores[rows] = np.nan
-    result = frame[list(scoring.keep)].copy()
+    result = frame[list(scoring.options.keep)].copy()
     for name, column in zip(scoring.outputs, scores.T, strict=True):
         result[name] = column
-    if rows and scoring.on_bad_row == "skip":
+    if rows and scoring.options.on_bad_row == "skip":
         good = np.ones(len(frame), bool)
         good[rows] = False
         result = result[good]

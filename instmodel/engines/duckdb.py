@@ -10,8 +10,8 @@ from instmodel.errors import InputError
 from instmodel.model import InstructionModel, checked_model
 from instmodel.tables.batches import score_batches
 from instmodel.tables.binding import Nulls
-from instmodel.tables.columns import output_names
 from instmodel.tables.naming import Naming
+from instmodel.tables.options import ScoreOptions
 
 _NAMING = Naming(ignore_case=True)
 
@@ -60,7 +60,8 @@ def register(
         raise InputError("missing_features", "the model does not name its features")
     # Every row of a query needs a score.
     arguments.choice(on_bad_row, "on_bad_row", ("error", "null"))
-    names = output_names(model.output_size)
+    options = ScoreOptions(nulls=nulls, on_bad_row=on_bad_row, naming=_NAMING)
+    names = options.output_names(model.output_size)
     single = len(names) == 1
 
     def run(rows):  # type: ignore[no-untyped-def]  # DuckDB would take annotations for SQL types
@@ -75,7 +76,7 @@ def register(
             pa.RecordBatch.from_arrays(chunk.flatten(), [field.name for field in chunk.type])
             for chunk in rows.chunks
         ]
-        scored = score_batches(model, batches, (), names, nulls, on_bad_row, _NAMING)
+        scored = score_batches(model, batches, options)
         arrays = [batch.column(0) if single else batch.to_struct_array() for batch in scored]
         return pa.chunked_array(arrays)
 

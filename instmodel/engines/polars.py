@@ -9,8 +9,9 @@ from instmodel.base import arguments
 from instmodel.base.extras import require
 from instmodel.errors import InputError, InstModelError
 from instmodel.model import InstructionModel, checked_model
-from instmodel.tables.batches import checked_outputs
+from instmodel.tables.batches import score_batches
 from instmodel.tables.binding import Nulls
+from instmodel.tables.options import ScoreOptions
 from instmodel.tables.scoring import binding_of
 
 
@@ -52,7 +53,8 @@ def score(
     checked_model(model)
     # Every row of a query needs a score.
     arguments.choice(on_bad_row, "on_bad_row", ("error", "null"))
-    names = checked_outputs(outputs, model.output_size, ())
+    options = ScoreOptions((), outputs, nulls, on_bad_row)
+    names = options.output_names(model.output_size)
     if not model.features:
         raise InputError("missing_features", "the model does not name its features")
     single = len(names) == 1
@@ -61,7 +63,7 @@ def score(
     def run(rows: Any) -> Any:
         frame = rows.struct.unnest()
         try:
-            batches = list(model.score_batches(frame, (), names, nulls, on_bad_row))
+            batches = list(score_batches(model, frame, options))
         except InstModelError as error:
             # Polars makes errors anew from their text, which ours cannot be.
             raise pl.exceptions.ComputeError(str(error)) from error

@@ -6,23 +6,16 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, get_args
+from dataclasses import dataclass, replace
+from typing import Any
 
-from instmodel.base import arguments
 from instmodel.base.limits import Limits
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError
 from instmodel.model import InstructionModel, checked_model
 from instmodel.tables.arrow import arrow_column
-from instmodel.tables.batches import (
-    OnBadRow,
-    checked_outputs,
-    needed_columns,
-    score_batches,
-)
-from instmodel.tables.binding import Nulls
-from instmodel.tables.naming import AS_THE_FEATURES, Naming
+from instmodel.tables.batches import needed_columns, score_batches
+from instmodel.tables.options import ScoreOptions
 from instmodel.tables.scoring import binding_of
 
 # Models that a process keeps: a worker may serve several jobs, one after the other.
@@ -41,34 +34,29 @@ class Scoring:
         The document in the binary format.
     digest : str
         Of the document.
+    limits : Limits
+        Of the model.
+    options : ScoreOptions
+        With names of the outputs.
     """
 
     data: bytes
     digest: str
     limits: Limits
-    keep: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
-    nulls: Nulls = "error"
-    on_bad_row: OnBadRow = "error"
-    naming: Naming = AS_THE_FEATURES
+    options: ScoreOptions
 
     @classmethod
-    def of(
-        cls,
-        model: InstructionModel,
-        keep: Sequence[str] = (),
-        outputs: Sequence[str] | None = None,
-        nulls: Nulls = "error",
-        on_bad_row: OnBadRow = "error",
-        naming: Naming = AS_THE_FEATURES,
-    ) -> Scoring:
-        """Return what can travel; see `InstructionModel.score_batches`."""
+    def of(cls, model: InstructionModel, options: ScoreOptions) -> Scoring:
+        """Return what can travel."""
         checked_model(model)
-        arguments.choice(on_bad_row, "on_bad_row", get_args(OnBadRow))
-        keep = tuple(arguments.names(keep, "keep"))
-        names = tuple(checked_outputs(outputs, model.output_size, keep))
-        data, digest = model.to_bytes(), model.digest
-        return cls(data, digest, model.limits, keep, names, nulls, on_bad_row, naming)
+        names = tuple(options.output_names(model.output_size, options.keep))
+        chosen = replace(options, outputs=names)
+        return cls(model.to_bytes(), model.digest, model.limits, chosen)
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """Names of the outputs."""
+        return self.options.outputs or ()
 
     def model(self) -> InstructionModel:
         """Return the model, built on first use in this process."""
@@ -93,27 +81,21 @@ class Scoring:
         InstModelError
             What is wrong with them: on the driver, before anything runs.
         """
-        needed = needed_columns(self.model(), header, self.keep, self.nulls, self.naming)
+        needed = needed_columns(self.model(), header, self.options)
         return [header[position] for position in needed]
 
     def check_types(self, schema: Any) -> None:
         """Refuse a table, of a pyarrow schema, whose columns hold what no feature does."""
         import pyarrow as pa
 
-        for slot in binding_of(self.model(), self.nulls, self.naming).slots(schema.names):
+        for slot in binding_of(self.model(), self.options.nulls, self.options.naming).slots(
+            schema.names
+        ):
             arrow_column(slot, pa.nulls(0, schema.field(slot.position).type))
 
     def batches(self, batches: Any) -> Iterator[Any]:
         """Score Arrow record batches."""
-        return score_batches(
-            self.model(),
-            batches,
-            self.keep,
-            self.outputs,
-            self.nulls,
-            self.on_bad_row,
-            self.naming,
-        )
+        return score_batches(self.model(), batches, self.options)
 
 
 def checked_frame(frame: Any, kind: Any, called: str, field: str, advice: str = "") -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from instmodel.base.extras import require
 from instmodel.engines.portable import Scoring, checked_frame
 from instmodel.model import InstructionModel
-from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
+from instmodel.tables.options import OnBadRow, ScoreOptions
 
 
 def score(
@@ -62,7 +62,7 @@ def score(
         pool = data.ActorPoolStrategy(size=actors)
     return dataset.map_batches(
         _Actor,
-        fn_constructor_args=(Scoring.of(model, keep, outputs, nulls, on_bad_row),),
+        fn_constructor_args=(Scoring.of(model, ScoreOptions(keep, outputs, nulls, on_bad_row)),),
         batch_format="pyarrow",
         batch_size=batch_rows,
         compute=pool,

@@ -8,9 +8,9 @@ from typing import Any
 from instmodel.base.extras import require
 from instmodel.engines.portable import Scoring, checked_frame
 from instmodel.model import InstructionModel
-from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
 from instmodel.tables.naming import Naming
+from instmodel.tables.options import OnBadRow, ScoreOptions
 
 
 def score(
@@ -52,7 +52,7 @@ def score(
     case_sensitive = df.sparkSession.conf.get("spark.sql.caseSensitive", "false")
     naming = Naming(ignore_case=case_sensitive.lower() != "true")  # as Spark reads it
     keep = naming.spelled(keep, df.columns)
-    scoring = Scoring.of(model, keep, outputs, nulls, on_bad_row, naming)
+    scoring = Scoring.of(model, ScoreOptions(keep, outputs, nulls, on_bad_row, naming))
     naming.check_distinct([*keep, *scoring.outputs])
     needed = scoring.columns(df.columns)
     # Under names of our own meanwhile: Spark would take `a.b` and `emb[0]` for paths into columns.
@@ -67,7 +67,7 @@ def score(
     fields = {field.name: field for field in df.schema.fields}
     scoring.check_types(to_arrow_schema(types.StructType([fields[name] for name in needed])))
     schema = types.StructType(
-        [fields[name] for name in scoring.keep]
+        [fields[name] for name in scoring.options.keep]
         + [types.StructField(name, types.FloatType()) for name in scoring.outputs]
     )
     return df.select(*plain).mapInArrow(score_partition, schema)

@@ -17,12 +17,12 @@ from instmodel.model import InstructionModel, checked_model
 from instmodel.signatures.counting import InputCounts, Tally
 from instmodel.signatures.expectations import CheckInputs, Expectations
 from instmodel.stores import Location
-from instmodel.tables.batches import OnBadRow
 from instmodel.tables.binding import Nulls
 from instmodel.tables.csv_options import CsvOptions
 from instmodel.tables.delta_options import DeltaOutput
 from instmodel.tables.kinds import KINDS, TEXT, parts_of
 from instmodel.tables.naming import Naming
+from instmodel.tables.options import OnBadRow, ScoreOptions
 from instmodel.tables.versions import Moment
 
 # Of `CheckInputs`, what decides which rows are scored.
@@ -136,6 +136,11 @@ class Job:
     def naming(self) -> Naming:
         """How to find features in the columns of the input."""
         return Naming(self.rename)
+
+    @property
+    def options(self) -> ScoreOptions:
+        """How its rows are scored."""
+        return ScoreOptions(self.keep, self.outputs, self.nulls, self.on_bad_row, self.naming)
 
     @property
     def goes_on(self) -> bool:

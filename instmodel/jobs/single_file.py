@@ -7,6 +7,7 @@ import csv
 import io
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, BinaryIO, cast
 
@@ -16,8 +17,9 @@ from instmodel.jobs.metrics import Metrics
 from instmodel.jobs.pipeline import overlap, timed
 from instmodel.jobs.provenance import Constants
 from instmodel.signatures.counting import Tally
-from instmodel.tables.batches import BatchScorer, OnBadRow, Scored, kept_columns
+from instmodel.tables.batches import BatchScorer, Scored
 from instmodel.tables.inputs import Source
+from instmodel.tables.options import OnBadRow
 from instmodel.tables.reader import Reader, Rows
 from instmodel.tables.readers import open_reader, reading
 from instmodel.tables.scoring import BadRow
@@ -106,18 +108,14 @@ def _scorer(
         return BatchScorer(
             job.model,
             schema,
-            keep,
-            job.outputs,
-            job.nulls,
-            job.on_bad_row,
+            replace(job.options, keep=keep),
             watches=None if inputs is None else inputs.fresh,
             on_unexpected=_on_unexpected(job),
-            naming=job.naming,
         )
 
     if job.keep:
         reader.learn()
-    keep = kept_columns(job.keep, reader.schema.names)
+    keep = job.options.kept_columns(reader.schema.names)
     if in_partition:
         keep = [name for name in keep if name not in reader.in_folders]
     try:

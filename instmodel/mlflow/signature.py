@@ -9,7 +9,7 @@ import numpy as np
 from instmodel.base.extras import require
 from instmodel.base.features import Feature
 from instmodel.model import InstructionModel
-from instmodel.tables.batches import checked_outputs
+from instmodel.tables.columns import output_names
 
 
 def signature_of(model: InstructionModel, example: Any = None) -> Any:
@@ -41,7 +41,7 @@ def signature_of(model: InstructionModel, example: Any = None) -> Any:
     if model.features:
         integers = _integers(model, example)
         inputs = [_column(types, item, item.name in integers) for item in model.named_features]
-        names = checked_outputs(None, model.output_size, ())
+        names = output_names(model.output_size)
         outputs = [types.ColSpec(types.DataType.float, name) for name in names]
     else:
         kind = example.dtype if isinstance(example, np.ndarray) else np.dtype(np.float64)

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel.base import arguments, values
+from instmodel.base import values
 from instmodel.base.extras import require
 from instmodel.errors import InputError
 from instmodel.tables.arrow import arrow_column
-from instmodel.tables.binding import Nulls
 from instmodel.tables.cells import UNEXPECTED, InputWatch
-from instmodel.tables.columns import match_columns, output_names
-from instmodel.tables.naming import AS_THE_FEATURES, Naming
+from instmodel.tables.columns import match_columns
+from instmodel.tables.options import OnBadRow, ScoreOptions
 from instmodel.tables.scorer import RowScorer
 from instmodel.tables.scoring import BadRow, Chunk, binding_of, say_positions, score_chunk
 from instmodel.tables.streams import is_arrow, open_stream
-
-OnBadRow = Literal["error", "null", "skip"]
 
 
 class Scored(NamedTuple):
@@ -39,21 +36,13 @@ class BatchScorer:
     model : RowScorer
     schema : pyarrow.Schema
         Of the batches.
-    keep : sequence of str
-        Columns that go along unchanged; ``"*"`` for all.
-    outputs : sequence of str, optional
-        Names of the output columns: by default ``score``, or ``output_0``, ``output_1`` …
-    nulls : see `InstructionModel.predict_table`
-    on_bad_row : {"error", "null", "skip"}
-        Whether a row that cannot be scored ends the work, gets null outputs, or is left out.
+    options : ScoreOptions
     watches : callable, optional
         Makes for each batch what is to see its rows; it may find them bad.
     on_unexpected : {"error", "null", "skip"}
-        As `on_bad_row`, of the rows that only a watch finds bad.
+        As `ScoreOptions.on_bad_row`, of the rows that only a watch finds bad.
     threads : int, optional
         How many threads share a batch, see `instmodel.tables.scoring.score_chunk`.
-    naming : Naming
-        What the columns are called, if not as the features.
 
     Attributes
     ----------
@@ -63,33 +52,28 @@ class BatchScorer:
     Raises
     ------
     InstModelError
-        What the columns of the schema get wrong, and ``invalid_outputs``, ``invalid_type``.
+        What the columns of the schema get wrong, and ``invalid_outputs``.
     """
 
     def __init__(
         self,
         model: RowScorer,
         schema: Any,
-        keep: Sequence[str] = (),
-        outputs: Sequence[str] | None = None,
-        nulls: Nulls = "error",
-        on_bad_row: OnBadRow = "error",
+        options: ScoreOptions,
         watches: Callable[[], InputWatch] | None = None,
         on_unexpected: OnBadRow = "error",
         threads: int | None = 1,
-        naming: Naming = AS_THE_FEATURES,
     ) -> None:
         pa = require("pyarrow", "arrow")
-        arguments.choice(on_bad_row, "on_bad_row", get_args(OnBadRow))
         whole = watches is not None  # who expects something of an input wants it to be there
-        self.slots = binding_of(model, nulls, naming, whole).slots(schema.names)
+        self.slots = binding_of(model, options.nulls, options.naming, whole).slots(schema.names)
         say_positions(model, schema.names)
-        keep = kept_columns(keep, schema.names)
+        keep = options.kept_columns(schema.names)
         self.kept = match_columns(keep, schema.names)
         self._model = model
-        self._on_bad_row, self._on_unexpected = on_bad_row, on_unexpected
+        self._on_bad_row, self._on_unexpected = options.on_bad_row, on_unexpected
         self._watches, self._threads = watches, threads
-        names = checked_outputs(outputs, model.output_size, keep)
+        names = options.output_names(model.output_size, keep)
         fields = [pa.field(name, pa.float32()) for name in names]
         self.schema = pa.schema([*(schema.field(i) for i in self.kept), *fields])
 
@@ -148,70 +132,23 @@ def _arrow_floats(values: NDArray[np.float32], null: NDArray[np.bool_] | None) -
     return pa.Array.from_buffers(pa.float32(), len(values), [validity, pa.py_buffer(values)])
 
 
-def kept_columns(keep: Sequence[str], header: Sequence[str]) -> list[str]:
-    """Return the names of the columns to keep; ``*`` alone is all of them."""
-    names = arguments.names(keep, "keep")
-    return list(header) if names == ["*"] and "*" not in header else names
-
-
-def needed_columns(
-    model: RowScorer,
-    header: Sequence[str],
-    keep: Sequence[str],
-    nulls: Nulls,
-    naming: Naming = AS_THE_FEATURES,
-) -> list[int]:
+def needed_columns(model: RowScorer, header: Sequence[str], options: ScoreOptions) -> list[int]:
     """Return the positions of a table's columns that are scored or kept, ascending."""
-    needed = {slot.position for slot in binding_of(model, nulls, naming).slots(header)}
-    needed.update(match_columns(kept_columns(keep, header), header))
-    return sorted(needed)
-
-
-def checked_outputs(
-    outputs: Sequence[str] | None, count: int, keep: Sequence[str]
-) -> Sequence[str]:
-    """Return the names of the output columns.
-
-    Raises
-    ------
-    InputError
-        ``invalid_outputs``: too few or many, or one of them is kept already.
-    """
-    if outputs is None:
-        outputs = output_names(count)
-    try:
-        names: list[Any] = [outputs] if isinstance(outputs, str) else list(outputs)
-    except TypeError:
-        names = [outputs]
-    if len(names) != count or not all(isinstance(name, str) and name for name in names):
-        raise InputError(
-            "invalid_outputs",
-            "not the names of the outputs",
-            field="outputs",
-            expected=f"{count} names",
-            actual=repr(names),
-        )
-    taken = [*keep, *names]
-    twice = next((name for name in taken if taken.count(name) > 1), None)
-    if twice is not None:
-        raise InputError("invalid_outputs", f"two columns of the result would be called {twice!r}")
-    return names
+    slots = binding_of(model, options.nulls, options.naming).slots(header)
+    kept = match_columns(options.kept_columns(header), header)
+    return sorted({slot.position for slot in slots}.union(kept))
 
 
 def score_batches(
     model: RowScorer,
     batches: Iterable[Any],
-    keep: Sequence[str],
-    outputs: Sequence[str] | None,
-    nulls: Nulls,
-    on_bad_row: OnBadRow,
-    naming: Naming = AS_THE_FEATURES,
+    options: ScoreOptions,
 ) -> Iterator[Any]:
     """Score batches one by one; see `InstructionModel.score_batches`."""
     pa = require("pyarrow", "arrow")
     if is_arrow(batches):
         stream = open_stream(batches, join=False)
-        batches = stream.read(needed_columns(model, stream.header, keep, nulls, naming)).items
+        batches = stream.read(needed_columns(model, stream.header, options)).items
     else:
         try:
             batches = iter(batches)
@@ -232,7 +169,7 @@ def score_batches(
                     actual=_fields(batch.schema),
                 )
             schema = batch.schema
-            scorer = BatchScorer(model, schema, keep, outputs, nulls, on_bad_row, naming=naming)
+            scorer = BatchScorer(model, schema, options)
         yield scorer.score(batch, first_row).batch
         first_row += batch.num_rows
 

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, get_args
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from instmodel.base import arguments
 from instmodel.errors import InputError
-from instmodel.tables.batches import (
-    BatchScorer,
-    OnBadRow,
-    checked_outputs,
-    kept_columns,
-    needed_columns,
-)
-from instmodel.tables.binding import Nulls
+from instmodel.tables.batches import BatchScorer, needed_columns
 from instmodel.tables.cells import InputWatch, Mask
 from instmodel.tables.columns import match_columns
 from instmodel.tables.frames import is_pandas, is_series
+from instmodel.tables.options import ScoreOptions
 from instmodel.tables.scorer import RowScorer
 from instmodel.tables.scoring import binding_of, open_table, say_positions, score_chunks
 from instmodel.tables.streams import is_a, is_arrow, open_stream
@@ -49,31 +43,27 @@ class Scores(NamedTuple):
 def scored_table(
     model: RowScorer,
     table: Any,
-    keep: Sequence[str],
-    outputs: Sequence[str] | None,
-    nulls: Nulls,
-    on_bad_row: OnBadRow,
+    options: ScoreOptions,
     threads: int | None,
     watch: InputWatch | None = None,
 ) -> Any:
     """Return the kept columns and the scores; see `InstructionModel.predict_table`."""
-    arguments.choice(on_bad_row, "on_bad_row", get_args(OnBadRow))
     of_polars = is_a(table, "polars", "DataFrame")
     if is_arrow(table) and not (of_polars or is_pandas(table) or is_series(table)):
-        return _of_arrow(model, table, keep, outputs, nulls, on_bad_row, threads, watch)
-    header, chunks = open_table(table, binding_of(model, nulls))
+        return _of_arrow(model, table, options, threads, watch)
+    header, chunks = open_table(table, binding_of(model, options.nulls))
     say_positions(model, header)
-    keep = kept_columns(keep, header)
+    keep = options.kept_columns(header)
     places = match_columns(keep, header) if header else []  # no rows of dicts have no names
-    names = checked_outputs(outputs, model.output_size, keep)
-    found, bad = score_chunks(model, chunks, threads, on_bad_row == "error", watch)
+    names = options.output_names(model.output_size, keep)
+    found, bad = score_chunks(model, chunks, threads, options.on_bad_row == "error", watch)
     is_bad = np.zeros(len(found), bool)
     is_bad[[row.row for row in bad if row.row is not None]] = True
-    left = ~is_bad if on_bad_row == "skip" else None
+    left = ~is_bad if options.on_bad_row == "skip" else None
     if left is not None:
         found = found[left]
     columns = dict(zip(names, np.ascontiguousarray(found.T), strict=True))
-    scores = Scores(columns, is_bad if on_bad_row == "null" else None, left)
+    scores = Scores(columns, is_bad if options.on_bad_row == "null" else None, left)
     if is_pandas(table):
         return _of_pandas(table, places, scores)
     if of_polars:
@@ -88,28 +78,23 @@ def scored_table(
 def _of_arrow(
     model: RowScorer,
     table: Any,
-    keep: Sequence[str],
-    outputs: Sequence[str] | None,
-    nulls: Nulls,
-    on_bad_row: OnBadRow,
+    options: ScoreOptions,
     threads: int | None,
     watch: InputWatch | None,
 ) -> Any:
     import pyarrow as pa
 
     stream = open_stream(table)
-    schema, batches = stream.read(needed_columns(model, stream.header, keep, nulls))
+    schema, batches = stream.read(needed_columns(model, stream.header, options))
     say_positions(model, stream.header)
-    keep = kept_columns(keep, stream.header)
+    # Of the table, of which the stream has no more than what is needed.
+    whole = replace(options, keep=options.kept_columns(stream.header))
     scorer = BatchScorer(
         model,
         schema,
-        keep,
-        outputs,
-        nulls,
-        on_bad_row,
+        whole,
         watches=None if watch is None else lambda: watch,
-        on_unexpected=on_bad_row,
+        on_unexpected=options.on_bad_row,
         threads=threads,
     )
     scored, row = [], 0

@@ -12,10 +12,11 @@ from support.table_models import identity, network
 import instmodel as im
 from instmodel.engines import portable
 from instmodel.engines.portable import Scoring
+from instmodel.tables.options import ScoreOptions
 
 
 def test_a_process_builds_a_model_once(monkeypatch):
-    scoring = Scoring.of(network())
+    scoring = Scoring.of(network(), ScoreOptions())
     first = scoring.model()
     monkeypatch.setattr(portable, "InstructionModel", None)
     copy = pickle.loads(pickle.dumps(scoring))
@@ -24,7 +25,7 @@ def test_a_process_builds_a_model_once(monkeypatch):
 
 
 def test_another_process_builds_the_same_model():
-    scoring = Scoring.of(network(), keep=["f1"], nulls={"f2": 0})
+    scoring = Scoring.of(network(), ScoreOptions(keep=["f1"], nulls={"f2": 0}))
     code = (
         "import pickle, sys; s = pickle.load(sys.stdin.buffer); "
         "print(s.model().info.digest(), s.digest, s.columns([*s.model().columns, 'more']))"
@@ -38,38 +39,39 @@ def test_another_process_builds_the_same_model():
 
 
 def test_models_are_forgotten_one_day():
-    scorings = [Scoring.of(network(3, seed)) for seed in range(20)]
+    scorings = [Scoring.of(network(3, seed), ScoreOptions()) for seed in range(20)]
     models = [scoring.model() for scoring in scorings]
     assert scorings[-1].model() is models[-1]
     assert scorings[0].model() is not models[0]
 
 
 def test_limits_travel():
-    info = network().info
-    scoring = Scoring.of(im.InstructionModel(info, limits=im.Limits(max_buffer_size=48)))
+    model = im.InstructionModel(network().info, limits=im.Limits(max_buffer_size=48))
+    scoring = Scoring.of(model, ScoreOptions())
     assert pickle.loads(pickle.dumps(scoring)).limits == im.Limits(max_buffer_size=48)
 
 
 def test_only_the_columns_that_are_needed():
-    scoring = Scoring.of(identity(["b", "emb[2]"]), keep="id")
+    scoring = Scoring.of(identity(["b", "emb[2]"]), ScoreOptions("id"))
     assert scoring.columns(["x", "id", "emb", "b"]) == ["id", "emb", "b"]
     with pytest.raises(im.InstModelError, match="did you mean 'idd'"):
         scoring.columns(["idd", "emb", "b"])
 
 
 def test_options_are_refused_before_anything_travels():
-    for arguments, says in [
-        (("model.json",), "load the model first"),
-        ((identity(["a"]), ["a"], None, "error", "drop"), "'error' or 'null' or 'skip'"),
-        ((identity(["a"]), [1]), "names of columns"),
+    with pytest.raises(im.InstModelError, match="load the model first"):
+        Scoring.of("model.json", ScoreOptions())
+    for options, says in [
+        ({"on_bad_row": "drop"}, "'error' or 'null' or 'skip'"),
+        ({"keep": [1]}, "names of columns"),
     ]:
         with pytest.raises(im.InstModelError, match=says):
-            Scoring.of(*arguments)
+            ScoreOptions(**options)
 
 
 def test_types_are_refused_without_a_row():
     pa = pytest.importorskip("pyarrow")
-    scoring = Scoring.of(identity(["a"]), ["id"])
+    scoring = Scoring.of(identity(["a"]), ScoreOptions(["id"]))
     scoring.check_types(pa.schema({"id": pa.string(), "a": pa.int8()}))
     with pytest.raises(im.InstModelError, match=r"column 'a'.*expected numbers, got string"):
         scoring.check_types(pa.schema({"id": pa.string(), "a": pa.string()}))
