@@ -108,7 +108,7 @@ kernels = extension(
 
 setup(
     ext_modules=cythonize(
-        [kernels, *map(extension, ["_engine", "_job", "_profiler", "_scan"])],
+        [kernels, *map(extension, ["_engine", "_job", "_keys", "_profiler", "_scan"])],
         build_dir="build/cython",
         compiler_directives={
             "language_level": 3,

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from instmodel import gpu, importers
     from instmodel.comparison.comparing import compare
     from instmodel.document.builder import BufferHandle, ModelBuilder
+    from instmodel.events.store import StateStore
     from instmodel.gpu import GpuModel, get_instmodel_wgsl, pack_models
     from instmodel.monitoring.drifting import drift
     from instmodel.verification.verifying import verify
@@ -90,6 +91,7 @@ __all__ = [
     "ReduceSum",
     "Signature",
     "StateBuffer",
+    "StateStore",
     "StructureError",
     "UnsupportedModelError",
     "ValidationData",
@@ -113,6 +115,7 @@ _LATER = {
     "BufferHandle": "instmodel.document.builder",
     "GpuModel": "instmodel.gpu",
     "ModelBuilder": "instmodel.document.builder",
+    "StateStore": "instmodel.events.store",
     "compare": "instmodel.comparison.comparing",
     "drift": "instmodel.monitoring.drifting",
     "get_instmodel_wgsl": "instmodel.gpu",

@@ -419,6 +419,15 @@ _TABLES = {
         "column 'b', row 1: the value is null; `nulls` (`--nulls`) says what a null input becomes "
         "(expected a number, got null)",
     ),
+    "unordered_events": Rule(
+        "An event that comes before the last one of its sequence, by the column `order`.",
+        "column 'time', row 2: the event comes before the last one of its sequence, whose key is 7 "
+        "(expected at least 5, got 4)",
+    ),
+    "state_model_mismatch": Rule(
+        "A store of states that was made for another model.",
+        "states.parquet: these are the states of another model (expected the digest …, got …)",
+    ),
     "list_length_mismatch": Rule(
         "The cell of an array feature is a list of another length.",
         "column 'emb', row 1: the list has the wrong length (expected 3 numbers, got 2)",

@@ -29,6 +29,7 @@ from instmodel.document.validate import check, warn_of_lost_inputs
 from instmodel.errors import InputError, InstModelError
 
 if TYPE_CHECKING:
+    from instmodel.events.store import StateStore
     from instmodel.formats.binary_reader import BinaryModel
     from instmodel.formats.registered import Origin
     from instmodel.signatures.violations import Check
@@ -434,6 +435,59 @@ class InstructionModel(Engine):
             map_keys.check(given.steps(), self.key_inputs, lambda: self.columns)
         only_last = values.boolean(last, "last")
         return sequences.predict_sequences(self, given, state, only_last, threads, out)
+
+    def predict_events(
+        self,
+        table: Any,
+        by: str | Sequence[str],
+        order: str | None = None,
+        *,
+        states: StateStore | None = None,
+        nulls: str | float | Mapping[str, str | float] = "error",
+        threads: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Compute the output of every event of a table that holds events of many sequences.
+
+        Rows of one key are the steps of one sequence, in the order of the table. However they lie
+        between the rows of others, and wherever a day's table ends if `states` goes on to the next:
+        the bits are those of each sequence alone.
+
+        Parameters
+        ----------
+        table : table of N rows
+            As for `predict_table`.
+        by : str or sequence of str
+            The columns that name the sequence: whole numbers, text, bytes, booleans, dates, times
+            or decimals. They may be features, too.
+        order : str, optional
+            A column of numbers, dates or times that never goes back within a sequence, also not
+            behind what `states` remembers. Text is read as numbers or ISO times. Equal times are
+            in order.
+        states : StateStore, optional
+            Where known sequences go on, and what holds all states afterwards. Without, all
+            sequences begin anew. A call that fails leaves it as it was.
+        nulls : {"error", "nan"}, number, or mapping of column to one of them
+            What a null becomes, as in `predict_table`. In `by` and `order` it is an error.
+        threads : int, optional
+            How many threads work; None is every CPU that this process may use.
+
+        Returns
+        -------
+        ndarray of float32, shape (N, O)
+            In the order of the rows.
+
+        Raises
+        ------
+        InstModelError
+            ``unordered_events``, ``state_model_mismatch``; ``column_mismatch``: the store was
+            filled by other columns; and as `predict_table`: with `column` and a `row` at fault,
+            counted from 0. Needs the extra ``arrow`` (``missing_package``).
+        """
+        self.require_state()
+        from instmodel.events import scoring
+
+        count = parallel.checked_threads(threads)
+        return scoring.predict_events(self, table, by, order, states, nulls, count)
 
     @overload
     def predict_table(

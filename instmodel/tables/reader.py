@@ -95,7 +95,7 @@ class Reader(ABC):
         self.added = {name: source.partition[name] for name in names}
         self.in_folders = self.added
         fields = [pa.field(name, value.type) for name, value in self.added.items()]
-        self.schema = pa.schema([*own, *fields])
+        self.schema = pa.schema([*own, *fields], own.metadata)
 
     @abstractmethod
     def _open(self, source: Source) -> Any:

@@ -213,6 +213,7 @@ def reading(source: Source) -> Iterator[None]:
         raise error.in_file(source.path) from error.__cause__
     except (
         *(pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowKeyError),
+        UnicodeDecodeError,  # of the names in a damaged file
         OSError,
     ) as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the disk

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from instmodel.base import arguments, arrays, map_keys
 from instmodel.base.extras import require
 from instmodel.errors import InputError
+from instmodel.tables.beside import chunks_beside, parts, some_rows
 from instmodel.tables.binding import Binding, Nulls
 from instmodel.tables.columns import column_categories, column_names, match_columns
 from instmodel.tables.csv_file import CsvReader
-from instmodel.tables.frames import is_pandas
 from instmodel.tables.keys import Keys, keys_of
 from instmodel.tables.npy_file import NpyReader
 from instmodel.tables.row_columns import csv_columns, features_among, null_rules, with_extra
 from instmodel.tables.scorer import RowScorer
-from instmodel.tables.scoring import BadRow, fill_rows, open_table
-from instmodel.tables.streams import is_arrow, open_stream
+from instmodel.tables.scoring import BadRow, fill_rows
+from instmodel.tables.streams import is_arrow
 
 Floats = NDArray[np.float32]
 
@@ -238,81 +238,28 @@ def _table_rows(
     """Yield the rows of a table in memory, its columns found by name."""
     count = model.feature_size
     before = 0
-    for part, header, columns in _parts(table, model, extra, by):
+    for part, header, columns in parts(table, model, extra, by):
         inputs = features_among(model, header, extra, by)
         rules = "nan" if nulls is None else null_rules(nulls, inputs, [*extra, *by])
         features, places = with_extra(inputs, extra)
         width = len(column_names(features))
-        _, chunks = open_table(part, Binding(features, width, rules, key_inputs))
+        binding = Binding(features, width, rules, key_inputs)
         step = batch_rows or max(1, _BATCH_VALUES // width)
-        done = 0
-        for chunk in chunks:
+        for chunk, cells in chunks_beside(part, binding, by, columns):
             for start in range(0, chunk.rows, step):
                 stop = min(start + step, chunk.rows)
                 block = np.empty((stop - start, width), np.float32)
                 bad = fill_rows(chunk, start, stop, block)
-                row = before + done + start
+                row = before + start
                 if bad:
                     first = min(bad)
                     raise BadRow(row + first, *bad[first]).error()
-                keys = []
-                for name, column in zip(by, columns, strict=True):
-                    cells = getattr(column, "iloc", column)[done + start : done + stop]
-                    keys.append(keys_of(cells, name))
-                    if len(keys[-1].codes) != stop - start:
-                        raise _unequal(name, chunk.rows, len(column))
+                keys = [
+                    keys_of(some_rows(column, start, stop), name)
+                    for name, column in zip(by, cells, strict=True)
+                ]
                 yield Batch(block[:, :count], block[:, places], 0.0, row, keys=keys)
-            done += chunk.rows
-        for name, column in zip(by, columns, strict=True):
-            if len(column) != done:
-                raise _unequal(name, done, len(column))
-        before += done
-
-
-def _unequal(column: str, expected: int, actual: int) -> InputError:
-    return InputError(
-        "invalid_table",
-        "the columns have unequal lengths",
-        column=column,
-        expected=f"{expected} rows",
-        actual=actual,
-    )
-
-
-def _parts(
-    table: Any, model: RowScorer, extra: list[str], by: list[str]
-) -> Iterator[tuple[Any, list[str], list[Any]]]:
-    """Yield a table in parts: each with the names of its columns, and its columns `by`."""
-    if is_arrow(table) and not is_pandas(table):
-        stream = open_stream(table)
-        needed: Sequence[int] = range(len(stream.header))
-        if model.features:
-            known = {*extra, *by, *model.columns, *(item.name for item in model.named_features)}
-            needed = [place for place in needed if stream.header[place] in known]
-        header = [stream.header[place] for place in needed]
-        places = match_columns(by, header)
-        for batch in stream.read(needed).items:
-            yield batch, header, [batch.column(place) for place in places]
-        return
-    if isinstance(table, np.ndarray):
-        table = {name: table[name] for name in table.dtype.names or ()}
-    rows = isinstance(table, list | tuple)
-    if not rows and not is_pandas(table) and not isinstance(table, Mapping):
-        yield table, [], [[] for _ in by]  # which `open_table` refuses
-        return
-    keys = list(table[0] if rows else table.columns if is_pandas(table) else table)
-    header = list(map(str, keys))
-    columns = []
-    for name, place in zip(by, match_columns(by, header), strict=True):
-        if is_pandas(table):
-            column = table.iloc[:, place]
-        else:
-            key = keys[place]
-            column = [row.get(key) for row in table] if rows else table[key]
-        if isinstance(column, str | bytes) or not hasattr(column, "__len__"):
-            raise InputError("invalid_table", "not a column", column=name, actual=repr(column)[:60])
-        columns.append(column)
-    yield table, header, columns
+            before += chunk.rows
 
 
 def _dataset_rows(

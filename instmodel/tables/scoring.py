@@ -14,7 +14,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -257,18 +257,14 @@ def score_chunk(
         In the order of the rows, one for each bad row.
     """
     scores = np.empty((chunk.rows, model.output_size), np.float32)
-    size = max(64, _BLOCK_VALUES // model.feature_size)
+    size = _block_rows(model.feature_size)
     starts = deque(range(0, chunk.rows, size))
     found: dict[int, list[BadRow]] = {}
 
     def work(watch_signals: bool = False) -> None:
         # Inputs that the model never reads stay 0.
         block = np.zeros((min(size, chunk.rows), model.feature_size), np.float32)
-        while True:
-            try:
-                start = starts.popleft()
-            except IndexError:
-                return
+        for start in _claimed(starts):
             stop = min(start + size, chunk.rows)
             rows = block[: stop - start]
             bad = fill_rows(chunk, start, stop, rows, watch)
@@ -280,10 +276,46 @@ def score_chunk(
             else:
                 model.predict(rows, out=scores[start:stop])
 
+    _work_off(starts, work, threads)
+    return scores, [row for start in sorted(found) for row in found[start]]
+
+
+def fill_on_threads(
+    chunk: Chunk, start: int, stop: int, rows: Floats, threads: int | None = 1
+) -> dict[int, tuple[str | None, BadCell]]:
+    """Do what `fill_rows` does, for many rows on several threads."""
+    size = _block_rows(rows.shape[1])
+    starts = deque(range(start, stop, size))
+    found: dict[int, tuple[str | None, BadCell]] = {}
+
+    def work(watch_signals: bool = False) -> None:
+        for first in _claimed(starts):
+            last = min(first + size, stop)
+            bad = fill_rows(chunk, first, last, rows[first - start : last - start])
+            found.update({first - start + row: problem for row, problem in bad.items()})
+
+    _work_off(starts, work, threads)
+    return found
+
+
+def _block_rows(features: int) -> int:
+    return max(64, _BLOCK_VALUES // features)
+
+
+def _claimed(starts: deque[int]) -> Iterator[int]:
+    """Yield what is left of some blocks that threads share."""
+    while True:
+        try:
+            start = starts.popleft()
+        except IndexError:
+            return
+        yield start
+
+
+def _work_off(starts: deque[int], work: Callable[..., None], threads: int | None) -> None:
     if threads is None and len(starts) > 1:  # to find out what this process may use takes a while
         threads = default_thread_count().threads
     run_together(work, min(threads or 1, len(starts)) - 1, starts.clear)
-    return scores, [row for start in sorted(found) for row in found[start]]
 
 
 def fill_rows(

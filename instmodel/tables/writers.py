@@ -199,7 +199,7 @@ class _Arrow(Writer):
             else field
             for field in self._schema
         ]
-        self._plain = pa.schema(fields)
+        self._plain = pa.schema(fields, self._schema.metadata)
         if any(is_joinable(field.type) for field in fields):
             self._writer = WaitingRows(self._plain)
         else:

@@ -25,7 +25,7 @@ from instmodel.reports.graph import graph_svg
 from instmodel.stores import location
 from instmodel.tables.numpy_files import open_reader
 from instmodel.verification.record import Recorder, check_record
-from support.documents import build, dense
+from support.documents import build, dense, recurrent
 from support.error_cases import Case
 from support.table_models import identity, lookups, network
 
@@ -62,6 +62,18 @@ def without_pyarrow():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "pyarrow", None)
         list(AB.score_batches([]))
+
+
+def unordered_events():
+    pytest.importorskip("pyarrow")
+    rows = {"card": [7, 8, 7], "time": [5, 1, 4], "a": [1.0] * 3, "b": [2.0] * 3}
+    build(recurrent()).predict_events(rows, "card", "time")
+
+
+def other_model():
+    pytest.importorskip("pyarrow")
+    im.StateStore(build(recurrent())).save("states.parquet")
+    im.StateStore.load("states.parquet", build({**recurrent(), "bias": [[0.0] * 3, [0.0]]}))
 
 
 # -------------------------------------------------------------------------------------------- jobs
@@ -225,6 +237,8 @@ ELSEWHERE = [
     Case("unexpected_value", lambda: checked_job("a,b\n20,1\n130,2\n")),
     Case("missing_signature", lambda: run_on_a_folder(check_inputs="count")),
     Case("null_value", table({"a": [1.0, 2.0], "b": [3.0, None]})),
+    Case("unordered_events", unordered_events),
+    Case("state_model_mismatch", other_model),
     Case("list_length_mismatch", table({"emb": [[1, 2, 3], [4, 5]]}, ["emb[3]"])),
     Case("inexact_key", lambda: lookups().predict([[0, 5, 0, 0, 0], [0, 16777217, 0, 0, 0]])),
     Case("invalid_table", csv("a,b\n1,2\n3\n")),

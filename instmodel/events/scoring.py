@@ -1,0 +1,275 @@
+"""Score the events of many sequences that come in one table, in any order of the sequences.
+
+Design
+------
+A. Rows come in chunks, as for `instmodel.tables.scoring`, and are scored in blocks of thousands of
+   rows: what is needed beside the table, its scores and the states does not grow with the table.
+B. In a block, each row's key becomes a slot, rows are brought together by their slots, and the
+   engine runs each group as the next steps of its sequence. A sequence goes through as many blocks
+   as have rows of it: where it is cut makes no difference to the bits.
+C. What changes in the store is remembered first, so that an error takes everything back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel._keys import Grouper
+from instmodel.base import arguments
+from instmodel.compiled.sequences import run_events
+from instmodel.errors import InputError
+from instmodel.events.columns import Order, Times, as_arrow, null_key, nulls_in, shown
+from instmodel.events.held import Floats, Held, Undo, held_for
+from instmodel.events.keys import Slots
+from instmodel.events.recurrent import RecurrentModel
+from instmodel.events.store import StateStore, checked_store
+from instmodel.tables.beside import chunks_beside, parts, some_rows
+from instmodel.tables.binding import Binding, Nulls
+from instmodel.tables.row_columns import features_among
+from instmodel.tables.scoring import BadRow, Chunk, fill_on_threads, say_positions
+
+# Values of a block: 16 MiB. The more rows, the more of them are of one sequence.
+_BLOCK_VALUES = 1 << 22
+_LEAST_ROWS, _MOST_ROWS = 1 << 10, 1 << 17
+
+
+def predict_events(
+    model: RecurrentModel,
+    table: Any,
+    by: str | Sequence[str],
+    order: str | None = None,
+    states: StateStore | None = None,
+    nulls: Nulls = "error",
+    threads: int | None = None,
+) -> Floats:
+    """Score a table of events; see `InstructionModel.predict_events`."""
+    scorer = EventScorer(model, by, order, states, threads)
+    found: list[Floats] = []
+    row = 0
+    with scorer.changing() as undo:
+        for part, header, columns in parts(table, model, [], scorer.columns):
+            inputs = features_among(model, header, [], scorer.columns)
+            say_positions(model, [feature.name for feature in inputs])
+            binding = Binding(
+                *(inputs, model.feature_size, nulls, model.key_inputs),
+                read_inputs=model.read_inputs,
+            )
+            for chunk, cells in chunks_beside(part, binding, scorer.columns, columns):
+                scores, bad = scorer.score(undo, chunk, cells, row, first_only=True)
+                if bad:
+                    raise bad[0].error()
+                found.append(scores)
+                row += chunk.rows
+    return _joined(found, model.output_size)
+
+
+def _joined(parts: list[Floats], size: int) -> Floats:
+    """Return arrays as one, and let go of each as soon as it was copied."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = np.empty((sum(map(len, parts)), size), np.float32)
+    row = 0
+    for place, part in enumerate(parts):
+        whole[row : row + len(part)] = part
+        row += len(part)
+        parts[place] = part[:0].copy()
+    return whole
+
+
+class EventScorer:
+    """Scores events, and keeps the state of each one's sequence for the next ones.
+
+    Parameters
+    ----------
+    model : RecurrentModel
+    by : str or sequence of str
+        The columns that name the sequence.
+    order : str, optional
+        The column whose values never go back within a sequence.
+    states : StateStore, optional
+        Where sequences go on and what gets their states; else they begin anew, and none is kept.
+    threads : int, optional
+        None is every CPU that this process may use.
+
+    Attributes
+    ----------
+    columns : list of str
+        Those of `by`, then `order`.
+
+    Raises
+    ------
+    InputError
+        ``invalid_type``, ``repeated_column``, ``state_model_mismatch``.
+    """
+
+    def __init__(
+        self,
+        model: RecurrentModel,
+        by: str | Sequence[str],
+        order: str | None = None,
+        states: StateStore | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self._by = arguments.names(by, "by")
+        if not self._by:
+            raise InputError("invalid_type", "no columns", field="by", expected="one or more")
+        for name in self._by:
+            if self._by.count(name) > 1:
+                raise InputError("repeated_column", "twice in `by`", column=name)
+        if order is not None and not isinstance(order, str):
+            raise arguments.wrong_type(order, "order", "the name of a column")
+        self._store = StateStore(model) if states is None else checked_store(states)
+        self._store.check(model)
+        self._order = order
+        self.columns = [*self._by, *([] if order is None else [order])]
+        self._model = model
+        self._engine: Any = model  # as which alone `compiled` knows it
+        self._threads = threads
+        self._initial = model.initial_state(1)[0]
+        self._grouper = Grouper()
+        rows = max(_LEAST_ROWS, min(_MOST_ROWS, _BLOCK_VALUES // model.feature_size))
+        self._block_rows = rows
+        self._block = np.zeros((0, model.feature_size), np.float32)
+
+    def changing(self) -> Any:
+        """Return what is to be entered for `score`: all calls of it count, or none does."""
+        return self._store._changing()
+
+    def score(
+        self,
+        undo: Undo,
+        chunk: Chunk,
+        cells: Sequence[Any],
+        first_row: int = 0,
+        first_only: bool = False,
+    ) -> tuple[Floats, list[BadRow]]:
+        """Score the events of a chunk.
+
+        Parameters
+        ----------
+        undo : Undo
+            Of `changing`.
+        chunk : Chunk
+        cells : sequence of columns
+            Those of `columns`, of any library, with the rows of the chunk.
+        first_row : int
+            Number of the chunk's first row.
+        first_only : bool
+            Return with the first block that has a bad row.
+
+        Returns
+        -------
+        scores : ndarray of float32, shape (rows, O)
+            Of a bad row, anything: it is no step of its sequence.
+        bad : list of BadRow
+            In the order of the rows, one for each bad row.
+
+        Raises
+        ------
+        InputError
+            ``unordered_events``; ``invalid_cell``, ``column_mismatch`` for what is wrong with the
+            columns as such.
+        """
+        scores = np.empty((chunk.rows, self._model.output_size), np.float32)
+        bad: list[BadRow] = []
+        for start in range(0, chunk.rows, self._block_rows):
+            stop = min(start + self._block_rows, chunk.rows)
+            part = scores[start:stop]
+            bad += self._score(undo, chunk, cells, start, first_row, part, first_only)
+            if bad and first_only:
+                break
+        return scores, bad
+
+    def _score(
+        self,
+        undo: Undo,
+        chunk: Chunk,
+        cells: Sequence[Any],
+        start: int,
+        first_row: int,
+        scores: Floats,
+        first_only: bool,
+    ) -> list[BadRow]:
+        """Score the rows of a block."""
+        rows = len(scores)
+        if rows > len(self._block):
+            # Inputs that the model never reads stay 0.
+            self._block = np.zeros((rows, self._model.feature_size), np.float32)
+        x = self._block[:rows]
+        problems = fill_on_threads(chunk, start, start + rows, x, self._threads)
+        arrays = [
+            as_arrow(some_rows(column, start, start + rows), name)
+            for name, column in zip(self.columns, cells, strict=True)
+        ]
+        for name, array in reversed(list(zip(self.columns, arrays, strict=True))):
+            for row in nulls_in(array).tolist():
+                problems[row] = (name, null_key())
+        bad = [BadRow(first_row + start + row, *problems[row]) for row in sorted(problems)]
+        if (bad and first_only) or len(bad) == rows:
+            return bad
+        good: NDArray[np.intp] | None = None  # None: all are
+        if bad:
+            good = np.delete(np.arange(rows), list(problems))
+            arrays = [array.take(good) for array in arrays]
+        held = self._held(arrays)
+        numbers = first_row + start + (np.arange(rows) if good is None else good)
+        order, starts, members, latest = self._grouped(held, arrays, numbers)
+        undo.keep(held, members)
+        if good is not None:
+            order = good[order]
+        run_events(self._engine, x, order, starts, held.states, members, scores, self._threads)
+        if latest is not None:
+            held.last[members] = latest
+        return bad
+
+    def _grouped(
+        self, held: Held, arrays: Sequence[Any], numbers: NDArray[np.intp]
+    ) -> tuple[Slots, Slots, Slots, Times | None]:
+        """Return what `Grouper.group` does for rows that have these numbers in the table."""
+        slots = held.slots(held.keys.read(arrays[: len(self._by)]), self._initial)
+        times = last = None
+        if self._order is not None and held.order is not None:
+            times, last = held.order.numbers(held.order.read(arrays[-1])), held.last
+        order, starts, members, latest, back = self._grouper.group(slots, len(held), times, last)
+        if back >= 0 and times is not None and held.order is not None:
+            before = np.flatnonzero(slots[:back] == slots[back])
+            newest = times[before[-1:]] if len(before) else held.last[slots[back : back + 1]]
+            key = ", ".join(shown(array.slice(back, 1)) for array in arrays[: len(self._by)])
+            raise InputError(
+                "unordered_events",
+                f"the event comes before the last one of its sequence, whose key is {key}",
+                column=self._order,
+                row=int(numbers[back]),
+                expected=f"at least {shown(held.order.values(newest))}",
+                actual=shown(held.order.values(times[back : back + 1])),
+            )
+        return order, starts, members, latest
+
+    def _held(self, arrays: Sequence[Any]) -> Held:
+        """Return what the store holds, made for these columns if there is nothing yet."""
+        held = self._store._held
+        if held is None:
+            held = held_for(self._by, arrays[: len(self._by)], self._model.state_size)
+            self._store._held = held
+        elif held.keys.names != self._by:
+            raise _other_columns("by", held.keys.names, self._by)
+        if self._order is not None:
+            if held.order is None:
+                held.order = Order(self._order)
+            elif held.order.name != self._order:
+                raise _other_columns("order", [held.order.name], [self._order])
+        return held
+
+
+def _other_columns(field: str, expected: Sequence[str], actual: Sequence[str]) -> InputError:
+    return InputError(
+        "column_mismatch",
+        "the store was filled from other columns",
+        field=field,
+        expected=", ".join(expected),
+        actual=", ".join(actual),
+    )

@@ -1,0 +1,453 @@
+"""A store keeps states by key, in memory and in files."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.documents import build, dense, recurrent
+
+import instmodel as im
+from instmodel.errors import InputError, InstModelError
+from instmodel.events.columns import NO_TIME, Order, as_arrow
+from instmodel.events.held import held_for
+from instmodel.events.keys import Keys
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+MODEL = build(recurrent())
+SIZE = MODEL.state_size
+
+
+def fill(store, *columns, states=None, times=None, order="time"):
+    """Give a store what scoring would: keys of Arrow columns, and some state for each."""
+    arrays = [as_arrow(column, "key") for column in columns]
+    with store._changing():
+        held = store._held
+        if held is None:
+            names = [f"key{place}" for place in range(len(arrays))]
+            held = store._held = held_for(names, arrays, SIZE)
+        slots = held.slots(held.keys.read(arrays), np.zeros(SIZE, np.float32))
+        held.states[slots] = np.arange(len(slots))[:, None] + 1 if states is None else states
+        if times is not None:
+            held.order = Order(order)
+            array = held.order.read(pa.array(times))
+            held.last[slots] = held.order.numbers(array)
+    return store
+
+
+def contents(store):
+    """Return what a store holds by key."""
+    held = store._held
+    if held is None:
+        return {}
+    keys = zip(*[column.to_pylist() for column in held.keys.arrays(0, len(held))], strict=True)
+    count = len(held)
+    values = zip(held.states[:count], held.last[:count].tolist(), strict=True)
+    return {key: (state.tobytes(), time) for key, (state, time) in zip(keys, values, strict=True)}
+
+
+# --------------------------------------------------------------------------------------- in memory
+
+
+def test_a_store_without_keys_knows_none():
+    store = im.StateStore(MODEL)
+    assert len(store) == 0
+    assert store.get(5) is None
+    assert store.drop([5]) == 0
+    assert store.by == []
+    assert (store.digest, store.state_size) == (MODEL.digest, SIZE)
+
+
+def test_a_state_is_a_copy():
+    store = fill(im.StateStore(MODEL), [7])
+    state = store.get(7)
+    assert state.dtype == np.float32
+    assert state.tolist() == [1.0] * SIZE
+    state[:] = 5
+    assert store.get(7).tolist() == [1.0] * SIZE
+
+
+KINDS = {
+    "integers": ([3, -1, 2**62], 4, "x"),
+    "small integers": (pa.array([3, 1, 2], pa.uint8()), 4, None),
+    "unsigned": (pa.array([2**64 - 1, 0, 5], pa.uint64()), 4, -1),
+    "text": (["é", "", "zz"], "e", 5),
+    "views": (pa.array(["a" * 30, "b"], pa.string_view()), "e", 5),
+    "categories": (pa.array(["x", "y", "x"]).dictionary_encode(), "e", 5),
+    "bytes": ([b"\xff\x00", b"", b"\xff"], b"e", 5),
+    "ids": (pa.array([b"ab", b"cd"], pa.binary(2)), b"e", 5),
+    "booleans": ([True, False], None, "x"),
+    "dates": ([datetime.date(2026, 3, 1), datetime.date(9999, 12, 31)], datetime.date.min, "x"),
+    "instants": ([datetime.datetime(2026, 3, 1, 5)], datetime.datetime(2026, 3, 1), "x"),
+    "times": ([datetime.time(5, 7)], datetime.time(1), "x"),
+    "durations": ([datetime.timedelta(5)], datetime.timedelta(6), "x"),
+    "decimals": ([Decimal("1.50"), Decimal("-2.25")], Decimal("1.51"), "x"),
+}
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_keys_of_every_kind_are_found_again_also_in_a_file(kind, ending, tmp_path):
+    column, unknown, wrong = KINDS[kind]
+    store = fill(im.StateStore(MODEL), column)
+    path = tmp_path / f"states.{ending}"
+    store.save(path)
+    before = contents(store)
+    for known in (store, im.StateStore.load(path, MODEL)):
+        keys = list(dict.fromkeys(pa.array(column).to_pylist()))
+        assert len(known) == len(keys)
+        assert all(known.get(key) is not None for key in keys)
+        assert contents(known) == before
+        if unknown is not None:
+            assert known.get(unknown) is None
+        for key in [wrong, None]:
+            with pytest.raises(InputError, match=r"field 'key'.*\[invalid_type\]"):
+                known.get(key)
+        assert known.drop(keys[:1]) == 1
+        assert known.get(keys[0]) is None
+        assert len(known) == len(keys) - 1
+
+
+def test_several_columns_make_a_key():
+    store = fill(im.StateStore(MODEL), [1, 1, 2], ["a", "b", "a"])
+    assert len(store) == 3
+    assert store.by == ["key0", "key1"]
+    assert store.get((1, "b")).tolist() == [2.0] * SIZE
+    assert store.get((2, "b")) is None
+    assert store.get((5, "q")) is None
+    for key in [1, (1,), "ab", ("a", 1)]:
+        with pytest.raises(InputError, match="invalid_type"):
+            store.get(key)
+    assert store.drop([(1, "a"), (7, "a")]) == 1
+    assert store.get((1, "a")) is None
+    assert store.get((2, "a")).tolist() == [3.0] * SIZE
+
+
+def test_what_is_dropped_may_come_in_arrays():
+    store = fill(im.StateStore(MODEL), list(range(10)))
+    assert store.drop(np.array([1, 2], np.int32)) == 2
+    assert store.drop(pa.array([2, 3], pa.int16())) == 1
+    assert store.drop((4, 4)) == 1
+    assert store.drop({5: None}) == 1
+    assert store.drop([]) == 0
+    assert sorted(key for (key,) in contents(store)) == [0, 6, 7, 8, 9]
+    for keys in ("text", b"bytes", 5, ["x"], np.array(["x"]), pa.array([None, 1])):
+        with pytest.raises(InputError, match=r"field 'keys'.*\[invalid_type\]"):
+            store.drop(keys)
+    with pytest.raises(InputError, match="invalid_type"):
+        store.drop(np.array([1.0]))
+    assert len(store) == 5
+
+
+def test_only_a_recurrent_model_has_a_store():
+    with pytest.raises(InputError, match="state_size_mismatch"):
+        im.StateStore(build(dense()))
+    for model in ("model.json", None):
+        with pytest.raises(InputError, match=r"field 'model'.*\[invalid_type\]"):
+            im.StateStore(model)
+
+
+def failing_call(store, *columns):
+    """Change the states of some keys, and fail."""
+    with store._changing() as undo:
+        held = store._held
+        slots = held.slots([pa.array(column) for column in columns], np.ones(SIZE, np.float32))
+        for _ in range(2):
+            undo.keep(held, slots)
+            held.states[slots] = 99
+            held.last[slots] = 99
+        raise ZeroDivisionError
+
+
+def test_a_failed_call_leaves_a_store_as_it_was():
+    texts = pa.array(["x", "y", "z"], pa.large_string())
+    store = fill(im.StateStore(MODEL), [1, 2, 3], texts, times=[5, 6, 7])
+    before = contents(store)
+    with pytest.raises(ZeroDivisionError):
+        failing_call(store, [2, 9, 3, 2], texts.take(pa.array([1, 1, 2, 0])))
+    assert contents(store) == before
+    assert store.get((9, "y")) is None
+    fill(store, [9], ["y"])
+    assert len(store) == 4
+
+
+def failing_first_call(store):
+    with store._changing():
+        store._held = held_for(["k"], [pa.array([1])], SIZE)
+        raise ZeroDivisionError
+
+
+def test_the_first_call_that_fails_leaves_no_keys():
+    store = im.StateStore(MODEL)
+    with pytest.raises(ZeroDivisionError):
+        failing_first_call(store)
+    assert len(store) == 0
+    assert fill(store, ["text"]).by == ["key0"]
+
+
+def test_what_interrupts_the_taking_back_is_taken_back_at_the_next_call(monkeypatch):
+    store = fill(im.StateStore(MODEL), [1, 2, 3])
+    before = contents(store)
+    whole = Keys.truncate
+
+    def interrupted(keys, count):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Keys, "truncate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        failing_call(store, [2, 9])
+    assert Keys.truncate is whole
+    assert len(store) == 3
+    assert contents(store) == before
+
+
+def test_a_call_inside_a_change_of_the_same_thread_is_refused():
+    store = fill(im.StateStore(MODEL), [1])
+    with store._changing(), pytest.raises(RuntimeError, match="changing"):
+        len(store)
+    assert len(store) == 1
+
+
+# ---------------------------------------------------------------------------------------- in files
+
+STATES = st.lists(st.floats(width=32, allow_nan=True), min_size=SIZE, max_size=SIZE)
+
+
+@given(
+    st.dictionaries(
+        st.tuples(st.integers(-(2**63), 2**63 - 1), st.text(max_size=5)), STATES, max_size=20
+    ),
+    st.sampled_from(["parquet", "arrow"]),
+    st.booleans(),
+    st.data(),
+)
+def test_a_saved_store_comes_back_to_the_bit(tmp_path_factory, held, ending, timed, data):
+    store = im.StateStore(MODEL)
+    if held:
+        numbers, texts = zip(*held, strict=True)
+        times = [data.draw(st.floats(allow_nan=False)) for _ in held] if timed else None
+        fill(store, list(numbers), list(texts), states=list(held.values()), times=times)
+    dropped = data.draw(st.lists(st.sampled_from(sorted(held)), max_size=3)) if held else []
+    store.drop(dropped)
+    path = tmp_path_factory.mktemp("states") / f"states.{ending}"
+    store.save(path)
+    again = im.StateStore.load(path, MODEL)
+    assert contents(again) == contents(store)
+    assert len(again) == len(held.keys() - set(dropped))
+    if held:
+        assert again.by == store.by
+        assert (again._held.order is None) == (not timed)
+
+
+def test_a_file_is_a_table_that_anybody_reads(tmp_path):
+    path = tmp_path / "states.parquet"
+    fill(im.StateStore(MODEL), [7, 8], times=[datetime.datetime(2026, 3, 1)] * 2).save(path)
+    table = pq.read_table(path)
+    assert table.column_names == ["key0", "state", "order"]
+    assert table["key0"].to_pylist() == [7, 8]
+    assert table["state"].to_pylist() == [[1.0] * SIZE, [2.0] * SIZE]
+    about = json.loads(table.schema.metadata[b"instmodel.states"])
+    assert about == {
+        "version": 1,
+        "digest": MODEL.digest,
+        "by": ["key0"],
+        "state": "state",
+        "order": {"column": "order", "of": "time"},
+    }
+
+
+def test_keys_may_be_called_as_the_other_columns(tmp_path):
+    store = im.StateStore(MODEL)
+    with store._changing():
+        arrays = [pa.array([1]), pa.array([2])]
+        store._held = held_for(["state", "order"], arrays, SIZE)
+        store._held.slots(arrays, np.ones(SIZE, np.float32))
+    store.save(tmp_path / "s.arrow")
+    again = im.StateStore.load(tmp_path / "s.arrow", MODEL)
+    assert again.by == ["state", "order"]
+    assert again.get((1, 2)).tolist() == [1.0] * SIZE
+
+
+def test_a_sequence_without_a_time_has_none_in_the_file(tmp_path):
+    path = tmp_path / "states.parquet"
+    store = fill(im.StateStore(MODEL), [7, 8])
+    fill(store, [9], times=[5])
+    store.save(path)
+    assert pq.read_table(path)["order"].to_pylist() == [None, None, 5]
+    assert im.StateStore.load(path, MODEL)._held.last[:3].tolist() == [NO_TIME, NO_TIME, 5]
+
+
+def test_the_store_of_another_model_is_refused(tmp_path):
+    path = tmp_path / "states.parquet"
+    fill(im.StateStore(MODEL), [7]).save(path)
+    document = recurrent()
+    document["weights"][0][0][0] += 1
+    with pytest.raises(InputError, match=r"states\.parquet.*\[state_model_mismatch\]"):
+        im.StateStore.load(path, build(document))
+
+
+def test_a_failed_save_leaves_the_file_that_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "states.parquet"
+    store = fill(im.StateStore(MODEL), [7])
+    store.save(path)
+    before = path.read_bytes()
+    fill(store, [8])
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store._held.keys), "arrays", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            store.save(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["states.parquet"]
+
+
+def test_only_some_formats_hold_states(tmp_path):
+    for name in ("states.csv", "states", "states.parquet.gz", "states.jsonl"):
+        with pytest.raises(InputError, match="invalid_table"):
+            im.StateStore(MODEL).save(tmp_path / name)
+        (tmp_path / name).touch()
+        with pytest.raises(InputError, match="invalid_table"):
+            im.StateStore.load(tmp_path / name, MODEL)
+    with pytest.raises(FileNotFoundError):
+        im.StateStore.load(tmp_path / "none.parquet", MODEL)
+
+
+# ------------------------------------------------------------------------------------- broken files
+
+
+def good_table():
+    state = pa.FixedSizeListArray.from_arrays(pa.array(np.arange(3 * SIZE, dtype=np.float32)), SIZE)
+    return {"card": pa.array([1, 2, 3]), "state": state, "order": pa.array([5, None, 7])}
+
+
+ABOUT = {
+    "version": 1,
+    "digest": MODEL.digest,
+    "by": ["card"],
+    "state": "state",
+    "order": {"column": "order", "of": "time"},
+}
+
+
+def saved(path, columns, about=ABOUT):
+    text = about if isinstance(about, bytes) else json.dumps(about).encode()
+    table = pa.table(columns).replace_schema_metadata({"instmodel.states": text})
+    pq.write_table(table, path)
+    return path
+
+
+def test_a_file_made_elsewhere_is_read(tmp_path):
+    store = im.StateStore.load(saved(tmp_path / "s.parquet", good_table()), MODEL)
+    assert len(store) == 3
+    assert store.get(2).tolist() == list(np.arange(SIZE, 2 * SIZE, dtype=np.float32))
+
+
+def lists(values, kind="float32"):
+    return pa.array(values, pa.list_(getattr(pa, kind)(), SIZE))
+
+
+WHOLE = [[0.0] * SIZE] * 3
+BROKEN = {
+    "no keys": ({"card": None}, {}, "missing_column", None),
+    "no state": ({"state": None}, {}, "missing_column", None),
+    "no order": ({"order": None}, {}, "missing_column", None),
+    "keys that are null": ({"card": pa.array([1, None, 3])}, {}, "null_value", 2),
+    "states that are null": ({"state": lists([*WHOLE[:2], None])}, {}, "null_value", 3),
+    "a value that is null": (
+        {"state": lists([*WHOLE[:1], [None] * SIZE, *WHOLE[:1]])},
+        {},
+        "null_value",
+        2,
+    ),
+    "the same key twice": ({"card": pa.array([1, 2, 1])}, {}, "invalid_table", 3),
+    "keys of floats": ({"card": pa.array([1.0, 2.0, 3.0])}, {}, "invalid_cell", None),
+    "keys of a narrow type": (
+        {"card": pa.array([1, 2, 3], pa.int8())},
+        {},
+        "invalid_cell",
+        None,
+    ),
+    "states of float64": ({"state": lists(WHOLE, "float64")}, {}, "invalid_cell", None),
+    "states too long": (
+        {"state": pa.array([[0.0] * (SIZE + 1)] * 3, pa.list_(pa.float32(), SIZE + 1))},
+        {},
+        "invalid_cell",
+        None,
+    ),
+    "lists of any length": (
+        {"state": pa.array(WHOLE, pa.list_(pa.float32()))},
+        {},
+        "invalid_cell",
+        None,
+    ),
+    "times of text": ({"order": pa.array(["a", "b", "c"])}, {}, "invalid_cell", None),
+    "another digest": ({}, {"digest": "0" * 64}, "state_model_mismatch", None),
+    "a digest of numbers": ({}, {"digest": 5}, "invalid_table", None),
+    "another version": ({}, {"version": 2}, "unsupported_version", None),
+    "names that are no list": ({}, {"by": "card"}, "invalid_table", None),
+    "names that are no text": ({}, {"by": [1]}, "invalid_table", None),
+    "an order that is no object": ({}, {"order": "order"}, "invalid_table", None),
+    "keys that are the state": ({}, {"by": ["state"]}, "invalid_cell", None),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_file_is_a_clear_error(what, tmp_path):
+    changes, about, code, row = BROKEN[what]
+    columns = {**good_table(), **changes}
+    columns = {name: column for name, column in columns.items() if column is not None}
+    path = saved(tmp_path / "s.parquet", columns, {**ABOUT, **about})
+    with pytest.raises(InstModelError) as caught:
+        im.StateStore.load(path, MODEL)
+    assert (caught.value.code, caught.value.row) == (code, row)
+    assert caught.value.file == str(path)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 10_000, b"{}"])
+def test_metadata_that_is_no_such_json_is_a_clear_error(text, tmp_path):
+    path = saved(tmp_path / "s.parquet", good_table(), text)
+    with pytest.raises(InputError, match="invalid_table"):
+        im.StateStore.load(path, MODEL)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_a_table_of_anything_else_is_no_store(ending, tmp_path):
+    path = tmp_path / f"s.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.table({"a": [1]}), path)
+    else:
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, pa.schema([])):
+            pass
+    with pytest.raises(InputError, match=r"none of states.*\[invalid_table\]"):
+        im.StateStore.load(path, MODEL)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_a_damaged_file_is_a_clear_error(ending, tmp_path):
+    path = tmp_path / f"s.{ending}"
+    fill(im.StateStore(MODEL), [f"card {i}" for i in range(200)], times=list(range(200))).save(path)
+    data = path.read_bytes()
+    rng = np.random.default_rng(5)
+    cuts = [data[:size] for size in rng.integers(0, len(data), 40)]
+    for _ in range(150):
+        flipped = bytearray(data)
+        for place in rng.integers(0, len(data), 3):
+            flipped[place] = rng.integers(256)
+        cuts.append(bytes(flipped))
+    refused = 0
+    for damaged in [b"", rng.bytes(500), *cuts]:
+        path.write_bytes(damaged)
+        try:
+            store = im.StateStore.load(path, MODEL)
+        except (InstModelError, OSError):
+            refused += 1
+        else:  # a state or a key is another one, which nobody can know
+            assert len(store) <= 200
+    assert refused > 40
