@@ -4,8 +4,9 @@ Design
 ------
 A. Every method returns a handle of a new *value*; no handle ever changes what it stands for, also
    where the instruction behind it works in place.
-B. `ModelBuilder.build` decides the buffers: an in-place instruction takes over its input's buffer
-   when nothing needs the old value any more, else a copy. Inputs come first, the output last.
+B. The buffers are decided when a document is built (`instmodel.document.placement`).
+C. A state is a value, too: what the step before left. `ModelBuilder.set_state` says what the next
+   step finds.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from instmodel.base import layout, values
 from instmodel.base.activations import Activation
 from instmodel.base.categories import Categories
 from instmodel.base.features import features_of_columns, parse_feature_names
+from instmodel.document import cells
 from instmodel.document.instruction_base import Instruction
 from instmodel.document.instructions import (
     Activate,
@@ -39,8 +41,10 @@ from instmodel.document.instructions import (
     MultiplyElementwiseBuffers,
     ReduceSum,
 )
+from instmodel.document.placement import Emit, Step, Writes, place
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.document.signature import Signature
+from instmodel.document.state import StateBuffer
 from instmodel.document.structure import ValidationData
 from instmodel.errors import StructureError
 
@@ -82,18 +86,6 @@ class BufferHandle:
     __radd__, __rmul__ = __add__, __mul__
 
 
-# Makes the instructions of a step, from the buffers of its inputs and of its output.
-_Emit = Callable[[list[int], int], list[Instruction]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    inputs: list[int]  # numbers of values
-    output: int
-    emit: _Emit
-    in_place: bool
-
-
 # The method that adds each instruction, by its ``type``; a test demands one for every instruction.
 METHODS = {
     "DOT": "dense",
@@ -130,7 +122,9 @@ class ModelBuilder:
         self._inputs: list[int] = []
         self._names: list[str] = []
         self._categories: dict[str, Any] = {}
-        self._steps: list[_Step] = []
+        self._steps: list[Step] = []
+        self._states: dict[int, int | None] = {}  # by value, the parameters that it is at first
+        self._following: dict[int, int] = {}  # by state, the value that it is in the next step
         self._weights: list[values.Matrix] = []
         self._bias: list[values.Vector] = []
         self._parameters: list[values.Vector] = []
@@ -175,6 +169,14 @@ class ModelBuilder:
         self._inputs.append(handle.number)
         return handle
 
+    # -------------------------------------------------------------------------------------- state
+
+    state = cells.state
+    set_state = cells.set_state
+    rnn = cells.rnn
+    gru = cells.gru
+    lstm = cells.lstm
+
     # ------------------------------------------------------------------------------ new buffers
 
     def dense(
@@ -205,10 +207,15 @@ class ModelBuilder:
 
     def copy(self, x: BufferHandle, size: int | None = None, at: int = 0) -> BufferHandle:
         """Add a copy of x, at place `at` of `size` values (just enough by default), else zeros."""
-        self._own(x)
+        self._number_of(x)
         at = values.integer(at, "at")
         room = at + x.size if size is None else values.integer(size, "size")
-        return self._new([x], room, lambda i, o: Copy(input=i[0], output=o, internal_index=at))
+        return self._new(
+            [x],
+            room,
+            lambda i, o: Copy(input=i[0], output=o, internal_index=at),
+            Writes.WHOLE if room == x.size else Writes.PART,
+        )
 
     def copy_masked(self, x: BufferHandle, indexes: Sequence[int]) -> BufferHandle:
         """Add a selection: value i is ``x[indexes[i]]``."""
@@ -220,7 +227,7 @@ class ModelBuilder:
     def concatenate(self, parts: Sequence[BufferHandle]) -> BufferHandle:
         """Add the values of all parts, one after the other."""
         for part in values.sequence(parts, "parts", "handles"):
-            self._own(part)
+            self._number_of(part)
         offsets = layout.buffer_offsets([part.size for part in parts])[: len(parts)]
 
         def emit(inputs: list[int], output: int) -> list[Instruction]:
@@ -235,7 +242,7 @@ class ModelBuilder:
         self, x: BufferHandle, index: int, table: Mapping[Any, Any], default: Any
     ) -> BufferHandle:
         """Add an embedding: the values of `table` under the rounded x[index], else `default`."""
-        self._own(x)
+        self._number_of(x)
         index = values.integer(index, "index")
         default = values.vector(default, "default")
         number = len(self._maps)
@@ -257,7 +264,10 @@ class ModelBuilder:
     def add_buffers(self, *terms: BufferHandle) -> BufferHandle:
         """Add ``((a + b) + c) …`` of two or more values of one size."""
         return self._new(
-            list(terms), _common_size(terms), lambda i, o: AddElementwiseBuffers(input=i, output=o)
+            list(terms),
+            _common_size(terms),
+            lambda i, o: AddElementwiseBuffers(input=i, output=o),
+            Writes.ELEMENTWISE,
         )
 
     def multiply_buffers(self, *factors: BufferHandle) -> BufferHandle:
@@ -266,16 +276,17 @@ class ModelBuilder:
             list(factors),
             _common_size(factors),
             lambda i, o: MultiplyElementwiseBuffers(input=i, output=o),
+            Writes.ELEMENTWISE,
         )
 
     def add_heads(self, data: BufferHandle, heads: BufferHandle) -> BufferHandle:
         """Add ``data[h·d + j] + heads[h]``."""
-        self._own(data)
+        self._number_of(data)
         return self._new([data, heads], data.size, lambda i, o: AddBufferHeads(input=i, output=o))
 
     def multiply_heads(self, data: BufferHandle, heads: BufferHandle) -> BufferHandle:
         """Add ``data[h·d + j] · heads[h]``."""
-        self._own(data)
+        self._number_of(data)
         return self._new(
             [data, heads], data.size, lambda i, o: MultiplyBufferHeads(input=i, output=o)
         )
@@ -290,7 +301,12 @@ class ModelBuilder:
         index = len(self._parameters)
         self._parameters.append(vector)
         # What nothing has written reads as 0.
-        return self._new([], len(vector), lambda i, o: AddElementwise(input=o, parameters=index))
+        return self._new(
+            [],
+            len(vector),
+            lambda i, o: AddElementwise(input=o, parameters=index),
+            Writes.PART,
+        )
 
     # --------------------------------------------------------------------------- in-place kinds
 
@@ -301,12 +317,12 @@ class ModelBuilder:
 
     def add_elementwise(self, x: BufferHandle, parameters: Any) -> BufferHandle:
         """Add ``x + parameters``, constants of the size of x or one number for all of it."""
-        (index,) = self._add_parameters(x, parameters)
+        (index,) = self._add_parameters(self._size_of(x), parameters)
         return self._changed(x, lambda b: AddElementwise(input=b, parameters=index))
 
     def mul_elementwise(self, x: BufferHandle, parameters: Any) -> BufferHandle:
         """Add ``x · parameters``, constants of the size of x or one number for all of it."""
-        (index,) = self._add_parameters(x, parameters)
+        (index,) = self._add_parameters(self._size_of(x), parameters)
         return self._changed(x, lambda b: MulElementwise(input=b, parameters=index))
 
     def clip_elementwise(
@@ -316,7 +332,7 @@ class ModelBuilder:
 
         Both are constants of the size of x, or one number for all of it.
         """
-        low, high = self._add_parameters(x, minimum, maximum, optional=True)
+        low, high = self._add_parameters(self._size_of(x), minimum, maximum, optional=True)
         return self._changed(
             x, lambda b: ClipElementwise(input=b, parameters_min=low, parameters_max=high)
         )
@@ -336,8 +352,8 @@ class ModelBuilder:
         The builder can go on and build others afterwards. Rules that concern the whole document are
         checked when an `InstructionModel` is made of it.
         """
-        self._own(output)
-        if output.number in self._inputs:
+        self._number_of(output)
+        if output.number in self._inputs or output.number in self._states:
             scratch = copy.copy(self)
             scratch._steps, scratch._sizes = list(self._steps), list(self._sizes)
             own = BufferHandle(scratch, output.number, output.size)
@@ -347,34 +363,24 @@ class ModelBuilder:
                 metadata=metadata,
                 signature=signature,
             )
-        sizes = [self._sizes[number] for number in self._inputs]
-        buffers = {number: place for place, number in enumerate(self._inputs)}
-        last_use = {value: at for at, step in enumerate(self._steps) for value in step.inputs}
-        last_use[output.number] = len(self._steps)
-        placed: list[tuple[_Step, list[int], int]] = []
-        for at, step in enumerate(self._steps):
-            inputs = [buffers[number] for number in step.inputs]
-            takes_over = step.in_place and last_use[step.inputs[0]] == at
-            if takes_over and step.output == output.number and inputs[0] < len(self._inputs):
-                takes_over = False  # an input buffer cannot be the last one
-            if takes_over:
-                buffers[step.output] = inputs[0]
-            else:
-                buffers[step.output] = len(sizes)
-                sizes.append(self._sizes[step.output])
-            placed.append((step, inputs, buffers[step.output]))
-        final = buffers[output.number]
-        order = [buffer for buffer in range(len(sizes)) if buffer != final] + [final]
-        renumbered = {buffer: place for place, buffer in enumerate(order)}
+        for index, state in enumerate(self._states):
+            if state not in self._following:
+                raise StructureError(
+                    "unwritten_state",
+                    "`set_state` was not told what it is in the next step",
+                    field=f"state[{index}]",
+                )
+        following = {state: self._following[state] for state in self._states}
+        placed = place(self._steps, self._sizes, self._inputs, following, output.number)
         return InstructionModelInfo(
             features=self._names or None,
             feature_size=sum(self._sizes[number] for number in self._inputs),
             categories=self._categories,
-            buffer_sizes=[sizes[buffer] for buffer in order],
-            instructions=[
-                item
-                for step, inputs, target in placed
-                for item in step.emit([renumbered[b] for b in inputs], renumbered[target])
+            buffer_sizes=placed.buffer_sizes,
+            instructions=placed.instructions,
+            state=[
+                StateBuffer(buffer, initial)
+                for buffer, initial in zip(placed.state_buffers, self._states.values(), strict=True)
             ],
             weights=self._weights,
             bias=self._bias,
@@ -391,7 +397,7 @@ class ModelBuilder:
         self._sizes.append(size)
         return BufferHandle(self, len(self._sizes) - 1, size)
 
-    def _own(self, handle: BufferHandle) -> int:
+    def _number_of(self, handle: BufferHandle) -> int:
         if not isinstance(handle, BufferHandle):
             raise values.wrong_type(handle, "handle", "a BufferHandle")
         if handle.builder is not self:
@@ -400,12 +406,19 @@ class ModelBuilder:
             )
         return handle.number
 
+    def _size_of(self, handle: BufferHandle) -> int:
+        return self._sizes[self._number_of(handle)]
+
     def _step(
-        self, inputs: Sequence[BufferHandle], size: int, emit: _Emit, in_place: bool = False
+        self,
+        inputs: Sequence[BufferHandle],
+        size: int,
+        emit: Emit,
+        writes: Writes = Writes.WHOLE,
     ) -> BufferHandle:
-        numbers = [self._own(handle) for handle in inputs]
+        numbers = [self._number_of(handle) for handle in inputs]
         result = self._value(size)
-        self._steps.append(_Step(numbers, result.number, emit, in_place))
+        self._steps.append(Step(numbers, result.number, emit, writes))
         return result
 
     def _new(
@@ -413,16 +426,17 @@ class ModelBuilder:
         inputs: Sequence[BufferHandle],
         size: int,
         make: Callable[[list[int], int], Instruction],
+        writes: Writes = Writes.WHOLE,
     ) -> BufferHandle:
-        return self._step(inputs, size, lambda buffers, output: [make(buffers, output)])
+        return self._step(inputs, size, lambda buffers, output: [make(buffers, output)], writes)
 
     def _changed(self, x: BufferHandle, make: Callable[[int], Instruction]) -> BufferHandle:
         def emit(buffers: list[int], output: int) -> list[Instruction]:
             copy = Copy(input=buffers[0], output=output, internal_index=0)
             return [make(output)] if buffers[0] == output else [copy, make(output)]
 
-        self._own(x)
-        return self._step([x], x.size, emit, in_place=True)
+        self._number_of(x)
+        return self._step([x], x.size, emit, Writes.IN_PLACE)
 
     # Each of these checks everything before it keeps anything: a mistake leaves no trace.
 
@@ -430,7 +444,7 @@ class ModelBuilder:
         self, inputs: Sequence[BufferHandle], weights: Any, bias: Any
     ) -> tuple[int, int]:
         for handle in inputs:
-            self._own(handle)
+            self._number_of(handle)
         index = len(self._weights)
         matrix = values.matrix(weights, f"weights[{index}]")
         if matrix.shape[1] != inputs[-1].size:  # of a dense layer, or the key of an attention
@@ -454,21 +468,18 @@ class ModelBuilder:
         self._bias.append(vector)
         return index, len(matrix)
 
-    def _add_parameters(self, x: BufferHandle, *vectors: Any, optional: bool = False) -> list[Any]:
+    def _add_parameters(self, size: int, *vectors: Any, optional: bool = False) -> list[Any]:
         """Return the index of each vector; if they are optional, None for None."""
-        self._own(x)
         count = len(self._parameters)
         given = [item for item in vectors if item is not None or not optional]
-        checked = [
-            _vector(item, x.size, f"parameters[{count + i}]") for i, item in enumerate(given)
-        ]
+        checked = [_vector(item, size, f"parameters[{count + i}]") for i, item in enumerate(given)]
         for item in checked:
-            if len(item) != x.size:
+            if len(item) != size:
                 raise StructureError(
                     "parameters_size_mismatch",
                     "the parameters need one value per value of the buffer",
                     field="parameters",
-                    expected=x.size,
+                    expected=size,
                     actual=len(item),
                 )
         self._parameters += checked

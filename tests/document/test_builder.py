@@ -187,7 +187,8 @@ def test_every_method_is_tried_and_every_instruction_has_one():
         for name, member in inspect.getmembers(im.ModelBuilder, inspect.isfunction)
         if not name.startswith("_")
     }
-    assert methods - {"input", "build"} <= {name.split()[0] for name in METHODS}
+    recurrent = {"state", "set_state", "rnn", "gru", "lstm"}  # see test_cells.py
+    assert methods - {"input", "build", *recurrent} <= {name.split()[0] for name in METHODS}
     made = set()
     for tell, _ in METHODS.values():
         b = im.ModelBuilder()
