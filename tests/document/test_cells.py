@@ -242,8 +242,12 @@ def test_a_layer_is_that_of_pytorch(name, options, layers, bias):
     parts = 2 if name == "LSTM" else 1
     initial = rng.normal(0, 1, (parts, layers, hidden)).astype(np.float32)
     for first in (None, initial):
-        for steps, got in zip(sequences, outputs(source.build(first), sequences), strict=True):
-            np.testing.assert_allclose(got, source.outputs(steps, first), rtol=1e-5, atol=1e-5)
+        info = source.build(first)
+        engine = im.InstructionModel(info).predict_sequences(sequences)
+        for steps, exact, got in zip(sequences, outputs(info, sequences), engine, strict=True):
+            expected = source.outputs(steps, first)
+            np.testing.assert_allclose(exact, expected, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
 
 def layer(name, hidden=2, features=3, rows=None, initial=None):
