@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from instmodel.document.instruction_base import Instruction
 from instmodel.document.schema import InstructionModelInfo
 
 # By the role of a field that points into them; a bias goes with its weights.
@@ -26,7 +25,7 @@ def keep_constants(
     kept : mapping of role to sequence of int
         Which constants to keep, by their index, in their new order.
     places : mapping of role to mapping of int to int
-        Where each index that an instruction uses is found among those.
+        Where each index that an instruction or a state uses is found among those.
     """
     constants: dict[str, Any] = {
         name: [getattr(info, name)[index] for index in kept[role]]
@@ -34,7 +33,8 @@ def keep_constants(
         for name in names
     }
     instructions = [item.renumbered(places) for item in info.instructions]
-    return replace(info, instructions=instructions, **constants)
+    state = [item.renumbered(places["parameters"]) for item in info.state]
+    return replace(info, instructions=instructions, state=state, **constants)
 
 
 def first_instructions(
@@ -45,7 +45,9 @@ def first_instructions(
     It has no names and no validation data: its output is not the model's.
     """
     instructions = info.instructions[:count]
-    kept = {role: _used(instructions, role) for role in ROLES}
+    used = {role: {i for item in instructions for i in item.uses(role)} for role in ROLES}
+    used["parameters"].update(item.initial for item in info.state if item.initial is not None)
+    kept = {role: sorted(indexes) for role, indexes in used.items()}
     places = {role: {old: new for new, old in enumerate(kept[role])} for role in ROLES}
     part = replace(
         info,
@@ -77,7 +79,3 @@ def share_constants(info: InstructionModelInfo) -> InstructionModelInfo:
                 kept[role].append(index)
             places[role][index] = seen[content]
     return keep_constants(info, kept, places)
-
-
-def _used(instructions: Sequence[Instruction], role: str) -> list[int]:
-    return sorted({index for item in instructions for index in item.uses(role)})

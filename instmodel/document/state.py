@@ -7,7 +7,7 @@ holds after the last instruction of one step is what the next step finds in it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from instmodel.base import values
@@ -46,6 +46,10 @@ class StateBuffer:
         if self.initial is not None:
             document["initial"] = self.initial
         return document
+
+    def renumbered(self, places: Mapping[int, int]) -> StateBuffer:
+        """Return the same with the new index of its parameters, by the old one."""
+        return self if self.initial is None else replace(self, initial=places[self.initial])
 
 
 def read_state(items: Any, unknown: str = "error") -> list[StateBuffer]:

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from support.documents import build, everything
+from support.documents import build, everything, recurrent
 from support.strategies import samples
 
 import instmodel as im
@@ -41,6 +41,25 @@ def test_every_field_that_points_at_a_constant_is_renumbered(info):
             assert after.uses(role) == [count - 1 - old for old in before.uses(role)]
     x = samples(30, 6, 1)
     assert np.array_equal(buffers(im.InstructionModel(turned), x), buffers(build(everything()), x))
+
+
+def test_the_initial_values_of_states_keep_their_place():
+    document = recurrent()
+    document["parameters"] = [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5], [0.5, -0.25, 1.0]]
+    document["state"] = [{"buffer": 1, "initial": 2}]
+    document["instructions"] += [
+        {"type": "ADD_ELEMENTWISE", "input": 1, "parameters": 1},
+        {"type": "MUL_ELEMENTWISE", "input": 1, "parameters": 0},
+    ]
+    info = im.InstructionModelInfo.from_dict(document)
+    x = samples(5, 2, 3)
+    expected = im.InstructionModel(info).predict_sequences([x])[0]
+    shared = share_constants(info)
+    assert (len(shared.parameters), shared.state) == (2, [im.StateBuffer(1, initial=1)])
+    np.testing.assert_array_equal(im.InstructionModel(shared).predict_sequences([x])[0], expected)
+    part = first_instructions(info, 4, 2)
+    assert (len(part.parameters), part.state) == (1, [im.StateBuffer(1, initial=0)])
+    assert im.InstructionModel(part).initial_state(1).tolist() == [[0.5, -0.25, 1.0]]
 
 
 def test_the_first_instructions_compute_what_they_compute_in_the_model(info):
