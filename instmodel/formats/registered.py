@@ -107,25 +107,30 @@ def _described(fetched: Path, uri: str) -> tuple[Path, Origin]:
             expected=FLAVOUR,
             actual=", ".join(sorted(map(str, flavours))) or "none",
         )
-    path = fetched / str(flavour.get("data"))
-    if not path.resolve().is_relative_to(fetched.resolve()):
+    data = _text(flavour.get("data"))
+    if data is None or not (fetched / data).resolve().is_relative_to(fetched.resolve()):
         raise DocumentError(
             "invalid_document",
             "the file of the model lies elsewhere",
             file=uri,
             field=f"flavors.{FLAVOUR}.data",
             expected="a path inside of the folder",
-            actual=repr(flavour.get("data")),
+            actual=repr(data),
         )
-    name, version = known.get("model_name"), known.get("model_version")
+    name, version = _text(known.get("model_name")), _text(known.get("model_version"))
     lasting = None if os.path.isdir(uri) else uri
-    return path, Origin(
+    return fetched / data, Origin(
         lasting if name is None else f"models:/{name}/{version}",
         name,
-        None if version is None else str(version),
-        description.get("run_id"),
-        flavour.get("digest"),
+        version,
+        _text(description.get("run_id")),
+        _text(flavour.get("digest")),
     )
+
+
+def _text(value: Any) -> str | None:
+    # Of a list that holds itself a thousand times over, the text would have no end.
+    return str(value) if isinstance(value, str | int) else None
 
 
 def _read(path: Path, uri: str) -> dict[str, Any]:
@@ -136,7 +141,8 @@ def _read(path: Path, uri: str) -> dict[str, Any]:
         return {}
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    # PyYAML is no more careful: of a number, a date or a truth that is none, of depth without end.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise DocumentError(
             "invalid_document", f"{path.name} is no YAML: {error}", file=uri
         ) from error

@@ -85,6 +85,13 @@ def test_a_model_of_another_flavour_is_refused():
     assert caught.value.code == "invalid_document"
 
 
+# Small here, and of ten thousand million items where somebody writes it out.
+BOMB = "a0: &a0 [x]\n" + "".join(
+    f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 10)}]\n" for n in range(10)
+)
+BOMB += "flavors: {instmodel: {data: *a10}}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -94,6 +101,11 @@ def test_a_model_of_another_flavour_is_refused():
         ("flavors: {instmodel: 3}", "got instmodel"),
         ("{", "MLmodel is no YAML"),
         ("!!python/object/apply:os.getcwd []", "MLmodel is no YAML"),
+        ("[" * 100_000, "MLmodel is no YAML"),
+        ("run_id: !!bool perhaps", "MLmodel is no YAML"),
+        ("run_id: !!timestamp soon", "MLmodel is no YAML"),
+        ("run_id: 2026-99-99", "MLmodel is no YAML"),
+        (BOMB, "inside of the folder, got None"),
     ],
 )
 def test_a_broken_description_is_an_error(text, said):
