@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-import pickle
-
 import numpy as np
 import pytest
-from support.documents import build, dense, refused
+from support.documents import WAYS, build, dense, refused
 
 import instmodel as im
-from instmodel.document.constants import share_constants
 
 TEXTS = {"a": ["red", "green", ""], "b": {"values": ["é"], "unknown": -1.0}}
 
@@ -106,21 +101,6 @@ def test_numpy_texts_are_plain_texts():
 
 
 # ------------------------------------------------------------------------------ nothing loses them
-
-
-WAYS = {
-    "dict": lambda info: im.InstructionModelInfo.from_dict(info.to_dict()),
-    "json": lambda info: im.InstructionModelInfo.from_json(info.to_json()),
-    "binary": lambda info: im.InstructionModelInfo.from_bytes(info.to_bytes()),
-    "copy": copy.copy,
-    "deepcopy": copy.deepcopy,
-    "pickle": lambda info: pickle.loads(pickle.dumps(info)),
-    "replace": dataclasses.replace,
-    "model": lambda info: im.InstructionModel(info).info,
-    "pickled model": lambda info: pickle.loads(pickle.dumps(im.InstructionModel(info))).info,
-    "weights": lambda info: info.with_weights(info.weights, info.bias),
-    "shared constants": share_constants,
-}
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import gzip
 import json
+import pickle
 from functools import cache
 
 import numpy as np
 import pytest
 
 import instmodel as im
+from instmodel.document.constants import share_constants
 from support.paths import TESTS
 
 GOLDEN = TESTS / "golden"
@@ -225,3 +228,18 @@ HEADER = {
     "maps": [],
 }
 DATA = np.array([0.5, 1.0, -2.0], "<f4").tobytes()  # the bias, then one row for each input
+
+# Ways on which a document comes back; nothing may get lost on them.
+WAYS = {
+    "dict": lambda info: im.InstructionModelInfo.from_dict(info.to_dict()),
+    "json": lambda info: im.InstructionModelInfo.from_json(info.to_json()),
+    "binary": lambda info: im.InstructionModelInfo.from_bytes(info.to_bytes()),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda info: pickle.loads(pickle.dumps(info)),
+    "replace": dataclasses.replace,
+    "model": lambda info: im.InstructionModel(info).info,
+    "pickled model": lambda info: pickle.loads(pickle.dumps(im.InstructionModel(info))).info,
+    "weights": lambda info: info.with_weights(info.weights, info.bias),
+    "shared constants": share_constants,
+}
