@@ -14,6 +14,9 @@ from instmodel.base import values
 from instmodel.document.instruction_base import Instruction, Shapes, buffer_size, pick, require
 from instmodel.errors import DocumentError, InstModelError
 
+# Where formats that hold one step of a model, and properties of it, say what its states are.
+STATE_KEY = "instmodel.state"
+
 
 @dataclass(frozen=True)
 class StateBuffer:

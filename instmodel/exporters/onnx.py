@@ -5,7 +5,9 @@ Design
 A. ONNX tensors never change, buffers do. A buffer is therefore a list of *pieces*, tensors side by
    side; a piece without a tensor is what nothing has written, and reads as zeros. A partial write
    replaces some pieces; a read joins them.
-B. The guards of the formulas stand in the graph: √x is ``Where(x > 0, Sqrt(x), 0)``. Where float32
+B. A recurrent model becomes one of its steps: its states come in side by side, and go out the same
+   way. Who runs the graph gives it back what it got; a property says what to begin with.
+C. The guards of the formulas stand in the graph: √x is ``Where(x > 0, Sqrt(x), 0)``. Where float32
    underflows or overflows, or a value is NaN, ONNX Runtime may still differ: ONNX promises less.
 """
 
@@ -42,16 +44,21 @@ from instmodel.document.instructions import (
 )
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.document.signature import SIGNATURE_KEY
+from instmodel.document.state import STATE_KEY
 from instmodel.document.validate import check
 from instmodel.stores import location
 
 INPUT, OUTPUT = "input", "output"
+STATE_IN, STATE_OUT = "state_in", "state_out"
 # The first opset with Gelu, and what ONNX Runtime 1.17 and OpenVINO 2024 read.
 OPSET, ML_OPSET, IR_VERSION = 20, 3, 9
 
 
 def to_onnx(info: InstructionModelInfo, limits: Limits = DEFAULT_LIMITS) -> Any:
     """Return a model as an ONNX ``ModelProto``: "input" (N, F) to "output" (N, O), both float32.
+
+    Of a recurrent model it is one step: with its states before it as a second input, "state_in"
+    (N, S), and after it as a second output, "state_out" (N, S).
 
     Raises
     ------
@@ -64,16 +71,23 @@ def to_onnx(info: InstructionModelInfo, limits: Limits = DEFAULT_LIMITS) -> Any:
     for instruction in info.instructions:
         graph.add(instruction)
     graph.node("Identity", graph.read(len(info.buffer_sizes) - 1), result=OUTPUT)
-    float_tensor = onnx.TensorProto.FLOAT
+    inputs = [(INPUT, checked.feature_size)]
+    outputs = [(OUTPUT, info.buffer_sizes[-1])]
+    if info.state:
+        states = [graph.read(item.buffer) for item in info.state]
+        graph.node("Concat", *states, result=STATE_OUT, axis=1)
+        inputs.append((STATE_IN, checked.state_size))
+        outputs.append((STATE_OUT, checked.state_size))
     helper = onnx.helper
+    described = [
+        [
+            helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", size])
+            for name, size in tensors
+        ]
+        for tensors in (inputs, outputs)
+    ]
     model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "instmodel",
-            [helper.make_tensor_value_info(INPUT, float_tensor, ["N", checked.feature_size])],
-            [helper.make_tensor_value_info(OUTPUT, float_tensor, ["N", info.buffer_sizes[-1]])],
-            graph.constants,
-        ),
+        helper.make_graph(graph.nodes, "instmodel", *described, graph.constants),
         opset_imports=[
             helper.make_opsetid("", OPSET),
             helper.make_opsetid("ai.onnx.ml", ML_OPSET),
@@ -81,15 +95,29 @@ def to_onnx(info: InstructionModelInfo, limits: Limits = DEFAULT_LIMITS) -> Any:
         ir_version=IR_VERSION,
         producer_name="instmodel",
     )
-    properties = {FEATURES_KEY: json.dumps(info.features or [])}
-    if info.categories:
-        kept = {name: item.to_json() for name, item in info.categories.items()}
-        properties[CATEGORIES_KEY] = json.dumps(kept)
-    if info.signature is not None:
-        properties[SIGNATURE_KEY] = json.dumps(info.signature.to_json())
-    helper.set_model_props(model, properties)
+    helper.set_model_props(model, _properties(info))
     onnx.checker.check_model(model)
     return model
+
+
+def _properties(info: InstructionModelInfo) -> dict[str, str]:
+    """Return what the file keeps of a document that no node needs."""
+    kept: dict[str, Any] = {FEATURES_KEY: info.features or []}
+    if info.categories:
+        kept[CATEGORIES_KEY] = {name: item.to_json() for name, item in info.categories.items()}
+    if info.signature is not None:
+        kept[SIGNATURE_KEY] = info.signature.to_json()
+    if info.state:
+        kept[STATE_KEY] = {
+            "input": STATE_IN,
+            "output": STATE_OUT,
+            "sizes": [info.buffer_sizes[item.buffer] for item in info.state],
+            "initial": [
+                None if item.initial is None else info.parameters[item.initial].tolist()
+                for item in info.state
+            ],
+        }
+    return {name: json.dumps(item) for name, item in kept.items()}
 
 
 def save(
@@ -128,6 +156,12 @@ class _Graph:
                 whole = size == feature_size
                 tensor = INPUT if whole else self._part(INPUT, start, start + size)
             self._buffers.append([_Piece(0, size, tensor)])
+            start += size
+        start = 0
+        for item in info.state:
+            size = info.buffer_sizes[item.buffer]
+            tensor = self._part(STATE_IN, start, start + size)
+            self._buffers[item.buffer] = [_Piece(0, size, tensor)]
             start += size
 
     # ------------------------------------------------------------------------- nodes and buffers

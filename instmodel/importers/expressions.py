@@ -130,6 +130,12 @@ def rearrange(x: Value, positions: Array) -> Value:
     base = bare(x)
     if base.kind == "rearrange":
         base, flat = base.inputs[0], base.data[flat]
+    if base.kind == "concatenate":
+        starts = np.cumsum([0, *(part.size for part in base.inputs)])
+        first, last = np.searchsorted(starts, (flat.min(), flat.max()), "right") - 1
+        if first == last:  # all of one part: nothing of the others is needed
+            inner = (flat - starts[first]).reshape(positions.shape)
+            return rearrange(base.inputs[first], inner)
     return Value(positions.shape, "rearrange", (base,), flat)
 
 

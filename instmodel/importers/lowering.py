@@ -9,10 +9,13 @@ from typing import Any
 
 from instmodel.document.builder import BufferHandle, ModelBuilder
 from instmodel.importers.expressions import Value, bare, floats, ordered
+from instmodel.importers.recurrence import states_of
 
 
 def lower(output: Value, inputs: Sequence[Value], builder: ModelBuilder, names: Any) -> Any:
     """Add the instructions that compute `output`, and return its buffer handle.
+
+    The states that it needs are kept from step to step.
 
     Parameters
     ----------
@@ -24,21 +27,26 @@ def lower(output: Value, inputs: Sequence[Value], builder: ModelBuilder, names: 
     names : sequence of (list of str or int)
         What `ModelBuilder.input` takes for each of `inputs`.
     """
-    order = ordered(bare(output))
-    uses = Counter(id(part) for node in order for part in node.inputs)
+    states = states_of(output)
+    root = Value((), "root", (bare(output), *(item.data.after for item in states)))
+    order = ordered(root)[:-1]
+    uses = Counter(id(part) for node in (*order, root) for part in node.inputs)
     handles = {
         id(leaf): builder.input(name) for leaf, name in zip(inputs, names, strict=True)
     }  # by node
+    handles |= {id(item): builder.state(item.size, item.data.initial) for item in states}
     fused: dict[int, Value] = {}
     for node in order:
         alone = tuple(uses[id(part)] == 1 for part in node.inputs)
         parts = tuple(fused[id(part)] for part in node.inputs)
         fused[id(node)] = _fuse(node, parts, alone)
-    final = fused[id(bare(output))]
-    for node in ordered(final):
+    results = tuple(fused[id(item)] for item in root.inputs)
+    for node in ordered(replace(root, inputs=results))[:-1]:
         if id(node) not in handles:
             handles[id(node)] = _emit(builder, node, [handles[id(p)] for p in node.inputs])
-    return handles[id(final)]
+    for item, after in zip(states, results[1:], strict=True):
+        builder.set_state(handles[id(item)], handles[id(after)])
+    return handles[id(results[0])]
 
 
 def _fuse(node: Value, parts: tuple[Value, ...], alone: tuple[bool, ...]) -> Value:

@@ -15,6 +15,20 @@ from instmodel.importers.operands import Operand, one_row, sample_axis
 Notes = dict[int, tuple[Value, str, Value]]
 
 
+class Refused(Unsupported):
+    """A node that instructions cannot express, though what it would give is known.
+
+    Attributes
+    ----------
+    instead : list of operands
+        What stands in for its outputs, so that what follows is looked at, too.
+    """
+
+    def __init__(self, reason: str, instead: list[Any]) -> None:
+        super().__init__(reason)
+        self.instead = instead
+
+
 class Node:
     """A node with its inputs: operands by position, attributes by name.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +115,9 @@ def tensor_array(tensor: Any) -> NDArray[Any]:
     return array
 
 
-def needed_nodes(graph: Any, output: str) -> list[Any]:
-    """Return the nodes that a tensor needs, in the order of the graph."""
-    needed = {output}
+def needed_nodes(graph: Any, *outputs: str) -> list[Any]:
+    """Return the nodes that tensors need, in the order of the graph."""
+    needed = set(outputs)
     nodes = []
     for node in reversed(graph.node):
         if needed & set(node.output):
@@ -126,8 +126,68 @@ def needed_nodes(graph: Any, output: str) -> list[Any]:
     return nodes[::-1]
 
 
+class Runtime:
+    """ONNX Runtime on the part of a model that some tensors need.
+
+    ONNX's own reference where ONNX Runtime lacks an attribute: the layout of recurrent nodes.
+
+    Parameters
+    ----------
+    model : ModelProto
+    *outputs : str
+        The tensors to compute.
+    """
+
+    def __init__(self, model: Any, *outputs: str) -> None:
+        onnx = require_package("onnx", "onnx")
+        runtime = require_package("onnxruntime", "onnx")
+        part = onnx.ModelProto()
+        part.CopyFrom(model)
+        nodes = needed_nodes(model.graph, *outputs)
+        del part.graph.node[:], part.graph.output[:], part.functions[:]
+        part.graph.node.extend(nodes)
+        described = [onnx.helper.make_empty_tensor_value_info(name) for name in outputs]
+        part.graph.output.extend(described)
+        self._outputs = list(outputs)
+        try:
+            if any(item.name == "layout" and item.i for node in nodes for item in node.attribute):
+                from onnx.reference import ReferenceEvaluator
+
+                self._session = ReferenceEvaluator(part)
+                self._present = set(self._session.input_names)
+                return
+            options = runtime.SessionOptions()
+            options.log_severity_level = 4
+            self._session = runtime.InferenceSession(
+                part.SerializeToString(),
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # it would print, and try the same again
+            )
+        except Exception as error:  # its classes differ between releases
+            raise DocumentError(
+                "invalid_document", f"ONNX Runtime does not load the model: {error}"
+            ) from None
+        self._present = {item.name for item in self._session.get_inputs()}
+
+    def has(self, name: str) -> bool:
+        """Whether the tensors need an input of this name."""
+        return name in self._present
+
+    def compute(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """Return the tensors for inputs by name, of which it takes what it needs."""
+        given = {name: item for name, item in feeds.items() if self.has(name)}
+        try:
+            results = self._session.run(self._outputs, given)
+        except Exception as error:
+            raise DocumentError(
+                "invalid_document", f"ONNX Runtime does not run the model: {error}"
+            ) from None
+        return [np.asarray(result, np.float32) for result in results]
+
+
 class Session:
-    """ONNX Runtime on the part of a model that one tensor needs.
+    """What a model computes of rows.
 
     Parameters
     ----------
@@ -143,31 +203,10 @@ class Session:
         inputs: Sequence[tuple[str, tuple[int, ...], Any, int | None]],
         output: str,
     ) -> None:
-        onnx = require_package("onnx", "onnx")
-        runtime = require_package("onnxruntime", "onnx")
-        part = onnx.ModelProto()
-        part.CopyFrom(model)
-        del part.graph.node[:], part.graph.output[:], part.functions[:]
-        part.graph.node.extend(needed_nodes(model.graph, output))
-        part.graph.output.append(onnx.helper.make_empty_tensor_value_info(output))
-        options = runtime.SessionOptions()
-        options.log_severity_level = 4
-        try:
-            self._session = runtime.InferenceSession(
-                part.SerializeToString(),
-                options,
-                providers=["CPUExecutionProvider"],
-                enable_fallback=0,  # it would print, and try the same again
-            )
-        except Exception as error:  # its classes differ between releases
-            raise DocumentError(
-                "invalid_document", f"ONNX Runtime does not load the model: {error}"
-            ) from None
-        self._present = {item.name for item in self._session.get_inputs()}
+        self._runtime = Runtime(model, output)
         self._inputs = inputs
-        sizes = [size for name, _, _, size in inputs if name in self._present and size is not None]
+        sizes = [n for name, _, _, n in inputs if self._runtime.has(name) and n is not None]
         self._fixed = sizes[0] if sizes else None
-        self._output = output
 
     def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute the tensor for rows (N, F): (N, O), its other axes made one."""
@@ -184,15 +223,8 @@ class Session:
         feeds = {
             name: part.astype(dtype)
             for part, (name, _, dtype, _) in zip(parts, self._inputs, strict=True)
-            if name in self._present
         }
-        try:
-            (result,) = self._session.run([self._output], feeds)
-        except Exception as error:
-            raise DocumentError(
-                "invalid_document", f"ONNX Runtime does not run the model: {error}"
-            ) from None
-        found = np.asarray(result, np.float32)
+        (found,) = self._runtime.compute(feeds)
         if found.shape[:1] not in ((1,), (len(rows),)):
             raise DocumentError(
                 "invalid_document",

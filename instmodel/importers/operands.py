@@ -21,8 +21,9 @@ from instmodel.importers.expressions import Unsupported, Value
 
 Operand = Value | NDArray[Any]
 
-# In shapes: the number of samples, of which a model knows nothing.
-BATCH = -1
+# In shapes: the number of samples, of which a model knows nothing, and that of the steps of a
+# sequence; a prime, to tell the product of both from anything else.
+BATCH, STEPS = -1, -1_000_003
 
 
 def sample_axis(axis: int, rank: int) -> int:
