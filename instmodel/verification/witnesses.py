@@ -193,7 +193,7 @@ def make_witness(
     if isinstance(against, str | os.PathLike):
         name = os.fspath(against)
         if Path(against).suffix.lower() == ".onnx":
-            from instmodel.importers.onnx import OnnxGraph
+            from instmodel.importers.onnx_graph import OnnxGraph
 
             graph = OnnxGraph(against)
             session = graph.session(graph.choose_output())

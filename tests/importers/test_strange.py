@@ -21,8 +21,7 @@ import torch
 from support.onnx_graphs import array, model
 from torch import nn
 
-from instmodel.importers import keras_walk
-from instmodel.importers import onnx as onnx_importer
+from instmodel.importers import keras_walk, onnx_graph
 from instmodel.importers.keras import from_keras
 from instmodel.importers.onnx import from_onnx
 from instmodel.importers.torch import from_torch
@@ -107,7 +106,7 @@ def limited_keras():
 
 LIMITED = {
     "torch": (limited_torch, TORCH, "clamp", lambda x, *_: x),
-    "onnx": (limited_onnx, onnx_importer._HANDLERS[""], "Clip", lambda node: node.value(0)),
+    "onnx": (limited_onnx, onnx_graph._HANDLERS[""], "Clip", lambda node: node.value(0)),
     "keras": (limited_keras, keras_walk.OPERATIONS, "Clip", lambda _, x, *__, **___: x),
 }
 

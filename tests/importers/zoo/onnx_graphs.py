@@ -389,10 +389,10 @@ REFUSED = {
         {"zero": ints(0), "one": ints(1), "zf": F(0)},
         ("the batch", "If"),
     ),
-    "a recurrent layer": (
-        "o, y = GRU<hidden_size=2>(x, W, R)",
-        {"W": array(1, 6, 4), "R": array(1, 6, 2), "inputs": "float[N,1,4] x"},
-        ("GRU",),
+    "a layer that looks both ways": (
+        'o, y = GRU<hidden_size=2, direction="bidirectional">(x, W, R)',
+        {"W": array(2, 6, 4), "R": array(2, 6, 2), "inputs": "float[N,1,4] x"},
+        ("bidirectional",),
     ),
     "a convolution": (
         "y = Conv(x, W)",
