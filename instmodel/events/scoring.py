@@ -230,7 +230,8 @@ class EventScorer:
         self, held: Held, arrays: Sequence[Any], numbers: NDArray[np.intp]
     ) -> tuple[Slots, Slots, Slots, Times | None]:
         """Return what `Grouper.group` does for rows that have these numbers in the table."""
-        slots = held.slots(held.keys.read(arrays[: len(self._by)]), self._initial)
+        keys = held.keys.read(arrays[: len(self._by)])
+        slots = held.slots(keys, self._initial)
         times = last = None
         if self._order is not None and held.order is not None:
             times, last = held.order.numbers(held.order.read(arrays[-1])), held.last
@@ -238,7 +239,7 @@ class EventScorer:
         if back >= 0 and times is not None and held.order is not None:
             before = np.flatnonzero(slots[:back] == slots[back])
             newest = times[before[-1:]] if len(before) else held.last[slots[back : back + 1]]
-            key = ", ".join(shown(array.slice(back, 1)) for array in arrays[: len(self._by)])
+            key = ", ".join(shown(column.slice(back, 1)) for column in keys)
             raise InputError(
                 "unordered_events",
                 f"the event comes before the last one of its sequence, whose key is {key}",

@@ -34,14 +34,11 @@ def parts(
         for batch in stream.read(needed).items:
             yield batch, header, [batch.column(place) for place in places]
         return
-    if isinstance(table, np.ndarray):
-        table = {name: table[name] for name in table.dtype.names or ()}
-    rows = isinstance(table, list | tuple)
-    if rows and not table:
-        yield table, [], [[] for _ in by]
-        return
-    if not rows and not is_pandas(table) and not isinstance(table, Mapping):
-        yield table, [], [[] for _ in by]  # which `open_table` refuses
+    if isinstance(table, np.ndarray) and table.dtype.names:
+        table = {name: table[name] for name in table.dtype.names}
+    rows = isinstance(table, list | tuple) and all(isinstance(row, Mapping) for row in table)
+    if (rows and not len(table)) or not (rows or is_pandas(table) or isinstance(table, Mapping)):
+        yield table, [], [[] for _ in by]  # which `open_table` refuses, but for no rows at all
         return
     keys = list(table[0] if rows else table.columns if is_pandas(table) else table)
     header = list(map(str, keys))
