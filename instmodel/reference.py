@@ -38,6 +38,7 @@ __all__ = [
     "initial_state",
     "predict",
     "predict_sequences",
+    "state_columns",
     "unified_buffers",
 ]
 
@@ -97,7 +98,7 @@ def predict_sequences(
     for t in range(lengths.max(initial=0)):
         going = np.flatnonzero(lengths > t)
         unified = unified_buffers(info, [steps[i][t] for i in going], state[going])
-        state[going] = unified[:, _state_columns(info)]
+        state[going] = unified[:, state_columns(info)]
         for i, output in zip(going, split(info, unified)[-1], strict=True):
             outputs[i][t] = output
     return outputs, state
@@ -110,10 +111,10 @@ def initial_state(info: InstructionModelInfo, count: int) -> Array:
     for item in info.state:
         if item.initial is not None:
             buffers[item.buffer][:] = _constant(info.parameters[item.initial])
-    return unified[:, _state_columns(info)]
+    return unified[:, state_columns(info)]
 
 
-def _state_columns(info: InstructionModelInfo) -> list[int]:
+def state_columns(info: InstructionModelInfo) -> list[int]:
     """Return where each value of the state is in the unified buffer."""
     ends = np.cumsum(info.buffer_sizes)
     buffers = [item.buffer for item in info.state]
@@ -143,7 +144,7 @@ def unified_buffers(
     unified = np.zeros((len(samples), sum(info.buffer_sizes)))
     unified[:, : samples.shape[1]] = samples
     before = initial_state(info, len(samples)) if state is None else np.asarray(state)
-    unified[:, _state_columns(info)] = before
+    unified[:, state_columns(info)] = before
     buffers = split(info, unified)
     for instruction in info.instructions:
         run_instruction(info, instruction, buffers)

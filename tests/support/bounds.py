@@ -37,6 +37,11 @@ class Tracked:
         """The share of values that a comparison really checks."""
         return float(np.isfinite(self.error).mean()) if self.error.size else 1.0
 
+    def state(self, info):
+        """Return value and error (N, S) of the state buffers."""
+        columns = reference.state_columns(info)
+        return self.value[:, columns], self.error[:, columns]
+
     def output(self, info):
         size = info.buffer_sizes[-1]
         return Tracked(self.value[:, -size:], self.error[:, -size:], self.largest)
@@ -60,14 +65,21 @@ class Tracked:
             )
 
 
-def track(info, x):
-    """Run the reference on `x` (N, F), with error bounds."""
+def track(info, x, state=None):
+    """Run the reference on `x` (N, F), with error bounds.
+
+    Of a recurrent model, that is one step: `state` are value and error (N, S) of what it finds.
+    """
     x = np.atleast_2d(np.asarray(x, dtype=np.float32)).astype(np.float64)
     value = np.zeros((len(x), sum(info.buffer_sizes)))
-    value[:, : x.shape[1]] = np.where(np.abs(x) < FLUSHED, np.copysign(0.0, x), x)
-    # A subnormal input that is only copied may come out as itself or as 0.
     error = np.zeros_like(value)
-    error[:, : x.shape[1]] = np.where(np.abs(x) < FLUSHED, np.abs(x), 0.0)
+    value[:, : x.shape[1]] = x
+    columns = reference.state_columns(info)
+    value[:, columns], error[:, columns] = state or (reference.initial_state(info, len(x)), 0.0)
+    # What is subnormal and only copied may come out as itself or as 0.
+    subnormal = np.abs(value) < FLUSHED
+    error += np.where(subnormal, np.abs(value), 0.0)
+    value[subnormal] = np.copysign(0.0, value[subnormal])
     values, errors = reference.split(info, value), reference.split(info, error)
     largest = _largest(value)
     with np.errstate(all="ignore"):
