@@ -17,17 +17,16 @@ from instmodel import _kernels
 from instmodel.base.limits import Limits
 from instmodel.document.instruction_base import require
 from instmodel.errors import DocumentError, InstModelError, StructureError
-from instmodel.gpu.instructions import LAST_OF_VERSION_1, ROWS, TYPES
+from instmodel.gpu.header import Words, read_header, read_states, require_equal
+from instmodel.gpu.instructions import ROWS, TYPES
 from instmodel.gpu.layout import (
-    HEADER_WORDS,
+    ABSENT,
     INSTRUCTION_WORDS,
-    MAGIC,
-    MAX_COMPUTE_BUFFER,
     GpuOp,
+    GpuState,
     Header,
+    lowest_version,
 )
-
-Words = NDArray[np.uint32]
 
 _EXPONENT = np.uint32(0x7F800000)
 
@@ -40,12 +39,14 @@ class CheckedWords:
     ----------
     header : Header
     ops : list of GpuOp
+    states : list of GpuState
     gaps : list of (start, stop)
         Ranges of the compute buffer that are read before anything has written them.
     """
 
     header: Header
     ops: list[GpuOp]
+    states: list[GpuState]
     gaps: list[tuple[int, int]]
 
 
@@ -57,14 +58,14 @@ def check(words: Words, limits: Limits, *, allow_non_finite: bool) -> CheckedWor
     InstModelError
         The first rule that is broken, and where.
     """
-    header = _read_header(words)
-    _check_sections(header, len(words))
-    _check_buffers(header)
+    header = read_header(words)
     limits.check_buffer_sizes([header.compute_buffer_size])
     limits.check_weight_count(header.weights_count)
-    start = header.instructions_start
     ops: list[GpuOp] = []
     claims = _Claims(words, header, allow_non_finite)
+    states = read_states(words, header)
+    claims.states(states)
+    start = header.instructions_start
     # One by one: what follows a wrong instruction takes no memory.
     for index, row in enumerate(words[start : header.weights_start].reshape(-1, INSTRUCTION_WORDS)):
         op = GpuOp._make(row.tolist())
@@ -74,105 +75,18 @@ def check(words: Words, limits: Limits, *, allow_non_finite: bool) -> CheckedWor
             _check_op(op, name, claims)
         except InstModelError as error:
             raise error.at(index, name) from None
-    needed = 1 if all(op.opcode <= LAST_OF_VERSION_1 for op in ops) else 2
+    needed = lowest_version(ops, is_recurrent=bool(states))
     require(
         needed == header.version,
         "unsupported_version",
-        "a model has the lowest version that knows its instructions",
+        "a model has the lowest version that will do",
         "version",
         needed,
         header.version,
     )
     claims.reads("output_start", header.output_start, header.output_size)
     claims.finish()
-    return CheckedWords(header, ops, claims.gaps())
-
-
-def _read_header(words: Words) -> Header:
-    def stop(code: str, message: str, field: str, expected: object, actual: object) -> None:
-        raise DocumentError(code, message, field=field, expected=expected, actual=actual)
-
-    least = HEADER_WORDS[1]
-    if len(words) < least:
-        stop("invalid_document", "cut off", "words", f"at least {least}", len(words))
-    magic, version = words[:2].tolist()
-    if magic != MAGIC:
-        stop("invalid_document", "no GPU model", "magic", f"0x{MAGIC:08X}", f"0x{magic:08X}")
-    if version not in HEADER_WORDS:
-        stop("unsupported_version", "unknown version", "version", "1 or 2", version)
-    size = HEADER_WORDS[version]
-    if len(words) < size:
-        stop("invalid_document", "cut off", "words", f"at least {size}", len(words))
-    return Header(*words[:size].tolist())
-
-
-def _check_sections(header: Header, size: int) -> None:
-    """Check that the sections follow each other, and fill a model of `size` words."""
-    places = {
-        "instructions_start": header.instructions_start,
-        "weights_start": header.weights_start,
-        "parameters_start": header.parameters_start,
-    }
-    counts = [
-        INSTRUCTION_WORDS * header.instruction_count,
-        header.weights_count,
-        header.parameters_count,
-    ]
-    if header.version == 2:
-        places |= {"integers_start": header.integers_start, "maps_start": header.maps_start}
-        counts += [header.integers_count, header.maps_count]
-    position = HEADER_WORDS[header.version]
-    for (name, start), count in zip(places.items(), counts, strict=True):
-        _require_equal(start, position, name, "a section is in the wrong place")
-        position += count
-    _require_equal(header.full_size, position, "full_size", "the sections do not fill the model")
-    _require_equal(size, header.full_size, "words", "the model has another size than it says")
-    require(header.instruction_count > 0, "no_instructions", "a model needs instructions", "words")
-
-
-def _check_buffers(header: Header) -> None:
-    """Check the sizes of the compute buffer, of the input and of the output."""
-    total = header.compute_buffer_size
-    require(
-        1 <= total <= MAX_COMPUTE_BUFFER,
-        "buffer_limit_exceeded",
-        "the compute buffer has a wrong size",
-        "compute_buffer_size",
-        f"1 … {MAX_COMPUTE_BUFFER}",
-        total,
-    )
-    require(
-        1 <= header.output_size <= total,
-        "invalid_buffer_size",
-        "the output does not fit the compute buffer",
-        "output_size",
-        f"1 … {total}",
-        header.output_size,
-    )
-    require(
-        header.output_start == total - header.output_size,
-        "invalid_buffer_size",
-        "the output ends the compute buffer",
-        "output_start",
-        total - header.output_size,
-        header.output_start,
-    )
-    features = header.feature_size
-    require(
-        1 <= features <= header.output_start or features == total,
-        "feature_size_mismatch",
-        "the input must fill the first buffers exactly",
-        "feature_size",
-        f"1 … {header.output_start}, or {total}",
-        features,
-    )
-
-
-def _require_equal(actual: int, expected: int, field: str, message: str) -> None:
-    if actual != expected:
-        raise DocumentError(
-            "invalid_document", message, field=field, expected=expected, actual=actual
-        )
+    return CheckedWords(header, ops, states, claims.gaps())
 
 
 def _check_op(op: GpuOp, name: str | None, claims: _Claims) -> None:
@@ -198,15 +112,40 @@ class _Claims:
         self._touched = bytearray(header.compute_buffer_size)
         self._touch(0, header.feature_size)
         self._gaps = list[tuple[int, int]]()
+        self._states = list[GpuState]()
+        self._read = list[tuple[int, int]]()
+        self._written = list[tuple[int, int]]()
         self._next_integer = 0
         # Claimed ranges, (start, stop), with the columns of a matrix or the number of a map's keys.
         self._dense = set[tuple[int, int, int]]()
         self._vectors = set[tuple[int, int]]()
         self._tables = set[tuple[int, int, int]]()
 
+    def states(self, states: list[GpuState]) -> None:
+        """Claim the state buffers, before any instruction: what they hold counts as written."""
+        features = free = self._header.feature_size
+        for index, state in enumerate(states):
+            field = f"states[{index}]"
+            self._in_buffer(f"{field}.start", state.start, state.size, least=1)
+            for least, code, message in (
+                (features, "state_in_input", "the input fills it anew"),
+                (free, "repeated_state", "states overlap, or do not ascend"),
+            ):
+                known = (f"{field}.start", f"at least {least}", state.start)
+                require(state.start >= least, code, message, *known)
+            if state.initial != ABSENT:
+                self.parameters(f"{field}.initial", state.initial, state.size)
+            free = state.start + state.size
+            self._touch(state.start, free)
+        next_place = 0
+        for place, size in sorted((state.place, state.size) for state in states):
+            require_equal(place, next_place, "states", "the places do not follow each other")
+            next_place += size
+        self._states = states
+
     def reads(self, field: str, start: int, count: int) -> None:
         self._in_buffer(field, start, count, least=1)
-        self._gaps += self._touch(start, start + count)
+        self._read_range(start, start + count)
 
     def reads_each(self, field: str, starts: Iterable[int], count: int) -> None:
         ordered = sorted(set(starts))
@@ -214,14 +153,15 @@ class _Claims:
         first = last = ordered[0]
         for start in ordered:
             if start > last + count:
-                self._gaps += self._touch(first, last + count)
+                self._read_range(first, last + count)
                 first = start
             last = start
-        self._gaps += self._touch(first, last + count)
+        self._read_range(first, last + count)
 
     def writes(self, field: str, start: int, count: int, *, least: int = 1) -> None:
         self._in_buffer(field, start, count, least=least)
         self._touch(start, start + count)
+        self._written.append((start, start + max(count, 1)))  # nothing, but into this buffer
 
     def weights(self, field: str, start: int, rows: int, cols: int) -> None:
         count = rows * cols + rows
@@ -234,7 +174,7 @@ class _Claims:
 
     def integers(self, field: str, start: int, count: int) -> list[int]:
         _require_inside("integers", field, start, count, self._header.integers_count)
-        _require_equal(start, self._next_integer, field, "lists follow each other")
+        require_equal(start, self._next_integer, field, "lists follow each other")
         self._next_integer += count
         first = self._header.integers_start + start
         items: list[int] = self._words[first : first + count].tolist()
@@ -258,11 +198,24 @@ class _Claims:
         _require_tiled("weights", [item[:2] for item in self._dense], header.weights_count)
         _require_tiled("parameters", list(self._vectors), header.parameters_count)
         _require_tiled("map", [item[:2] for item in self._tables], header.maps_count)
-        _require_equal(self._next_integer, header.integers_count, "integers_count", "unused words")
+        require_equal(self._next_integer, header.integers_count, "integers_count", "unused words")
 
+        self._check_states("unwritten_state", "no instruction writes it", self._written)
+        self._check_states("unused_state", "nothing reads it", self._read)
         self._require_finite("weights", header.weights_start, header.weights_count)
         self._require_finite("parameters", header.parameters_start, header.parameters_count)
         self._check_maps(header.maps_start, header.maps_count)
+
+    def _check_states(self, code: str, message: str, ranges: list[tuple[int, int]]) -> None:
+        """Require that some of the ranges touch each state buffer."""
+        edges = np.zeros(self._header.compute_buffer_size + 2, np.int64)
+        starts, stops = np.array(ranges, np.int64).reshape(-1, 2).T
+        np.add.at(edges, starts, 1)
+        np.add.at(edges, stops, -1)
+        touched = np.concatenate([[0], np.cumsum(np.cumsum(edges) > 0)])
+        for index, state in enumerate(self._states):
+            count = touched[state.start + state.size] - touched[state.start]
+            require(count > 0, code, message, f"states[{index}]")
 
     def _check_maps(self, start: int, count: int) -> None:
         """Require ascending keys and good values, all tables at a time: there may be many."""
@@ -288,6 +241,10 @@ class _Claims:
                 start = merged.pop()[0]
             merged.append((start, stop))
         return merged
+
+    def _read_range(self, start: int, stop: int) -> None:
+        self._gaps += self._touch(start, stop)
+        self._read.append((start, stop))
 
     def _touch(self, start: int, stop: int) -> list[tuple[int, int]]:
         """Return what was untouched of a range, which it no longer is."""

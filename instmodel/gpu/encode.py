@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.compiled.panels import layer_size
+from instmodel.document.structure import Structure
 from instmodel.document.validate import CheckedModel
 from instmodel.errors import StructureError
-from instmodel.gpu.instructions import LAST_OF_VERSION_1, ROWS
+from instmodel.gpu.instructions import ROWS
 from instmodel.gpu.layout import (
     ABSENT,
     HEADER_WORDS,
@@ -20,7 +21,10 @@ from instmodel.gpu.layout import (
     MAGIC,
     MAX_COMPUTE_BUFFER,
     MAX_WORDS,
+    SECTION_COUNT,
+    GpuState,
     Header,
+    lowest_version,
 )
 
 Words = NDArray[np.uint32]
@@ -45,19 +49,21 @@ def encode(checked: CheckedModel, dense: Sequence[NDArray[np.float32]]) -> Words
     structure = checked.structure
     packer = _Packer(checked)
     ops = [ROWS[item.TYPE].encode(item, packer) for item in structure.instructions]
-    version = 1 if all(op.opcode <= LAST_OF_VERSION_1 for op in ops) else 2
+    version = lowest_version(ops, is_recurrent=structure.is_recurrent)
 
     sections = [
         np.array(ops, np.uint32).reshape(-1),
         _floats(dense),
         _floats(structure.parameters),
+        np.array(packer.integer_list, np.uint32),
+        packer.maps_section(),
+        np.array(_states(structure, packer), np.uint32).reshape(-1),
     ]
-    if version == 2:
-        sections += [np.array(packer.integer_list, np.uint32), packer.maps_section()]
-    ends = list(accumulate(map(len, sections), initial=HEADER_WORDS[version]))
+    known = sections[: SECTION_COUNT[version]]
+    ends = list(accumulate(map(len, known), initial=HEADER_WORDS[version]))
     _require_size(ends[-1], MAX_WORDS, "words")
 
-    starts = ends + [0] * (6 - len(ends))  # version 1 has no sections for integers and maps
+    starts = ends + [0] * (len(sections) - len(known))
     header = Header(
         magic=MAGIC,
         version=version,
@@ -73,11 +79,24 @@ def encode(checked: CheckedModel, dense: Sequence[NDArray[np.float32]]) -> Words
         output_start=checked.offsets[-1],
         full_size=ends[-1],
         integers_start=starts[3],
-        integers_count=len(packer.integer_list),
+        integers_count=len(sections[3]),
         maps_start=starts[4],
-        maps_count=packer.maps_length,
+        maps_count=len(sections[4]),
+        states_start=starts[5],
+        states_count=len(sections[5]),
+        state_size=checked.state_size,
     )
-    return np.concatenate([np.array(header[: HEADER_WORDS[version]], np.uint32), *sections])
+    return np.concatenate([np.array(header[: HEADER_WORDS[version]], np.uint32), *known])
+
+
+def _states(structure: Structure, packer: _Packer) -> list[GpuState]:
+    """Return the state buffers in the order of the compute buffer."""
+    sizes = [packer.size(item.buffer) for item in structure.state]
+    places = accumulate(sizes, initial=0)
+    return sorted(
+        GpuState(packer.offset(item.buffer), size, packer.parameters(item.initial), place)
+        for item, size, place in zip(structure.state, sizes, places, strict=False)
+    )
 
 
 def _require_size(size: int, limit: int, what: str) -> None:

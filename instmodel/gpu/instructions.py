@@ -23,9 +23,6 @@ from instmodel.document.instruction_base import require
 from instmodel.errors import StructureError
 from instmodel.gpu.layout import ABSENT, GpuOp
 
-# The first version knows the opcodes up to here.
-LAST_OF_VERSION_1 = 5
-
 ACTIVATION_NAMES = {item.gpu_id: item.name for item in Activation}
 
 

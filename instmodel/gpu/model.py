@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from instmodel import _kernels
 from instmodel.base import values
 from instmodel.base.limits import DEFAULT_LIMITS, Limits, checked_limits
 from instmodel.document import validate
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import DocumentError, StructureError
-from instmodel.gpu.check import CheckedWords, Words, check
+from instmodel.gpu.check import CheckedWords, check
 from instmodel.gpu.encode import encode
+from instmodel.gpu.header import Words
 from instmodel.gpu.instructions import ROWS, TYPES, activation_name, word_of
-from instmodel.gpu.layout import ABSENT, MAX_WORDS, WORD, GpuOp, Header
+from instmodel.gpu.layout import ABSENT, MAX_WORDS, WORD, GpuOp, GpuState, Header
 
 _LITTLE = np.dtype("<u4")
 
@@ -29,7 +32,7 @@ class GpuModel:
     Attributes
     ----------
     version : int
-        1, or 2 for a model that needs an instruction which version 1 lacks.
+        1; 2 for a model that needs an instruction which version 1 lacks; 3 for a recurrent one.
     feature_size, output_size : int
         Input values F and output values O.
     compute_buffer_size : int
@@ -38,6 +41,8 @@ class GpuModel:
         Where the output starts in the compute buffer.
     full_size : int
         Words in the model.
+    state_size : int
+        Values of state S of a sequence; 0 where rows are independent of each other.
     """
 
     def __init__(self, words: Words, limits: Limits, *, allow_non_finite: bool) -> None:
@@ -114,7 +119,7 @@ class GpuModel:
 
     @property
     def version(self) -> int:
-        """Version of the words, 1 or 2."""
+        """Version of the words, 1 to 3."""
         return self._header.version
 
     @property
@@ -141,6 +146,33 @@ class GpuModel:
     def full_size(self) -> int:
         """Words in the model."""
         return self._header.full_size
+
+    @property
+    def state_size(self) -> int:
+        """Number of values S that a sequence keeps from one step to the next."""
+        return self._header.state_size
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether the model has state: then its samples are sequences, whose rows are steps."""
+        return self.state_size > 0
+
+    @property
+    def states(self) -> list[GpuState]:
+        """The words of each state buffer, in the order of the compute buffer."""
+        return list(self._checked.states)
+
+    @property
+    def initial_state(self) -> NDArray[np.float32]:
+        """What the state is before the first step, (S,), in the order of the document."""
+        initial = np.zeros(self.state_size, np.float32)
+        for state in self.states:
+            if state.initial != ABSENT:
+                start = self._header.parameters_start + state.initial
+                words = self._words[start : start + state.size]
+                initial[state.place : state.place + state.size] = words.view(np.float32)
+        _kernels.flush(initial)
+        return initial
 
     @property
     def ops(self) -> list[GpuOp]:
@@ -182,7 +214,7 @@ class GpuModel:
             for op in ops
             if (start := word_of(op, "map")) is not None
         }
-        return {
+        facts = {
             "digest": hashlib.sha256(self.as_bytes()).hexdigest(),
             "version": header.version,
             "feature_size": header.feature_size,
@@ -199,6 +231,10 @@ class GpuModel:
                 "map_values": sum(keys * size for _, keys, size in maps),
             },
         }
+        if self.is_recurrent:
+            facts["state_size"] = self.state_size
+            facts["states"] = [_present(state._asdict()) for state in self.states]
+        return facts
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, GpuModel) and np.array_equal(self._words, other._words)
@@ -261,10 +297,15 @@ def _fields(op: GpuOp) -> dict[str, Any]:
         value = facts.pop(word)
         if meaning == "activation":
             value = activation_name(value)
-        if meaning and value not in (None, ABSENT):
+        if meaning and value is not None:
             facts[meaning] = value
     del facts["opcode"], facts["reserved"]
-    return facts
+    return _present(facts)
+
+
+def _present(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return facts without what is not there."""
+    return {name: value for name, value in facts.items() if value != ABSENT}
 
 
 def _rebuild(data: bytes, limits: Limits, allow_non_finite: bool) -> GpuModel:

@@ -40,16 +40,18 @@ def get_instmodel_wgsl(
     the words of one or more models, and calls ``predict(model_offset, &buffer)``, where `buffer` is
     a ``var<function>`` of type ``array<f32, MAX_COMPUTE_BUFFER>``. It gets ``get_feature_size``,
     ``get_output_size``, ``get_output_start``, ``get_compute_buffer_size`` and
-    ``get_full_model_size`` of a model offset, and the constant ``MAX_COMPUTE_BUFFER``. All other
-    names start with ``instmodel_``. docs/gpu.md has an example.
+    ``get_full_model_size`` of a model offset, and the constant ``MAX_COMPUTE_BUFFER``. For
+    recurrent models there are ``reset_state`` and ``predict_step``, which take what ``predict``
+    takes, and ``get_state_size``, ``get_state_value`` and ``set_state_value``. All other names
+    start with ``instmodel_``. docs/gpu.md has examples.
 
     Parameters
     ----------
     max_compute_buffer : int
         Floats in the buffer: at least the compute buffer of every model that the shader runs.
     models : sequence of GpuModel or InstructionModelInfo, optional
-        The models that the shader will run; only what they need is returned. By default, all
-        instructions and activations.
+        The models that the shader will run; only what they need is returned: no ``predict`` where
+        all are recurrent, nothing of states where none is. By default, everything.
 
     Raises
     ------
@@ -77,7 +79,7 @@ def get_instmodel_wgsl(
                 actual=size,
             )
     head = f"const MAX_COMPUTE_BUFFER: u32 = {size}u;\n"
-    return head + "\n" + compose("embedded", packed, ["predict"])
+    return head + "\n" + compose("embedded", packed, _roots(packed))
 
 
 def compose(mode: str, models: Sequence[GpuModel] | None, roots: Iterable[str]) -> str:
@@ -112,6 +114,17 @@ def _library(mode: str) -> dict[str, str]:
 
 def _names(text: str) -> list[str]:
     return _USED.findall(_COMMENT.sub("", text))
+
+
+def _roots(models: Sequence[GpuModel] | None) -> list[str]:
+    """Return a name of each part that shaders may use by themselves."""
+    recurrent = {True, False} if models is None else {model.is_recurrent for model in models}
+    roots = ["get_feature_size"]
+    if True in recurrent:
+        roots += ["reset_state", "predict_step", "get_state_value"]
+    if recurrent != {True}:
+        roots.append("predict")
+    return roots
 
 
 def _packed(models: Sequence[GpuModel | InstructionModelInfo]) -> list[GpuModel]:

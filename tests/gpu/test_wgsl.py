@@ -34,6 +34,11 @@ PUBLIC = {
     "get_output_start",
     "get_compute_buffer_size",
     "get_full_model_size",
+    "predict_step",
+    "reset_state",
+    "get_state_size",
+    "get_state_value",
+    "set_state_value",
     "MAX_COMPUTE_BUFFER",
 }
 HEAD = "@group(0) @binding(0) var<storage, read> model_data: array<f32>;\n"

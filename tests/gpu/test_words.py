@@ -305,7 +305,8 @@ NAN = 0x7FC00000
     [
         (H["magic"], 0x494D5048, "invalid_document"),
         (H["version"], 0, "unsupported_version"),
-        (H["version"], 3, "unsupported_version"),
+        (H["version"], 3, "invalid_document"),  # which has more sections
+        (H["version"], 4, "unsupported_version"),
         (H["features"], 0, "feature_size_mismatch"),
         (H["features"], 35, "feature_size_mismatch"),
         (H["outputs"], 0, "invalid_buffer_size"),

@@ -82,7 +82,48 @@ def dispatch(compiled, arrays, output, groups):
     return np.frombuffer(device().queue.read_buffer(buffers[output]), arrays[output].dtype)
 
 
-def run_embedded(models, xs, size, *, source=None):
+STEPS = """
+@group(0) @binding(0) var<storage, read> model_data: array<f32>;
+@group(0) @binding(1) var<storage, read> inputs: array<f32>; // [sequence][step][feature]
+@group(0) @binding(2) var<storage, read_write> states: array<f32>; // [sequence][value]
+@group(0) @binding(3) var<storage, read_write> buffers: array<f32>; // [sequence][step][value]
+@group(0) @binding(4) var<storage, read> resumes: array<u32>; // whether `states` are to go on
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let features = get_feature_size(0u);
+    let total = get_compute_buffer_size(0u);
+    let size = get_state_size(0u);
+    let steps = arrayLength(&inputs) / features / (arrayLength(&states) / size);
+    if (id.x >= arrayLength(&states) / size) {
+        return;
+    }
+    var buffer: array<f32, MAX_COMPUTE_BUFFER>;
+    for (var i = 0u; i < MAX_COMPUTE_BUFFER; i++) {
+        buffer[i] = 1e30;
+    }
+    reset_state(0u, &buffer);
+    for (var i = 0u; i < size * resumes[0]; i++) {
+        set_state_value(0u, &buffer, i, states[id.x * size + i]);
+    }
+    for (var step = 0u; step < steps; step++) {
+        let at = id.x * steps + step;
+        for (var i = 0u; i < features; i++) {
+            buffer[i] = inputs[at * features + i];
+        }
+        predict_step(0u, &buffer);
+        for (var i = 0u; i < total; i++) {
+            buffers[at * total + i] = buffer[i];
+        }
+    }
+    for (var i = 0u; i < size; i++) {
+        states[id.x * size + i] = get_state_value(0u, &buffer, i);
+    }
+}
+"""
+
+
+def run_embedded(models, xs, size, *, source=None, main=MAIN):
     """Run each model on its rows; return the compute buffers, [(N, its size)] float32.
 
     `predict` finds its buffer full of a large number wherever the input is not.
@@ -97,12 +138,30 @@ def run_embedded(models, xs, size, *, source=None):
         position += len(x)
     jobs = np.repeat(np.array(offsets, np.uint32), [len(x) for x in xs])
     arrays = [packed, inputs, np.zeros_like(inputs), jobs]
-    got = dispatch(pipeline(source + MAIN), arrays, 2, -(-rows // 64)).reshape(rows, size)
+    got = dispatch(pipeline(source + main), arrays, 2, -(-rows // 64)).reshape(rows, size)
     ends = np.cumsum([len(x) for x in xs])
     return [
         got[end - len(x) : end, : model.compute_buffer_size]
         for end, x, model in zip(ends, xs, models, strict=True)
     ]
+
+
+def run_steps(model, x, size, state=None):
+    """Run sequences (N, T, F) of a recurrent model in a kernel of their own.
+
+    Returns
+    -------
+    buffers : ndarray, (N, T, total) float32
+    state : ndarray, (N, S) float32
+        What a later call goes on from.
+    """
+    resumes = np.array([state is not None], np.uint32)
+    kept = np.zeros((len(x), model.state_size), np.float32) if state is None else state
+    buffers = np.zeros((*x.shape[:2], model.compute_buffer_size), np.float32)
+    compiled = pipeline(im.get_instmodel_wgsl(size, models=[model]) + STEPS)
+    arrays = [model.as_words(), np.ascontiguousarray(x, np.float32), kept, buffers, resumes]
+    found = [dispatch(compiled, arrays, which, -(-len(x) // 64)) for which in (3, 2)]
+    return found[0].reshape(buffers.shape), found[1].reshape(kept.shape)
 
 
 def cpu_buffers(info, x):

@@ -42,23 +42,35 @@ class Cells:
 
 
 @np.errstate(all="ignore")  # infinities and NaN are results here, too
-def run(words, x):
-    """Return the compute buffer, float64, after a run on the input `x` (F,)."""
+def run(words, x, state=None):
+    """Return the compute buffer, float64, after a run on the input `x` (F,).
+
+    Of a recurrent model that is one step, from `state` (S,) or from the first state; and `state`
+    holds the next one afterwards.
+    """
     words = np.asarray(words, np.uint32)
     cells = Cells(words)
     version = int(cells[1, 1][0])
-    h = [int(w) for w in cells[0, {1: 13, 2: 17}[version]]]
+    h = [int(w) for w in cells[0, {1: 13, 2: 17, 3: 20}[version]]]
     code = Cells(words, h[6], 8 * h[5])
     weights = Cells(words, h[7], h[8])
     parameters = Cells(words, h[9], h[10])
     integers, maps = (
-        (Cells(words, h[13], h[14]), Cells(words, h[15], h[16])) if version == 2 else (None, None)
+        (Cells(words, h[13], h[14]), Cells(words, h[15], h[16])) if version > 1 else (None, None)
     )
     buffer = Cells(np.zeros(h[4]))
     buffer[0, h[2]] = reference._constant(x)
 
     def floats(section, start, count):
         return reference._constant(section[start, count].view(np.float32))
+
+    states = Cells(words, h[17], h[18]) if version > 2 else Cells([])
+    rows = [[int(w) for w in states[at, 4]] for at in range(0, states.count, 4)]
+    for start, size, initial, place in rows:
+        if state is not None:
+            buffer[start, size] = Cells(state, 0, h[19])[place, size]
+        elif initial != 0xFFFFFFFF:
+            buffer[start, size] = floats(parameters, initial, size)
 
     def affine(start, rows, cols, values):
         matrix = floats(weights, start, rows * cols).reshape(rows, cols)
@@ -110,4 +122,6 @@ def run(words, x):
         else:
             raise AssertionError(f"opcode {op}")
         buffer[o, n] = reference._in_float32_range(np.asarray(y))
+    for start, size, _, place in rows if state is not None else []:
+        Cells(state)[place, size] = buffer[start, size]
     return buffer.items
