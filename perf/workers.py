@@ -8,11 +8,13 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
+
+from perf.session import Session
 
 #: A peer that is silent for so long has failed.
 _SECONDS_TO_ANSWER = 300
@@ -67,10 +69,15 @@ class Worker:
     Parameters
     ----------
     contender : Contender
+    session : callable
+        Makes what runs in the process, of a peer and a number of threads.
     """
 
-    def __init__(self, contender: Contender) -> None:
+    def __init__(
+        self, contender: Contender, session: Callable[[str, int], Any] = Session
+    ) -> None:
         self.contender = contender
+        self._session = session
         self._start()
 
     def _start(self) -> None:
@@ -80,7 +87,7 @@ class Worker:
         variables = dict.fromkeys(_THREAD_VARIABLES, str(contender.threads))
         if contender.isa:
             variables["INSTMODEL_ISA"] = contender.isa
-        arguments = (theirs, contender.peer, contender.threads)
+        arguments = (theirs, self._session, contender.peer, contender.threads)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
         with _environment(variables):
             self._process.start()
@@ -137,14 +144,14 @@ class Worker:
             os.kill(self._process.pid, number)
 
 
-def _serve(connection: Connection, peer: str, threads: int) -> None:
+def _serve(
+    connection: Connection, make: Callable[[str, int], Any], peer: str, threads: int
+) -> None:
     """Answer calls until the process is killed."""
     if sys.platform == "linux":  # a stopped process would outlive a parent that is killed
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
-    from perf.session import Session
-
-    session = Session(peer, threads)
+    session = make(peer, threads)
     while True:
         method, arguments = connection.recv()
         try:

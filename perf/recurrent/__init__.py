@@ -1,0 +1,1 @@
+"""Recurrent networks that are measured, and the libraries that run them."""
