@@ -647,6 +647,11 @@ class InstructionModel(Engine):
         outputs: Sequence[str] | None = None,
         nulls: str | float | Mapping[str, str | float] = "error",
         on_bad_row: Literal["error", "null", "skip"] = "error",
+        *,
+        by: str | Sequence[str] | None = None,
+        order: str | None = None,
+        states: StateStore | None = None,
+        threads: int | None = None,
     ) -> Iterator[Any]:
         """Score Arrow record batches one by one, with columns found by name.
 
@@ -662,7 +667,15 @@ class InstructionModel(Engine):
             As in `predict_table`.
         on_bad_row : {"error", "null", "skip"}
             What becomes of a row that cannot be scored: it ends the work, gets null outputs, or
-            is left out. What is wrong with the columns as a whole is always an error.
+            is left out. What is wrong with the columns as a whole is always an error. Of a
+            sequence, a bad row is no step.
+        by, order, states
+            For a recurrent model, and needed by it: as in `predict_events`, through all batches.
+            `states` gets the states when all batches are scored, and nothing if that fails or
+            nobody asks for the last one.
+        threads : int, optional
+            Of a recurrent model: how many threads work; None is every CPU that this process may
+            use.
 
         Yields
         ------
@@ -672,14 +685,26 @@ class InstructionModel(Engine):
         Raises
         ------
         InstModelError
-            As `predict_table`, and ``invalid_outputs``; rows count through all batches.
+            As `predict_table` and `predict_events`, and ``invalid_outputs``; rows count through
+            all batches.
         """
         from instmodel.tables import batches as arrow_batches
         from instmodel.tables.options import ScoreOptions
 
-        self.require_rows()
         options = ScoreOptions(keep, outputs, nulls, on_bad_row)
-        return arrow_batches.score_batches(self, batches, options)
+        if by is None:
+            self.require_rows()
+            for name, value in {"order": order, "states": states, "threads": threads}.items():
+                if value is not None:
+                    raise InputError("invalid_type", "needs by=…", field=name)
+            return arrow_batches.score_batches(self, batches, options)
+        from instmodel.events import batches as event_batches
+        from instmodel.events.scoring import EventScorer
+
+        self.require_state()
+        count = parallel.checked_threads(threads)
+        events = EventScorer(self, by, order, states, count)
+        return event_batches.score_batches(self, batches, options, events)
 
     def get_output(self, buffer: NDArray[np.float32], index: int) -> float:
         """Return one output value from a buffer that `predict_with_buffer` ran in.

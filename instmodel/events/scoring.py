@@ -29,6 +29,7 @@ from instmodel.events.recurrent import RecurrentModel
 from instmodel.events.store import StateStore, checked_store
 from instmodel.tables.beside import chunks_beside, parts, some_rows
 from instmodel.tables.binding import Binding, Nulls
+from instmodel.tables.cells import InputWatch
 from instmodel.tables.row_columns import features_among
 from instmodel.tables.scoring import BadRow, Chunk, fill_on_threads, say_positions
 
@@ -146,6 +147,7 @@ class EventScorer:
         cells: Sequence[Any],
         first_row: int = 0,
         first_only: bool = False,
+        watch: InputWatch | None = None,
     ) -> tuple[Floats, list[BadRow]]:
         """Score the events of a chunk.
 
@@ -160,6 +162,8 @@ class EventScorer:
             Number of the chunk's first row.
         first_only : bool
             Return with the first block that has a bad row.
+        watch : InputWatch, optional
+            Sees every row before the model does, and may find rows bad.
 
         Returns
         -------
@@ -179,7 +183,7 @@ class EventScorer:
         for start in range(0, chunk.rows, self._block_rows):
             stop = min(start + self._block_rows, chunk.rows)
             part = scores[start:stop]
-            bad += self._score(undo, chunk, cells, start, first_row, part, first_only)
+            bad += self._score(undo, chunk, cells, start, first_row, part, first_only, watch)
             if bad and first_only:
                 break
         return scores, bad
@@ -193,6 +197,7 @@ class EventScorer:
         first_row: int,
         scores: Floats,
         first_only: bool,
+        watch: InputWatch | None,
     ) -> list[BadRow]:
         """Score the rows of a block."""
         rows = len(scores)
@@ -200,7 +205,7 @@ class EventScorer:
             # Inputs that the model never reads stay 0.
             self._block = np.zeros((rows, self._model.feature_size), np.float32)
         x = self._block[:rows]
-        problems = fill_on_threads(chunk, start, start + rows, x, self._threads)
+        problems = fill_on_threads(chunk, start, start + rows, x, watch, self._threads)
         arrays = [
             as_arrow(some_rows(column, start, start + rows), name)
             for name, column in zip(self.columns, cells, strict=True)

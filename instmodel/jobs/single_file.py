@@ -147,7 +147,8 @@ def _score_rows(
     def work(item: tuple[Rows, int]) -> tuple[Scored, int, float]:
         rows, first = item
         start = time.perf_counter()
-        scored = scorer.score_chunk(rows.chunk(scorer.slots, first), rows.kept(scorer.kept), first)
+        chunk, kept = rows.chunk(scorer.slots, first), rows.kept(scorer.kept)
+        scored = scorer.score_chunk(chunk, kept, rows.kept(scorer.beside), first)
         return scored, rows.count, time.perf_counter() - start
 
     def sink(done: tuple[Scored, int, float]) -> None:

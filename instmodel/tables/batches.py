@@ -12,6 +12,7 @@ from instmodel.base import values
 from instmodel.base.extras import require
 from instmodel.errors import InputError
 from instmodel.tables.arrow import arrow_column
+from instmodel.tables.binding import Binding
 from instmodel.tables.cells import UNEXPECTED, InputWatch
 from instmodel.tables.columns import match_columns
 from instmodel.tables.options import OnBadRow, ScoreOptions
@@ -48,6 +49,10 @@ class BatchScorer:
     ----------
     schema : pyarrow.Schema
         Of the results.
+    slots : list of Slot
+        Where the model's features are among the columns.
+    kept, beside : list of int
+        Where the columns are that go along, and that nothing but `score_chunk` looks at.
 
     Raises
     ------
@@ -66,16 +71,22 @@ class BatchScorer:
     ) -> None:
         pa = require("pyarrow", "arrow")
         whole = watches is not None  # who expects something of an input wants it to be there
-        self.slots = binding_of(model, options.nulls, options.naming, whole).slots(schema.names)
+        self.slots = self._binding(model, options, schema.names, whole).slots(schema.names)
         say_positions(model, schema.names)
         keep = options.kept_columns(schema.names)
         self.kept = match_columns(keep, schema.names)
+        self.beside: list[int] = []
         self._model = model
         self._on_bad_row, self._on_unexpected = options.on_bad_row, on_unexpected
         self._watches, self._threads = watches, threads
         names = options.output_names(model.output_size, keep)
         fields = [pa.field(name, pa.float32()) for name in names]
         self.schema = pa.schema([*(schema.field(i) for i in self.kept), *fields])
+
+    def _binding(
+        self, model: RowScorer, options: ScoreOptions, header: Sequence[str], whole: bool
+    ) -> Binding:
+        return binding_of(model, options.nulls, options.naming, whole)
 
     def score(self, batch: Any, first_row: int = 0) -> Scored:
         """Score a record batch.
@@ -92,16 +103,18 @@ class BatchScorer:
             With ``on_bad_row="error"``, for the first bad row.
         """
         columns = [arrow_column(s, batch.column(s.position), first_row) for s in self.slots]
-        kept = [batch.column(i) for i in self.kept]
-        return self.score_chunk(Chunk(batch.num_rows, columns), kept, first_row)
+        kept, beside = ([batch.column(i) for i in places] for places in (self.kept, self.beside))
+        return self.score_chunk(Chunk(batch.num_rows, columns), kept, beside, first_row)
 
-    def score_chunk(self, chunk: Chunk, kept: Sequence[Any], first_row: int = 0) -> Scored:
-        """Score rows whose columns are there already; `kept` are Arrow arrays."""
+    def score_chunk(
+        self, chunk: Chunk, kept: Sequence[Any], beside: Sequence[Any] = (), first_row: int = 0
+    ) -> Scored:
+        """Score rows whose columns are there already; `kept` and `beside` are Arrow arrays."""
         import pyarrow as pa
 
         watch = None if self._watches is None else self._watches()
         stop = self._on_bad_row == self._on_unexpected == "error"
-        scores, bad = score_chunk(self._model, chunk, first_row, stop, watch, self._threads)
+        scores, bad = self._scores(chunk, beside, first_row, stop, watch)
         for row in bad:
             if self._fate(row) == "error":
                 raise row.error()
@@ -117,6 +130,16 @@ class BatchScorer:
         if mask is not None and skips:
             batch = batch.filter(pa.array(~mask))
         return Scored(batch, bad, watch)
+
+    def _scores(
+        self,
+        chunk: Chunk,
+        beside: Sequence[Any],
+        first_row: int,
+        first_only: bool,
+        watch: InputWatch | None,
+    ) -> tuple[NDArray[np.float32], list[BadRow]]:
+        return score_chunk(self._model, chunk, first_row, first_only, watch, self._threads)
 
     def _fate(self, row: BadRow) -> OnBadRow:
         return self._on_unexpected if row.cell.code == UNEXPECTED else self._on_bad_row
@@ -145,15 +168,20 @@ def score_batches(
     options: ScoreOptions,
 ) -> Iterator[Any]:
     """Score batches one by one; see `InstructionModel.score_batches`."""
-    pa = require("pyarrow", "arrow")
+    require("pyarrow", "arrow")
     if is_arrow(batches):
         stream = open_stream(batches, join=False)
         batches = stream.read(needed_columns(model, stream.header, options)).items
-    else:
-        try:
-            batches = iter(batches)
-        except TypeError:
-            raise values.wrong_type(batches, "batches", "pyarrow record batches") from None
+    return score_all(batches, lambda schema: BatchScorer(model, schema, options))
+
+
+def score_all(batches: Any, scorer_of: Callable[[Any], BatchScorer]) -> Iterator[Any]:
+    """Score an iterable of record batches, with what `scorer_of` makes of their schema."""
+    pa = require("pyarrow", "arrow")
+    try:
+        batches = iter(batches)
+    except TypeError:
+        raise values.wrong_type(batches, "batches", "pyarrow record batches") from None
     scorer: BatchScorer | None = None
     first_row = 0
     schema = None
@@ -169,7 +197,7 @@ def score_batches(
                     actual=_fields(batch.schema),
                 )
             schema = batch.schema
-            scorer = BatchScorer(model, schema, options)
+            scorer = scorer_of(schema)
         yield scorer.score(batch, first_row).batch
         first_row += batch.num_rows
 

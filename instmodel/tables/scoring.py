@@ -281,7 +281,12 @@ def score_chunk(
 
 
 def fill_on_threads(
-    chunk: Chunk, start: int, stop: int, rows: Floats, threads: int | None = 1
+    chunk: Chunk,
+    start: int,
+    stop: int,
+    rows: Floats,
+    watch: InputWatch | None = None,
+    threads: int | None = 1,
 ) -> dict[int, tuple[str | None, BadCell]]:
     """Do what `fill_rows` does, for many rows on several threads."""
     size = _block_rows(rows.shape[1])
@@ -291,7 +296,7 @@ def fill_on_threads(
     def work(watch_signals: bool = False) -> None:
         for first in _claimed(starts):
             last = min(first + size, stop)
-            bad = fill_rows(chunk, first, last, rows[first - start : last - start])
+            bad = fill_rows(chunk, first, last, rows[first - start : last - start], watch)
             found.update({first - start + row: problem for row, problem in bad.items()})
 
     _work_off(starts, work, threads)
