@@ -7,11 +7,11 @@ import json
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from support.documents import dense, edited, everything, refused
+from support.documents import dense, edited, everything, recurrent, refused
 
 import instmodel as im
 
-E = everything()
+E, R = everything(), recurrent()
 TEXT = json.dumps(dense())
 
 JUNK = st.one_of(
@@ -38,25 +38,41 @@ def paths(value, path=()):
         yield from paths(item, (*path, key))
 
 
-E_PATHS = list(paths(E))[1:]
+def damages(document):
+    places = st.sampled_from(list(paths(document))[1:])
+    return st.lists(st.tuples(places, JUNK | st.just(...)), min_size=1, max_size=3)
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from(E_PATHS), JUNK | st.just(...)), min_size=1, max_size=3),
-)
-def test_a_document_with_random_damage_is_refused_or_works(damage):
-    document = E
+def damaged(document, damage):
     for path, value in damage:
         try:
             document = edited(document, *path, to=value)
         except (KeyError, IndexError, TypeError):  # an earlier edit took the place away
             continue
+    return document
+
+
+@given(damages(E))
+def test_a_document_with_random_damage_is_refused_or_works(damage):
+    document = damaged(E, damage)
     try:
         model = im.InstructionModel(im.InstructionModelInfo.from_dict(document))
     except im.InstModelError:
         return
     x = np.ones((3, model.feature_size), np.float32)
     assert model.predict(x).shape == (3, model.output_size)
+
+
+@given(damages(R))
+def test_a_recurrent_document_with_random_damage_is_refused_or_works(damage):
+    document = damaged(R, damage)
+    try:
+        model = im.InstructionModel(im.InstructionModelInfo.from_dict(document))
+    except im.InstModelError:
+        return
+    x = np.ones((3, model.feature_size), np.float32)
+    outputs = model.predict_sequences([x])[0] if model.is_recurrent else model.predict(x)
+    assert outputs.shape == (3, model.output_size)
 
 
 @given(st.data())

@@ -30,6 +30,7 @@ from support.documents import (
     identity,
     network,
     one,
+    recurrent,
     trainer_exports,
 )
 
@@ -56,6 +57,7 @@ WORDS = [
     *("CLIP_ELEMENTWISE", "ADD_BUFFER_HEADS", "ADD_ELEMENTWISE_BUFFERS", "dot", "RELU", "SOFTMAX"),
     *("EXP", "LOG", "GELU", "relu", "type", "input", "output", "weights", "bias", "key", "size"),
     *("categories", "values", "unknown", "error", "nan", "a", "b", "signature", "features", "kind"),
+    *("state", "buffer", "initial"),
     *("number", "code", "text", "min", "max", "codes", "nulls", "never", "edges", "shares"),
     *("", "0", "-0", "1", "01", "+1", " 1", "1 ", "1.0", "1e3", "٣", "2147483648", "-2147483648"),
     *("f[2]", "f[0]", "f[]", "f[999999999]", "f[9999999999]", "é", "\0", "a\nb", "x" * 300),
@@ -116,8 +118,29 @@ def documents() -> list[dict]:
     code = {"kind": "code", "codes": [-3, 7], "shares": [0.25, 0.5], "null_share": 0.25}
     told = {**dense(), "signature": {"rows": 80, "features": {"a": number, "b": code}}}
     found = [dense(), everything(), identity(), sparse, wide, named, checked, labelled, told]
+    found += [recurrent(), remembering()]
     golden = [case["model"] for case in (*engine_cases(), *trainer_exports())]
     return found + [document for document in golden if len(json.dumps(document)) < LONGEST]
+
+
+def remembering() -> dict:
+    """Two states, of which one is the output, and validation data of sequences."""
+    document = {
+        "feature_size": 2,
+        "buffer_sizes": [2, 2, 2],
+        "instructions": [
+            {"type": "COPY", "input": 1, "output": 2, "internal_index": 0},
+            {"type": "ADD_ELEMENTWISE_BUFFERS", "input": [0, 1], "output": 1},
+            {"type": "MUL_ELEMENTWISE", "input": 1, "parameters": 0},
+        ],
+        "state": [{"buffer": 2}, {"buffer": 1, "initial": 1}],
+        "weights": [],
+        "bias": [],
+        "parameters": [[0.5, 0.25], [-1.0, 2.0]],
+    }
+    cases = [[[1.0, -1.0], [0.5, 3.0], [0.0, 0.0]], [], [[2.0, 0.5]]]
+    outputs = [[[-1.0, 2.0], [0.0, 0.25], [0.25, 0.8125]], [], [[-1.0, 2.0]]]
+    return {**document, "validation_data": {"inputs": cases, "expected_outputs": outputs}}
 
 
 @cache
@@ -214,7 +237,7 @@ def _edit_structure(rng, document, tensors):
     copy = {**document, "instructions": list(document["instructions"])}
     steps = copy["instructions"]
     sizes = len(copy["buffer_sizes"])
-    how = rng.randrange(7)
+    how = rng.randrange(8)
     at = rng.randrange(len(steps))
     if how == 0:
         steps.insert(at, {"type": "ACTIVATION", "input": rng.randrange(sizes)})
@@ -236,6 +259,9 @@ def _edit_structure(rng, document, tensors):
         copy["buffer_sizes"] = grown
         steps.append({"type": "COPY_MASKED", "input": rng.randrange(sizes), "output": sizes})
         steps[-1]["indexes"] = [rng.randrange(3) for _ in range(rng.randrange(1 + grown[-1]))]
+    elif how == 6:
+        state = copy["state"] if isinstance(copy.get("state"), list) else []
+        copy["state"] = [*state, {"buffer": rng.randrange(sizes)}]
     elif copy.get(tensors):
         # The same layer once more: sizes that fit where sizes of this layer fit.
         steps.append(dict(rng.choice(steps)))
@@ -331,7 +357,9 @@ def _edit_bytes(rng, data):
 def assemble(text: bytes, data: bytes, rng: random.Random | None = None) -> bytes:
     """Write a binary file around a header and a data section; with `rng`, damage the prefix."""
     padding = bytes(-(64 + len(text)) % 64) if data else b""
-    version = 3 if b"signature" in text else 2 if b"categories" in text else 1
+    # Of the first key that only readers of this version know.
+    versions = {b"\xa5state": 4, b"signature": 3, b"categories": 2, b"": 1}
+    version = next(version for key, version in versions.items() if key in text)
     fields = [b"\x93INSTMDL", version, len(text), 64 + len(text) + len(padding) + len(data), 0]
     if rng:
         at = rng.randrange(1, 5)

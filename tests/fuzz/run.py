@@ -34,6 +34,7 @@ import mutate  # noqa: E402
 import numpy as np  # noqa: E402
 
 import instmodel as im  # noqa: E402
+from instmodel import reference  # noqa: E402
 from instmodel.compiled import parallel  # noqa: E402
 
 CORPUS = HERE / "corpus"
@@ -93,6 +94,33 @@ def _memory_folder() -> str | None:
 
 def run(model: im.InstructionModel, number: int) -> None:
     """Run a model in every way, and compare the ways: they promise the same bits."""
+    (run_sequences if model.is_recurrent else run_rows)(model, number)
+
+
+def run_sequences(model: im.InstructionModel, number: int) -> None:
+    rng = np.random.default_rng(number)
+    lengths = rng.integers(0, 6, 21)
+    x = HOSTILE[rng.integers(len(HOSTILE), size=(21, 5, model.feature_size))]
+    ends = model.initial_state(21)
+    whole = model.predict_sequences(x, lengths, state=ends, threads=1 + number % 2)
+    state = model.initial_state(21)
+    for t in range(5):
+        going = np.flatnonzero(lengths > t)
+        now = state[going]
+        same_bits(model.step(x[going, t], now), whole[going, t])
+        state[going] = now
+    same_bits(state, ends)
+    # One step more of one sequence, in its unified buffer.
+    buffer = np.full(model.required_memory, np.nan, np.float32)
+    buffer[: model.feature_size] = x[0, 0]
+    places = reference.state_columns(model.info)
+    buffer[places] = state[0]
+    model.predict_with_buffer(buffer)
+    same_bits(model.step(x[0, 0], state[0]), buffer[model.output_index_start :])
+    same_bits(buffer[places], state[0])
+
+
+def run_rows(model: im.InstructionModel, number: int) -> None:
     features = model.feature_size
     rng = np.random.default_rng(number)
     x = HOSTILE[rng.integers(len(HOSTILE), size=(50, features))]
