@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import argparse
 import timeit
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
 import instmodel as im
+from instmodel.signatures.counting import Tally
+from instmodel.signatures.expectations import Expectations
+from instmodel.tables.batches import BatchScorer
+from instmodel.tables.options import ScoreOptions
 from perf.timing import fastest_of
 
 FEATURES = 30
@@ -23,12 +28,15 @@ SMALL_CHUNKS = [
 ]
 
 
-def network(features: int = FEATURES, hidden: int = 16, layers: int = 1) -> im.InstructionModel:
-    """Return a dense network (30-16-1) with the names f0, f1 and so on."""
+def network(
+    features: int = FEATURES, hidden: int = 16, layers: int = 1, text: Sequence[str] = ()
+) -> im.InstructionModel:
+    """Return a dense network (30-16-1) of f0, f1 and so on, and of `text` with these categories."""
     rng = np.random.default_rng(0)
     b = im.ModelBuilder()
-    h = b.input([f"f{i}" for i in range(features)])
-    size = features
+    names = [f"f{i}" for i in range(features)]
+    h = b.input([*names, "text"], {"text": text}) if text else b.input(names)
+    size = len(names) + bool(text)
     for _ in range(layers):
         h = b.dense(h, rng.normal(size=(hidden, size)) / size**0.5, np.zeros(hidden), "RELU")
         size = hidden
@@ -68,8 +76,7 @@ def compare(rows: int, dtype: str, seconds: float) -> None:
         "predict": lambda: model.predict(matrix),
         "the matrix": lambda: np.asarray(batch.to_tensor()).astype(np.float32, copy=False),
     } | {
-        name: (lambda table=table: model.predict_table(table, 0.0))
-        for name, table in tables.items()
+        name: partial(model.predict_table, table, 0.0, threads=1) for name, table in tables.items()
     }
     found = fastest_of(calls, seconds)
     base = found["predict"] + found["the matrix"]
@@ -77,6 +84,52 @@ def compare(rows: int, dtype: str, seconds: float) -> None:
     for name, time in found.items():
         ratio = f"{time / base:6.2f}" if name in tables else ""
         print(f"  {name:20} {1e3 * time:8.1f} ms  {ratio}")
+
+
+def texts(rows: int, seconds: float) -> None:
+    """Print what a column of text, of 100 categories, adds to nine columns of numbers."""
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    categories = [f"category {i}" for i in range(100)]
+    numbers = columns(rows, "float32", 9)
+    text = np.array(categories)[np.random.default_rng(1).integers(100, size=rows)]
+    strings = pa.array(text)
+    tables = {
+        "Arrow dictionary": pa.table({**numbers, "text": strings.dictionary_encode()}),
+        "Arrow strings": pa.table({**numbers, "text": strings}),
+        "Polars strings": pl.DataFrame({**numbers, "text": text}),
+        "pandas category": pd.DataFrame({**numbers, "text": pd.Categorical(text)}),
+        "Python objects": pd.DataFrame({**numbers, "text": text.astype(object)}),
+    }
+    model = network(9, text=categories)
+    calls = {name: partial(model.predict_table, table, threads=1) for name, table in tables.items()}
+    alone = partial(network(9).predict_table, pa.table(numbers), threads=1)
+    found = fastest_of({"numbers": alone, **calls}, seconds)
+    print(f"\n{rows} rows × 9 columns of float32; a column of text adds")
+    for name in tables:
+        print(f"  {name:20} {1e3 * (found[name] - found['numbers']):8.1f} ms")
+
+
+def inputs_counted(rows: int, seconds: float) -> None:
+    """Print what it takes that rows are held against a signature while they are scored."""
+    import pyarrow as pa
+
+    model = network()
+    data = columns(rows, "float32")
+    expectations = Expectations(im.Signature.from_data(model, data), model.named_features)
+    (batch,) = pa.table(data).to_batches()
+    scorers = {
+        "scored": BatchScorer(model, batch.schema, ScoreOptions()),
+        "scored and counted": BatchScorer(
+            model, batch.schema, ScoreOptions(), watches=partial(Tally, expectations)
+        ),
+    }
+    found = fastest_of({n: partial(s.score, batch) for n, s in scorers.items()}, seconds)
+    print(f"\n{rows} rows × {FEATURES} columns of float32, with a signature")
+    for name, time in found.items():
+        print(f"  {name:20} {1e9 * time / rows:8.1f} ns a row")
 
 
 def small_chunks(chunks: int, seconds: float) -> None:
@@ -122,6 +175,8 @@ def main() -> None:
         return
     for dtype in ("float32", "float64"):
         compare(args.rows, dtype, args.seconds)
+    texts(args.rows, args.seconds)
+    inputs_counted(args.rows, args.seconds)
     one_row()
 
 

@@ -18,7 +18,9 @@ def test_tables():
     for module in ("pyarrow", "pandas", "polars", "duckdb"):
         pytest.importorskip(module)
     said = run("perf.tables", "--rows", 1000, "--seconds", 0.01)
-    assert said.count("Polars") == 2
+    assert said.count("Polars  ") == 2
+    assert "a column of text adds" in said
+    assert "scored and counted" in said
     assert "predict_one, 30 features" in said
     said = run("perf.tables", "--chunks", 50, "--seconds", 0.01)
     assert said.count(" rows each, ") == 6
