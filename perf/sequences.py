@@ -42,9 +42,7 @@ def measure(number: int, threads: int, rounds: int, seconds: float) -> None:
             if importlib.util.find_spec(_MODULES.get(name, name)) is None:
                 print(f"  {name:14} is not installed")
                 continue
-            worker = stack.enter_context(
-                closing(Worker(Contender(name, threads), SequenceSession))
-            )
+            worker = stack.enter_context(closing(Worker(Contender(name, threads), SequenceSession)))
             try:
                 way, outputs = worker.call("prepare", number, seconds)
             except ContenderError as error:

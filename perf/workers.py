@@ -73,9 +73,7 @@ class Worker:
         Makes what runs in the process, of a peer and a number of threads.
     """
 
-    def __init__(
-        self, contender: Contender, session: Callable[[str, int], Any] = Session
-    ) -> None:
+    def __init__(self, contender: Contender, session: Callable[[str, int], Any] = Session) -> None:
         self.contender = contender
         self._session = session
         self._start()
