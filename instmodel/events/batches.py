@@ -9,11 +9,11 @@ from instmodel.events.held import Floats, Undo
 from instmodel.events.recurrent import RecurrentModel
 from instmodel.events.scoring import EventScorer
 from instmodel.tables.batches import BatchScorer, score_all
+from instmodel.tables.beside import binding_beside
 from instmodel.tables.binding import Binding
 from instmodel.tables.cells import InputWatch
 from instmodel.tables.columns import match_columns
 from instmodel.tables.options import OnBadRow, ScoreOptions
-from instmodel.tables.row_columns import features_among
 from instmodel.tables.scorer import RowScorer
 from instmodel.tables.scoring import BadRow, Chunk
 from instmodel.tables.streams import is_arrow, open_stream
@@ -49,11 +49,8 @@ class EventBatches(BatchScorer):
     def _binding(
         self, model: RowScorer, options: ScoreOptions, header: Sequence[str], whole: bool
     ) -> Binding:
-        if model.features:
-            return super()._binding(model, options, header, whole)
         others = [*options.kept_columns(header), *self._events.columns]
-        features = features_among(model, list(header), [], others)
-        return Binding(features, model.feature_size, options.nulls, model.key_inputs)
+        return binding_beside(model, header, others, options, whole)
 
     def _scores(
         self,

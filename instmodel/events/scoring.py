@@ -27,10 +27,10 @@ from instmodel.events.held import Floats, Held, Undo, held_for
 from instmodel.events.keys import Slots
 from instmodel.events.recurrent import RecurrentModel
 from instmodel.events.store import StateStore, checked_store
-from instmodel.tables.beside import chunks_beside, parts, some_rows
-from instmodel.tables.binding import Binding, Nulls
+from instmodel.tables.beside import binding_beside, chunks_beside, parts, some_rows
+from instmodel.tables.binding import Nulls
 from instmodel.tables.cells import InputWatch
-from instmodel.tables.row_columns import features_among
+from instmodel.tables.options import ScoreOptions
 from instmodel.tables.scoring import BadRow, Chunk, fill_on_threads, say_positions
 
 # Values of a block: 16 MiB. The more rows, the more of them are of one sequence.
@@ -49,16 +49,13 @@ def predict_events(
 ) -> Floats:
     """Score a table of events; see `InstructionModel.predict_events`."""
     scorer = EventScorer(model, by, order, states, threads)
+    options = ScoreOptions(nulls=nulls)
     found: list[Floats] = []
     row = 0
     with scorer.changing() as undo:
         for part, header, columns in parts(table, model, [], scorer.columns):
-            inputs = features_among(model, header, [], scorer.columns)
-            say_positions(model, [feature.name for feature in inputs])
-            binding = Binding(
-                *(inputs, model.feature_size, nulls, model.key_inputs),
-                read_inputs=model.read_inputs,
-            )
+            say_positions(model, header)
+            binding = binding_beside(model, header, scorer.columns, options)
             for chunk, cells in chunks_beside(part, binding, scorer.columns, columns):
                 scores, bad = scorer.score(undo, chunk, cells, row, first_only=True)
                 if bad:
@@ -212,7 +209,8 @@ class EventScorer:
         ]
         for name, array in reversed(list(zip(self.columns, arrays, strict=True))):
             for row in nulls_in(array).tolist():
-                problems[row] = (name, null_key())
+                if start + row not in chunk.faults:  # whose cells are all null
+                    problems[row] = (name, null_key())
         bad = [BadRow(first_row + start + row, *problems[row]) for row in sorted(problems)]
         if (bad and first_only) or len(bad) == rows:
             return bad

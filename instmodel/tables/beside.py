@@ -11,8 +11,10 @@ from instmodel.errors import InputError
 from instmodel.tables.binding import Binding
 from instmodel.tables.columns import match_columns
 from instmodel.tables.frames import is_pandas
+from instmodel.tables.options import ScoreOptions
+from instmodel.tables.row_columns import features_among
 from instmodel.tables.scorer import RowScorer
-from instmodel.tables.scoring import Chunk, open_table
+from instmodel.tables.scoring import Chunk, binding_of, open_table
 from instmodel.tables.streams import is_arrow, open_stream
 
 
@@ -53,6 +55,35 @@ def parts(
             raise InputError("invalid_table", "not a column", column=name, actual=repr(column)[:60])
         columns.append(column)
     yield table, header, columns
+
+
+def binding_beside(
+    model: RowScorer,
+    header: Sequence[str],
+    by: Sequence[str],
+    options: ScoreOptions,
+    whole: bool = False,
+) -> Binding:
+    """Return what `binding_of` does, for a table in which columns `by` may be no inputs.
+
+    Parameters
+    ----------
+    header : sequence of str
+        All columns: those of a model that names none are the ones that are not in `by`.
+    whole : bool
+        Also the inputs that the model never reads.
+
+    Raises
+    ------
+    InputError
+        As `Binding`, and ``column_count_mismatch``.
+    """
+    if model.features or not by:
+        return binding_of(model, options.nulls, options.naming, whole)
+    features = features_among(model, list(header), [], list(by))
+    reads = () if whole else model.read_inputs
+    inputs = (features, model.feature_size, options.nulls, model.key_inputs)
+    return Binding(*inputs, options.naming, reads)
 
 
 def chunks_beside(

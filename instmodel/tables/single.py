@@ -17,8 +17,9 @@ from instmodel.errors import InputError
 from instmodel.tables import frames
 from instmodel.tables.binding import Nulls, null_value
 from instmodel.tables.cells import ObjectColumn
+from instmodel.tables.fill import fill
 from instmodel.tables.scorer import RowScorer
-from instmodel.tables.scoring import BadRow, binding_of, fill, say_positions
+from instmodel.tables.scoring import BadRow, binding_of, say_positions
 from instmodel.tables.streams import is_a
 
 Floats = NDArray[np.float32]

@@ -106,3 +106,40 @@ def test_options_of_sequences_need_by(option):
     with pytest.raises(im.InputError) as caught:
         stateless.score_batches(events(3), by="card")
     assert caught.value.code == "state_size_mismatch"
+
+
+@pytest.mark.parametrize("on_bad_row", ["null", "skip"])
+def test_an_event_without_a_key_or_a_time_is_a_bad_row(on_bad_row, small_blocks):
+    table = events(30)
+    cards, times = (table.column(name).to_pylist() for name in ("card", "time"))
+    cards[2] = times[7] = cards[29] = None
+    broken = table.set_column(0, "card", pa.array(cards)).set_column(2, "time", pa.array(times))
+    good = np.delete(np.arange(30), [2, 7, 29])
+    expected = MODEL.predict_events(table.take(good), "card")[:, 0].tolist()
+    states = im.StateStore(MODEL)
+    batches = MODEL.score_batches(
+        broken.to_batches(11), on_bad_row=on_bad_row, by="card", order="time", states=states
+    )
+    found = pa.Table.from_batches(batches).column("score").to_pylist()
+    if on_bad_row == "null":
+        assert [row for row, score in enumerate(found) if score is None] == [2, 7, 29]
+        found = [found[row] for row in good]
+    assert found == expected
+    assert len(states) == len({cards[row] for row in good})
+
+
+def test_batches_without_a_good_row_have_no_steps():
+    states = im.StateStore(MODEL)
+    table = events(10).set_column(0, "card", pa.nulls(10))
+    (batch,) = MODEL.score_batches(table, on_bad_row="skip", by="card", states=states)
+    assert (batch.num_rows, len(states)) == (0, 0)
+
+
+def test_an_event_that_goes_back_is_an_error_whatever_becomes_of_bad_rows():
+    table = (
+        events(10)
+        .set_column(2, "time", pa.array([5] * 9 + [4]))
+        .set_column(0, "card", pa.array([1] * 10))
+    )
+    with pytest.raises(im.InputError, match=r"row 9.*unordered_events"):
+        list(MODEL.score_batches(table, on_bad_row="skip", by="card", order="time"))
