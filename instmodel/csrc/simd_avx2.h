@@ -115,6 +115,7 @@ IM_INLINE vd vd_add(vd a, vd b) { return IM_VD2(_mm256_add_pd, a, b); }
 IM_INLINE vd vd_sub(vd a, vd b) { return IM_VD2(_mm256_sub_pd, a, b); }
 IM_INLINE vd vd_mul(vd a, vd b) { return IM_VD2(_mm256_mul_pd, a, b); }
 IM_INLINE vd vd_div(vd a, vd b) { return IM_VD2(_mm256_div_pd, a, b); }
+IM_INLINE vd vd_quotients(vd a, vd b) { return vd_div(a, b); }
 IM_INLINE vd vd_fma(vd a, vd b, vd c)
 {
     return (vd){_mm256_fmadd_pd(a.lo, b.lo, c.lo), _mm256_fmadd_pd(a.hi, b.hi, c.hi)};
@@ -129,6 +130,14 @@ IM_INLINE vd vd_select(vdm m, vd a, vd b)
 }
 
 /* ---- float64: powers of two ---- */
+IM_INLINE __m256d shift_to_exponent(__m256d a)
+{
+    return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(a), 52));
+}
+IM_INLINE vd vd_shift_to_exponent(vd a)
+{
+    return (vd){shift_to_exponent(a.lo), shift_to_exponent(a.hi)};
+}
 IM_INLINE __m256d scale_pow2(__m256d a, __m256d k)
 {
     return _mm256_castsi256_pd(

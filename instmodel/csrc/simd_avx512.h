@@ -135,6 +135,14 @@ IM_INLINE vd vd_add(vd a, vd b) { return IM_VD2(_mm512_add_pd, a, b); }
 IM_INLINE vd vd_sub(vd a, vd b) { return IM_VD2(_mm512_sub_pd, a, b); }
 IM_INLINE vd vd_mul(vd a, vd b) { return IM_VD2(_mm512_mul_pd, a, b); }
 IM_INLINE vd vd_div(vd a, vd b) { return IM_VD2(_mm512_div_pd, a, b); }
+/* Both from one division, which this wide takes as long as 30 products on some CPUs. Four roundings
+ * make the error. */
+IM_INLINE vd vd_quotients(vd a, vd b)
+{
+    const __m512d y = _mm512_div_pd(_mm512_set1_pd(1.0), _mm512_mul_pd(b.lo, b.hi));
+    return (vd){_mm512_mul_pd(_mm512_mul_pd(a.lo, b.hi), y),
+                _mm512_mul_pd(_mm512_mul_pd(a.hi, b.lo), y)};
+}
 IM_INLINE vd vd_fma(vd a, vd b, vd c)
 {
     return (vd){_mm512_fmadd_pd(a.lo, b.lo, c.lo), _mm512_fmadd_pd(a.hi, b.hi, c.hi)};
@@ -150,6 +158,14 @@ IM_INLINE vd vd_select(vdm m, vd a, vd b)
 }
 
 /* ---- float64: powers of two ---- */
+IM_INLINE __m512d shift_to_exponent(__m512d a)
+{
+    return _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(a), 52));
+}
+IM_INLINE vd vd_shift_to_exponent(vd a)
+{
+    return (vd){shift_to_exponent(a.lo), shift_to_exponent(a.hi)};
+}
 IM_INLINE __m512d scale_pow2(__m512d a, __m512d k)
 {
     return _mm512_castsi512_pd(

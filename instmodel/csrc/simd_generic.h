@@ -14,7 +14,7 @@
  *    operations, and is applied where inputs are read. After that arithmetic cannot bring one back.
  * d. A comparison with NaN is false.
  * e. Every operation rounds once and correctly (IEEE 754), so no primitive may be an estimate
- *    instruction (rcpps, rsqrtps, vrecpe).
+ *    instruction (rcpps, rsqrtps, vrecpe). vd_quotients is made of several operations.
  *
  * Generic: without hardware FMA, fmaf() and fma() are slow library calls, with the same bits.
  * Selections are done on the bits so that no compiler turns them into a branch on data.
@@ -98,7 +98,7 @@ IM_INLINE vf vf_select(vm m, vf a, vf b) /* m ? a : b */
 {
     return float32((bits32(a) & m) | (bits32(b) & ~m));
 }
-/* x < b ? b : x: a NaN in x stays, of two zeros x stays. b is not NaN. */
+/* x < b ? b : x: a NaN in x stays, of two zeros x stays. Where b is NaN, x stays, too. */
 IM_INLINE vf vf_max_keep(vf x, vf b)
 {
     vm m = vf_lt(x, b);
@@ -160,11 +160,18 @@ IM_INLINE vd vd_sub(vd a, vd b) { return a - b; }
 IM_INLINE vd vd_mul(vd a, vd b) { return a * b; }
 IM_INLINE vd vd_div(vd a, vd b) { return a / b; }
 IM_INLINE vd vd_fma(vd a, vd b, vd c) { return fma(a, b, c); } /* a*b + c */
+/* a / b but for an error of 2^-51 of it, for b, and a unless it is 0, between 2^-200 and 2^200. The
+ * one primitive of which instruction sets make different bits, in which a lane may even see
+ * another: who takes it shows that the float32 in the end is the same
+ * (tests/csrc/quotient_margins.c). */
+IM_INLINE vd vd_quotients(vd a, vd b) { return a / b; }
 IM_INLINE vdm vd_lt(vd a, vd b) { return (vdm)0 - (vdm)(a < b); }
 IM_INLINE vd vd_select(vdm m, vd a, vd b) { return float64((bits64(a) & m) | (bits64(b) & ~m)); }
 
 /* ---- float64: powers of two, by integer operations on the bits ---- */
 
+/* The low 12 bits as sign and exponent of a number whose other bits are 0. */
+IM_INLINE vd vd_shift_to_exponent(vd a) { return float64(bits64(a) << 52); }
 /* a * 2^n, where k = n + 1.5 * 2^52, so that the low bits of k hold n. Exact as long as a and the
  * result are normal numbers. A NaN in both stays NaN if the low 12 bits of k's payload are 0, as in
  * every NaN that came from a float32. */

@@ -126,6 +126,7 @@ IM_INLINE vd vd_add(vd a, vd b) { return IM_VD2(vaddq_f64, a, b); }
 IM_INLINE vd vd_sub(vd a, vd b) { return IM_VD2(vsubq_f64, a, b); }
 IM_INLINE vd vd_mul(vd a, vd b) { return IM_VD2(vmulq_f64, a, b); }
 IM_INLINE vd vd_div(vd a, vd b) { return IM_VD2(vdivq_f64, a, b); }
+IM_INLINE vd vd_quotients(vd a, vd b) { return vd_div(a, b); }
 IM_INLINE vd vd_fma(vd a, vd b, vd c)
 {
     return (vd){vfmaq_f64(c.lo, a.lo, b.lo), vfmaq_f64(c.hi, a.hi, b.hi)};
@@ -137,6 +138,14 @@ IM_INLINE vd vd_select(vdm m, vd a, vd b)
 }
 
 /* ---- float64: powers of two ---- */
+IM_INLINE float64x2_t shift_to_exponent(float64x2_t a)
+{
+    return vreinterpretq_f64_u64(vshlq_n_u64(vreinterpretq_u64_f64(a), 52));
+}
+IM_INLINE vd vd_shift_to_exponent(vd a)
+{
+    return (vd){shift_to_exponent(a.lo), shift_to_exponent(a.hi)};
+}
 IM_INLINE float64x2_t scale_pow2(float64x2_t a, float64x2_t k)
 {
     return vreinterpretq_f64_u64(

@@ -15,9 +15,11 @@
  * d. The caller has set round-to-nearest with denormals flushed, and no input is a denormal
  *    (vf_flush). A NaN that comes out has any sign and payload; vf_canonical_nan is for whoever
  *    hands results to the user.
- * e. Coefficients: minimax in relative error, by Remez exchange in 50-digit arithmetic (mpmath),
- *    then rounded to float64. The interval and the error stand at each table. docs/numerics.md
- *    lists the largest error found over all 2^32 inputs.
+ * e. One division of two float64 lanes at once may be off by 2^-51 (vd_quotients). No float32
+ * result may show it: tests/csrc/quotient_margins.c looks at every input. f. Coefficients: minimax
+ * in relative error, by Remez exchange in 50-digit arithmetic (mpmath), then rounded to float64.
+ * The interval and the error stand at each table. docs/numerics.md lists the largest error found
+ * over all 2^32 inputs.
  */
 #ifndef INSTMODEL_VMATH_H
 #define INSTMODEL_VMATH_H
@@ -63,6 +65,16 @@ IM_INLINE vd vd_poly(vd r, const double *c, int degree)
     return p;
 }
 
+/* The same by Horner's rule, where the loop has other work to do meanwhile. */
+IM_INLINE vd vd_horner(vd r, const double *c, int degree)
+{
+    vd p = vd_set1(c[degree]);
+    for (int i = degree - 1; i >= 0; i--) {
+        p = vd_fma(p, r, vd_set1(c[i]));
+    }
+    return p;
+}
+
 /* ---- e^x ---- */
 
 /* (e^r - 1) / r on |r| <= ln(2)/2; relative error 2.4e-10. */
@@ -99,18 +111,44 @@ IM_INLINE vf vf_clamp(vf x, float lowest, float highest)
 /* EXP: e^x, x clamped to [-88, 88]. */
 IM_INLINE vf v_exp(vf x) { return vf_from_vd(vd_exp(vd_from_vf(vf_clamp(x, -88.0f, 88.0f)))); }
 
-/* TANH: with m = e^(2|x|) - 1, |tanh x| = m / (m + 2). m is 2^n p + (2^n - 1), relatively exact
- * near 0 where n = 0. From 9.02 on the result is 1. */
-IM_INLINE vf v_tanh(vf x)
+/* A quotient that is still to be formed: a division is long in coming, and a loop may begin with
+ * the next vector meanwhile (activations.h). */
+typedef struct {
+    vd over, under;
+} im_fraction;
+
+/* (e^2h - 1) / h: expm1_poly with its coefficients multiplied by 2, 4, 8, … */
+static const double expm1_twice_poly[IM_EXPM1_DEGREE + 1] = {
+    0x1.0000000022511p+1, 0x1.000000281919ap+1, 0x1.555554c5fb27ep+0, 0x1.5554ada52432cp-1,
+    0x1.1111a67cb418dp-2, 0x1.6d749246a24c8p-4, 0x1.a019f0ac62d1dp-6,
+};
+
+/* |tanh x| = (e^2a - 1) / (e^2a + 1) for a = |x|. With 2a = n ln(2) + 2h, and both multiplied by
+ * 2^-n, the one over the line is (e^2h - 1) + (1 - 2^-n), relatively exact near 0, where n = 0, and
+ * the one under it 2 2^-n more. From 9.02 on the result is 1. NaN counts as 10 here, for it would
+ * spread in vd_quotients. */
+IM_INLINE im_fraction tanh_fraction(vf x)
 {
-    const vf a = vf_min_keep(vf_abs(x), vf_set1(10.0f));
-    const vd one = vd_set1(1.0);
-    vd k;
-    const vd p = vd_expm1_reduced(vd_from_vf(vf_add(a, a)), &k);
-    const vd s = vd_scale_pow2(one, k);
-    const vd m = vd_fma(s, p, vd_sub(s, one));
-    return vf_copysign(vf_from_vd(vd_div(m, vd_add(m, vd_set1(2.0)))), x);
+    const vd a = vd_from_vf(vf_min_keep(vf_set1(10.0f), vf_abs(x)));
+    /* 1 - n + 1023, the bits of the exponent of 2 2^-n, come out in the lowest bits. */
+    const vd magic = vd_set1(IM_INT_MAGIC + 1024.0);
+    const vd k = vd_fma(a, vd_set1(-2.0 * IM_LOG2_E), magic);
+    const vd h = vd_fma(vd_sub(k, magic), vd_set1(0.5 * IM_LN_2), a);
+    const vd twice = vd_shift_to_exponent(k);
+    const vd rest = vd_fma(twice, vd_set1(-0.5), vd_set1(1.0));
+    const vd over = vd_fma(h, vd_horner(h, expm1_twice_poly, IM_EXPM1_DEGREE), rest);
+    return (im_fraction){over, vd_add(over, twice)};
 }
+
+/* |tanh x| <= |x|, also when rounded, so the minimum brings back NaN and nothing else. */
+IM_INLINE vf tanh_of_fraction(vf x, im_fraction f)
+{
+    const vf result = vf_from_vd(vd_quotients(f.over, f.under));
+    return vf_copysign(vf_min_keep(vf_abs(x), result), x);
+}
+
+/* TANH */
+IM_INLINE vf v_tanh(vf x) { return tanh_of_fraction(x, tanh_fraction(x)); }
 
 /* ---- logarithms ---- */
 

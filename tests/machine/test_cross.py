@@ -106,6 +106,33 @@ def test_activations_give_the_same_bits(here, arm):
             assert lines == expected, (isa, step)
 
 
+@pytest.fixture(scope="module")
+def margins(tmp_path_factory):
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    program = tmp_path_factory.mktemp("margins") / "quotient_margins"
+    source = TESTS / "csrc" / "quotient_margins.c"
+    subprocess.run([compiler, source, *FLAGS, f"-I{CSRC}", "-o", program, "-lm"], check=True)
+    return program
+
+
+def close_and_wrong(*command):
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return dict(line.split() for line in text.splitlines())
+
+
+def test_the_closest_quotient_of_tanh_is_right_whatever_stands_beside_it(margins):
+    """A million numbers around the only one whose quotient a vector could take across a middle."""
+    found = close_and_wrong(margins, "0x3bc00000", "0x3bd00000")
+    assert found == {"close": "1", "wrong": "0"}
+
+
+@pytest.mark.exhaustive
+def test_every_quotient_of_tanh_is_right_whatever_stands_beside_it(margins):
+    assert close_and_wrong(margins) == {"close": "1", "wrong": "0"}
+
+
 def test_denormals_in_rows_count_as_zero_where_no_mode_says_so(here, tmp_path):
     unknown = ["-U__SSE2__", "-U__aarch64__"]  # for fpmode.h, another architecture
     command = programs(shutil.which("cc"), {"generic": []}, tmp_path, flags=[*FLAGS, *unknown])
