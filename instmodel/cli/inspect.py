@@ -54,6 +54,10 @@ def _show(name: str, facts: dict[str, Any]) -> None:
     if counts["map_values"]:
         print(f"  map values        {counts['map_values']}")
     print(f"  memory per row    {facts['required_memory']} floats, {facts['memory_bytes']} bytes")
+    if facts["state"]:
+        kept = ", ".join(str(item["buffer"]) for item in facts["state"])
+        noun = "buffer" if len(facts["state"]) == 1 else "buffers"
+        print(f"  state             {facts['state_size']} floats a sequence, {noun} {kept}")
     print(f"  validation cases  {counts['validation_cases']}")
     if facts["signature"] is not None:
         count = len(facts["signature"]["features"])
@@ -71,6 +75,9 @@ def _show(name: str, facts: dict[str, Any]) -> None:
     _print_table("Features", columns, named)
     buffers = [[b["index"], b["size"], b["offset"], b["role"]] for b in facts["buffers"]]
     _print_table("Buffers", ["#", "size", "offset", "role"], buffers)
+    if facts["state"]:
+        rows = [[item["buffer"], _initial(item)] for item in facts["state"]]
+        _print_table("State", ["buffer", "before the first step"], rows)
     steps = [
         [
             i,
@@ -82,6 +89,10 @@ def _show(name: str, facts: dict[str, Any]) -> None:
         for i, item in enumerate(facts["instructions"])
     ]
     _print_table("Instructions", ["#", "type", "fields", "root", "then"], steps)
+
+
+def _initial(state: dict[str, Any]) -> str:
+    return f"parameters {state['initial']}" if "initial" in state else "zeros"
 
 
 def _categories(feature: dict[str, Any]) -> list[object]:

@@ -19,6 +19,8 @@ def model_facts(model: InstructionModel) -> dict[str, Any]:
     graph = model.execution_graph
     sizes, offsets = model.buffer_sizes, model.buffer_offsets
     roles = [["input"] * (offset < model.feature_size) for offset in offsets]
+    for buffer in document.state_buffers:
+        roles[buffer].append("state")
     roles[-1].append("output")
     return {
         "digest": model.digest,
@@ -32,6 +34,8 @@ def model_facts(model: InstructionModel) -> dict[str, Any]:
             {"index": i, "size": sizes[i], "offset": offsets[i], "role": ", ".join(roles[i])}
             for i in range(len(sizes))
         ],
+        "state": [item.to_dict() for item in document.state],
+        "state_size": model.state_size,
         "instructions": [item.to_dict() for item in model.instructions],
         "counts": {
             "weights": sum(rows * cols for rows, cols in document.weight_shapes),

@@ -20,6 +20,11 @@ SUFFIXES = (".svg", ".html", ".mmd")
 
 _WIDTH, _HEIGHT = 190, 60  # of a box
 _GAP_X, _GAP_Y = 20, 30
+# What comes back: the mark of states.
+_AGAIN = "↺"
+_FILLS = {"input": "#fff3d6", "state": "#eadcf8", "instruction": "#e3eefb", "output": "#d9f2d9"}
+# Of a state and of what becomes one.
+_STATE_STROKE = "#7a4fb5"
 # Boxes side by side, before those of the same depth go on below.
 _MOST_BESIDE = 6
 # The box of the input holds its names: in lines of so many pixels, as many as one looks at.
@@ -65,10 +70,12 @@ figure { margin: 0; break-inside: avoid } .scroll { overflow-x: auto }
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """An instruction in the picture, or the input.
+    """An instruction in the picture, the input, or a state that the step before left.
 
     Attributes
     ----------
+    kind : str
+        ``"input"``, ``"state"`` or ``"instruction"``.
     title, subtitle : str
     parents : list of int
         Boxes whose results it reads, by their place in the list of boxes.
@@ -77,17 +84,21 @@ class Box:
     names : list of str
         The features; of an instruction, those whose values it moves, changes one by one, or
         looks up.
+    kept : bool
+        Whether the next step finds its result in a state.
     """
 
+    kind: str
     title: str
     subtitle: str
     parents: list[int]
     depth: int
     names: list[str]
+    kept: bool = False
 
 
 def boxes(model: InstructionModel) -> list[Box]:
-    """Return the input and every instruction, each after what it reads."""
+    """Return the input, the states and every instruction, each after what it reads."""
     sizes = model.buffer_sizes
     graph = model.execution_graph
     if graph.edge_count > MOST_EDGES:
@@ -97,11 +108,19 @@ def boxes(model: InstructionModel) -> list[Box]:
             expected=f"at most {MOST_EDGES} edges",
             actual=graph.edge_count,
         )
-    found = [Box("input", _count(model.feature_size, "value"), [], 0, model.features)]
+    found = [Box("input", "input", _count(model.feature_size, "value"), [], 0, model.features)]
+    # The box of what is in a buffer before any instruction has written all of it.
+    given = {i: 0 for i, start in enumerate(model.buffer_offsets) if start < model.feature_size}
+    for item in model.structure.state:
+        given[item.buffer] = len(found)
+        title = f"{_AGAIN} state: buffer {item.buffer}"
+        first = "zeros" if item.initial is None else f"parameters {item.initial}"
+        subtitle = f"{_count(sizes[item.buffer], 'value')}, at first {first}"
+        found.append(Box("state", title, subtitle, [], 1, []))
+    before = len(found)
     names = [f.name for f in model.named_features for _ in range(f.size)]
     steps = input_origins(model.instructions, sizes, model.feature_size)
-    # Buffers in which inputs still are.
-    inputs = {i for i, start in enumerate(model.buffer_offsets) if start < model.feature_size}
+    kept = _last_writers(model)
     for index, (item, origins) in enumerate(zip(model.instructions, steps, strict=True)):
         write = item.write(sizes)
         places = written_origins(item, sizes, origins).tolist() if names else []
@@ -109,15 +128,28 @@ def boxes(model: InstructionModel) -> list[Box]:
         buffer = write.buffer
         activation = getattr(item, "activation", None)
         title = f"{index} {item.TYPE}" + (f" {activation}" if activation else "")
-        above = [parent + 1 for parent in graph.nodes[index].parents]
-        if not above or inputs.intersection(item.reads()):
-            above.insert(0, 0)
+        above = [parent + before for parent in graph.nodes[index].parents]
+        above = sorted({given[b] for b in item.reads() if b in given}) + above
+        above = above or [0]
         if not write.partial:
-            inputs.discard(buffer)
+            given.pop(buffer, None)
         depth = 1 + max(found[parent].depth for parent in above)
         subtitle = f"buffer {buffer}: {_count(sizes[buffer], 'value')}"
-        found.append(Box(title, subtitle, above, depth, of))
+        if index in kept:
+            subtitle += f" {_AGAIN} next step"
+        found.append(Box("instruction", title, subtitle, above, depth, of, index in kept))
     return found
+
+
+def _last_writers(model: InstructionModel) -> set[int]:
+    """Return the instructions whose results the next step finds in a state."""
+    writers: dict[int, set[int]] = {item.buffer: set() for item in model.structure.state}
+    for index, item in enumerate(model.instructions):
+        write = item.write(model.buffer_sizes)
+        if write.buffer in writers:
+            others = writers[write.buffer] if write.partial else set()
+            writers[write.buffer] = {*others, index}
+    return set().union(*writers.values())
 
 
 def _count(number: int, noun: str) -> str:
@@ -161,8 +193,9 @@ def graph_svg(model: InstructionModel, marked: int | None = None) -> str:
                 f'<line x1="{start:g}" y1="{from_y + from_high:g}" '
                 f'x2="{x + wide / 2:g}" y2="{y:g}" stroke="#999"/>'
             )
+    first = 1 + len(model.structure.state)
     for index, (box, place) in enumerate(zip(found, places, strict=True)):
-        parts.append(_drawn(box, place, index == 0, marked is not None and index == marked + 1))
+        parts.append(_drawn(box, place, marked is not None and index == marked + first))
     return "".join(parts) + "</svg>"
 
 
@@ -170,10 +203,10 @@ def graph_svg(model: InstructionModel, marked: int | None = None) -> str:
 _Place = tuple[float, float, float, float]
 
 
-def _drawn(box: Box, place: _Place, is_input: bool, is_marked: bool) -> str:
+def _drawn(box: Box, place: _Place, is_marked: bool) -> str:
     x, y, wide, high = place
-    fill, stroke = ("#fff3d6" if is_input else "#e3eefb"), "#456"
-    title = box.title
+    fill = _FILLS[box.kind]
+    stroke, title = _STATE_STROKE if box.kept or box.kind == "state" else "#456", box.title
     if is_marked:
         fill, stroke, title = "#fbdcd9", "#b3261e", f"▶ {title}"
     at, anchor = (x + wide / 2, "middle") if wide <= _CENTRED else (x + 12, "start")
@@ -206,7 +239,7 @@ def _squeezed(needed: float, wide: float) -> str:
 
 def _name_lines(box: Box, wide: float) -> list[str]:
     """Return the names of a box in lines that fit it, as far as they have room."""
-    most = _MOST_LINES if not box.parents else 1
+    most = _MOST_LINES if box.kind == "input" else 1
     letters = int((wide - 12) / _LETTER)
     names = [printable(name) for name in box.names]
     lines: list[str] = []
@@ -266,7 +299,8 @@ def graph_mermaid(model: InstructionModel) -> str:
     """Return the graph as the text of a Mermaid flowchart."""
     lines = ["flowchart TD"]
     for index, box in enumerate(boxes(model)):
-        lines.append(f'    n{index}["{box.title}<br/>{box.subtitle}"]')
+        left, right = ("([", "])") if box.kind == "state" else ("[", "]")
+        lines.append(f'    n{index}{left}"{box.title}<br/>{box.subtitle}"{right}')
         lines += [f"    n{parent} --> n{index}" for parent in box.parents]
     return "\n".join(lines) + "\n"
 
@@ -284,12 +318,17 @@ def memory_svg(model: InstructionModel) -> str:
     ]
     x = 0.0
     for index, (size, offset, wide) in enumerate(zip(sizes, offsets, widths, strict=True)):
-        fill = "#fff3d6" if offset < model.feature_size else "#e3eefb"
-        fill = "#d9f2d9" if index == len(sizes) - 1 else fill
+        is_state = index in model.structure.state_buffers
+        kind = "state" if is_state else "instruction"
+        kind = "input" if offset < model.feature_size else kind
+        kind = "output" if index == len(sizes) - 1 else kind
+        stroke = _STATE_STROKE if is_state else "#456"
+        told = f"buffer {index}: {size} floats from {offset} on" + ", a state" * is_state
         drawn = wide * scale
         parts.append(
-            f"<g><title>buffer {index}: {size} floats from {offset} on</title>"
-            f'<rect x="{x:.1f}" y="4" width="{drawn:.1f}" height="30" fill="{fill}" stroke="#456"/>'
+            f"<g><title>{told}</title>"
+            f'<rect x="{x:.1f}" y="4" width="{drawn:.1f}" height="30" fill="{_FILLS[kind]}" '
+            f'stroke="{stroke}"/>'
         )
         if drawn >= 14:
             middle = x + drawn / 2
@@ -341,6 +380,7 @@ def html_of(model: Any) -> str:
     summary = (
         f"{_count(model.feature_size, 'input')}, {_count(model.output_size, 'output')}, "
         f"{_count(len(model.instructions), 'instruction')}"
+        + (f", a state of {_count(model.state_size, 'value')}" if model.is_recurrent else "")
     )
     pictures = f"{graph_svg(model)}{memory_svg(model)}"
     return f'<div style="overflow-x:auto"><p>Instruction model: {summary}</p>{pictures}</div>'

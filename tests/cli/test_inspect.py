@@ -90,6 +90,23 @@ def test_what_is_odd_about_a_model_is_told_in_one_line(capsys):
     assert said.count("\n") == 1
 
 
+def test_inspect_shows_the_state(capsys):
+    document = documents.recurrent()
+    document["state"].append({"buffer": 3})
+    model = write("m.json", json.dumps(document))
+    assert main(["inspect", model]) == 0
+    said = capsys.readouterr().out
+    assert "state             4 floats a sequence, buffers 1, 3" in said
+    assert "before the first step" in said
+    assert "parameters 0" in said
+    assert "zeros" in said
+    assert main(["inspect", model, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["state"] == [{"buffer": 1, "initial": 0}, {"buffer": 3}]
+    assert facts["state_size"] == 4
+    assert [b["role"] for b in facts["buffers"]] == ["input", "state", "", "state, output"]
+
+
 def test_inspect_shows_text_categories(capsys):
     texts = {"a": ["red", "a\nb", "c", "d", "e"], "b": {"values": [], "unknown": -1}}
     model = write("m.json", json.dumps({**documents.dense(), "categories": texts}))

@@ -5,7 +5,8 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from support.strategies import documents
+from support.documents import build, recurrent
+from support.strategies import documents, recurrent_documents
 
 import instmodel as im
 from instmodel.cli import main
@@ -16,16 +17,17 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 @settings(max_examples=60)
-@given(documents())
+@given(documents() | recurrent_documents())
 def test_pictures_hold_every_instruction_and_edge(document):
     info = im.InstructionModelInfo.from_dict(document)
     model = im.InstructionModel(info)
     nodes = model.execution_graph.nodes
     found = boxes(model)
-    assert len(found) == len(info.instructions) + 1
-    edges = {(i + 1, child + 1) for i, node in enumerate(nodes) for child in node.children}
+    first = 1 + len(info.state)
+    assert len(found) == first + len(info.instructions)
+    edges = {(i + first, child + first) for i, node in enumerate(nodes) for child in node.children}
     drawn = {(parent, i) for i, box in enumerate(found) for parent in box.parents}
-    assert edges == {edge for edge in drawn if edge[0] != 0}
+    assert edges == {edge for edge in drawn if edge[0] >= first}
     assert all(box.depth > found[parent].depth for box in found for parent in box.parents)
 
     picture = ElementTree.fromstring(graph_svg(model))
@@ -45,6 +47,36 @@ def test_an_edge_leads_from_the_input_past_the_first_layer():
     hidden = b.dense(x, np.eye(4, dtype=np.float32), None, "RELU")
     found = boxes(im.InstructionModel(b.build(output=b.add_buffers(hidden, x))))
     assert [box.parents for box in found] == [[], [0], [0, 1]]
+
+
+def test_a_state_is_a_box_of_its_own_and_what_the_next_step_finds_has_its_mark():
+    model = build(recurrent())
+    found = boxes(model)
+    assert [box.kind for box in found[:3]] == ["input", "state", "instruction"]
+    assert (found[1].title, found[1].subtitle) == (
+        "↺ state: buffer 1",
+        "3 values, at first parameters 0",
+    )
+    # COPY of the input, COPY of the state, DOT into the state, DOT of what that made.
+    assert [box.parents for box in found[2:]] == [[0], [1], [2, 3], [4]]
+    assert [box.kept for box in found[2:]] == [False, False, True, False]
+    assert found[4].subtitle == "buffer 1: 3 values ↺ next step"
+    assert 'n1(["↺ state: buffer 1<br/>' in graph_mermaid(model)
+    told = [t.text for t in ElementTree.fromstring(memory_svg(model)).iter(f"{SVG}title")]
+    assert told[1] == "buffer 1: 3 floats from 2 on, a state"
+    picture = ElementTree.fromstring(graph_svg(model, 2))
+    (group,) = [g for g in picture.iter(f"{SVG}g") if "marked" in g.get("class")]
+    assert next(group.iter(f"{SVG}text")).text == "▶ 2 DOT TANH"
+    assert "a state of 3 values" in model._repr_html_()
+
+
+def test_all_that_wrote_a_part_of_a_state_has_its_mark():
+    b = im.ModelBuilder()
+    x, line = b.input(1), b.state(3)
+    moved = b.concatenate([x, b.copy_masked(line, [0, 1])])
+    b.set_state(line, moved)
+    found = boxes(im.InstructionModel(b.build(output=moved)))
+    assert [box.title for box in found if box.kept] == ["1 COPY", "2 COPY"]
 
 
 def named():
