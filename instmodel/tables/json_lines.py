@@ -11,8 +11,6 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import partial
-from itertools import islice
 from typing import Any
 
 from instmodel.errors import InputError
@@ -24,8 +22,8 @@ from instmodel.tables.scoring import Chunk
 
 Line = Mapping[str, Any]
 
-# Lines that are parsed together.
-_LINES = 1 << 12
+# Lines that are parsed together, and about how many bytes of them.
+_LINES, _BYTES = 1 << 12, 1 << 24
 # Bytes; longer "lines" come from files that are no JSON lines, or grow from a few bytes to fill
 # the memory. An object of 1,000,000 features fits.
 _LONGEST = 1 << 26
@@ -45,6 +43,7 @@ class JsonLines(TextReader):
         self._size = source.stamp()["size"]
         self._file = source.open()
         self._line = 0
+        self._at_end = False
         try:
             self._first = self._read(_LINES)
         except BaseException:
@@ -58,7 +57,7 @@ class JsonLines(TextReader):
         """Look at all lines, unless they come from a pipe."""
         import pyarrow as pa
 
-        if len(self._first) < _LINES or self._source.once:
+        if self._at_end or self._source.once:
             return False
         types = self._types
         with contextlib.closing(JsonLines(self._source)) as again:
@@ -70,8 +69,14 @@ class JsonLines(TextReader):
 
     def _read(self, count: int) -> list[Line]:
         rows: list[Line] = []
-        for line in islice(iter(partial(self._file.readline, _LONGEST), b""), count):
+        size = 0
+        while len(rows) < count and size < _BYTES:
+            line = self._file.readline(_LONGEST)
+            if not line:
+                self._at_end = True
+                break
             self._line += 1
+            size += len(line)
             if len(line) == _LONGEST:
                 raise self._error("too long for a line of JSON")
             try:

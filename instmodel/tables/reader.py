@@ -17,9 +17,10 @@ from instmodel.tables.inputs import Source
 from instmodel.tables.scoring import NO_FAULTS, Chunk
 from instmodel.tables.streams import joined
 
-# A batch holds about this many values, unless the caller says how many rows.
+# A batch holds about this many values and bytes, unless the caller says how many rows.
 _BATCH_VALUES = 1 << 21
 _MOST_ROWS = 1 << 16
+BATCH_BYTES = 1 << 25
 
 ColumnMaker = Callable[[Slot, Any, int], Column]
 
@@ -133,17 +134,21 @@ class BatchedReader(Reader):
 
         added = [self.added[name] for name in self.added if name in names]
         own = [name for name in names if name not in self.added]
-        most = batch_rows or max(1024, min(_MOST_ROWS, _BATCH_VALUES // (len(names) or 1)))
+        most = batch_rows or self._most_rows(own)
         wanted = set(names)
         schema = pa.schema([field for field in self.schema if field.name in wanted])
         first = 0
-        for batch in joined(self._batches(own, most)):
+        for batch in joined(self._batches(own, most), BATCH_BYTES):
             for start in range(0, batch.num_rows, most):
                 part = batch.slice(start, most)
                 constant = [pa.repeat(value, part.num_rows) for value in added]
                 arrays = [*part.columns, *constant]
                 yield self._rows(pa.RecordBatch.from_arrays(arrays, schema=schema), first + start)
             first += batch.num_rows
+
+    def _most_rows(self, names: Sequence[str]) -> int:
+        """Return how many rows of these columns are read together."""
+        return max(1024, min(_MOST_ROWS, _BATCH_VALUES // (len(names) or 1)))
 
     def _rows(self, batch: Any, first: int) -> Rows:
         """Return a batch whose first row has a number, counted from 0."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from instmodel.errors import InputError, InstModelError
@@ -11,7 +11,7 @@ from instmodel.tables.compression import spooled
 from instmodel.tables.csv_table import CsvTable
 from instmodel.tables.inputs import Source
 from instmodel.tables.json_lines import JsonLines
-from instmodel.tables.reader import BatchedReader, Reader
+from instmodel.tables.reader import BATCH_BYTES, BatchedReader, Reader
 
 # What Parquet reads of a column at a time.
 _PARQUET_BUFFER = 1 << 18
@@ -60,6 +60,23 @@ class Parquet(BatchedReader):
                 # A name is a path to Parquet: `user.age` is also in a struct `user`.
                 yield batch.select(list(names))
 
+    def _most_rows(self, names: Sequence[str]) -> int:
+        """Return fewer rows where they are large."""
+        most = super()._most_rows(names)
+        wanted = set(names)
+        metadata = self._file.metadata
+        for index in range(metadata.num_row_groups):
+            group = metadata.row_group(index)
+            # To look at each column takes long where there are many: first at all of them together.
+            if group.num_rows and group.total_byte_size / group.num_rows * most > BATCH_BYTES:
+                size = sum(
+                    column.total_uncompressed_size
+                    for column in map(group.column, range(group.num_columns))
+                    if _is_below(column.path_in_schema, wanted)
+                )
+                most = min(most, max(1, int(BATCH_BYTES * group.num_rows // max(1, size))))
+        return most
+
     def _groups(self) -> Iterator[list[int]]:
         """Yield the row groups that are read together: what is read ahead stays in memory."""
         metadata = self._file.metadata
@@ -82,6 +99,12 @@ class Parquet(BatchedReader):
         """Close the file."""
         self._file.close()
         self._source.close()
+
+
+def _is_below(path: str, names: Collection[str]) -> bool:
+    """Tell whether what Parquet stores is a column of one of these names, or a part of one."""
+    parts = path.split(".")
+    return any(".".join(parts[:count]) in names for count in range(1, len(parts) + 1))
 
 
 class _Arrow(BatchedReader):

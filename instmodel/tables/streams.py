@@ -189,12 +189,16 @@ def _of_reader(reader: Any, places: Sequence[int], join: bool) -> Batches:
 # ------------------------------------------------------------------------------------ small chunks
 
 
-def joined(batches: Iterable[Any]) -> Iterator[Any]:
-    """Yield record batches with the small ones joined, as they come; then what ended them early."""
+def joined(batches: Iterable[Any], enough_bytes: int | None = None) -> Iterator[Any]:
+    """Yield record batches with the small ones joined, as they come; then what ended them early.
+
+    `enough_bytes` is for rows that may be large: as many are worth their own work, however few rows
+    they are. To weigh a batch takes some time.
+    """
     import pyarrow as pa
 
     small: list[Any] = []
-    rows = 0
+    rows = size = 0
     items = iter(batches)
     failure: Exception | None = None
     while True:
@@ -209,9 +213,11 @@ def joined(batches: Iterable[Any]) -> Iterator[Any]:
         if not is_large:
             small.append(batch)
             rows += batch.num_rows
-        if small and (is_large or rows >= _ENOUGH_ROWS):
+            size += 0 if enough_bytes is None else batch.nbytes
+        is_enough = rows >= _ENOUGH_ROWS or (enough_bytes is not None and size >= enough_bytes)
+        if small and (is_large or is_enough):
             yield from _in_one(pa.Table.from_batches(small))
-            small, rows = [], 0
+            small, rows, size = [], 0, 0
         if is_large:
             yield batch
     if small:
