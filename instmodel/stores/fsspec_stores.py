@@ -95,11 +95,25 @@ def telling(url: str) -> Iterator[None]:
         raise kind(number, _reason(error, number, url), without_secrets(url)) from error
 
 
+def is_refused(error: Exception) -> bool:
+    """Tell whether a store knows who asks, and does not let them.
+
+    s3fs has a kind of error for that, Azure's package a status, and gcsfs a word.
+    """
+    said = type(error) is OSError and str(error).startswith("Forbidden")
+    return isinstance(error, PermissionError) or _status(error) == 403 or said
+
+
+def _status(error: Exception) -> Any:
+    return getattr(error, "status_code", getattr(error, "code", None))
+
+
 def _kind(error: Exception) -> tuple[type[OSError], int]:
     for kind, number in _KINDS.items():
         if isinstance(error, kind):
             return kind, number
-    if "credential" in type(error).__name__.lower():
+    unknown = "credential" in type(error).__name__.lower() or _status(error) == 401
+    if unknown or is_refused(error):
         return PermissionError, errno.EACCES
     return OSError, (error.errno if isinstance(error, OSError) else None) or errno.EIO
 

@@ -13,7 +13,7 @@ from glob import has_magic
 from typing import Any, BinaryIO, NoReturn, cast
 
 from instmodel.errors import without_secrets
-from instmodel.stores.fsspec_stores import REPLACED, file_system, telling
+from instmodel.stores.fsspec_stores import REPLACED, file_system, is_refused, telling
 from instmodel.stores.location import Location, Lock
 from instmodel.stores.remote_lock import RemoteLock
 
@@ -179,14 +179,16 @@ class RemoteLocation(Location):
         bucket = self
         while bucket.parent is not bucket:
             bucket = bucket.parent
-        # Who may use a file need not be allowed to look at its bucket: that says nothing here.
-        # Inside of `telling`, which makes a PermissionError of missing credentials, too.
-        with telling(self._url), contextlib.suppress(PermissionError):
+        with telling(self._url):
             try:
                 bucket._look()
             except FileNotFoundError as error:
                 reason = f"the {kind} {bucket} is not there"
                 raise FileNotFoundError(errno.ENOENT, reason) from error
+            except Exception as error:
+                # Who may use a file need not be allowed to look at its bucket.
+                if not is_refused(error):
+                    raise
 
     def _kind_of_bucket(self) -> str | None:
         return _BUCKETS.get(self._place()[0])
