@@ -111,11 +111,11 @@ def boxes(model: InstructionModel) -> list[Box]:
     found = [Box("input", "input", _count(model.feature_size, "value"), [], 0, model.features)]
     # The box of what is in a buffer before any instruction has written all of it.
     given = {i: 0 for i, start in enumerate(model.buffer_offsets) if start < model.feature_size}
-    for item in model.structure.state:
-        given[item.buffer] = len(found)
-        title = f"{_AGAIN} state: buffer {item.buffer}"
-        first = "zeros" if item.initial is None else f"parameters {item.initial}"
-        subtitle = f"{_count(sizes[item.buffer], 'value')}, at first {first}"
+    for state in model.structure.state:
+        given[state.buffer] = len(found)
+        title = f"{_AGAIN} state: buffer {state.buffer}"
+        first = "zeros" if state.initial is None else f"parameters {state.initial}"
+        subtitle = f"{_count(sizes[state.buffer], 'value')}, at first {first}"
         found.append(Box("state", title, subtitle, [], 1, []))
     before = len(found)
     names = [f.name for f in model.named_features for _ in range(f.size)]
