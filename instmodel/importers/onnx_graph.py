@@ -238,8 +238,8 @@ class OnnxGraph:
             except Refused as refused:
                 findings.add(place, refused)
                 results = refused.instead
-            except ex.Unsupported as found:
-                findings.add(place, found)
+            except ex.Unsupported as reason:
+                findings.add(place, reason)
             named = _named(node, results, place) if results is not None else self._stand_ins(node)
             known |= named
             budget -= sum(math.prod(item.shape) for item in named.values() if item is not None)

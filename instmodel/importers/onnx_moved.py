@@ -262,8 +262,8 @@ def run(node: Node, handler: Callable[[Node], Any]) -> Any:
             node.kind == "Gather"
             and node.attributes.get("axis", 0) % len(first.shape) == first.time
         ):
-            chosen = node.array(1)
-            return _last_step(first, chosen.reshape(-1).tolist(), chosen.shape)
+            steps = node.array(1)
+            return _last_step(first, steps.reshape(-1).tolist(), steps.shape)
     elif node.kind == "Gather" and isinstance(node.inputs[1], Moved):
         keys = node.inputs[1]
         inner = Node(node.kind, node.version, [first, keys.value], node.attributes, node.notes)

@@ -126,10 +126,10 @@ def _initial(node: Node, index: int, hidden: int, by_batch: bool) -> NDArray[Any
     given = node.inputs[index]
     if not isinstance(given, np.ndarray):
         raise Unsupported("an initial state that is computed from the input")
-    rows = given.reshape(-1, hidden)
+    rows: NDArray[Any] = given.reshape(-1, hidden)
     if not (rows == rows[0]).all():
         raise Unsupported("an initial state of its own for each sequence")
-    return rows[0]
+    return np.asarray(rows[0])
 
 
 def _functions(node: Node) -> list[Function]:

@@ -48,7 +48,7 @@ class SequenceSession:
         found: Value | Moved,
     ) -> None:
         self._runtime = runtime
-        self._inputs, self._states = inputs, states
+        self._inputs, self._held = inputs, states
         self._time = time
         self._found = as_moved(found)
         self.last = self._found.time is None
@@ -78,7 +78,7 @@ class SequenceSession:
             feeds[item.name] = (split.swapaxes(0, 1) if self._time == 0 else split).astype(
                 item.dtype
             )
-        feeds |= {item.name: item.zeros(batch) for item in self._states}
+        feeds |= {item.name: item.zeros(batch) for item in self._held}
         (found,) = self._runtime.compute(feeds)
         return self._by_sequence(found, batch, steps)
 
@@ -128,11 +128,11 @@ class StepSession:
     count = 0
 
     def __init__(self, runtime: Runtime, inputs: Sequence[GraphInput], states: StepStates) -> None:
-        self._runtime, self._inputs, self._states = runtime, inputs, states
+        self._runtime, self._inputs, self._held = runtime, inputs, states
 
     def run(self, sequences: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute the tensor for sequences (N, T, F): (N, T, O)."""
-        state = self._states.first(len(sequences))
+        state = self._held.first(len(sequences))
         outputs = []
         for rows in sequences.swapaxes(0, 1):
             parts = side_by_side(rows, (item.sizes[1:] for item in self._inputs))
@@ -140,6 +140,6 @@ class StepSession:
                 item.name: part.astype(item.dtype)
                 for item, part in zip(self._inputs, parts, strict=True)
             }
-            found, state = self._runtime.compute(feeds | {self._states.input: state})
+            found, state = self._runtime.compute(feeds | {self._held.input: state})
             outputs.append(found.reshape(len(rows), -1))
         return np.stack(outputs, axis=1)

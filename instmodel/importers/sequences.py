@@ -202,9 +202,9 @@ def _compare_strange(
     """
     usual = np.concatenate(sequences)
     steps = count or _ODD_STEPS
-    odd = []
+    odd: Sequences = []
     for row in strange.rows(usual):
-        sequence = np.resize(np.roll(usual, -len(odd) * steps, axis=0), (steps, usual.shape[1]))
+        sequence = usual[np.arange(len(odd), len(odd) + steps) % len(usual)]
         sequence[min(_ODD, steps - 1)] = row
         odd.append(sequence)
     reach = np.abs(usual).max(axis=0)
