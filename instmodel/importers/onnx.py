@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.importers import common
 from instmodel.importers.onnx_graph import OnnxGraph
+from instmodel.importers.onnx_sequences import SequenceSession, StepSession
 from instmodel.importers.sequences import after_each_step, compared_sequences
 
 
@@ -81,10 +82,20 @@ def run_onnx_sequences(
 ) -> list[NDArray[Any]]:
     """Run a recurrent ONNX model on sequences (T, F): what it computes after each step, (T, O).
 
-    One that computes the last step alone is run on every beginning of a sequence.
+    One that computes the last step alone is run on every beginning of a sequence; if it takes but
+    one number of steps, it is NaN after all others.
     """
-    graph = OnnxGraph(model)
-    chosen = graph.choose_output(output)
-    session = graph.sequence_session(chosen, graph.translate(chosen))
+    session = _sequence_session(model, output)
     given = [np.asarray(sequence, np.float32) for sequence in sequences]
     return after_each_step(session.run, given, last=session.last, count=session.count)
+
+
+def steps_taken(model: Any, output: str | None = None) -> int:
+    """Return how many steps a recurrent ONNX model takes, 0 for any number."""
+    return _sequence_session(model, output).count
+
+
+def _sequence_session(model: Any, output: str | None) -> SequenceSession | StepSession:
+    graph = OnnxGraph(model)
+    chosen = graph.choose_output(output)
+    return graph.sequence_session(chosen, graph.translate(chosen))

@@ -21,12 +21,12 @@ from instmodel.importers.onnx_context import Node, Notes, Refused
 from instmodel.importers.onnx_file import Runtime, Session, load_model, needed_nodes, tensor_array
 from instmodel.importers.onnx_inputs import GraphInput, is_recurrent, states_among
 from instmodel.importers.onnx_ml import ML_OPERATORS
-from instmodel.importers.onnx_moved import Moved
+from instmodel.importers.onnx_moved import FixedSteps, Moved
 from instmodel.importers.onnx_moved import run as run_moved
 from instmodel.importers.onnx_norms import NORM_OPERATORS
 from instmodel.importers.onnx_ops import OPERATORS
 from instmodel.importers.onnx_properties import Properties, StepStates
-from instmodel.importers.onnx_recurrent import RECURRENT_OPERATORS
+from instmodel.importers.onnx_recurrent import MISPLACED, RECURRENT_OPERATORS
 from instmodel.importers.onnx_sequences import SequenceSession, StepSession
 from instmodel.importers.onnx_shapes import SHAPE_OPERATORS
 from instmodel.importers.operands import Operand, one_row
@@ -55,6 +55,8 @@ class Translation:
     held : set of str
         Inputs that are states: the model keeps them itself. Those of a recurrent node are zeros
         before the first step.
+    count : int
+        How many steps the graph takes, 0 where the inputs say it, or may have any number.
     """
 
     output: Value
@@ -62,6 +64,7 @@ class Translation:
     found: Any
     time: int | None
     held: frozenset[str]
+    count: int
 
     @property
     def is_recurrent(self) -> bool:
@@ -122,7 +125,8 @@ class OnnxGraph:
             assert self._step is not None
             runtime = Runtime(self._model, output, self._step.output)
             return StepSession(runtime, kinds[0], self._step)
-        return SequenceSession(Runtime(self._model, output), *kinds, found.time, found.found)
+        runtime = Runtime(self._model, output)
+        return SequenceSession(runtime, *kinds, found.time, found.found, found.count)
 
     def whole_inputs(self) -> list[bool]:
         """Return for each input whether it takes whole numbers."""
@@ -179,10 +183,13 @@ class OnnxGraph:
         errors: list[UnsupportedModelError] = []
         for time in (1, 0):
             try:
-                return self._translate(output, nodes, held, time)[0]
+                try:
+                    return self._translate(output, nodes, held, time)[0]
+                except FixedSteps as found:
+                    return self._translate(output, nodes, held, time, found.count)[0]
             except UnsupportedModelError as error:
                 errors.append(error)
-        raise min(errors, key=lambda error: len(error.pieces))
+        raise min(errors, key=_distance)
 
     def _one_step(self) -> StepStates | None:
         """Return the states of a graph that is one step, if it has what its properties say."""
@@ -211,6 +218,7 @@ class OnnxGraph:
         nodes: Sequence[Any],
         held: Mapping[str, Operand],
         time: int | None = None,
+        count: int = 0,
     ) -> tuple[Translation, Mapping[str, Any]]:
         """Return the expression of a tensor, and all others that were met.
 
@@ -223,10 +231,12 @@ class OnnxGraph:
             What stands for the inputs that are states.
         time : int, optional
             Which axis of the inputs the steps are.
+        count : int
+            How many steps there are, if nodes say it and the inputs do not.
         """
         findings = Findings("ONNX")
         known: dict[str, Any] = {}  # operands, or `Moved`; None: follows what is refused
-        leaves = self._leaves(known, findings, time, held)
+        leaves = self._leaves(known, findings, held, time, count)
         findings.check()
         notes: Notes = {}
         budget, work = _BUDGET, _CONSTANT_WORK
@@ -269,14 +279,15 @@ class OnnxGraph:
                     value = one_row(found)
         findings.check(value if isinstance(value, Value) else None)
         assert isinstance(value, Value)
-        return Translation(value, leaves, found, time, frozenset(held)), known
+        return Translation(value, leaves, found, time, frozenset(held), count), known
 
     def _leaves(
         self,
         known: dict[str, Any],
         findings: Findings,
-        time: int | None,
         held: Mapping[str, Operand],
+        time: int | None,
+        count: int,
     ) -> list[tuple[str, Value]]:
         """Return the inputs of the graph, and note what they are as operands: `known` OUT."""
         leaves = []
@@ -286,7 +297,7 @@ class OnnxGraph:
                     known[item.name] = held[item.name]
                     continue
                 leaf, known[item.name] = (
-                    item.row(findings) if time is None else item.step(findings, time)
+                    item.row(findings) if time is None else item.step(findings, time, count)
                 )
                 leaves.append((item.name, leaf))
         return leaves
@@ -346,6 +357,11 @@ _HANDLERS: dict[str, dict[str, Any]] = {
     _ML: ML_OPERATORS,
 }
 _CLASSIFIERS = ("LinearClassifier", "TreeEnsembleClassifier", "SVMClassifier", "ArgMax")
+
+
+def _distance(error: UnsupportedModelError) -> tuple[int, int]:
+    """Return how far a guess at the axes was off: nodes that have them elsewhere, all pieces."""
+    return sum(MISPLACED in piece for piece in error.pieces), len(error.pieces)
 
 
 def _named(node: Any, results: Any, place: str) -> dict[str, Operand | None]:

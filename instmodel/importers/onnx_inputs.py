@@ -77,11 +77,15 @@ class GraphInput:
         leaf = ex.source(math.prod(shape), self.is_whole)
         return leaf, ex.reshape(leaf, shape)
 
-    def step(self, findings: Findings, time: int) -> tuple[Value, Moved]:
-        """Return the numbers of a step, and the tensor of them, whose axis `time` are the steps."""
+    def step(self, findings: Findings, time: int, count: int = 0) -> tuple[Value, Moved]:
+        """Return the numbers of a step, and the tensor of them, whose axis `time` are the steps.
+
+        `count` is how many there are, if the graph says it elsewhere.
+        """
         shape = self.shape([0, 1], findings)
         leaf = ex.source(math.prod(shape), self.is_whole)
-        count = self.sizes[time] if len(self.sizes) > time else 0
+        if len(self.sizes) > time:
+            count = self.sizes[time] or count
         value = ex.reshape(leaf, (1, 1, *shape))
         return leaf, Moved(value, 1 - time, time=time, time_first=time == 0, count=count)
 

@@ -29,6 +29,14 @@ from instmodel.importers.onnx_context import Node
 from instmodel.importers.operands import BATCH, STEPS, Operand
 
 
+class FixedSteps(Exception):
+    """A graph takes but one number of steps, though its inputs do not say so."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"{count} steps")
+        self.count = count
+
+
 @dataclass(frozen=True)
 class Moved:
     """A tensor with the batch at `place`, and an axis of steps at `time`, if it has one.
@@ -139,7 +147,9 @@ def _reshaped_steps(x: Moved, wanted: Sequence[int]) -> Moved:
         math.prod(x.shape[marks[0] + 1 : marks[-1]]),
         math.prod(x.shape[marks[-1] + 1 :]),
     ]
-    for first, last in itertools.combinations_with_replacement(range(len(wanted)), 2):
+    axes = range(len(wanted))
+    joined = ((axis, axis) for axis in axes)  # what may be apart is
+    for first, last in (*itertools.combinations(axes, 2), *joined):
         parts = [list(wanted[:first]), list(wanted[first + 1 : last]), list(wanted[last + 1 :])]
         if first == last and counts[1] != 1:
             continue
@@ -153,7 +163,9 @@ def _reshaped_steps(x: Moved, wanted: Sequence[int]) -> Moved:
             steps, batch = wanted[first], wanted[last]
             if not x.time_first:
                 steps, batch = batch, steps
-            fits = steps in (BATCH, STEPS, x.count or STEPS) and (batch == BATCH or batch > 0)
+            if x.count == 0 and steps > 0 and (batch == BATCH or batch > 0):
+                raise FixedSteps(steps)
+            fits = steps in (BATCH, STEPS, x.count) and (batch == BATCH or batch > 0)
             sizes = [*parts[0], 1, *parts[1], 1, *parts[2]]
         if fits:
             time, place = (first, last) if x.time_first else (last, first)

@@ -21,6 +21,8 @@ from instmodel.importers.recurrence import Function
 INITIAL_INPUTS = {"RNN": (5,), "GRU": (5,), "LSTM": (5, 6)}
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _PEEPHOLES = 7
+# Why a node is refused that finds its steps where it expects the batch.
+MISPLACED = "the axes of its input are not those of a sequence, as its layout says"
 _FUNCTIONS = {
     "RNN": ("Tanh",),
     "GRU": ("Sigmoid", "Tanh"),
@@ -39,10 +41,10 @@ def _recurrent(node: Node) -> list[Value | Moved]:
     problems = list(_obstacles(node, x))
     if problems:
         both = 1 + (node.attributes.get("direction") == b"bidirectional")
-        unknown = [ex.unknown((both, hidden))] * (1 + len(INITIAL_INPUTS[node.kind]))
+        unknown = [ex.unknown((both, hidden))] * len(INITIAL_INPUTS[node.kind])
         raise Refused(", ".join(problems), _outputs(x, unknown, by_batch))
     if (x.time, x.place) != ((1, 0) if by_batch else (0, 1)) or len(x.shape) != 3:
-        raise Unsupported("the axes of its input are not those of a sequence, as its layout says")
+        raise Unsupported(MISPLACED)
     step = ex.reshape(x.value, x.shape[2:])
     made = [ex.reshape(part, (1, hidden)) for part in _cell(node, step, hidden, by_batch)]
     return _outputs(x, made, by_batch)
@@ -116,7 +118,7 @@ def _cell(node: Node, x: Value, hidden: int, by_batch: bool) -> list[Value]:
     gate, candidate, squash = functions
     starts = (hidden_start, cell_start)
     after_step, cell = recurrence.lstm(x, *by_gate, starts, (gate, candidate, squash))
-    return [after_step, after_step, cell]
+    return [after_step, cell]
 
 
 def _initial(node: Node, index: int, hidden: int, by_batch: bool) -> NDArray[Any] | None:

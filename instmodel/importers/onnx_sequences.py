@@ -30,6 +30,8 @@ class SequenceSession:
         Which axis of the inputs the steps are.
     found : Value or Moved
         The tensor with its axes.
+    count : int
+        How many steps the graph takes, 0 for what its inputs say.
 
     Attributes
     ----------
@@ -46,6 +48,7 @@ class SequenceSession:
         states: Sequence[GraphInput],
         time: int,
         found: Value | Moved,
+        count: int,
     ) -> None:
         self._runtime = runtime
         self._inputs, self._held = inputs, states
@@ -53,7 +56,7 @@ class SequenceSession:
         self._found = as_moved(found)
         self.last = self._found.time is None
         needed = [item for item in inputs if runtime.has(item.name)]
-        self.count = max((item.sizes[time] for item in needed), default=0)
+        self.count = max((item.sizes[time] for item in needed), default=0) or count
         self._batch = max((item.sizes[1 - time] for item in needed), default=0)
 
     def run(self, sequences: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from instmodel.base.features import parse_feature_names
 from instmodel.base.tolerance import Tolerance, absolute_errors
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.document.structure import ValidationData
-from instmodel.errors import DocumentError, ValidationDataError
+from instmodel.errors import DocumentError, InputError, ValidationDataError
 from instmodel.importers.common import TOLERANCE, Floats, likely_rows
 from instmodel.importers.expressions import Value
 from instmodel.importers.strange import HELD, learned_values, strange_rows
@@ -106,6 +106,13 @@ def after_each_step(
     no other number of steps. For the parameters see `compared_sequences`.
     """
     lengths = [len(sequence) for sequence in sequences]
+    if count and set(lengths) != {count}:
+        raise InputError(
+            "input_size_mismatch",
+            "the source takes sequences of one length",
+            expected=f"{count} steps",
+            actual=f"{min(lengths)} to {max(lengths)}",
+        )
     runs = [count] if count else range(1, max(lengths) + 1) if last else sorted(set(lengths))
     found: dict[int, Floats] = {}
     for length in runs:

@@ -23,6 +23,7 @@ from instmodel.errors import InstModelError
 from support.paths import ROOT
 
 FRESH_ROWS, STRANGE_ROWS = 9_000, 1_000
+SEQUENCES, LONGEST = 32, 300
 TOLERANCE = 1e-5
 # Larger outputs are not compared: EXP ends at e^88 = 1.65e38.
 HELD = 1e38
@@ -65,6 +66,29 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Recurrent:
+    """A trained recurrent model, and what it computes step by step.
+
+    Attributes
+    ----------
+    rows : (N, F) float32
+        Steps such as it was trained on, a few hundred.
+    scores : callable
+        Returns what the source computes after each step of sequences, a list of (T, F) float32: a
+        list of (T, O), NaN where that is not known.
+    load : callable
+        Imports it.
+    count : callable
+        Returns how many steps the source takes, 0 for any number.
+    """
+
+    rows: np.ndarray
+    scores: Callable[[list[np.ndarray]], list[np.ndarray]]
+    load: Callable[[], im.InstructionModelInfo]
+    count: Callable[[], int] = lambda: 0
+
+
+@dataclass(frozen=True)
 class Case:
     """A model of the zoo.
 
@@ -73,7 +97,7 @@ class Case:
     name, kind : str
         In the table.
     make : callable
-        Returns the `Source`; the same one whenever it is called.
+        Returns the `Source` or `Recurrent`; the same one whenever it is called.
     refused : tuple of str
         Empty for what is imported. Else a part of each piece that the error lists, or of the
         message if it is another error than ``unsupported_model``.
@@ -84,7 +108,7 @@ class Case:
 
     name: str
     kind: str
-    make: Callable[[], Source]
+    make: Callable[[], Source | Recurrent]
     refused: tuple[str, ...] = ()
     reach: float = 300.0
 
@@ -102,6 +126,9 @@ def hold(case: Case) -> None:
         return
     model = im.InstructionModel(source.load())
     rng = np.random.default_rng(1)
+    if isinstance(source, Recurrent):
+        _hold_sequences(model, source, rng)
+        return
     usual = _fresh(source.rows, FRESH_ROWS, rng)
     strange = _strange(source.rows, _fresh(source.rows, STRANGE_ROWS, rng), case.reach, rng)
     strange[:, list(source.whole)] = np.rint(strange[:, list(source.whole)])
@@ -118,7 +145,26 @@ def hold(case: Case) -> None:
     _assert_near(model, strange, expected, allowed)
 
 
-def _hold_refused(case: Case, source: Source) -> None:
+def _hold_sequences(
+    model: im.InstructionModel, source: Recurrent, rng: np.random.Generator
+) -> None:
+    """Compare every step of sequences of 1 to `LONGEST` steps."""
+    lengths = np.exp(rng.uniform(0, np.log(LONGEST), SEQUENCES)).astype(int)
+    lengths[:2] = 1, LONGEST
+    lengths[:] = source.count() or lengths
+    rows = _fresh(source.rows, int(lengths.sum()), rng)
+    given = np.split(rows, np.cumsum(lengths)[:-1])
+    expected = np.concatenate(source.scores(given)).astype(np.float64)
+    actual = np.concatenate(model.predict_sequences(given)).astype(np.float64)
+    known = ~np.isnan(expected).any(axis=1)
+    assert known.sum() >= SEQUENCES
+    assert np.std(expected[known], axis=0).max() > 0
+    size = np.maximum(1.0, np.abs(expected[known]).max(axis=0))
+    error = np.abs(actual - expected)[known] / size
+    assert error.max() <= TOLERANCE, error.max()
+
+
+def _hold_refused(case: Case, source: Source | Recurrent) -> None:
     try:
         source.load()
     except InstModelError as error:
@@ -232,8 +278,9 @@ def _tables() -> Iterator[str]:
     yield (
         "\nModels as their users write them. Each one that is imported agrees with its source on\n"
         "10,000 rows that it was not trained on, a thousand of them strange: NaN, unknown,\n"
-        "fractional and negative categories, numbers far away and tiny ones. In brackets stands\n"
-        "what a refused one is refused for.\n"
+        "fractional and negative categories, numbers far away and tiny ones. A recurrent one\n"
+        "agrees after every step of sequences of 1 to 300 steps. In brackets stands what a\n"
+        "refused one is refused for.\n"
     )
     for library in LIBRARIES:
         found = cases(library)

@@ -389,11 +389,6 @@ REFUSED = {
         {"zero": ints(0), "one": ints(1), "zf": F(0)},
         ("the batch", "If"),
     ),
-    "a layer that looks both ways": (
-        'o, y = GRU<hidden_size=2, direction="bidirectional">(x, W, R)',
-        {"W": array(2, 6, 4), "R": array(2, 6, 2), "inputs": "float[N,1,4] x"},
-        ("bidirectional",),
-    ),
     "a convolution": (
         "y = Conv(x, W)",
         {"W": array(2, 1, 2), "inputs": "float[N,1,4] x"},
