@@ -68,12 +68,18 @@ class Sequences:
             return len(self), self.padded, outputs
         return len(self.rows), outputs
 
-    def blank(self, results: NDArray[np.float32], last: bool) -> None:
-        """Write NaN where no step has its output: behind the ends, or for no step at all."""
+    def results(self, results: NDArray[np.float32], last: bool) -> Result:
+        """Return results, of `shape`, in the form in which the sequences came.
+
+        They get NaN where no step has its output: behind the ends, or for no step at all.
+        """
         if last:
             results[self.lengths == 0] = np.nan
         elif not self.is_dense:
             results.reshape(len(self.rows), -1)[~self._in_use()] = np.nan
+        if not self.as_list or last:
+            return results
+        return [results[s : s + n] for s, n in zip(self.starts, self.lengths, strict=True)]
 
     def parts(self, most: int) -> Iterator[slice]:
         """Yield ranges of sequences that have at most so many rows together, or are one."""
@@ -219,7 +225,9 @@ def _whole_numbers(given: Any, name: str, count: int | None) -> NDArray[np.int64
             actual=f"shape {array.shape}",
         )
     # What int64 cannot hold is too large, and so stays it.
-    whole: NDArray[np.int64] = np.minimum(array, np.iinfo(np.int64).max).astype(np.int64)
+    if array.dtype.kind == "u":
+        array = np.minimum(array.astype(np.uint64), np.iinfo(np.int64).max)
+    whole: NDArray[np.int64] = array.astype(np.int64)
     return whole
 
 
@@ -294,12 +302,9 @@ def predict_sequences(
             None if states is None else states[part],
             wanted,
         )
-    given.blank(results, last)
     if state is not None:
         state[...] = states
-    if not given.as_list or last:
-        return results
-    return [results[s : s + n] for s, n in zip(given.starts, given.lengths, strict=True)]
+    return given.results(results, last)
 
 
 def _row_range(given: Sequences, part: slice) -> tuple[int, int]:

@@ -195,6 +195,16 @@ def test_a_state_that_was_handed_in_may_hold_anything():
     assert np.isnan(FULL.predict_sequences(x[None], state=np.full((1, 3), np.nan, "f"))).all()
 
 
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "i4", "u4", "i8", "u8", ">i4"])
+def test_lengths_and_offsets_of_any_integer_type(dtype):
+    x = samples(8, 2, 1).reshape(2, 4, 2)
+    got = FULL.predict_sequences(x, np.array([1, 3], dtype))
+    same_bits(got, FULL.predict_sequences(x, [1, 3]))
+    rows = x.reshape(8, 2)
+    got = FULL.predict_sequences(rows, offsets=np.array([0, 5, 8], dtype))
+    same_bits(got, FULL.predict_sequences(rows, offsets=[0, 5, 8]))
+
+
 def test_the_initial_state_is_ones_own():
     state = FULL.initial_state(2)
     np.testing.assert_array_equal(state, [[0.5, -0.25, 1.0]] * 2)
