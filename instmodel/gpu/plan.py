@@ -33,9 +33,11 @@ class Step(NamedTuple):
     kernel : str
         Name of its entry point in ``wgsl/session``.
     first, length : int
-        The instructions to run; for `instmodel_load` and `instmodel_store` values of the buffer.
+        The instructions to run; for kernels that move or clear values, those of the buffer.
     samples, others : int
         Samples in one workgroup, and workgroups beside each other for the same samples.
+    width, column : int
+        For kernels that move values: how many a row of the caller has, and where they start there.
     """
 
     kernel: str
@@ -43,15 +45,21 @@ class Step(NamedTuple):
     length: int
     samples: int = SAMPLE_TILE
     others: int = 1
+    width: int = 0
+    column: int = 0
 
 
 def make_plan(model: GpuModel) -> list[Step]:
-    """Return the steps for a model.
+    """Return the steps for one row of each sample; the last one stores the outputs.
 
     Large dense layers get the tiled kernel, and where a softmax follows, a step for it; what is
     between them runs in one kernel with a thread for each sample.
     """
-    steps = [_transfer("instmodel_load", 0, model.feature_size)]
+    steps = [
+        Step("instmodel_clear", start, stop - start, others=stop - start)
+        for start, stop in model.gaps
+    ]
+    steps.append(_transfer("instmodel_load", 0, model.feature_size, model.feature_size))
     rounds = 0
     for index, op in enumerate(model.ops):
         if _is_tiled(op):
@@ -69,11 +77,29 @@ def make_plan(model: GpuModel) -> list[Step]:
         else:
             steps.append(Step("instmodel_run_rows", index, 1))
             rounds = _loop_rounds(op)
-    return [*steps, _transfer("instmodel_store", model.output_start, model.output_size)]
+    size = model.output_size
+    return [*steps, _transfer("instmodel_store", model.output_start, size, size)]
 
 
-def _transfer(kernel: str, first: int, count: int) -> Step:
-    return Step(kernel, first, count, samples=16, others=-(-count // 16))
+def load_state(model: GpuModel) -> list[Step]:
+    """Return the steps that give samples their state, from rows (n, S)."""
+    return _move_state(model, "instmodel_load")
+
+
+def store_state(model: GpuModel) -> list[Step]:
+    """Return the steps that take it from them."""
+    return _move_state(model, "instmodel_store")
+
+
+def _move_state(model: GpuModel, kernel: str) -> list[Step]:
+    return [
+        _transfer(kernel, state.start, state.size, model.state_size, state.place)
+        for state in model.states
+    ]
+
+
+def _transfer(kernel: str, first: int, count: int, width: int, column: int = 0) -> Step:
+    return Step(kernel, first, count, 16, -(-count // 16), width, column)
 
 
 def _is_tiled(op: GpuOp) -> bool:

@@ -6,9 +6,8 @@ A. A chunk of samples is computed instruction by instruction, all samples at a t
    buffers lie feature by feature in GPU memory (``wgsl/session/buffer.wgsl``); the functions of the
    instructions are those that `get_instmodel_wgsl` gives to other shaders.
 B. Dense layers use a tiled matrix product over workgroup memory; see `instmodel.gpu.plan`.
-C. There are two lanes, each with input, output and a buffer to read back from. While the GPU works
-   on one, the next chunk is converted and uploaded to the other. The compute buffers are shared:
-   the queue runs one chunk after the other.
+C. A recurrent model's samples are sequences, computed step by step, all sequences at a time; see
+   `instmodel.gpu.scan`. How rows come and go is the business of `instmodel.gpu.chunk`.
 """
 
 from __future__ import annotations
@@ -17,9 +16,8 @@ import contextlib
 import gc
 import os
 import threading
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -28,23 +26,17 @@ from numpy.typing import ArrayLike, NDArray
 from instmodel.base import arrays, map_keys, values
 from instmodel.base.extras import require
 from instmodel.base.features import Feature, parse_feature_names
+from instmodel.compiled.sequences import Sequences, check_state, read_sequences
 from instmodel.document.keys import key_inputs
 from instmodel.document.schema import InstructionModelInfo
-from instmodel.errors import InstModelError
-from instmodel.gpu.layout import WORD
+from instmodel.errors import InputError, InstModelError
+from instmodel.gpu.chunk import MOMENT_BINDING, Chunk, Floats, Kernels, most_room
 from instmodel.gpu.model import GpuModel
-from instmodel.gpu.plan import SAMPLE_TILE, Step, longest_loop, make_plan
+from instmodel.gpu.plan import load_state, longest_loop, make_plan, store_state
+from instmodel.gpu.scan import run_sequences
 from instmodel.gpu.wgsl import compose
 from instmodel.model import InstructionModel
 
-Floats = NDArray[np.float32]
-
-_LANES = 2
-# Enough for the GPU to be busy, little enough for uploads to overlap and for other programs to
-# have memory: bytes of a chunk's compute buffers, of its input or output, and its samples.
-_MOST_VALUES = 512 * 2**20
-_MOST_TRANSFER = 32 * 2**20
-_MOST_SAMPLES = 2**19
 # LP_MAX_TGSI_LOOP_ITERATIONS of Mesa's llvmpipe: all loops of a thread together.
 _SOFTWARE_ROUNDS = 65_535
 _EXPONENT = np.uint32(0x7F800000)
@@ -92,7 +84,12 @@ class GpuSession:
             info = model
             model = GpuModel.from_info(info)
             self._features = parse_feature_names(info.features or [])
-            self._key_inputs = key_inputs(info.instructions, info.buffer_sizes, model.feature_size)
+            self._key_inputs = key_inputs(
+                info.instructions,
+                info.buffer_sizes,
+                model.feature_size,
+                info.structure.state_buffers,
+            )
         if not isinstance(model, GpuModel):
             raise values.wrong_type(model, "model", "a model, its info or a GpuModel")
         self.model = model
@@ -102,8 +99,7 @@ class GpuSession:
         _first_use.setdefault("process", os.getpid())
         _require_not_forked()
         self._lock = threading.Lock()
-        self._chunk: _Chunk | None = None
-        self._plan = make_plan(model)
+        self._chunk: Chunk | None = None
         with _gpu_errors(self._wgpu):
             self._open(adapter)
 
@@ -119,32 +115,10 @@ class GpuSession:
         self.device_name = f"{info['device']}, {info['description']}, {info['backend_type']}"
         wanted = ("max-buffer-size", "max-storage-buffer-binding-size")
         limits = {name: adapter.limits[name] for name in wanted}
-        self._most_samples = _most_samples(self.model, min(limits.values()))
+        self._most = most_room(self.model, min(limits.values()))
         with _no_gpu_errors():
-            self._device = adapter.request_device_sync(required_limits=limits)
-        self._words = self._device.create_buffer_with_data(
-            data=_flushed_weights(self.model), usage=self._wgpu.BufferUsage.STORAGE
-        )
-        kinds = ("read-only-storage", "storage", "uniform", "storage")
-        self._layout = self._device.create_bind_group_layout(
-            entries=[
-                {
-                    "binding": binding,
-                    "visibility": self._wgpu.ShaderStage.COMPUTE,
-                    "buffer": {"type": kind},
-                }
-                for binding, kind in enumerate(kinds)
-            ]
-        )
-        kernels = list(dict.fromkeys(step.kernel for step in self._plan))
-        module = self._device.create_shader_module(code=compose("session", [self.model], kernels))
-        layout = self._device.create_pipeline_layout(bind_group_layouts=[self._layout])
-        self._pipelines = {
-            name: self._device.create_compute_pipeline(
-                layout=layout, compute={"module": module, "entry_point": name}
-            )
-            for name in kernels
-        }
+            device = adapter.request_device_sync(required_limits=limits)
+        self._kernels: Kernels | None = _compile(self._wgpu, device, self.model)
 
     def predict(self, x: ArrayLike, out: Floats | None = None) -> Floats:
         """Compute the outputs of one sample or of many.
@@ -166,24 +140,104 @@ class GpuSession:
             ``input_size_mismatch``, ``invalid_type``, ``column_mismatch``,
             ``destination_size_mismatch``; ``inexact_key``, which a session of a `GpuModel` does not
             notice; ``session_closed``; ``gpu_failed`` when the device is lost or out of memory, or
-            after a fork.
+            after a fork; ``needs_sequences`` for a recurrent model.
         """
+        if self.model.is_recurrent:
+            raise InputError(
+                "needs_sequences",
+                "the model is recurrent: what a row gives depends on the rows before it in its "
+                "sequence; `predict_sequences` takes sequences",
+            )
         arrays.check_columns(x, self._features)
         given = arrays.real_array(x)
         rows = arrays.as_rows(given, self.feature_size)
         first_row = None if given.ndim == 1 else 0
         map_keys.check(rows, self._key_inputs, self._columns, first_row)
         shape = (*given.shape[:-1], self.output_size)
-        result = np.empty(shape, np.float32) if out is None else arrays.check_out(out, shape)
-        if np.may_share_memory(rows, result):
-            rows = rows.copy()  # or results would replace rows that are still to be read
+        rows, result = arrays.with_results(rows, out, shape)
+        with self._in_use():
+            if len(rows):
+                self._run_rows(rows, result.reshape(len(rows), self.output_size))
+        return result
+
+    def predict_sequences(
+        self,
+        x: Any,
+        lengths: ArrayLike | None = None,
+        *,
+        offsets: ArrayLike | None = None,
+        state: Floats | None = None,
+        last: bool = False,
+        out: Floats | None = None,
+    ) -> Any:
+        """Compute every step of many sequences with a recurrent model.
+
+        Sequences come in any form and results go back in the same, as in
+        `InstructionModel.predict_sequences`.
+
+        Parameters
+        ----------
+        x : array_like of shape (N, T, F); list of N array_like (T_i, F); array_like (ΣT, F)
+            The sequences: all with room for T steps; one by one; or all rows one after the other,
+            with `offsets`. Real numbers of any type, converted to float32.
+        lengths : array_like of int, shape (N,), optional
+            How many steps each sequence of an (N, T, F) has, T without.
+        offsets : array_like of int, shape (N + 1,), optional
+            Where each sequence of a (ΣT, F) begins, and the number of all rows.
+        state : ndarray of float32, shape (N, S), C-ordered, writable, optional
+            Where each sequence starts; changed in place to where it ended. Without, each starts
+            as the model says. A call that fails leaves it as it was.
+        last : bool
+            Return the output of each sequence's last step only.
+        out : ndarray of float32, of the shape of the result, optional
+            Where to write the result; (ΣT, O) for a list.
+
+        Returns
+        -------
+        ndarray of float32, shape (N, T, O), or (ΣT, O); or list of N arrays (T_i, O)
+            As `x` came; NaN behind the end of a sequence. With `last`, (N, O), NaN where a
+            sequence has no step.
+
+        Raises
+        ------
+        InstModelError
+            ``sequence_shape_mismatch``, ``invalid_lengths``, ``invalid_offsets``,
+            ``state_size_mismatch``, also for a model without state; and what `predict` raises.
+        """
+        if not self.model.is_recurrent:
+            raise InputError(
+                "state_size_mismatch",
+                "the model has no state: its rows are independent of each other, and `predict` "
+                "takes them",
+            )
+        arrays.check_columns(x, self._features)
+        given = read_sequences(x, lengths, offsets, self.feature_size)
+        if self._key_inputs:
+            map_keys.check(given.steps(), self._key_inputs, self._columns)
+        only_last = values.boolean(last, "last")
+        if state is not None:
+            check_state(state, (len(given), self.model.state_size))
+        rows, results = arrays.with_results(
+            given.rows, out, given.shape(self.output_size, only_last)
+        )
+        given = replace(given, rows=rows)
+        states = None if state is None else state.copy()  # changed as a whole or not at all
+        with self._in_use():
+            if given.lengths.any():
+                table = results.reshape(-1, self.output_size)
+                self._run_sequences(given, states, only_last, table)
+        if state is not None:
+            state[...] = states
+        return given.results(results, only_last)
+
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Have the GPU for oneself."""
         _require_not_forked()
         with self._lock, _gpu_errors(self._wgpu):
-            if self._device is None:
+            if self._kernels is None:
                 raise InstModelError("session_closed", "the session was closed: make another")
-            if len(rows):
-                self._run(rows, result.reshape(len(rows), self.output_size))
-        return result
+            yield
 
     def _columns(self) -> list[str]:
         return [name for feature in self._features for name in feature.columns()]
@@ -191,16 +245,15 @@ class GpuSession:
     def close(self) -> None:
         """Free what the session holds on the GPU, once a running call has ended.
 
-        `predict` is an error from then on; closing again does nothing.
+        Predictions are errors from then on; closing again does nothing.
         """
         if _is_forked():  # nothing here belongs to this process
             return
         with self._lock:
-            if self._device is None:
+            if self._kernels is None:
                 return
-            self._device.destroy()
-            self._device = self._chunk = self._words = self._layout = None
-            self._pipelines.clear()
+            self._kernels.device.destroy()
+            self._kernels = self._chunk = None
         # A device of wgpu and its queue hold each other, and with them the memory.
         gc.collect()
 
@@ -210,116 +263,38 @@ class GpuSession:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self, rows: NDArray[Any], out: Floats) -> None:
-        """Compute `rows` (N, F) into `out` (N, O), chunk by chunk."""
-        chunk, self._chunk = self._chunk_for(len(rows)), None
-        pending: deque[tuple[_Lane, int, int]] = deque()
-        for index, start in enumerate(range(0, len(rows), chunk.samples)):
-            if len(pending) == _LANES:
-                _collect(*pending.popleft(), out)
-            lane = chunk.lanes[index % _LANES]
-            part = rows[start : start + chunk.samples]
-            self._submit(chunk, lane, arrays.as_float32(part))
-            pending.append((lane, start, len(part)))
-        while pending:
-            _collect(*pending.popleft(), out)
-        self._chunk = chunk  # only now: what was interrupted is made anew
-
-    def _chunk_for(self, samples: int) -> _Chunk:
-        """Return buffers for at least `samples`, or for as many as there may be in a chunk."""
-        samples = min(-(-samples // SAMPLE_TILE) * SAMPLE_TILE, self._most_samples)
-        if self._chunk is None or self._chunk.samples < samples:
+    def _chunk_for(self, samples: int, rows: int) -> Chunk:
+        """Return a chunk with room for so much, or for as much as there may be."""
+        assert self._kernels is not None  # a closed session runs nothing
+        wanted = self._most.cut(samples, rows)
+        if self._chunk is None or not self._chunk.room.holds(wanted):
             self._chunk = None  # frees its memory first
-            self._chunk = self._make_chunk(samples)
+            self._chunk = Chunk(self._kernels, self.model, wanted)
         return self._chunk
 
-    def _make_chunk(self, samples: int) -> _Chunk:
-        model, usage = self.model, self._wgpu.BufferUsage
+    def _run_rows(self, rows: NDArray[Any], out: Floats) -> None:
+        """Compute `rows` (N, F) into `out` (N, O), chunk by chunk."""
+        chunk, self._chunk = self._chunk_for(len(rows), len(rows)), None
+        for start in range(0, len(rows), chunk.room.samples):
+            part = arrays.as_float32(rows[start : start + chunk.room.samples])
+            chunk.compute(part, [len(part)], slice(start, start + len(part)), out)
+        chunk.finish(out)
+        self._chunk = chunk  # only now: what was interrupted is made anew
 
-        def buffer(size_of_sample: int, kind: int) -> Any:
-            size = WORD * samples * size_of_sample
-            return self._device.create_buffer(size=size, usage=kind)
-
-        def group(step: Step, words: Any, rows: Any) -> Any:
-            return self._device.create_bind_group(
-                layout=self._layout,
-                entries=[
-                    {"binding": i, "resource": {"buffer": item, "offset": 0, "size": item.size}}
-                    for i, item in enumerate((self._words, computed, words, rows))
-                ],
-            )
-
-        computed = buffer(model.compute_buffer_size, usage.STORAGE | usage.COPY_DST)
-        steps = [
-            self._device.create_buffer_with_data(
-                data=np.array([samples, step.first, step.length, 0], np.uint32), usage=usage.UNIFORM
-            )
-            for step in self._plan
-        ]
-        lanes = []
-        for _ in range(_LANES):
-            given = buffer(model.feature_size, usage.STORAGE | usage.COPY_DST)
-            result = buffer(model.output_size, usage.STORAGE | usage.COPY_SRC)
-            groups = [
-                group(step, words, given if step.kernel == "instmodel_load" else result)
-                for step, words in zip(self._plan, steps, strict=True)
-            ]
-            back = buffer(model.output_size, usage.MAP_READ | usage.COPY_DST)
-            lanes.append(_Lane(given, result, back, groups))
-        return _Chunk(samples, computed, lanes)
-
-    def _submit(self, chunk: _Chunk, lane: _Lane, part: Floats) -> None:
-        """Upload a part (n, F) and start computing it."""
-        queue = self._device.queue
-        queue.write_buffer(lane.given, 0, part)
-        encoder = self._device.create_command_encoder()
-        for start, stop in self.model.gaps:
-            row = WORD * chunk.samples
-            encoder.clear_buffer(chunk.computed, start * row, (stop - start) * row)
-        work = encoder.begin_compute_pass()
-        for step, group in zip(self._plan, lane.groups, strict=True):
-            work.set_pipeline(self._pipelines[step.kernel])
-            work.set_bind_group(0, group)
-            work.dispatch_workgroups(-(-len(part) // step.samples), step.others)
-        work.end()
-        size = WORD * len(part) * self.output_size
-        encoder.copy_buffer_to_buffer(lane.result, 0, lane.back, 0, size)
-        queue.submit([encoder.finish()])
-        lane.mapped = lane.back.map_async(self._wgpu.MapMode.READ, 0, size)
+    def _run_sequences(
+        self, given: Sequences, states: Floats | None, last: bool, out: Floats
+    ) -> None:
+        """Compute the steps of sequences into `out`, (R, O) or (N, O), and change `states`."""
+        steps = int(given.lengths.sum())
+        chunk, self._chunk = self._chunk_for(len(given), steps), None
+        run_sequences(chunk, given, self.model.initial_state, states, last, out)
+        self._chunk = chunk
 
     def __reduce__(self) -> Any:
         raise TypeError("a GpuSession belongs to one process: pickle its model")
 
     def __repr__(self) -> str:
         return f"GpuSession({self.model!r} on {self.device_name})"
-
-
-@dataclass
-class _Lane:
-    """What one chunk in flight needs: rows in, rows out, and a way back; a bind group a step."""
-
-    given: Any  # (samples, F)
-    result: Any  # (samples, O)
-    back: Any  # (samples, O)
-    groups: list[Any]
-    mapped: Any = None  # resolves when `back` can be read
-
-
-@dataclass
-class _Chunk:
-    samples: int
-    computed: Any  # (compute_buffer_size, samples)
-    lanes: list[_Lane]
-
-
-def _collect(lane: _Lane, start: int, count: int, out: Floats) -> None:
-    """Wait for a lane, and copy its rows to `out` from `start` on."""
-    lane.mapped.sync_wait()
-    target = out[start : start + count]
-    data = lane.back.read_mapped(0, target.nbytes, copy=False)
-    target[:] = np.frombuffer(data, np.float32).reshape(target.shape)
-    del data
-    lane.back.unmap()
 
 
 # The process that opened the first session.
@@ -374,23 +349,33 @@ def _check_loops(model: GpuModel) -> None:
         )
 
 
-def _most_samples(model: GpuModel, limit: int) -> int:
-    """Return how many samples a chunk may have on a device whose buffers hold `limit` bytes."""
-    widest = max(model.feature_size, model.output_size)
-    samples = min(
-        min(limit, _MOST_VALUES) // (WORD * model.compute_buffer_size),
-        min(limit, _MOST_TRANSFER) // (WORD * widest),
-        _MOST_SAMPLES,
+def _compile(wgpu: Any, device: Any, model: GpuModel) -> Kernels:
+    """Upload the words of a model, and compile the kernels that it needs."""
+    words = device.create_buffer_with_data(
+        data=_flushed_weights(model), usage=wgpu.BufferUsage.STORAGE
     )
-    samples = samples // SAMPLE_TILE * SAMPLE_TILE
-    if not samples or WORD * model.full_size > limit:
-        raise InstModelError(
-            "buffer_limit_exceeded",
-            "the model is too large for the buffers of this device",
-            expected=f"at most {limit:,} bytes",
-            actual=f"{WORD * model.full_size:,} bytes of model",
+    kinds = ("read-only-storage", "storage", "uniform", "storage", "uniform")
+    layout = device.create_bind_group_layout(
+        entries=[
+            {
+                "binding": binding,
+                "visibility": wgpu.ShaderStage.COMPUTE,
+                "buffer": {"type": kind, "has_dynamic_offset": binding == MOMENT_BINDING},
+            }
+            for binding, kind in enumerate(kinds)
+        ]
+    )
+    steps = [*make_plan(model), *load_state(model), *store_state(model)]
+    names = list(dict.fromkeys(step.kernel for step in steps))
+    module = device.create_shader_module(code=compose("session", [model], names))
+    whole = device.create_pipeline_layout(bind_group_layouts=[layout])
+    pipelines = {
+        name: device.create_compute_pipeline(
+            layout=whole, compute={"module": module, "entry_point": name}
         )
-    return samples
+        for name in names
+    }
+    return Kernels(wgpu, device, layout, pipelines, words)
 
 
 def _flushed_weights(model: GpuModel) -> NDArray[np.uint32]:

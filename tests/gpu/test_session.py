@@ -16,7 +16,7 @@ from support import device, strategies
 from support.documents import build, dense, everything, identity, network, one
 
 import instmodel as im
-from instmodel.gpu import GpuSession, plan, session
+from instmodel.gpu import GpuSession, chunk, plan
 
 KEY = 40  # of the attention below; large enough for the tiled kernel
 
@@ -71,7 +71,7 @@ def sessions():
 
 
 def small_chunks(monkeypatch, samples):
-    monkeypatch.setattr(session, "_MOST_SAMPLES", samples)
+    monkeypatch.setattr(chunk, "_MOST_SAMPLES", samples)
 
 
 def kernels(document):
@@ -319,7 +319,7 @@ def test_a_session_works_on_after_it_was_interrupted(sessions, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(session, "_collect", interrupt)
+        patch.setattr(chunk._Lane, "collect", interrupt)
         with pytest.raises(KeyboardInterrupt):
             made.predict(x)
     np.testing.assert_array_equal(made.predict(x), want)
@@ -374,7 +374,9 @@ def test_a_closed_session_says_so():
 def test_closing_frees_the_device():
     made = open_session()
     made.predict(strategies.samples(100, 2, 3))
-    held = [weakref.ref(thing) for thing in (made._device, made._words, made._chunk.computed)]
+    kernels = made._kernels
+    held = [weakref.ref(thing) for thing in (kernels.device, kernels.words, made._chunk.computed)]
+    del kernels
     threads = threading.active_count()
     made.close()
     assert [ref() for ref in held] == [None] * 3
@@ -386,13 +388,13 @@ def test_close_waits_for_a_running_call(monkeypatch):
     made = open_session()
     x = strategies.samples(5000, 2, 3)
     want = made.predict(x)
-    submitted, submit = threading.Event(), made._submit
+    submitted, submit = threading.Event(), chunk.Chunk.compute
 
     def submit_and_tell(*arguments):
         submit(*arguments)
         submitted.set()
 
-    monkeypatch.setattr(made, "_submit", submit_and_tell)
+    monkeypatch.setattr(chunk.Chunk, "compute", submit_and_tell)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(made.predict, x)
         assert submitted.wait(60)
@@ -434,9 +436,9 @@ def test_without_an_adapter(monkeypatch):
 
 def test_a_model_that_is_too_large_for_the_device():
     model = im.GpuModel.from_info(im.InstructionModelInfo.from_dict(identity(65_536)))
-    assert session._most_samples(model, 2**27) == 128  # 32 MiB of rows
+    assert chunk.most_room(model, 2**27) == chunk.Room(128, 128, 1)  # 32 MiB of rows
     with pytest.raises(im.InstModelError) as caught:
-        session._most_samples(model, 2**22)
+        chunk.most_room(model, 2**22)
     assert caught.value.code == "buffer_limit_exceeded"
 
 
@@ -447,7 +449,7 @@ def test_an_error_of_the_gpu_is_one_of_ours(sessions, monkeypatch):
         raise device.wgpu.GPUError("device lost")
 
     with monkeypatch.context() as patch:
-        patch.setattr(made, "_submit", fail)
+        patch.setattr(chunk.Chunk, "compute", fail)
         with pytest.raises(im.InstModelError) as caught:
             made.predict([1.0, 2.0])
     assert caught.value.code == "gpu_failed"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from support import device, strategies, words
-from support.documents import build, dense, everything, recurrent
+from support.documents import build, dense, everything, recurrent, running_sum, two_states
 
 import instmodel as im
 from instmodel import reference
@@ -19,44 +19,7 @@ def pack(document):
     return im.GpuModel.from_info(im.InstructionModelInfo.from_dict(document))
 
 
-def two_states():
-    """State buffers out of order, one before and one behind a buffer with a gap."""
-    return {
-        "feature_size": 2,
-        #                x  s  gap t  y
-        "buffer_sizes": [2, 2, 5, 3, 10],
-        "instructions": [
-            {"type": "COPY", "input": 1, "output": 2, "internal_index": 2},
-            {"type": "ACTIVATION", "input": 2, "activation": "INVERSE"},
-            {"type": "COPY", "input": 2, "output": 4, "internal_index": 0},
-            {"type": "COPY", "input": 3, "output": 4, "internal_index": 5},
-            {"type": "COPY", "input": 0, "output": 4, "internal_index": 8},
-            {"type": "DOT", "input": 4, "output": 1, "weights": 0, "activation": "TANH"},
-            {"type": "DOT", "input": 1, "output": 3, "weights": 1},
-        ],
-        "state": [{"buffer": 3, "initial": 0}, {"buffer": 1}],
-        "weights": [
-            np.linspace(-1, 1, 20).reshape(2, 10).tolist(),
-            np.linspace(-1, 1, 6).reshape(3, 2).tolist(),
-        ],
-        "bias": [[0.25, -0.5], [0.1, 0.2, 0.3]],
-        "parameters": [[0.5, -0.25, 1.0]],
-    }
-
-
-def in_place():
-    """The state is the output, changed in place: a running sum."""
-    return {
-        "feature_size": 3,
-        "buffer_sizes": [3, 3],
-        "instructions": [{"type": "ADD_ELEMENTWISE_BUFFERS", "input": [0, 1], "output": 1}],
-        "state": [{"buffer": 1}],
-        "weights": [],
-        "bias": [],
-    }
-
-
-DOCUMENTS = {"recurrent": recurrent(), "two_states": two_states(), "in_place": in_place()}
+DOCUMENTS = {"recurrent": recurrent(), "two_states": two_states(), "running_sum": running_sum()}
 
 
 # ---------------------------------------------------------------------------------------- the words
@@ -64,7 +27,7 @@ DOCUMENTS = {"recurrent": recurrent(), "two_states": two_states(), "in_place": i
 
 def test_version_3_to_the_byte():
     """A running sum of one value that starts at 0.5, word by word, as docs/gpu.md has them."""
-    document = in_place() | {"feature_size": 1, "buffer_sizes": [1, 1], "parameters": [[0.5]]}
+    document = running_sum() | {"feature_size": 1, "buffer_sizes": [1, 1], "parameters": [[0.5]]}
     document["state"] = [{"buffer": 1, "initial": 0}]
     half = int(np.float32(0.5).view(np.uint32))
     assert pack(document).as_words().tolist() == [
@@ -154,7 +117,7 @@ def test_a_changed_word_has_its_error(word, value, code):
 @pytest.mark.parametrize(("start", "code"), [(2, "unwritten_state"), (3, "unused_state")])
 def test_a_state_that_nothing_writes_or_reads_is_refused(start, code):
     """Buffer 2 is none of any instruction; buffer 3 is written, and nothing reads it."""
-    document = in_place() | {"feature_size": 1, "buffer_sizes": [1] * 5}
+    document = running_sum() | {"feature_size": 1, "buffer_sizes": [1] * 5}
     for source, target in ((0, 3), (1, 4)):
         copy = {"type": "COPY", "input": source, "output": target, "internal_index": 0}
         document["instructions"].append(copy)

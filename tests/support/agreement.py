@@ -43,8 +43,29 @@ def check(document, x, got):
     if got.shape[1] != model.required_memory:
         tracked, start = tracked.output(info), model.output_index_start
     config = im.PredictConfig(threads=1, buffer_slice=(start, model.required_memory))
-    want = np.asarray(model.predict_parallel(x, config)).reshape(got.shape).astype(np.float64)
+    want = np.asarray(model.predict_parallel(x, config)).reshape(got.shape)
+    return _compare(tracked, want, got)
 
+
+def check_sequences(document, x, got):
+    """Compare the outputs (N, T, O) of a GPU for sequences (N, T, F) with the CPU's.
+
+    A step inherits what the CPU may be off in the state that it finds; and the largest value is
+    that of the sequence so far.
+    """
+    info = im.InstructionModelInfo.from_dict(document)
+    wanted = im.InstructionModel(info).predict_sequences(x)
+    state, largest, shares = None, 0.0, []
+    for step in range(x.shape[1]):
+        tracked = bounds.track(info, x[:, step], state)
+        state = tracked.state(info)
+        tracked.largest = largest = np.maximum(largest, tracked.largest)
+        shares.append(_compare(tracked.output(info), wanted[:, step], got[:, step]))
+    return Share(*np.mean(shares, axis=0))
+
+
+def _compare(tracked, want, got):
+    want = want.astype(np.float64)
     limit = STEADY * tracked.largest
     steady = tracked.error <= limit
     known = np.isfinite(tracked.error)

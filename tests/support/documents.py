@@ -64,6 +64,43 @@ def recurrent():
     }
 
 
+def two_states():
+    """Two state buffers, listed backwards; what lies between them is partly never written."""
+    return {
+        "feature_size": 2,
+        #                x  s  gap t  y
+        "buffer_sizes": [2, 2, 5, 3, 10],
+        "instructions": [
+            {"type": "COPY", "input": 1, "output": 2, "internal_index": 2},
+            {"type": "ACTIVATION", "input": 2, "activation": "INVERSE"},
+            {"type": "COPY", "input": 2, "output": 4, "internal_index": 0},
+            {"type": "COPY", "input": 3, "output": 4, "internal_index": 5},
+            {"type": "COPY", "input": 0, "output": 4, "internal_index": 8},
+            {"type": "DOT", "input": 4, "output": 1, "weights": 0, "activation": "TANH"},
+            {"type": "DOT", "input": 1, "output": 3, "weights": 1},
+        ],
+        "state": [{"buffer": 3, "initial": 0}, {"buffer": 1}],
+        "weights": [
+            np.linspace(-1, 1, 20).reshape(2, 10).tolist(),
+            np.linspace(-1, 1, 6).reshape(3, 2).tolist(),
+        ],
+        "bias": [[0.25, -0.5], [0.1, 0.2, 0.3]],
+        "parameters": [[0.5, -0.25, 1.0]],
+    }
+
+
+def running_sum():
+    """The state is the output: what the features of the steps so far sum up to."""
+    return {
+        "feature_size": 3,
+        "buffer_sizes": [3, 3],
+        "instructions": [{"type": "ADD_ELEMENTWISE_BUFFERS", "input": [0, 1], "output": 1}],
+        "state": [{"buffer": 1}],
+        "weights": [],
+        "bias": [],
+    }
+
+
 def everything():
     """One valid document with each of the 14 instructions, by name of the instruction.
 

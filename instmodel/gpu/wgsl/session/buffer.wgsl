@@ -5,6 +5,8 @@ struct instmodel_step_words {
     stride: u32,
     first: u32,
     count: u32,
+    width: u32,
+    column: u32,
 }
 
 @group(0) @binding(1)
@@ -12,6 +14,15 @@ var<storage, read_write> instmodel_values: array<f32>;
 
 @group(0) @binding(2)
 var<uniform> instmodel_step: instmodel_step_words;
+
+// Which samples have a row now: the first ones. The others keep what they hold.
+struct instmodel_moment_words {
+    samples: u32,
+    row: u32, // where the rows of these samples start among those of the caller
+}
+
+@group(0) @binding(4)
+var<uniform> instmodel_moment: instmodel_moment_words;
 
 alias instmodel_buffer = u32;
 

@@ -66,8 +66,11 @@ fn instmodel_dense_rows(
         if (row < rows) {
             let bias = instmodel_value(weights + rows * cols + row);
             for (var j = 0u; j < 4u; j++) {
-                let value = instmodel_activate(activation, total[i][j] + bias);
-                instmodel_set(first_sample + local.x + 16u * j, op.output + row, value);
+                let sample = first_sample + local.x + 16u * j;
+                if (sample < instmodel_moment.samples) {
+                    let value = instmodel_activate(activation, total[i][j] + bias);
+                    instmodel_set(sample, op.output + row, value);
+                }
             }
         }
     }
