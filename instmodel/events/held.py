@@ -31,7 +31,7 @@ class Held:
     ----------
     states : ndarray of float32 (room, S)
         Those of the slots there are come first.
-    last : ndarray of int64 (room,)
+    last : ndarray of int64 (room, 1), without an order (room, 0)
         The time of each sequence's last event, `NO_TIME` where none is known.
     """
 
@@ -39,7 +39,7 @@ class Held:
         self.keys = keys
         self.order = order
         self.states: Floats = np.empty((0, state_size), np.float32)
-        self.last: Times = np.empty(0, np.int64)
+        self.last: Times = np.empty((0, 0 if order is None else 1), np.int64)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -56,6 +56,11 @@ class Held:
         self.states[before:now] = initial
         self.last[before:now] = NO_TIME
         return slots
+
+    def put_in_order(self, order: Order) -> None:
+        """Remember times from here on."""
+        self.order = order
+        self.last = np.full((len(self.states), 1), NO_TIME, np.int64)
 
     def chosen(self, marks: NDArray[np.bool_]) -> Held:
         """Return another one, of some of the keys."""
@@ -135,7 +140,10 @@ class Undo:
         if held is not None:
             for slots, states, last in self._kept:
                 held.states[slots] = states
-                held.last[slots] = last
+                if self._order is not None:
+                    held.last[slots] = last
             held.keys.truncate(self._count)
+            if self._order is None:
+                held.last = np.empty((len(held.states), 0), np.int64)
             held.order = self._order
         return held

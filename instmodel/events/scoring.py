@@ -33,9 +33,9 @@ from instmodel.tables.cells import InputWatch
 from instmodel.tables.options import ScoreOptions
 from instmodel.tables.scoring import BadRow, Chunk, fill_on_threads, say_positions
 
-# Values of a block: 16 MiB. The more rows, the more of them are of one sequence.
-_BLOCK_VALUES = 1 << 22
-_LEAST_ROWS, _MOST_ROWS = 1 << 10, 1 << 17
+# Values of a block: 8 MiB. The more rows, the more of them are of one sequence.
+_BLOCK_VALUES = 1 << 21
+_LEAST_ROWS, _MOST_ROWS = 1 << 10, 1 << 16
 
 
 def predict_events(
@@ -214,9 +214,9 @@ class EventScorer:
         bad = [BadRow(first_row + start + row, *problems[row]) for row in sorted(problems)]
         if (bad and first_only) or len(bad) == rows:
             return bad
-        good: NDArray[np.intp] | None = None  # None: all are
+        good: Slots | None = None  # None: all are
         if bad:
-            good = np.delete(np.arange(rows), list(problems))
+            good = np.delete(np.arange(rows, dtype=np.int64), list(problems))
             arrays = [array.take(good) for array in arrays]
         held = self._held(arrays)
         numbers = first_row + start + (np.arange(rows) if good is None else good)
@@ -226,7 +226,7 @@ class EventScorer:
             order = good[order]
         run_events(self._engine, x, order, starts, held.states, members, scores, self._threads)
         if latest is not None:
-            held.last[members] = latest
+            held.last[members, 0] = latest
         return bad
 
     def _grouped(
@@ -237,11 +237,11 @@ class EventScorer:
         slots = held.slots(keys, self._initial)
         times = last = None
         if self._order is not None and held.order is not None:
-            times, last = held.order.numbers(held.order.read(arrays[-1])), held.last
+            times, last = held.order.numbers(held.order.read(arrays[-1])), held.last[:, 0]
         order, starts, members, latest, back = self._grouper.group(slots, len(held), times, last)
         if back >= 0 and times is not None and held.order is not None:
             before = np.flatnonzero(slots[:back] == slots[back])
-            newest = times[before[-1:]] if len(before) else held.last[slots[back : back + 1]]
+            newest = times[before[-1:]] if len(before) else held.last[slots[back], :]
             key = ", ".join(shown(column.slice(back, 1)) for column in keys)
             raise InputError(
                 "unordered_events",
@@ -263,7 +263,7 @@ class EventScorer:
             raise _other_columns("by", held.keys.names, self._by)
         if self._order is not None:
             if held.order is None:
-                held.order = Order(self._order)
+                held.put_in_order(Order(self._order))
             elif held.order.name != self._order:
                 raise _other_columns("order", [held.order.name], [self._order])
         return held

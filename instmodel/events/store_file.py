@@ -83,7 +83,7 @@ def _batches(held: Held | None, size: int) -> Iterator[Any]:
             pa.FixedSizeListArray.from_arrays(floats, size),
         ]
         if order is not None and order.kind is not None:
-            columns.append(order.values(held.last[start:stop]))
+            columns.append(order.values(held.last[start:stop, 0]))
         yield pa.RecordBatch.from_arrays(columns, [str(place) for place in range(len(columns))])
 
 
@@ -190,9 +190,9 @@ def _take(held: Held, columns: list[Any], names: list[str], first_row: int) -> N
     if held.order is not None:
         times = columns[-1]
         known = times.is_valid().to_numpy(zero_copy_only=False)
-        found = np.full(rows, NO_TIME)
+        found = np.full(rows, NO_TIME, np.int64)
         found[known] = held.order.numbers(times.drop_null())
-        held.last[before : before + rows] = found
+        held.last[before : before + rows, 0] = found
 
 
 def _null(name: str, row: int) -> InputError:

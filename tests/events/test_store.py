@@ -255,7 +255,7 @@ def test_a_sequence_without_a_time_has_none_in_the_file(tmp_path):
     fill(store, [9], times=[5])
     store.save(path)
     assert pq.read_table(path)["order"].to_pylist() == [None, None, 5]
-    assert im.StateStore.load(path, MODEL)._held.last[:3].tolist() == [NO_TIME, NO_TIME, 5]
+    assert im.StateStore.load(path, MODEL)._held.last[:3, 0].tolist() == [NO_TIME, NO_TIME, 5]
 
 
 def test_the_store_of_another_model_is_refused(tmp_path):

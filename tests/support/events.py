@@ -48,9 +48,9 @@ def fill(store, *columns, states=None, times=None, order="time"):
         slots = held.slots(held.keys.read(arrays), np.zeros(SIZE, np.float32))
         held.states[slots] = np.arange(len(slots))[:, None] + 1 if states is None else states
         if times is not None:
-            held.order = Order(order)
+            held.put_in_order(Order(order))
             array = held.order.read(pa.array(times))
-            held.last[slots] = held.order.numbers(array)
+            held.last[slots, 0] = held.order.numbers(array)
     return store
 
 
