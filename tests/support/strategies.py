@@ -320,8 +320,15 @@ def recurrent_documents(draw, **options):
     """Draw a valid document with state: some buffers of a random one keep their values.
 
     Every buffer may be one that is written, is read or is the output, and that no feature fills.
+    Where there is none, the sum of all outputs so far becomes one.
     """
-    document = draw(documents(**options).filter(_possible_states))
+    document = draw(documents(**options))
+    if not _possible_states(document):
+        sizes = document["buffer_sizes"]
+        last, total = len(sizes) - 1, len(sizes)
+        add = {"type": "ADD_ELEMENTWISE_BUFFERS", "input": [total, last], "output": total}
+        document["buffer_sizes"] = [*sizes, sizes[-1]]
+        document["instructions"] = [*document["instructions"], add]
     buffers = draw(st.permutations(_possible_states(document)))
     state = [{"buffer": buffer} for buffer in buffers[: draw(st.integers(1, len(buffers)))]]
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
