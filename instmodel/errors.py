@@ -147,6 +147,10 @@ class InstModelError(Exception):
         """Return the same error with its field under `prefix`: ``weights`` → ``prefix.weights``."""
         return self._with(field=f"{prefix}.{self.field}" if self.field else prefix)
 
+    def in_row(self, row: int) -> Self:
+        """Return the same error, in another row."""
+        return self._with(row=row)
+
     def in_file(self, path: str | bytes | os.PathLike[Any]) -> Self:
         """Return the same error, of a file."""
         return self._with(file=os.fsdecode(path))

@@ -132,6 +132,35 @@ def add(commands: Commands) -> None:
         metavar="COLUMN=FEATURE",
         help="which feature a column is that has another name; repeatable",
     )
+    events = command.add_argument_group("events of sequences, for a recurrent model")
+    events.add_argument(
+        "--by",
+        type=names,
+        action="extend",
+        metavar="A,B",
+        help="the columns that name the sequence of a row; rows are its steps in their order",
+    )
+    events.add_argument(
+        "--order", metavar="COLUMN", help="a time or number that never goes back in a sequence"
+    )
+    events.add_argument(
+        "--sort",
+        action="store_true",
+        help="sort each file by --order first, on the disk if it is large (extra 'duckdb')",
+    )
+    events.add_argument(
+        "--states-in", metavar="FILE", help="go on where the run ended that wrote this"
+    )
+    events.add_argument(
+        "--states-out",
+        metavar="FILE",
+        help="write the state of each sequence, .parquet or .arrow, behind the output",
+    )
+    events.add_argument(
+        "--last",
+        action="store_true",
+        help="write one row for each sequence: its key and the output of its last row",
+    )
     moment = command.add_argument_group(
         "which rows of a Delta or Iceberg table"
     ).add_mutually_exclusive_group()

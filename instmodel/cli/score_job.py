@@ -51,8 +51,13 @@ def _job(args: argparse.Namespace) -> jobs.Job:
             "output": None if args.output == "-" else args.output,
             "list of bad rows": args.bad_rows,
             "metrics": args.metrics,
+            "states that come out": args.states_out,
         },
-        {"input": None if args.input == "-" else args.input, "model": args.model},
+        {
+            "input": None if args.input == "-" else args.input,
+            "model": args.model,
+            "states that go in": args.states_in,
+        },
     )
     labels = _labels(args.metrics_label or [])
     check_labels(labels)
@@ -73,6 +78,7 @@ def _job(args: argparse.Namespace) -> jobs.Job:
             threads=args.threads,
             batch_rows=args.batch_rows,
             resume=args.resume,
+            events=_events(args),
             delta=_delta(args),
             table_version=args.table_version,
             table_time=args.table_time,
@@ -115,6 +121,8 @@ def _said(args: argparse.Namespace, result: jobs.Result) -> str:
         parts.append(f"{result.reused_parts} of {result.parts} parts were there")
     if result.removed_parts:
         parts.append(f"{len(result.removed_parts)} removed")
+    if result.sequences is not None:
+        parts.append(f"the states of {result.sequences} sequences")
     told = f" ({', '.join(parts)})" if parts else ""
     if has_all:
         count = f"all {result.parts} parts" if result.parts > 1 else "the only part"
@@ -129,6 +137,17 @@ def _delta(args: argparse.Namespace) -> DeltaOutput | None:
     for name in ("mode", "partition_by", "run_id"):
         if getattr(args, name) is not None:
             raise InputError("invalid_type", "is for a Delta table: --format delta", field=name)
+    return None
+
+
+def _events(args: argparse.Namespace) -> jobs.EventOptions | None:
+    names = ("order", "states_in", "states_out", "last", "sort")
+    given = {name: getattr(args, name) for name in names}
+    if args.by:
+        return jobs.EventOptions(args.by, **given)
+    for name, value in given.items():
+        if value:
+            raise InputError("invalid_type", "is for events of sequences: --by", field=name)
     return None
 
 

@@ -123,7 +123,9 @@ class ModelBuilder:
         self._names: list[str] = []
         self._categories: dict[str, Any] = {}
         self._steps: list[Step] = []
-        self._states: dict[int, int | None] = {}  # by value, the parameters that it is at first
+        self._state_values: dict[
+            int, int | None
+        ] = {}  # by value, the parameters that it is at first
         self._following: dict[int, int] = {}  # by state, the value that it is in the next step
         self._weights: list[values.Matrix] = []
         self._bias: list[values.Vector] = []
@@ -353,7 +355,7 @@ class ModelBuilder:
         checked when an `InstructionModel` is made of it.
         """
         self._number_of(output)
-        if output.number in self._inputs or output.number in self._states:
+        if output.number in self._inputs or output.number in self._state_values:
             scratch = copy.copy(self)
             scratch._steps, scratch._sizes = list(self._steps), list(self._sizes)
             own = BufferHandle(scratch, output.number, output.size)
@@ -363,14 +365,14 @@ class ModelBuilder:
                 metadata=metadata,
                 signature=signature,
             )
-        for index, state in enumerate(self._states):
+        for index, state in enumerate(self._state_values):
             if state not in self._following:
                 raise StructureError(
                     "unwritten_state",
                     "`set_state` was not told what it is in the next step",
                     field=f"state[{index}]",
                 )
-        following = {state: self._following[state] for state in self._states}
+        following = {state: self._following[state] for state in self._state_values}
         placed = place(self._steps, self._sizes, self._inputs, following, output.number)
         return InstructionModelInfo(
             features=self._names or None,
@@ -380,7 +382,9 @@ class ModelBuilder:
             instructions=placed.instructions,
             state=[
                 StateBuffer(buffer, initial)
-                for buffer, initial in zip(placed.state_buffers, self._states.values(), strict=True)
+                for buffer, initial in zip(
+                    placed.state_buffers, self._state_values.values(), strict=True
+                )
             ],
             weights=self._weights,
             bias=self._bias,

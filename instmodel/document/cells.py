@@ -50,7 +50,7 @@ def set_state(builder: ModelBuilder, state: BufferHandle, value: BufferHandle) -
         What `state` returned.
     value : BufferHandle, (S,)
     """
-    if builder._number_of(state) not in builder._states:
+    if builder._number_of(state) not in builder._state_values:
         raise values.wrong_type(state, "state", "the handle of a state")
     if builder._size_of(value) != state.size:
         raise StructureError(
@@ -225,7 +225,7 @@ def _add_states(builder: ModelBuilder, size: int, *initial: Any) -> list[BufferH
     indexes = builder._add_parameters(size, *initial, optional=True)
     handles = [builder._value(size) for _ in initial]
     numbers = [handle.number for handle in handles]
-    builder._states.update(zip(numbers, indexes, strict=True))
+    builder._state_values.update(zip(numbers, indexes, strict=True))
     return handles
 
 

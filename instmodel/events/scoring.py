@@ -12,8 +12,8 @@ C. What changes in the store is remembered first, so that an error takes everyth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,9 @@ from instmodel._keys import Grouper
 from instmodel.base import arguments
 from instmodel.compiled.sequences import run_events
 from instmodel.errors import InputError
+from instmodel.events import store_file
 from instmodel.events.columns import Order, Times, as_arrow, null_key, nulls_in, shown
-from instmodel.events.held import Floats, Held, Undo, held_for
+from instmodel.events.held import SOME_KEYS, Floats, Held, Undo, held_for
 from instmodel.events.keys import Slots
 from instmodel.events.recurrent import RecurrentModel
 from instmodel.events.store import StateStore, checked_store
@@ -131,11 +132,48 @@ class EventScorer:
         self._grouper = Grouper()
         rows = max(_LEAST_ROWS, min(_MOST_ROWS, _BLOCK_VALUES // model.feature_size))
         self._block_rows = rows
+        self._latest: _Latest | None = None
         self._block = np.zeros((0, model.feature_size), np.float32)
 
     def changing(self) -> Any:
         """Return what is to be entered for `score`: all calls of it count, or none does."""
         return self._store._changing()
+
+    def remember_latest(self) -> None:
+        """Keep each sequence's last output from now on, for `latest`."""
+        self._latest = _Latest(self._model.output_size)
+
+    def latest(self) -> Iterator[tuple[list[Any], Floats]]:
+        """Yield each sequence that had an event since `remember_latest`.
+
+        Yields
+        ------
+        keys : list of pyarrow.Array
+            The columns `by`.
+        outputs : float32 (n, O)
+            Of each one's last event.
+        """
+        held = self._store._held
+        if self._latest is None or held is None:
+            return
+        for start in range(0, len(held), SOME_KEYS):
+            stop = min(start + SOME_KEYS, len(held))
+            slots = self._latest.among(start, stop)
+            if len(slots):
+                keys = [array.take(slots - start) for array in held.keys.arrays(start, stop)]
+                yield keys, self._latest.outputs[slots]
+
+    def save_states(self, file: BinaryIO, kind: str) -> int:
+        """Write the store into an open file, as `StateStore.save` would; return how many it holds.
+
+        Parameters
+        ----------
+        file : BinaryIO
+        kind : {"parquet", "arrow"}
+        """
+        held = self._store._held
+        store_file.write_into(file, kind, held, self._store.digest, self._store.state_size)
+        return 0 if held is None else len(held)
 
     def score(
         self,
@@ -227,6 +265,8 @@ class EventScorer:
         run_events(self._engine, x, order, starts, held.states, members, scores, self._threads)
         if latest is not None:
             held.last[members, 0] = latest
+        if self._latest is not None:
+            self._latest.put(members, scores[order[starts[1:] - 1]])
         return bad
 
     def _grouped(
@@ -267,6 +307,26 @@ class EventScorer:
             elif held.order.name != self._order:
                 raise _other_columns("order", [held.order.name], [self._order])
         return held
+
+
+class _Latest:
+    """The last output of each sequence, by slot."""
+
+    def __init__(self, size: int) -> None:
+        self.outputs: Floats = np.empty((0, size), np.float32)
+        self._has = np.zeros(0, bool)
+
+    def put(self, slots: Slots, outputs: Floats) -> None:
+        most = int(slots.max(initial=-1)) + 1
+        if most > len(self._has):
+            room = most + most // 2
+            self.outputs = np.resize(self.outputs, (room, self.outputs.shape[1]))
+            self._has = np.concatenate([self._has, np.zeros(room - len(self._has), bool)])
+        self.outputs[slots], self._has[slots] = outputs, True
+
+    def among(self, start: int, stop: int) -> Slots:
+        """Return which of the slots start … stop - 1 have an output."""
+        return start + np.flatnonzero(self._has[start:stop])
 
 
 def _other_columns(field: str, expected: Sequence[str], actual: Sequence[str]) -> InputError:

@@ -14,7 +14,7 @@ from instmodel.errors import InputError, InstModelError
 from instmodel.events.columns import NO_TIME, Order, key_type, time_type, values_of, wrong_type
 from instmodel.events.held import SOME_KEYS, Held
 from instmodel.events.keys import Keys
-from instmodel.stores import AnyPath, location
+from instmodel.stores import AnyPath, Location, location
 from instmodel.tables.columns import match_columns
 from instmodel.tables.inputs import single
 from instmodel.tables.kinds import kind_of
@@ -28,18 +28,31 @@ _VERSION = 1
 _KINDS = ("parquet", "arrow")
 
 
+def kind_of_states(place: Location) -> str:
+    """Return the format of a file of states by its name.
+
+    Raises
+    ------
+    InputError
+        ``invalid_table``: no such file is one.
+    """
+    kind = kind_of(place.name)
+    if kind not in _KINDS:
+        raise _no_file_of_states(str(place))
+    return kind
+
+
 def write(path: AnyPath, held: Held | None, digest: str, size: int) -> None:
     """Write a file; see `StateStore.save`."""
     require("pyarrow", "arrow")
     place = location(path)
-    kind = kind_of(place.name)
-    if kind not in _KINDS:
-        raise _no_file_of_states(str(place))
+    kind = kind_of_states(place)
     with place.replacing() as file:
-        _write(file, kind, held, digest, size)
+        write_into(file, kind, held, digest, size)
 
 
-def _write(file: BinaryIO, kind: str, held: Held | None, digest: str, size: int) -> None:
+def write_into(file: BinaryIO, kind: str, held: Held | None, digest: str, size: int) -> None:
+    """Do what `write` does, into an open file."""
     with open_writer(kind, file) as writer:
         writer.begin(_schema(held, digest, size))
         for batch in _batches(held, size):
@@ -94,8 +107,7 @@ def read(path: AnyPath, digest: str, size: int) -> Held | None:
     """Read a file; see `StateStore.load`."""
     require("pyarrow", "arrow")
     place = location(path)
-    if kind_of(place.name) not in _KINDS:
-        raise _no_file_of_states(str(place))
+    kind_of_states(place)
     place.stamp()  # its error is the best one for a file that is not there
     source = single(place)
     with reading(source), contextlib.closing(open_reader(source)) as reader:

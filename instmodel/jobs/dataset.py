@@ -17,6 +17,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
 
 from instmodel.errors import InputError
+from instmodel.jobs.event_job import RowScoring
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.manifest import Manifest, Part, manifest_of, stamps
 from instmodel.jobs.single_file import BadRowsFile, score_files
@@ -51,7 +52,12 @@ class _Step:
 
 
 def run(
-    job: Job, output: Location, sources: list[Source], result: Result, advance: Advance
+    job: Job,
+    output: Location,
+    sources: list[Source],
+    result: Result,
+    advance: Advance,
+    scoring: RowScoring,
 ) -> None:
     """Score every file of a folder into a part of another folder, `output`."""
     if output.parent.is_same(output):
@@ -73,7 +79,8 @@ def run(
         staging.begin(meaning, anew=job.incremental)
         steps = _plan(job, sources, kind, there, staging)
         _check_bad_rows(job, steps)
-        parts = _score(job, steps, staging, kind, result, advance)
+        parts = _score(job, steps, staging, kind, result, advance, scoring)
+        scoring.finish()
         manifest = Manifest(meaning, parts, result.table)
         result.rows, result.bad_rows = manifest.rows, manifest.bad_rows
         result.parts = len(parts)
@@ -220,7 +227,13 @@ def _check_names(job: Job, sources: list[Source], kind: str) -> None:
 
 
 def _score(
-    job: Job, steps: list[_Step], staging: Staging, kind: str, result: Result, advance: Advance
+    job: Job,
+    steps: list[_Step],
+    staging: Staging,
+    kind: str,
+    result: Result,
+    advance: Advance,
+    scoring: RowScoring,
 ) -> list[Part]:
     """Score the parts that are not finished; return all of them."""
     counts = result.metrics.parts
@@ -236,7 +249,7 @@ def _score(
             result.metrics.inputs.add_state(staging.inputs(step.name))
         if step.done is None:
             writing = partial(_writer, kind, columns)
-            step.done = _score_part(job, step, staging, writing, result, part_of(index))
+            step.done = _score_part(job, step, staging, writing, result, part_of(index), scoring)
             columns = columns or step.done.columns
             counts["scored"] += 1
         parts.append(step.done)
@@ -257,6 +270,7 @@ def _score_part(
     writing: Callable[[BinaryIO], Writer],
     result: Result,
     advance: Advance,
+    scoring: RowScoring,
 ) -> Part:
     metrics = result.metrics
     rows, bad_rows = metrics.rows, metrics.bad_rows
@@ -265,7 +279,9 @@ def _score_part(
         with staging.writing(step.name) as file:
             listed = BadRowsFile(bad, header=False)
             writer = writing(file)
-            score_files(job, [step.source], writer, listed, result, advance, in_partition=True)
+            score_files(
+                *(job, [step.source], writer, listed, result, advance, scoring), in_partition=True
+            )
         part = Part(
             part=step.name,
             source=step.origin,

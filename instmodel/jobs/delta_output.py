@@ -7,6 +7,7 @@ import json
 import tempfile
 from typing import BinaryIO, cast
 
+from instmodel.jobs.event_job import RowScoring
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.single_file import BadRowsFile, score_files
 from instmodel.stores import Location, location
@@ -17,7 +18,14 @@ from instmodel.tables.logs import digest
 from instmodel.version import __version__
 
 
-def run(job: Job, root: Location, sources: list[Source], result: Result, advance: Advance) -> None:
+def run(
+    job: Job,
+    root: Location,
+    sources: list[Source],
+    result: Result,
+    advance: Advance,
+    scoring: RowScoring,
+) -> None:
     """Score every file into a Delta table."""
     assert job.delta is not None
     with tempfile.TemporaryFile() as spooled:
@@ -33,7 +41,7 @@ def run(job: Job, root: Location, sources: list[Source], result: Result, advance
             if job.bad_rows is not None:
                 file = stack.enter_context(location(job.bad_rows).replacing())
                 bad = BadRowsFile(file, header=True)
-            score_files(job, sources, writer, bad, result, advance)
+            score_files(job, sources, writer, bad, result, advance, scoring)
         result.rows, result.bad_rows = result.metrics.rows, result.metrics.bad_rows
         result.parts = result.metrics.parts["scored"] = 1
         told = {

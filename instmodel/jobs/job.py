@@ -12,15 +12,16 @@ from typing import Any, BinaryIO, Literal, get_args
 from instmodel.base import arguments, values
 from instmodel.errors import InputError
 from instmodel.jobs import provenance
+from instmodel.jobs.event_job import EventOptions
 from instmodel.jobs.metrics import Metrics, check_labels
 from instmodel.model import InstructionModel, checked_model
 from instmodel.signatures.counting import InputCounts, Tally
 from instmodel.signatures.expectations import CheckInputs, Expectations
-from instmodel.stores import Location
+from instmodel.stores import AnyPath, Location
 from instmodel.tables.binding import Nulls
 from instmodel.tables.csv_options import CsvOptions
 from instmodel.tables.delta_options import DeltaOutput
-from instmodel.tables.kinds import KINDS, TEXT, parts_of
+from instmodel.tables.kinds import KINDS, TEXT, kind_of, parts_of
 from instmodel.tables.naming import Naming
 from instmodel.tables.options import OnBadRow, ScoreOptions
 from instmodel.tables.versions import Moment
@@ -82,6 +83,8 @@ class Job:
     model_version : str, optional
         By default what MLflow calls it, ``models:/risk/3``, if the model comes from there, else
         ``version`` in the document's metadata.
+    events : EventOptions, optional
+        How the rows make sequences; a recurrent model needs it.
     delta : DeltaOutput, optional
         The output is a Delta table.
     table_version : int, optional
@@ -116,6 +119,7 @@ class Job:
     provenance: Sequence[str] = ()
     rename: Mapping[str, str] = field(default_factory=dict)
     model_version: str | None = None
+    events: EventOptions | None = None
     delta: DeltaOutput | None = None
     table_version: int | None = None
     table_time: datetime | str | None = None
@@ -131,6 +135,15 @@ class Job:
     def input_path(self) -> str | os.PathLike[str] | None:
         """Where the input is; None for an open file."""
         return self.input if isinstance(self.input, str | os.PathLike) else None
+
+    @property
+    def states(self) -> tuple[AnyPath | None, AnyPath | None]:
+        """Where the states of sequences come from, and where they go."""
+        if not isinstance(self.events, EventOptions):
+            return None, None
+        places = (self.events.states_in, self.events.states_out)
+        found = [place if isinstance(place, str | os.PathLike) else None for place in places]
+        return found[0], found[1]
 
     @property
     def naming(self) -> Naming:
@@ -220,6 +233,7 @@ class Job:
                     expected="a model with a signature",
                 )
         self._check_output()
+        self._check_events()
         Moment.of(self.table_version, self.table_time)
         if not isinstance(self.model_version, str | None):
             raise arguments.wrong_type(self.model_version, "model_version", "a text")
@@ -262,6 +276,44 @@ class Job:
         if self.path is None:
             raise InputError("invalid_type", "a stream is no place for a table", field="output")
 
+    def _check_events(self) -> None:
+        """Refuse rows that make no sequences, of a recurrent model, and sequences of another."""
+        if self.events is None:
+            if self.model.is_recurrent:
+                raise InputError(
+                    "needs_sequences",
+                    "the model is recurrent: say which columns name the sequence of a row",
+                    field="by",
+                )
+            return
+        if not isinstance(self.events, EventOptions):
+            raise arguments.wrong_type(self.events, "events", "EventOptions")
+        self.events.check()
+        self.model.require_state()
+        for name in ("resume", "incremental"):
+            if getattr(self, name):
+                raise InputError(
+                    "invalid_type",
+                    "the states between the parts of a folder are not kept: all of it is one run",
+                    field=name,
+                )
+        if self.delta is not None and self.events.states_out is not None:
+            raise InputError(
+                "invalid_type",
+                "a table and a file of states do not appear together: write a file or folder",
+                field="states_out",
+            )
+        if self.events.last and (self.keep or self._makes_parts()):
+            what = "keep" if self.keep else "last"
+            raise InputError(
+                "invalid_type",
+                "the last output of each sequence is written beside its key alone, in one file",
+                field=what,
+            )
+
+    def _makes_parts(self) -> bool:
+        return self.path is not None and self.delta is None and kind_of(self.path) is None
+
     @property
     def moment(self) -> Moment:
         """Which rows of a table that has a log are read."""
@@ -270,8 +322,10 @@ class Job:
     def meaning(self) -> dict[str, Any]:
         """Return which options decide the rows of the output, as JSON."""
         checked = {"check_inputs": self.check_inputs} if self.check_inputs in _SHAPING else {}
+        events = {} if self.events is None else {"events": self.events.meaning()}
         return {
             **checked,
+            **events,
             "keep": arguments.names(self.keep, "keep"),
             "outputs": None if self.outputs is None else list(self.outputs),
             "nulls": _text(self.nulls),
@@ -310,6 +364,8 @@ class Result:
         Of a Delta table: the version that has the rows first.
     repeated : bool
         The Delta table had the rows of this run already; nothing was done.
+    sequences : int or None
+        How many sequences the states hold that come out.
     """
 
     metrics: Metrics = field(default_factory=Metrics)
@@ -326,6 +382,7 @@ class Result:
     table: Mapping[str, Any] = field(default_factory=dict)
     output_version: int | None = None
     repeated: bool = False
+    sequences: int | None = None
 
     def count_added(self, rows: int, bad_rows: int, parts: int) -> None:
         """Note what the output has now and had not before."""

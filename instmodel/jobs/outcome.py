@@ -7,7 +7,7 @@ from typing import Any
 
 from instmodel.errors import InstModelError, without_secrets
 from instmodel.jobs.job import Job, Result
-from instmodel.stores import location
+from instmodel.stores import AnyPath, location
 
 _PLACES = ("file", "row", "line", "column", "field")
 # What stands for the code of errors that are not ours.
@@ -54,12 +54,18 @@ def outcome(result: Result, job: Job | None, error: BaseException | None = None)
         "table": dict(result.table) or None,
         "output_version": result.output_version,
         "repeated": result.repeated,
+        "sequences": result.sequences,
         "outputs": None if job is None else _outputs(result, job),
     }
 
 
 def _outputs(result: Result, job: Job) -> dict[str, str | None]:
-    places = {"scores": job.path, "bad_rows": job.bad_rows, "metrics": job.metrics}
+    places: dict[str, AnyPath | None] = {
+        "scores": job.path,
+        "bad_rows": job.bad_rows,
+        "metrics": job.metrics,
+        "states": job.states[1],
+    }
     shown = {name: None if path is None else str(location(path)) for name, path in places.items()}
     return shown | {"manifest": None if result.manifest is None else str(result.manifest)}
 

@@ -20,6 +20,7 @@ from instmodel.base.cpus import default_thread_count
 from instmodel.base.extras import require
 from instmodel.errors import InputError
 from instmodel.jobs import dataset, delta_output
+from instmodel.jobs.event_job import RowScoring, scoring_of
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.single_file import BadRowsFile, score_files
 from instmodel.stores import location, places
@@ -57,25 +58,33 @@ def run(
     begin = time.perf_counter()
     result = result or Result()
     job.check_metrics()
-    written = {"output": job.path, "list of bad rows": job.bad_rows}
-    places.check({"metrics": job.metrics}, {"input": job.input_path, **written})
+    states_in, states_out = job.states
+    written = {
+        "output": job.path,
+        "list of bad rows": job.bad_rows,
+        "states that come out": states_out,
+    }
+    read = {"input": job.input_path, "states that go in": states_in}
+    places.check({"metrics": job.metrics}, {**read, **written})
     metrics = result.metrics
     succeeded = False
     try:
         job.check()
-        places.check(written, {"input": job.input_path})
+        places.check(written, read)
         metrics.threads = job.threads or default_thread_count().threads
         metrics.digest, metrics.version = job.model.digest, job.version
         metrics.inputs = job.tally()
         sources = _sources(job)
         result.table = sources[0].table
         folder = None if job.path is None or kind_of(job.path) else job.path
-        if job.delta is not None and job.path is not None:
-            delta_output.run(job, location(job.path), sources, result, advance)
-        elif folder is not None and job.input_path is not None and is_dataset(job.input_path):
-            dataset.run(job, location(folder), sources, result, advance)
-        else:
-            _run_to_file(job, sources, result, advance)
+        with scoring_of(job) as scoring:
+            if job.delta is not None and job.path is not None:
+                delta_output.run(job, location(job.path), sources, result, advance, scoring)
+            elif folder is not None and job.input_path is not None and is_dataset(job.input_path):
+                dataset.run(job, location(folder), sources, result, advance, scoring)
+            else:
+                _run_to_file(job, sources, result, advance, scoring)
+        result.sequences = scoring.sequences
         metrics.added_rows, metrics.added_bad_rows = result.added_rows, result.added_bad_rows
         metrics.output_rows, metrics.output_bad_rows = result.rows, result.bad_rows
         metrics.output_parts = result.parts
@@ -98,7 +107,9 @@ def _sources(job: Job) -> list[Source]:
     return sources
 
 
-def _run_to_file(job: Job, sources: list[Source], result: Result, advance: Advance) -> None:
+def _run_to_file(
+    job: Job, sources: list[Source], result: Result, advance: Advance, scoring: RowScoring
+) -> None:
     if job.incremental:
         raise InputError(
             "invalid_type",
@@ -114,7 +125,8 @@ def _run_to_file(job: Job, sources: list[Source], result: Result, advance: Advan
         bad = None
         if job.bad_rows is not None:
             bad = BadRowsFile(stack.enter_context(location(job.bad_rows).replacing()), header=True)
-        score_files(job, sources, open_writer(kind, file), bad, result, advance)
+        score_files(job, sources, open_writer(kind, file), bad, result, advance, scoring)
+        scoring.finish()
     result.rows, result.bad_rows = result.metrics.rows, result.metrics.bad_rows
     result.parts = result.metrics.parts["scored"] = 1
     result.count_added(result.rows, result.bad_rows, 1)

@@ -11,7 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, BinaryIO, cast
 
-from instmodel.errors import InputError
+from instmodel.errors import InputError, InstModelError
+from instmodel.jobs.event_job import RowScoring
 from instmodel.jobs.job import Advance, Job, Result
 from instmodel.jobs.metrics import Metrics
 from instmodel.jobs.pipeline import overlap, timed
@@ -21,7 +22,7 @@ from instmodel.tables.batches import BatchScorer, Scored
 from instmodel.tables.inputs import Source
 from instmodel.tables.options import OnBadRow
 from instmodel.tables.reader import Reader, Rows
-from instmodel.tables.readers import open_reader, reading
+from instmodel.tables.readers import reading
 from instmodel.tables.scoring import BadRow
 from instmodel.tables.writers import Writer
 
@@ -55,6 +56,7 @@ def score_files(
     bad: BadRowsFile | None,
     result: Result,
     advance: Advance,
+    scoring: RowScoring,
     in_partition: bool = False,
 ) -> None:
     """Score files of one schema, one after the other, into one output.
@@ -68,20 +70,26 @@ def score_files(
     with writer:
         for index, source in enumerate(sources):
             told = partial(_tell, advance, metrics, sum(sizes[:index]), sizes[index], sum(sizes))
-            with reading(source):
-                opened = open_reader(source, by_position=not job.model.features)
-                with contextlib.closing(opened) as reader:
-                    names, scorer = _scorer(job, reader, in_partition, metrics.inputs)
-                    folders = reader.in_folders if in_partition else ()
+            with reading(source), contextlib.closing(scoring.opened(source)) as reader:
+                names, scorer = _scorer(job, scoring, reader, in_partition, metrics.inputs)
+                folders = reader.in_folders if in_partition else ()
+                if not scoring.only_last:
                     writer.begin(constants.extended(scorer.schema, folders))
-                    batches = timed(reader.batches(names, job.batch_rows), metrics.add_read)
-                    told_reader = partial(told, reader)
+                batches = timed(reader.batches(names, job.batch_rows), metrics.add_read)
+                told_reader = partial(told, reader)
 
-                    def write(batch: Any) -> None:
+                def write(batch: Any) -> None:
+                    if not scoring.only_last:
                         writer.write(constants.added(batch))
 
-                    _score_rows(batches, scorer, source, metrics, write, bad, told_reader)
+                at_a_time = scoring.at_a_time or metrics.threads
+                _score_rows(batches, scorer, source, metrics, write, bad, told_reader, at_a_time)
         start = time.perf_counter()
+        if scoring.only_last:
+            schema, rows = scoring.last_rows()
+            writer.begin(constants.extended(schema, ()))
+            for batch in rows:
+                writer.write(constants.added(batch))
         writer.finish()
         metrics.write += time.perf_counter() - start
 
@@ -99,14 +107,13 @@ def _on_unexpected(job: Job) -> OnBadRow:
 
 
 def _scorer(
-    job: Job, reader: Reader, in_partition: bool, inputs: Tally | None
+    job: Job, scoring: RowScoring, reader: Reader, in_partition: bool, inputs: Tally | None
 ) -> tuple[list[str], BatchScorer]:
     """Return the names of the columns to read, and what scores them."""
     import pyarrow as pa
 
     def scorer(schema: Any) -> BatchScorer:
-        return BatchScorer(
-            job.model,
+        return scoring.scorer(
             schema,
             replace(job.options, keep=keep),
             watches=None if inputs is None else inputs.fresh,
@@ -124,7 +131,7 @@ def _scorer(
         if not reader.learn():
             raise
         whole = scorer(reader.schema)
-    needed = sorted({slot.position for slot in whole.slots} | set(whole.kept))
+    needed = sorted({*(slot.position for slot in whole.slots), *whole.kept, *whole.beside})
     schema = pa.schema([reader.schema.field(position) for position in needed])
     return schema.names, scorer(schema)
 
@@ -137,6 +144,7 @@ def _score_rows(
     write: Callable[[Any], None],
     bad: BadRowsFile | None,
     told: Callable[[], None],
+    at_a_time: int,
 ) -> None:
     def numbered() -> Any:
         row = 1  # as people count the rows of a file
@@ -148,7 +156,17 @@ def _score_rows(
         rows, first = item
         start = time.perf_counter()
         chunk, kept = rows.chunk(scorer.slots, first), rows.kept(scorer.kept)
-        scored = scorer.score_chunk(chunk, kept, rows.kept(scorer.beside), first)
+        try:
+            scored = scorer.score_chunk(chunk, kept, rows.kept(scorer.beside), first)
+        except InstModelError as error:
+            if rows.numbers is None or error.row is None:
+                raise
+            raise error.in_row(1 + int(rows.numbers[error.row - first])) from None
+        if rows.numbers is not None:
+            places = [cast(int, row.row) - first for row in scored.bad]
+            numbers = 1 + rows.numbers[places]
+            found = zip(scored.bad, numbers.tolist(), strict=True)
+            scored = scored._replace(bad=[row._replace(row=number) for row, number in found])
         return scored, rows.count, time.perf_counter() - start
 
     def sink(done: tuple[Scored, int, float]) -> None:
@@ -167,4 +185,4 @@ def _score_rows(
         metrics.write += time.perf_counter() - start
         told()
 
-    overlap(numbered(), work, sink, metrics.threads)
+    overlap(numbered(), work, sink, at_a_time)

@@ -14,11 +14,12 @@ from decimal import Decimal
 from typing import Any
 
 from instmodel.errors import InputError
+from instmodel.tables.arrow import arrow_column
 from instmodel.tables.binding import Slot
 from instmodel.tables.cells import ObjectColumn
 from instmodel.tables.inputs import Source
 from instmodel.tables.reader import Rows, TextReader
-from instmodel.tables.scoring import Chunk
+from instmodel.tables.scoring import NO_FAULTS, Chunk
 
 Line = Mapping[str, Any]
 
@@ -207,6 +208,7 @@ class _JsonRows(Rows):
         mixed: Mapping[str, InputError],
     ) -> None:
         self.count = len(lines)
+        self.make, self.faults = arrow_column, NO_FAULTS  # of what `kept` returns
         self._lines = lines
         self._first_line = first_line
         self._schema = schema

@@ -9,6 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from instmodel.tables.arrow import arrow_column
 from instmodel.tables.binding import Slot
 from instmodel.tables.cells import BadCell, Column
@@ -36,7 +39,11 @@ class Rows:
     make : callable
     faults : mapping of int to BadCell
         What is wrong with rows as such, counted from 0; their cells are null.
+    numbers : ndarray of int64 (rows,), optional
+        Which rows of the file they are, counted from 0, if they are not the next ones.
     """
+
+    numbers: NDArray[np.int64] | None = None
 
     def __init__(
         self,
@@ -44,17 +51,19 @@ class Rows:
         folders: Collection[str],
         make: ColumnMaker = arrow_column,
         faults: Mapping[int, BadCell] = NO_FAULTS,
+        numbers: NDArray[np.int64] | None = None,
     ) -> None:
         self.batch = batch
         self._folders = folders
         self.count: int = batch.num_rows
-        self._make = make
-        self._faults = faults
+        self.make = make
+        self.faults = faults
+        self.numbers = numbers
 
     def chunk(self, slots: Sequence[Slot], first_row: int) -> Chunk:
         """Return the model's columns."""
-        columns = [self._make(slot, self._column(slot), first_row) for slot in slots]
-        return Chunk(self.count, columns, self._faults)
+        columns = [self.make(slot, self._column(slot), first_row) for slot in slots]
+        return Chunk(self.count, columns, self.faults)
 
     def _column(self, slot: Slot) -> Any:
         cells = self.batch.column(slot.position)

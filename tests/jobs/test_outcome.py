@@ -27,6 +27,7 @@ KEYS = [
         "table",
         "output_version",
         "repeated",
+        "sequences",
         "outputs",
     ),
 ]
@@ -62,6 +63,7 @@ def test_a_folder(capsys):
         "scores": "out",
         "bad_rows": None,
         "metrics": "m.prom",
+        "states": None,
         "manifest": ".out.instmodel.json",
     }
     Path("data/1.parquet").unlink()

@@ -1,0 +1,131 @@
+"""The rows of a file in another order, by DuckDB: what memory does not hold waits on the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instmodel.base.extras import require
+from instmodel.errors import InputError
+from instmodel.tables.cells import BadCell
+from instmodel.tables.reader import Reader, Rows
+
+# What DuckDB may hold in memory; more of a file goes to the disk.
+_MEMORY = "1GB"
+_MOST_ROWS = 1 << 16
+_KEY, _NUMBER = "key", "number"  # what is sorted by; the other columns are c0, c1 …
+
+Times = NDArray[np.int64]
+KeyOf = Callable[[Any], Times]
+"""Returns numbers that compare as the values of an Arrow array without nulls do."""
+
+
+class SortedRows(Reader):
+    """A file that is read to its end and sorted before it hands out its first row.
+
+    Rows of equal keys stay in the order of the file; those without a key come first.
+
+    Parameters
+    ----------
+    inner : Reader
+        Reads the file; closed with this.
+    order : str
+        The column to sort by.
+    key_of : callable
+    """
+
+    def __init__(self, inner: Reader, order: str, key_of: KeyOf) -> None:
+        self._inner, self._order, self._key_of = inner, order, key_of
+        self._faults: dict[int, BadCell] = {}
+        self._done = 0
+        self._count = 1
+        self._take_over()
+
+    def _take_over(self) -> None:
+        self.schema = self._inner.schema
+        self.added, self.in_folders = self._inner.added, self._inner.in_folders
+
+    def _open(self, source: Any) -> Any:
+        raise NotImplementedError  # `inner` has opened it
+
+    def learn(self) -> bool:
+        """Read the file to its end for the names and types of all columns."""
+        found = self._inner.learn()
+        self._take_over()
+        return found
+
+    def batches(self, names: Sequence[str], batch_rows: int | None) -> Iterator[Rows]:
+        """Yield the rows, with the columns of these names in the order of `schema`."""
+        import pyarrow as pa
+
+        duckdb = require("duckdb", "duckdb")
+        wanted = set(names)
+        schema = pa.schema([field for field in self.schema if field.name in wanted])
+        plain = [pa.field(f"c{place}", field.type) for place, field in enumerate(schema)]
+        extended = pa.schema([*plain, pa.field(_KEY, pa.int64()), pa.field(_NUMBER, pa.int64())])
+        stream = pa.RecordBatchReader.from_batches(extended, self._numbered(names, extended))
+        with tempfile.TemporaryDirectory(prefix="instmodel-sort-") as folder:
+            settings = {"temp_directory": folder, "memory_limit": _MEMORY}
+            with contextlib.closing(duckdb.connect(":memory:", config=settings)) as connection:
+                rows = connection.from_arrow(stream)
+                ordered = rows.order(f"{_KEY} NULLS FIRST, {_NUMBER}")
+                most = batch_rows or _MOST_ROWS
+                for batch in pa.RecordBatchReader.from_stream(ordered):
+                    for start in range(0, batch.num_rows, most):
+                        yield self._rows(batch.slice(start, most).cast(extended), schema)
+
+    def _numbered(self, names: Sequence[str], extended: Any) -> Iterator[Any]:
+        """Yield the rows of the file with their keys, and with their numbers from 0."""
+        import pyarrow as pa
+
+        first = 0
+        for rows in self._inner.batches(names, None):
+            columns = rows.kept(range(len(extended) - 2))
+            place = [field.name for field in self._of(names)].index(self._order)
+            keys = self._keys(columns[place], first)
+            numbers = pa.array(np.arange(first, first + rows.count))
+            self._faults |= {first + row: fault for row, fault in rows.faults.items()}
+            self._make = rows.make
+            yield pa.RecordBatch.from_arrays([*columns, keys, numbers], schema=extended)
+            first += rows.count
+        self._count = max(first, 1)
+
+    def _of(self, names: Sequence[str]) -> Any:
+        return [field for field in self.schema if field.name in names]
+
+    def _keys(self, column: Any, first: int) -> Any:
+        """Return the keys of a column, null where it is."""
+        import pyarrow as pa
+
+        there = np.asarray(column.is_valid())
+        keys = np.zeros(len(there), np.int64)
+        try:
+            keys[there] = self._key_of(column.filter(pa.array(there)))
+        except InputError as error:
+            raise error if error.row is None else error.in_row(first + error.row) from None
+        return pa.array(keys, mask=~there)
+
+    def _rows(self, batch: Any, schema: Any) -> Rows:
+        import pyarrow as pa
+
+        numbers = batch.column(_NUMBER).to_numpy()
+        faults = {}
+        if self._faults:
+            places = enumerate(numbers.tolist())
+            faults = {row: self._faults[n] for row, n in places if n in self._faults}
+        part = pa.RecordBatch.from_arrays(batch.columns[:-2], schema=schema)
+        self._done += len(numbers)
+        return Rows(part, self.in_folders, self._make, faults, numbers)
+
+    def fraction(self) -> float:
+        """Return how much of the file was read, and then handed out, 0 to 1."""
+        return (self._inner.fraction() + self._done / self._count) / 2
+
+    def close(self) -> None:
+        """Close the file."""
+        self._inner.close()
