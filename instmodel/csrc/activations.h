@@ -22,7 +22,6 @@
     }
 
 IM_ACTIVATION_LOOP(activate_relu, v_relu)
-IM_ACTIVATION_LOOP(activate_sigmoid, v_sigmoid)
 IM_ACTIVATION_LOOP(activate_sqrt, v_sqrt0)
 IM_ACTIVATION_LOOP(activate_log, v_log1p0)
 IM_ACTIVATION_LOOP(activate_log10, v_log10p0)
@@ -33,28 +32,36 @@ IM_ACTIVATION_LOOP(activate_exp, v_exp)
 IM_ACTIVATION_LOOP(activate_sign, v_sign)
 IM_ACTIVATION_LOOP(activate_reciprocal, v_reciprocal)
 
-/* The fractions of a vector are computed while those of the one before are divided. In one chain
- * they would wait for each other longer than a CPU can look ahead. */
-static void activate_tanh(float *x /* INOUT (n,) */, size_t n)
-{
-    size_t i = 0;
-    if (n >= IM_W) {
-        vf now = vf_load(x);
-        im_fraction f = tanh_fraction(now);
-        for (i = IM_W; i + IM_W <= n; i += IM_W) {
-            const vf next = vf_load(x + i);
-            const im_fraction g = tanh_fraction(next);
-            vf_store(x + i - IM_W, tanh_of_fraction(now, f));
-            now = next;
-            f = g;
-        }
-        vf_store(x + i - IM_W, tanh_of_fraction(now, f));
+/* For functions that divide: the fractions of two vectors are computed while those of the two
+ * before are divided. In one chain they would wait for each other longer than a CPU can look ahead.
+ */
+#define IM_DIVIDING_LOOP(name, type, fraction, quotient)                                           \
+    static void name(float *x /* INOUT (n,) */, size_t n)                                          \
+    {                                                                                              \
+        const size_t step = 2 * IM_W;                                                              \
+        size_t i = 0;                                                                              \
+        if (n >= step) {                                                                           \
+            vf a = vf_load(x), b = vf_load(x + IM_W);                                              \
+            type f = fraction(a), g = fraction(b);                                                 \
+            for (i = step; i + step <= n; i += step) {                                             \
+                const vf next_a = vf_load(x + i), next_b = vf_load(x + i + IM_W);                  \
+                const type next_f = fraction(next_a), next_g = fraction(next_b);                   \
+                vf_store(x + i - step, quotient(a, f));                                            \
+                vf_store(x + i - IM_W, quotient(b, g));                                            \
+                a = next_a, b = next_b, f = next_f, g = next_g;                                    \
+            }                                                                                      \
+            vf_store(x + i - step, quotient(a, f));                                                \
+            vf_store(x + i - IM_W, quotient(b, g));                                                \
+        }                                                                                          \
+        for (; i < n; i += IM_W) {                                                                 \
+            const int rest = n - i < IM_W ? (int)(n - i) : IM_W;                                   \
+            const vf a = vf_load_n(x + i, rest);                                                   \
+            vf_store_n(x + i, quotient(a, fraction(a)), rest);                                     \
+        }                                                                                          \
     }
-    if (i < n) {
-        const int rest = (int)(n - i);
-        vf_store_n(x + i, v_tanh(vf_load_n(x + i, rest)), rest);
-    }
-}
+
+IM_DIVIDING_LOOP(activate_sigmoid, im_sigmoid_fraction, sigmoid_fraction, sigmoid_quotient)
+IM_DIVIDING_LOOP(activate_tanh, im_tanh_fraction, tanh_fraction, tanh_quotient)
 
 /* Apply an element-wise activation in place; 0 and IM_SOFTMAX change nothing. */
 static void activate(float *x /* INOUT (n,) */, size_t n, int activation)
@@ -77,4 +84,5 @@ static void activate(float *x /* INOUT (n,) */, size_t n, int activation)
 }
 
 #undef IM_ACTIVATION_LOOP
+#undef IM_DIVIDING_LOOP
 #endif

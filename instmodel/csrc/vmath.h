@@ -15,11 +15,13 @@
  * d. The caller has set round-to-nearest with denormals flushed, and no input is a denormal
  *    (vf_flush). A NaN that comes out has any sign and payload; vf_canonical_nan is for whoever
  *    hands results to the user.
- * e. One division of two float64 lanes at once may be off by 2^-51 (vd_quotients). No float32
- * result may show it: tests/csrc/quotient_margins.c looks at every input. f. Coefficients: minimax
- * in relative error, by Remez exchange in 50-digit arithmetic (mpmath), then rounded to float64.
- * The interval and the error stand at each table. docs/numerics.md lists the largest error found
- * over all 2^32 inputs.
+ * e. What divides is in two parts, a fraction and its quotient, between which activations.h works
+ *    on other vectors: divisions are long in coming.
+ * f. One division of two float64 lanes at once may be off by 2^-51 (vd_quotients). No float32
+ *    result may show it: tests/csrc/quotient_margins.c looks at every input.
+ * g. Coefficients: minimax in relative error, by Remez exchange in 50-digit arithmetic (mpmath),
+ *    then rounded to float64. The interval and the error stand at each table. docs/numerics.md
+ *    lists the largest error found over all 2^32 inputs.
  */
 #ifndef INSTMODEL_VMATH_H
 #define INSTMODEL_VMATH_H
@@ -111,23 +113,21 @@ IM_INLINE vf vf_clamp(vf x, float lowest, float highest)
 /* EXP: e^x, x clamped to [-88, 88]. */
 IM_INLINE vf v_exp(vf x) { return vf_from_vd(vd_exp(vd_from_vf(vf_clamp(x, -88.0f, 88.0f)))); }
 
-/* A quotient that is still to be formed: a division is long in coming, and a loop may begin with
- * the next vector meanwhile (activations.h). */
-typedef struct {
-    vd over, under;
-} im_fraction;
-
 /* (e^2h - 1) / h: expm1_poly with its coefficients multiplied by 2, 4, 8, … */
 static const double expm1_twice_poly[IM_EXPM1_DEGREE + 1] = {
     0x1.0000000022511p+1, 0x1.000000281919ap+1, 0x1.555554c5fb27ep+0, 0x1.5554ada52432cp-1,
     0x1.1111a67cb418dp-2, 0x1.6d749246a24c8p-4, 0x1.a019f0ac62d1dp-6,
 };
 
-/* |tanh x| = (e^2a - 1) / (e^2a + 1) for a = |x|. With 2a = n ln(2) + 2h, and both multiplied by
- * 2^-n, the one over the line is (e^2h - 1) + (1 - 2^-n), relatively exact near 0, where n = 0, and
- * the one under it 2 2^-n more. From 9.02 on the result is 1. NaN counts as 10 here, for it would
- * spread in vd_quotients. */
-IM_INLINE im_fraction tanh_fraction(vf x)
+typedef struct {
+    vd over, under;
+} im_tanh_fraction;
+
+/* TANH: |tanh x| = (e^2a - 1) / (e^2a + 1) for a = |x|. With 2a = n ln(2) + 2h, and both multiplied
+ * by 2^-n, the one over the line is (e^2h - 1) + (1 - 2^-n), relatively exact near 0, where n = 0,
+ * and the one under it 2 2^-n more. From 9.02 on the result is 1. NaN counts as 10 here, for it
+ * would spread in vd_quotients. */
+IM_INLINE im_tanh_fraction tanh_fraction(vf x)
 {
     const vd a = vd_from_vf(vf_min_keep(vf_set1(10.0f), vf_abs(x)));
     /* 1 - n + 1023, the bits of the exponent of 2 2^-n, come out in the lowest bits. */
@@ -137,18 +137,15 @@ IM_INLINE im_fraction tanh_fraction(vf x)
     const vd twice = vd_shift_to_exponent(k);
     const vd rest = vd_fma(twice, vd_set1(-0.5), vd_set1(1.0));
     const vd over = vd_fma(h, vd_horner(h, expm1_twice_poly, IM_EXPM1_DEGREE), rest);
-    return (im_fraction){over, vd_add(over, twice)};
+    return (im_tanh_fraction){over, vd_add(over, twice)};
 }
 
 /* |tanh x| <= |x|, also when rounded, so the minimum brings back NaN and nothing else. */
-IM_INLINE vf tanh_of_fraction(vf x, im_fraction f)
+IM_INLINE vf tanh_quotient(vf x, im_tanh_fraction f)
 {
     const vf result = vf_from_vd(vd_quotients(f.over, f.under));
     return vf_copysign(vf_min_keep(vf_abs(x), result), x);
 }
-
-/* TANH */
-IM_INLINE vf v_tanh(vf x) { return tanh_of_fraction(x, tanh_fraction(x)); }
 
 /* ---- logarithms ---- */
 
@@ -269,21 +266,31 @@ IM_INLINE vf vf_expm1(vf y, float sign)
     return vf_fma(y2, vf_fma(high, y2, low), y);
 }
 
-/* SIGMOID: 1 / (1 + e^-x). With e^-x = s - s p, minus the denominator is d + rest to twice the
+/* -1 / (under + rest) */
+typedef struct {
+    vf under, rest;
+} im_sigmoid_fraction;
+
+/* SIGMOID: 1 / (1 + e^-x). With e^-x = s - s p, minus the denominator is under + rest to twice the
  * precision, and the quotient is corrected for rest and for its own rounding. The signs are such
  * that nothing has to be negated. At the clamps the result is 1, or a denormal that is flushed. */
-IM_INLINE vf v_sigmoid(vf x)
+IM_INLINE im_sigmoid_fraction sigmoid_fraction(vf x)
 {
     const vf one = vf_set1(1.0f);
-    const vf minus_one = vf_set1(-1.0f);
     vf s;
     const vf p = vf_expm1(vf_reduce(vf_clamp(x, -87.5f, 32.0f), -1.0f, 0, &s), -1.0f);
-    const vf t = vf_sub(minus_one, s);
+    const vf t = vf_sub(vf_set1(-1.0f), s);
     const vf lost = vf_add(vf_add(t, vf_max_keep(s, one)), vf_min_keep(s, one));
     const vf d = vf_fma(s, p, t);
-    const vf rest = vf_sub(vf_fma(s, p, vf_sub(t, d)), lost);
-    const vf q = vf_div(minus_one, d);
-    return vf_fma(q, vf_fma(rest, q, vf_fma(d, q, one)), q);
+    return (im_sigmoid_fraction){d, vf_sub(vf_fma(s, p, vf_sub(t, d)), lost)};
+}
+
+/* x is there because tanh_quotient needs it. */
+IM_INLINE vf sigmoid_quotient(vf x, im_sigmoid_fraction f)
+{
+    (void)x;
+    const vf q = vf_div(vf_set1(-1.0f), f.under);
+    return vf_fma(q, vf_fma(f.rest, q, vf_fma(f.under, q, vf_set1(1.0f))), q);
 }
 
 /* 2^64 e^(x - max) for x <= max; the factor keeps small powers from being denormal. From 104 below

@@ -21,7 +21,7 @@
 /* Four roundings, each of 2^-53 at most, and what their products may add. */
 static const double ERROR = 0x1.00001p-51;
 
-static int is_close(im_fraction f)
+static int is_close(im_tanh_fraction f)
 {
     const double q = f.over / f.under;
     /* of the float32 numbers around q */
@@ -37,14 +37,14 @@ int main(int argc, char **argv)
     int close = 0;
     uint64_t wrong = 0;
     for (uint32_t u = first; u <= last; u++) {
-        const im_fraction f = tanh_fraction(float32(u));
+        const im_tanh_fraction f = tanh_fraction(float32(u));
         if (!is_close(f)) {
             continue;
         }
         close++;
         const float expected = (float)(f.over / f.under);
         for (uint32_t v = first; v <= last; v++) {
-            const im_fraction g = tanh_fraction(float32(v));
+            const im_tanh_fraction g = tanh_fraction(float32(v));
             const double one_over = 1.0 / (f.under * g.under);
             wrong += (float)(f.over * g.under * one_over) != expected;
         }
