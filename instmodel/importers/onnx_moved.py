@@ -327,7 +327,8 @@ def _run_alike(node: Node, handler: Callable[[Node], Any]) -> Any:
     if others or any(
         (p.place, p.outer, p.time, len(p.shape)) != (x.place, x.outer, x.time, rank) for p in parts
     ):
-        raise Unsupported("tensors with the batch in other places")
+        what = "the batch" if x.time is None else "the steps or the batch"
+        raise Unsupported(f"tensors with {what} in other places")
     inputs: list[Operand | None] = [
         item.value if isinstance(item, Moved) else item for item in node.inputs
     ]
