@@ -318,6 +318,9 @@ class InstructionModelInfo(DocumentParts):
     def to_onnx(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> None:
         """Write the model as an ONNX file, "input" (N, F) to "output" (N, O), both float32.
 
+        Of a recurrent model it holds one step, with its states as a second input, "state_in"
+        (N, S), and a second output, "state_out" (N, S).
+
         Raises
         ------
         InstModelError

@@ -27,7 +27,8 @@ def from_onnx(
     Parameters
     ----------
     model : path-like, bytes or ModelProto
-        The first axis of every input is the batch. Data in other files is refused.
+        The first axis of every input is the batch; of a graph with recurrent nodes, the first two
+        are the batch and the steps of sequences. Data in other files is refused.
     features : sequence of str, optional
         Names of the features of all inputs together.
     output : str, optional
@@ -35,7 +36,8 @@ def from_onnx(
         classifier has labels and scores.
     sample : array_like of shape (N, F), optional
         Rows on which the import is compared with ONNX Runtime, and of which a few become the
-        model's validation data. Several inputs stand side by side.
+        model's validation data. Several inputs stand side by side. Of a recurrent graph, sequences
+        of rows, (T, F) each.
 
     Returns
     -------
