@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     model = im.load(args.model, **loading(args))
     rows = None
     if args.data is not None:
+        model.require_rows()  # which sequence a row belongs to, nobody can say here
         batch = next(iter(read_rows(args.data, model)), None)
         if batch is None:
             raise InputError("no_rows", "no rows to run", file=args.data)

@@ -28,7 +28,7 @@ from instmodel.cli.arguments import (
     names,
 )
 from instmodel.cli.console import progress, standard_output
-from instmodel.errors import printable
+from instmodel.errors import InputError, printable
 from instmodel.signatures.expectations import CheckInputs
 from instmodel.signatures.plain import PlainInputs
 from instmodel.signatures.words import input_notes
@@ -264,6 +264,12 @@ def _run_plain(args: argparse.Namespace, to_stdout: bool) -> int:
     source = _source(args)
     from_csv = isinstance(source, Source)
     model = im.load(args.model, **loading(args))
+    if model.is_recurrent:
+        raise InputError(
+            "needs_sequences",
+            "the model is recurrent: --by says which columns name the sequence of a row",
+            field="by",
+        )
     columns = column_names(model.named_features) if from_csv and model.features else None
     inputs = None if model.signature is None else PlainInputs(model, from_csv)
     features = model.named_features if inputs is None else inputs.named_features

@@ -56,7 +56,8 @@ def register(
             field="connection",
             actual=type(connection).__name__,
         )
-    if not checked_model(model).features:
+    checked_model(model).require_rows()
+    if not model.features:
         raise InputError("missing_features", "the model does not name its features")
     # Every row of a query needs a score.
     arguments.choice(on_bad_row, "on_bad_row", ("error", "null"))

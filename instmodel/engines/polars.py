@@ -50,7 +50,7 @@ def score(
     """
     pl = require("polars", "polars")
     pa = require("pyarrow", "polars")
-    checked_model(model)
+    checked_model(model).require_rows()
     # Every row of a query needs a score.
     arguments.choice(on_bad_row, "on_bad_row", ("error", "null"))
     options = ScoreOptions((), outputs, nulls, on_bad_row)

@@ -48,7 +48,7 @@ class Scoring:
     @classmethod
     def of(cls, model: InstructionModel, options: ScoreOptions) -> Scoring:
         """Return what can travel."""
-        checked_model(model)
+        checked_model(model).require_rows()
         names = tuple(options.output_names(model.output_size, options.keep))
         chosen = replace(options, outputs=names)
         return cls(model.to_bytes(), model.digest, model.limits, chosen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.documents import build, recurrent
 from support.table_models import identity, labelled, network
 
 import instmodel as im
@@ -189,3 +190,16 @@ def test_every_row_of_a_query_needs_a_score(connection, how):
 def test_polars_takes_a_model(pl):
     with pytest.raises(im.InstModelError, match="load the model first"):
         expression(pl.DataFrame({"a": [1]}))
+
+
+def test_a_recurrent_model_has_no_rows_to_score(connection):
+    model = build(recurrent())
+    with pytest.raises(im.InputError) as caught:
+        register(connection, model)
+    assert caught.value.code == "needs_sequences"
+    pytest.importorskip("polars")
+    from instmodel.engines import polars as engine
+
+    with pytest.raises(im.InputError) as caught:
+        engine.score(model)
+    assert caught.value.code == "needs_sequences"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from support.documents import build, recurrent
 from support.table_models import identity, network
 
 import instmodel as im
@@ -75,3 +76,9 @@ def test_types_are_refused_without_a_row():
     scoring.check_types(pa.schema({"id": pa.string(), "a": pa.int8()}))
     with pytest.raises(im.InstModelError, match=r"column 'a'.*expected numbers, got string"):
         scoring.check_types(pa.schema({"id": pa.string(), "a": pa.string()}))
+
+
+def test_a_recurrent_model_does_not_travel():
+    with pytest.raises(im.InputError) as caught:
+        Scoring.of(build(recurrent()), ScoreOptions())
+    assert caught.value.code == "needs_sequences"
