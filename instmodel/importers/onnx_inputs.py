@@ -16,6 +16,8 @@ from instmodel.importers.onnx_moved import Moved
 from instmodel.importers.onnx_recurrent import INITIAL_INPUTS
 
 _TYPES = {1: np.float32, 11: np.float64, 6: np.int32, 7: np.int64}
+# All numbers of an input of sequences: what is compared has its size.
+_LARGEST = 1 << 28
 # What a state on its way from an input to a recurrent node may go through.
 _PASSED_ON = frozenset(
     [
@@ -82,6 +84,8 @@ class GraphInput:
 
         `count` is how many there are, if the graph says it elsewhere.
         """
+        if math.prod(filter(None, self.sizes)) > _LARGEST:
+            raise ex.Unsupported(f"sequences of shape {self.sizes}: too large")
         shape = self.shape([0, 1], findings)
         leaf = ex.source(math.prod(shape), self.is_whole)
         if len(self.sizes) > time:

@@ -24,6 +24,8 @@ Sequences = list[NDArray[np.float32]]
 
 # Sequences on which an import is compared with its source, and how many steps the longest has.
 CHECKED_SEQUENCES, LONGEST = 24, 40
+# Values of these together: of long ones, fewer are compared.
+_CHECKED_VALUES = 1 << 24
 # Sequences that the model keeps, and how many steps they have together, if they can be as short.
 _KEPT_SEQUENCES, _KEPT_STEPS = 4, 48
 # Steps of a sequence with a strange one, and which one that is.
@@ -144,7 +146,7 @@ def _samples(
         lengths = rng.integers(1, LONGEST + 1, CHECKED_SEQUENCES)
         lengths[:2] = 1, LONGEST
         if count:
-            lengths[:] = count
+            lengths = np.full(_most(CHECKED_SEQUENCES, count, info), count)
         rows = make(rng, int(lengths.sum())).astype(np.float32)
         return np.split(rows, np.cumsum(lengths)[:-1])
     found = []
@@ -163,6 +165,11 @@ def _samples(
     if not found:
         raise DocumentError("input_size_mismatch", "the sample has no sequence", field="sample")
     return found
+
+
+def _most(wanted: int, steps: int, info: InstructionModelInfo) -> int:
+    """Return how many sequences of so many steps are compared."""
+    return max(1, min(wanted, _CHECKED_VALUES // (steps * sum(info.buffer_sizes))))
 
 
 def _compare(actual: Floats, wanted: Floats, allowed: Floats) -> None:
@@ -210,7 +217,8 @@ def _compare_strange(
     usual = np.concatenate(sequences)
     steps = count or _ODD_STEPS
     odd: Sequences = []
-    for row in strange.rows(usual):
+    rows = strange.rows(usual)
+    for row in rows[: _most(len(rows), steps, model.info)]:
         sequence = usual[np.arange(len(odd), len(odd) + steps) % len(usual)]
         sequence[min(_ODD, steps - 1)] = row
         odd.append(sequence)

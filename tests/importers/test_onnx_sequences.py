@@ -134,6 +134,36 @@ def test_a_row_beside_the_steps_is_refused():
     assert "the steps or the batch in other places" in str(caught.value)
 
 
+@pytest.mark.parametrize("inputs", ["float[T,1000000000000,4] x", "float[1000000000000,N,4] x"])
+def test_no_sequence_is_made_that_fills_the_memory(inputs):
+    with pytest.raises(im.InstModelError) as caught:
+        from_onnx(graph(inputs=inputs))
+    assert caught.value.code == "unsupported_model"
+    assert "too large" in str(caught.value)
+
+
+def test_one_number_for_each_step():
+    body = "u = Unsqueeze(x, two) " + EVERY.replace("(x,", "(u,")
+    made = graph(body, "float[T,N] x", W=array(1, 12, 1), two=ints(2))
+    assert from_onnx(made).features == ["x"]
+
+
+BROKEN = {
+    "weights of another size": {"W": array(1, 12, 5)},
+    "weights of no size": {"W": np.float32(1)},
+    "a recurrent matrix that is not square": {"R": array(1, 12, 2)},
+    "no state": {"R": array(1, 12, 0)},
+    "biases of another size": {"B": array(1, 23)},
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_weights_are_an_error_of_ours(name):
+    with pytest.raises(im.InstModelError) as caught:
+        from_onnx(graph(**BROKEN[name]))
+    assert caught.value.code == "unsupported_model"
+
+
 def test_a_wrong_translation_does_not_get_through(monkeypatch):
     def wrong(*arguments, **options):
         _, cell = right(*arguments, **options)
