@@ -80,6 +80,17 @@ def documents(n: int) -> dict[str, dict[str, Any]]:
             "instructions": [copy(0, 1)],
             "validation_data": {"inputs": rows, "expected_outputs": rows},
         },
+        "a line of states, to its end": {
+            "buffer_sizes": [1] * (n + 2),
+            "instructions": [copy(i, i + 1) for i in reversed(range(n + 1))],
+            "state": [{"buffer": i + 1} for i in range(n)],
+        },
+        "sequences without steps": {
+            "buffer_sizes": [1, 1],
+            "instructions": [copy(0, 1)],
+            "state": [{"buffer": 1}],
+            "validation_data": {"inputs": [[]] * n, "expected_outputs": [[]] * n},
+        },
         "metadata": {
             "buffer_sizes": [1, 1],
             "instructions": [copy(0, 1)],
