@@ -136,6 +136,8 @@ def nulls_in(array: Any) -> NDArray[np.intp]:
     is_float = pa.types.is_floating(array.type)
     if not array.null_count and not is_float:
         return np.zeros(0, np.intp)
+    if pa.types.is_float16(array.type):  # of which older versions of Arrow tell no NaN
+        array = array.cast(pa.float32())
     found = array.is_null(nan_is_null=is_float).to_numpy(zero_copy_only=False)
     return np.flatnonzero(found)
 

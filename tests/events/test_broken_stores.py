@@ -36,7 +36,11 @@ ABOUT = {
 def saved(path, columns, about=ABOUT):
     text = about if isinstance(about, bytes) else json.dumps(about).encode()
     table = pa.table(columns).replace_schema_metadata({"instmodel.states": text})
-    pq.write_table(table, path)
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
     return path
 
 
@@ -100,7 +104,8 @@ def test_a_broken_file_is_a_clear_error(what, tmp_path):
     changes, about, code, row = BROKEN[what]
     columns = {**good_table(), **changes}
     columns = {name: column for name, column in columns.items() if column is not None}
-    path = saved(tmp_path / "s.parquet", columns, {**ABOUT, **about})
+    # As Arrow: not every version reads null lists of one size from Parquet.
+    path = saved(tmp_path / "s.arrow", columns, {**ABOUT, **about})
     with pytest.raises(InstModelError) as caught:
         im.StateStore.load(path, MODEL)
     assert (caught.value.code, caught.value.row) == (code, row)

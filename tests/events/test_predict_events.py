@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import sys
+import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -312,3 +314,64 @@ def test_without_pyarrow_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InstModelError, match=r"\[arrow\].*missing_package"):
         MODEL.predict_events(ROWS, "card")
+
+
+# ---------------------------------------------------------------------- threads, signals, memory
+
+
+def test_threads_that_share_a_store_take_turns(small_blocks):
+    store = im.StateStore(MODEL)
+    columns = features(40)
+    tables = [{**columns, "card": [number] * 40} for number in range(4)]
+    threads = [
+        threading.Thread(
+            target=MODEL.predict_events, args=(table, "card"), kwargs={"states": store}
+        )
+        for table in tables
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    states = {}
+    expected([0] * 40, columns, states)
+    assert len(store) == 4
+    assert all(store.get(number).tobytes() == states[0].tobytes() for number in range(4))
+
+
+@pytest.mark.parametrize("where", ["run_events", "fill_on_threads", "as_arrow"])
+def test_a_signal_takes_everything_back(where, small_blocks, monkeypatch):
+    store = im.StateStore(MODEL)
+    table = {**features(12), "card": [1, 2, 3] * 4, "time": list(range(12))}
+    MODEL.predict_events(table, "card", "time", states=store)
+    before = {card: store.get(card).tobytes() for card in (1, 2, 3)}
+    whole = getattr(scoring, where)
+    calls = []
+
+    def interrupted(*args):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return whole(*args)
+
+    monkeypatch.setattr(scoring, where, interrupted)
+    later = {**table, "card": [1, 9, 3] * 4, "time": list(range(12, 24))}
+    with pytest.raises(KeyboardInterrupt):
+        MODEL.predict_events(later, "card", "time", states=store)
+    assert len(store) == 3
+    assert {card: store.get(card).tobytes() for card in (1, 2, 3)} == before
+    outputs = MODEL.predict_events(later, "card", "time", states=store)
+    assert len(outputs) == 12
+
+
+def test_no_key_is_a_python_object():
+    keys = np.arange(200_000)
+    table = pa.table({**features(len(keys)), "card": keys})
+    store = im.StateStore(MODEL)
+    tracemalloc.start()
+    before = len(tracemalloc.take_snapshot().traces)
+    MODEL.predict_events(table, "card", states=store)
+    after = len(tracemalloc.take_snapshot().traces)
+    tracemalloc.stop()
+    assert len(store) == len(keys)
+    assert after - before < 10_000
