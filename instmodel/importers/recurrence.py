@@ -92,7 +92,19 @@ def rnn(
     function : callable
     """
     hidden = state(len(recurrent), initial)
-    return keep(hidden, function(_layer(_joined(x, hidden), weights, recurrent, bias)))
+    return keep(hidden, rnn_step(x, hidden, weights, recurrent, bias, function))
+
+
+def rnn_step(
+    x: Value,
+    hidden: Value,
+    weights: NDArray[Any],
+    recurrent: NDArray[Any],
+    bias: NDArray[Any],
+    function: Function = TANH,
+) -> Value:
+    """Return what follows a state of a simple recurrent layer; see `rnn`."""
+    return function(_layer(_joined(x, hidden), weights, recurrent, bias))
 
 
 def gru(
@@ -121,8 +133,33 @@ def gru(
     functions : pair of callables
         Of the gates, and of the candidate.
     """
-    gate, candidate = functions
     hidden = state(len(recurrent[0]), initial)
+    after = gru_step(
+        x,
+        hidden,
+        weights,
+        recurrent,
+        bias,
+        recurrent_bias,
+        reset_after=reset_after,
+        functions=functions,
+    )
+    return keep(hidden, after)
+
+
+def gru_step(
+    x: Value,
+    hidden: Value,
+    weights: Sequence[NDArray[Any]],
+    recurrent: Sequence[NDArray[Any]],
+    bias: Sequence[NDArray[Any]],
+    recurrent_bias: Sequence[NDArray[Any]],
+    *,
+    reset_after: bool = True,
+    functions: tuple[Function, Function] = (SIGMOID, TANH),
+) -> Value:
+    """Return what follows a state of a gated recurrent unit; see `gru`."""
+    gate, candidate = functions
     joined = _joined(x, hidden)
     update, reset = (
         gate(_layer(joined, weights[i], recurrent[i], bias[i] + recurrent_bias[i]))
@@ -134,9 +171,8 @@ def gru(
     else:
         partly = _joined(x, ex.multiply(reset, hidden))
         new = _layer(partly, weights[2], recurrent[2], bias[2] + recurrent_bias[2])
-    rest = ex.activation(update, "INVERSE")
-    mixed = ex.add(ex.multiply(rest, candidate(new)), ex.multiply(update, hidden))
-    return keep(hidden, mixed)
+    kept = ex.multiply(update, hidden)  # first: what is left of the gate then can work in place
+    return ex.add(kept, ex.multiply(ex.activation(update, "INVERSE"), candidate(new)))
 
 
 def lstm(
@@ -164,8 +200,22 @@ def lstm(
     functions : triple of callables
         Of the gates, of the candidate, and of the cell state on its way to the hidden one.
     """
-    gate, candidate, squash = functions
     hidden, cell = (state(len(recurrent[0]), start) for start in initial)
+    after = lstm_step(x, hidden, cell, weights, recurrent, bias, functions)
+    return keep(hidden, after[0]), keep(cell, after[1])
+
+
+def lstm_step(
+    x: Value,
+    hidden: Value,
+    cell: Value,
+    weights: Sequence[NDArray[Any]],
+    recurrent: Sequence[NDArray[Any]],
+    bias: Sequence[NDArray[Any]],
+    functions: tuple[Function, Function, Function] = (SIGMOID, TANH, TANH),
+) -> tuple[Value, Value]:
+    """Return what follows the states of a long short-term memory; see `lstm`."""
+    gate, candidate, squash = functions
     joined = _joined(x, hidden)
     enter, forget, new, leave = (
         function(_layer(joined, w, r, b))
@@ -173,8 +223,8 @@ def lstm(
             (gate, gate, candidate, gate), weights, recurrent, bias, strict=True
         )
     )
-    held = keep(cell, ex.add(ex.multiply(forget, cell), ex.multiply(enter, new)))
-    return keep(hidden, ex.multiply(leave, squash(held))), held
+    held = ex.add(ex.multiply(forget, cell), ex.multiply(enter, new))
+    return ex.multiply(leave, squash(held)), held
 
 
 def _joined(x: Value, held: Value) -> Value:

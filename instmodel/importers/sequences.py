@@ -41,6 +41,7 @@ def compared_sequences(
     *,
     last: bool,
     count: int = 0,
+    fixed: Sequence[int] = (),
 ) -> InstructionModelInfo:
     """Compare the document of a recurrent graph with the graph itself, and keep validation data.
 
@@ -63,6 +64,8 @@ def compared_sequences(
         Which of the two. The source then is run on every beginning of a sequence.
     count : int
         How many steps the source takes, 0 for any number.
+    fixed : sequence of int
+        Columns of which the source takes one number for all steps of a sequence.
 
     Raises
     ------
@@ -72,6 +75,7 @@ def compared_sequences(
     sequences = _samples(
         sample, info, sum(leaf.size for leaf in leaves), count, _likely(output, leaves)
     )
+    sequences = [_held(sequence, fixed) for sequence in sequences]
     expected = after_each_step(run, sequences, last=last, count=count)
     model = InstructionModel(info, validate=False)
     checked = slice(-1, None) if last and count else slice(None)
@@ -87,7 +91,7 @@ def compared_sequences(
     actual = [np.asarray(item, np.float64) for item in model.predict_sequences(sequences)]
     for computed, one in zip(actual, expected, strict=True):
         _compare(computed[checked], one[checked], scale)
-    _compare_strange(model, run, sequences, _Strange(output, leaves, scale), last, count)
+    _compare_strange(model, run, sequences, _Strange(output, leaves, scale, fixed), last, count)
     if last and count:
         # Of the steps before the last, the source says nothing; the reference says what they are.
         exact, _ = reference.predict_sequences(info, sequences)
@@ -172,6 +176,13 @@ def _most(wanted: int, steps: int, info: InstructionModelInfo) -> int:
     return max(1, min(wanted, _CHECKED_VALUES // (steps * sum(info.buffer_sizes))))
 
 
+def _held(sequence: NDArray[np.float32], fixed: Sequence[int]) -> NDArray[np.float32]:
+    """Return a sequence in which some columns stay what they are at the first step."""
+    held = sequence.copy()
+    held[:, fixed] = held[0, fixed]
+    return held
+
+
 def _compare(actual: Floats, wanted: Floats, allowed: Floats) -> None:
     """Refuse what is farther from a sequence of the source, (T, O), than is allowed."""
     held = np.isfinite(allowed)
@@ -191,8 +202,10 @@ def _compare(actual: Floats, wanted: Floats, allowed: Floats) -> None:
 class _Strange:
     """What strange sequences are made of, and how far off the model may be: `scale` times more."""
 
-    def __init__(self, output: Value, leaves: Sequence[Value], scale: Floats) -> None:
-        self.scale = scale
+    def __init__(
+        self, output: Value, leaves: Sequence[Value], scale: Floats, fixed: Sequence[int]
+    ) -> None:
+        self.scale, self.fixed = scale, fixed
         self._values = learned_values(output, leaves)
         whole = np.repeat([leaf.whole for leaf in leaves], [leaf.size for leaf in leaves])
         self._whole = np.flatnonzero(whole).tolist()
@@ -221,6 +234,7 @@ def _compare_strange(
     for row in rows[: _most(len(rows), steps, model.info)]:
         sequence = usual[np.arange(len(odd), len(odd) + steps) % len(usual)]
         sequence[min(_ODD, steps - 1)] = row
+        sequence[:, strange.fixed] = row[strange.fixed]
         odd.append(sequence)
     reach = np.abs(usual).max(axis=0)
     for sequence, wanted in zip(odd, _or_refused(run, odd, last, count), strict=True):

@@ -35,7 +35,7 @@ _CONVERSIONS = frozenset(
 )
 _SIZES = ("sym_size", "sym_numel")
 # What has the same number everywhere, as long as its shape says.
-_FILLS = {
+FILLS = {
     **dict.fromkeys(("zeros", "zeros_like", "new_zeros"), 0),
     **dict.fromkeys(("ones", "ones_like", "new_ones"), 1),
     **dict.fromkeys(("full", "full_like", "new_full")),
@@ -64,7 +64,7 @@ class Input(NamedTuple):
 
     name: str
     leaf: Value
-    shape: tuple[int, ...]  # of a sample
+    shape: tuple[int, ...]  # of a sample, or of a step
     dtype: Any
 
 
@@ -79,7 +79,7 @@ def operator_name(target: Any) -> str:
 
 def is_known(name: str) -> bool:
     """Whether there are instructions for an operator of this name."""
-    known = name in OPERATORS or name in MOVING or name in _CONVERSIONS or name in _FILLS
+    known = name in OPERATORS or name in MOVING or name in _CONVERSIONS or name in FILLS
     return known or name in _SIZES
 
 
@@ -142,33 +142,41 @@ class Walker:
             example = node.meta.get("val")
             if not isinstance(example, self._torch.Tensor) or not example.ndim:
                 raise Unsupported("not a tensor with a batch axis")
-            if not is_open(example.shape[0]):
-                raise Unsupported(f"the module takes batches of {example.shape[0]} rows only")
-            if not all(isinstance(size, int) for size in example.shape[1:]):
-                raise Unsupported("only the batch may have any size")
-            self._rows.add(str(example.shape[0]))
-            shape = tuple(example.shape[1:])
+            self._rows.add(str(example.shape[self._batch_of(example)]))
+            shape = tuple(int(size) for size in example.shape if not is_open(size))
             leaf = ex.source(math.prod(shape), not example.dtype.is_floating_point)
             self.inputs.append(Input(node.name, leaf, shape, example.dtype))
-            tensor = ex.reshape(leaf, (1, *shape))
+            tensor = ex.reshape(leaf, for_one_sample(example))
             truth = example.dtype == self._torch.bool
             self._known[node] = truth_of(tensor) if truth else tensor
             return
         self._known[node] = self._stand_in(node)
 
+    def _batch_of(self, example: Any) -> int:
+        """Return which axis of an input counts the samples."""
+        if not is_open(example.shape[0]):
+            raise Unsupported(f"the module takes batches of {example.shape[0]} rows only")
+        if not all(isinstance(size, int) for size in example.shape[1:]):
+            raise Unsupported("only the batch may have any size")
+        return 0
+
     def output(self, places: Sequence[int]) -> Value | None:
         """Return the expression of the chosen outputs, side by side, or None with findings."""
         chosen = [self._results[place] for place in places]
-        wanted = needed(chosen)
-        for node in self._nodes:
-            if node.op == "call_function" and node in wanted:
-                self._call(node)
+        self._follow(chosen)
         with self._findings.at("output"):
             for node in chosen:
                 self._check_rows(node)
             values = [value_of(self._known[node]) for node in chosen]
             return ex.concatenate([ex.reshape(x, (x.size,)) for x in values])
         return None
+
+    def _follow(self, results: Sequence[Any]) -> None:
+        """Compute all nodes that some need, unless that is done."""
+        wanted = needed(results)
+        for node in self._nodes:
+            if node.op == "call_function" and node in wanted and node not in self._known:
+                self._call(node)
 
     def _check_rows(self, node: Any) -> None:
         sizes = list(node.meta["val"].shape)
@@ -192,7 +200,7 @@ class Walker:
     def _unknown(self, example: Any) -> Value:
         if not isinstance(example, self._torch.Tensor):
             return ex.unknown(())
-        return ex.unknown(_for_one_sample(example), not example.dtype.is_floating_point)
+        return ex.unknown(for_one_sample(example), not example.dtype.is_floating_point)
 
     def _result(self, node: Any) -> Any:
         """Return what a node computes."""
@@ -208,7 +216,7 @@ class Walker:
         if self._torch.Tag.nondeterministic_seeded in node.target.tags and name not in OPERATORS:
             raise Unsupported(f"random numbers of {node.target}")
         self._check_batch(name, node, example)
-        if name in _FILLS and isinstance(example, self._torch.Tensor):
+        if name in FILLS and isinstance(example, self._torch.Tensor):
             return self._filled(name, arguments, named, example)
         try:
             done = self._made(name, node, arguments, named)
@@ -239,12 +247,12 @@ class Walker:
 
     def _filled(self, name: str, arguments: Any, named: Any, example: Any) -> Any:
         """Return what has the same number everywhere."""
-        fill = _FILLS[name]
+        fill = FILLS[name]
         if fill is None:
             fill = named.get("fill_value", arguments[-1])
         if isinstance(fill, Count | Value):
             raise Unsupported("a constant of what is not constant")
-        made = self._torch.full(_for_one_sample(example), fill, dtype=example.dtype)
+        made = self._torch.full(for_one_sample(example), fill, dtype=example.dtype)
         return made.numpy()
 
     def _computed(self, target: Any, arguments: Any, named: Any) -> Any:
@@ -269,7 +277,7 @@ class Walker:
         done = done if example.dtype == self._torch.bool else numbers_of(done)
         if self._has_other_sizes(example):
             return done
-        return ex.reshape(done, _for_one_sample(example))
+        return ex.reshape(done, for_one_sample(example))
 
     def _has_other_sizes(self, example: Any) -> bool:
         """Whether the export does not know a size: of what a constant mask selects."""
@@ -293,12 +301,12 @@ class Walker:
             raise Unsupported("an operation along the batch" if 0 in made else "pairs of samples")
         rank = tensors[0].ndim if isinstance(tensors[0], self._torch.Tensor) else 0
         inner = name in _INNER_AXES and not rank - 2 > own[0][0]
-        flat = name == "roll" and not _dims(node)
+        flat = name == "roll" and not dims_of(node)
         if inner or flat or (name in _BATCH_FIRST and own[0] != [0]):
             raise Unsupported("an operation along the batch")
         if name == "slice":
             self._check_slice(node)
-        elif name not in _HARMLESS and any(dim % rank in own[0] for dim in _dims(node)):
+        elif name not in _HARMLESS and any(dim % rank in own[0] for dim in dims_of(node)):
             raise Unsupported("an operation along the batch")
 
     def _check_slice(self, node: Any) -> None:
@@ -330,7 +338,7 @@ class Walker:
         return item
 
 
-def _dims(node: Any) -> list[int]:
+def dims_of(node: Any) -> list[int]:
     """Return the axes that an operator names."""
     named = parameters_of(node.target) | dict(
         zip(parameters_of(node.target), node.args, strict=False)
@@ -339,7 +347,7 @@ def _dims(node: Any) -> list[int]:
     return [dims] if isinstance(dims, int) else list(dims or [])
 
 
-def _for_one_sample(example: Any) -> tuple[int, ...]:
+def for_one_sample(example: Any) -> tuple[int, ...]:
     """Return the shape that a tensor of the export has for one sample."""
     return tuple(size if isinstance(size, int) else _at_one(size) for size in example.shape)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from instmodel.errors import InputError
@@ -11,7 +11,9 @@ from instmodel.errors import InputError
 Choice = str | int | Sequence[str | int] | None
 
 
-def chosen_outputs(torch: Any, program: Any, choice: Choice) -> list[int]:
+def chosen_outputs(
+    torch: Any, program: Any, choice: Choice, states: Collection[int] = ()
+) -> list[int]:
     """Return the positions of the chosen tensors among all that the module returns.
 
     Parameters
@@ -20,6 +22,8 @@ def chosen_outputs(torch: Any, program: Any, choice: Choice) -> list[int]:
     program : torch.export.ExportedProgram
     choice : str, int or sequence of them, optional
         By default the only tensor.
+    states : collection of int
+        Outputs that are states; the only tensor besides them is chosen, too.
 
     Raises
     ------
@@ -28,12 +32,14 @@ def chosen_outputs(torch: Any, program: Any, choice: Choice) -> list[int]:
     """
     tree = torch.utils._pytree
     spec = program.call_spec.out_spec
-    returned = tree.tree_unflatten(list(range(spec.num_leaves)), spec)
+    returned: Any = tree.tree_unflatten(list(range(spec.num_leaves)), spec)
+    returned = [returned] if isinstance(returned, int) else returned
     present = [place for place, node in enumerate(output_nodes(torch, program)) if node is not None]
     listed = [choice] if isinstance(choice, str | int) else list(choice or [])
     if not listed:
-        if len(present) == 1:
-            return present
+        usual = [place for place in present if place not in states] or present
+        if len(usual) == 1:
+            return usual
         raise InputError(
             "ambiguous_output",
             "the module has several outputs: choose one with output=, or some in a list",

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from importers.zoo.torch_nets import Net, Residual, activated, case, formula, numbers, refused
 from importers.zoo.torch_published import CASES as PUBLISHED
+from importers.zoo.torch_recurrent import CASES as SEQUENCES
 from torch import nn
 from torch.nn import functional as F
 
@@ -546,4 +547,5 @@ CASES = [
         "depends on the batch",
     ),
     *PUBLISHED,
+    *SEQUENCES,
 ]
