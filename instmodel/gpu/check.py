@@ -112,7 +112,7 @@ class _Claims:
         self._touched = bytearray(header.compute_buffer_size)
         self._touch(0, header.feature_size)
         self._gaps = list[tuple[int, int]]()
-        self._states = list[GpuState]()
+        self._state_buffers = list[GpuState]()
         self._read = list[tuple[int, int]]()
         self._written = list[tuple[int, int]]()
         self._next_integer = 0
@@ -141,7 +141,7 @@ class _Claims:
         for place, size in sorted((state.place, state.size) for state in states):
             require_equal(place, next_place, "states", "the places do not follow each other")
             next_place += size
-        self._states = states
+        self._state_buffers = states
 
     def reads(self, field: str, start: int, count: int) -> None:
         self._in_buffer(field, start, count, least=1)
@@ -213,7 +213,7 @@ class _Claims:
         np.add.at(edges, starts, 1)
         np.add.at(edges, stops, -1)
         touched = np.concatenate([[0], np.cumsum(np.cumsum(edges) > 0)])
-        for index, state in enumerate(self._states):
+        for index, state in enumerate(self._state_buffers):
             count = touched[state.start + state.size] - touched[state.start]
             require(count > 0, code, message, f"states[{index}]")
 

@@ -132,7 +132,7 @@ class Chunk:
         self._load_state, self._store_state = load_state(model), store_state(model)
         if model.is_recurrent:
             steps = [*self._load_state, *self._store_state]
-            self._states = lane(steps, room.samples, model.state_size, model.state_size)
+            self._state_lane = lane(steps, room.samples, model.state_size, model.state_size)
         self._pending = deque[tuple[_Lane, Places | None]]()
 
     def compute(self, rows: Floats, moments: Sequence[int], to: Places | None, out: Floats) -> None:
@@ -171,13 +171,13 @@ class Chunk:
 
     def set_state(self, state: Floats) -> None:
         """Give the first samples their state, (n, S)."""
-        self._states.upload(state)
-        self._states.start(self._load_state, [len(state)], 0)
+        self._state_lane.upload(state)
+        self._state_lane.start(self._load_state, [len(state)], 0)
 
     def get_state(self, state: Floats) -> None:
         """Wait for all blocks, and copy the state of the first samples to `state`, (n, S)."""
-        self._states.start(self._store_state, [len(state)], len(state))
-        self._states.collect(slice(0, len(state)), state)
+        self._state_lane.start(self._store_state, [len(state)], len(state))
+        self._state_lane.collect(slice(0, len(state)), state)
 
     def _next_lane(self, out: Floats) -> _Lane:
         if len(self._pending) == _LANES:

@@ -57,7 +57,7 @@ def encode(checked: CheckedModel, dense: Sequence[NDArray[np.float32]]) -> Words
         _floats(structure.parameters),
         np.array(packer.integer_list, np.uint32),
         packer.maps_section(),
-        np.array(_states(structure, packer), np.uint32).reshape(-1),
+        np.array(_state_rows(structure, packer), np.uint32).reshape(-1),
     ]
     known = sections[: SECTION_COUNT[version]]
     ends = list(accumulate(map(len, known), initial=HEADER_WORDS[version]))
@@ -89,7 +89,7 @@ def encode(checked: CheckedModel, dense: Sequence[NDArray[np.float32]]) -> Words
     return np.concatenate([np.array(header[: HEADER_WORDS[version]], np.uint32), *known])
 
 
-def _states(structure: Structure, packer: _Packer) -> list[GpuState]:
+def _state_rows(structure: Structure, packer: _Packer) -> list[GpuState]:
     """Return the state buffers in the order of the compute buffer."""
     sizes = [packer.size(item.buffer) for item in structure.state]
     places = accumulate(sizes, initial=0)
