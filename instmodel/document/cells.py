@@ -100,6 +100,8 @@ def rnn(
     BufferHandle, (H,)
         h', which is h in the next step.
     """
+    if not isinstance(nonlinearity, str):
+        raise values.wrong_type(nonlinearity, "nonlinearity", "'tanh' or 'relu'")
     if nonlinearity not in _NONLINEARITIES:
         raise DocumentError(
             "unknown_activation",

@@ -332,6 +332,10 @@ MISTAKES = {
         lambda: (t := builder())[0].rnn(t[1], np.eye(3), np.eye(3), nonlinearity="sigmoid"),
         "unknown_activation",
     ),
+    "a nonlinearity of no kind": (
+        lambda: (t := builder())[0].rnn(t[1], np.eye(3), np.eye(3), nonlinearity=["tanh"]),
+        "invalid_type",
+    ),
     "inputs of another width": (
         lambda: (t := builder())[0].rnn(t[1], np.eye(4), np.eye(4)),
         "weights_column_size_mismatch",
