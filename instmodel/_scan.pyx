@@ -75,8 +75,8 @@ cdef class SharedSequences:
     state : ndarray of float32 (K, S), C-ordered, optional
         INOUT: where each sequence starts, and where it ended.
     slots : ndarray of int64 (N,), optional
-        Which row of `state` is that of each sequence; by default they are in the same order. None
-        may come twice.
+        Which row of `state`, and of `y` if `last`, is that of each sequence; by default they are in
+        the same order. None may come twice.
     threads : int
         How many share the sequences.
     """
@@ -299,16 +299,15 @@ cdef bint claim(SharedSequences shared, Lanes lanes) noexcept nogil:
 
 cdef void begin(Engine engine, SharedSequences shared, Lanes lanes, int64_t lane, int64_t sequence) noexcept nogil:
     """Let a lane run a sequence from its first step on."""
-    cdef int64_t slot
+    cdef int64_t slot = sequence if shared.slots == NULL else shared.slots[sequence]
     lanes.sequence[lane] = sequence
     lanes.position[lane] = shared.starts[sequence]
     lanes.left[lane] = shared.lengths[sequence]
     lanes.target[lane] = shared.y + engine.output_size * (
-        sequence if shared.last else shared.starts[sequence])
+        slot if shared.last else shared.starts[sequence])
     if shared.state == NULL:
         put_state(engine, lanes, lane, engine.initial_state)
         return
-    slot = sequence if shared.slots == NULL else shared.slots[sequence]
     # Whose denormals become zero on the way.
     engine.kernels.load_tile(shared.state + slot * engine.state_size, 0, 1, engine.state_size,
                              lanes.states, 1)

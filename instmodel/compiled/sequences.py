@@ -24,6 +24,9 @@ from instmodel.errors import InputError
 # Rows converted to float32 at a time when the input has another type.
 _ROWS_CONVERTED = 1 << 18
 
+# A sequence this part as long as what a lane has to run in all may run last.
+_SHORT = 16
+
 Result = NDArray[np.float32] | list[NDArray[np.float32]]
 
 
@@ -327,8 +330,12 @@ def _share_out(
     if not steps:
         return
     threads = thread_count(engine, steps, len(starts), wanted)
+    slots = None
+    order = _claim_order(engine, lengths, threads)
+    if order is not None:
+        starts, lengths, slots = starts[order], lengths[order], order
     shared = SharedSequences(
-        engine, rows, starts, lengths, results, last, None, state, None, threads
+        engine, rows, starts, lengths, results, last, None, state, slots, threads
     )
     run_together(shared.work, threads - 1, shared.cancel)
 
@@ -365,11 +372,31 @@ def run_events(
     if not len(row_order):
         return
     threads = thread_count(engine, len(row_order), len(slots), wanted)
-    lengths = np.diff(starts)
+    firsts, lengths = starts[:-1], np.diff(starts)
+    order = _claim_order(engine, lengths, threads)
+    if order is not None:
+        firsts, lengths, slots = firsts[order], lengths[order], slots[order]
     shared = SharedSequences(
-        engine, rows, starts[:-1], lengths, results, False, row_order, state, slots, threads
+        engine, rows, firsts, lengths, results, False, row_order, state, slots, threads
     )
     run_together(shared.work, threads - 1, shared.cancel)
+
+
+def _claim_order(
+    engine: Engine, lengths: NDArray[np.int64], threads: int
+) -> NDArray[np.int64] | None:
+    """Return in which order threads should take sequences; None: as they are.
+
+    A long one that is taken last runs on alone. So the longest come first, and all others, which
+    are short beside what each lane runs in all, as they are.
+    """
+    if lengths.min() == lengths.max():
+        return None
+    fair = int(lengths.sum()) // (threads * engine.tile_samples)
+    is_long = lengths > fair // _SHORT
+    longest = np.flatnonzero(is_long)
+    longest = longest[np.argsort(-lengths[longest], kind="stable")]
+    return np.concatenate([longest, np.flatnonzero(~is_long)])
 
 
 def thread_count(engine: Engine, steps: int, sequences: int, wanted: int | None) -> int:
