@@ -80,6 +80,17 @@ def test_models_that_magnify_rounding_errors():
 
 
 @settings(max_examples=max(20, EXAMPLES // 10))
+@given(strategies.recurrent_documents(scales=[0.25]))
+def test_steps_in_a_kernel(document):
+    model = im.GpuModel.from_info(im.InstructionModelInfo.from_dict(document))
+    for hostile in (False, True):
+        x = strategies.samples(50 * 5, model.feature_size, 7, hostile=hostile)
+        x = x.reshape(50, 5, model.feature_size)
+        got, _ = device.run_steps(model, x, SIZE)
+        agreement.check_sequences(document, x, got[..., model.output_start :])
+
+
+@settings(max_examples=max(20, EXAMPLES // 10))
 @given(strategies.documents(max_size=120))
 def test_whole_batches(document):
     """The other way on the GPU: by instructions over all rows, dense layers in tiles."""

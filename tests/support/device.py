@@ -158,7 +158,7 @@ def run_steps(model, x, size, state=None):
     resumes = np.array([state is not None], np.uint32)
     kept = np.zeros((len(x), model.state_size), np.float32) if state is None else state
     buffers = np.zeros((*x.shape[:2], model.compute_buffer_size), np.float32)
-    compiled = pipeline(im.get_instmodel_wgsl(size, models=[model]) + STEPS)
+    compiled = pipeline(im.get_instmodel_wgsl(size) + STEPS)
     arrays = [model.as_words(), np.ascontiguousarray(x, np.float32), kept, buffers, resumes]
     found = [dispatch(compiled, arrays, which, -(-len(x) // 64)) for which in (3, 2)]
     return found[0].reshape(buffers.shape), found[1].reshape(kept.shape)
