@@ -1,12 +1,15 @@
 """Files of metrics: what they say, and what is left of runs that write them at once."""
 
+import dataclasses
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 from support.table_files import fails, save, score
+from support.table_models import identity
 
 import instmodel as im
 from instmodel.jobs.metrics import Metrics
@@ -60,6 +63,19 @@ def test_metrics_are_prometheus_text(model):
     assert start - 1 < ended == float(values["instmodel_last_run_timestamp_seconds"])
     helped = [line.split()[2] for line in Path("m.prom").read_text().splitlines() if "HELP" in line]
     assert len(helped) == len(set(helped)) == 20
+
+
+def test_the_page_has_every_metric():
+    info = identity(["a"]).info
+    signature = im.Signature.from_data(info, {"a": [1.0, 2.0]})
+    dataclasses.replace(info, signature=signature).save("model.json")
+    save(pa.table({"a": [1.0, None]}), "in.parquet")
+    options = ["-o", "out.parquet", "--metrics", "m.prom", "--on-bad-row", "null"]
+    assert score("model.json", "in.parquet", *options) == 0
+    written = re.findall(r"^# HELP (\w+)", Path("m.prom").read_text(), re.MULTILINE)
+    page = (ROOT / "docs" / "jobs.md").read_text("utf-8")
+    table = page[page.index("| metric | |") : page.index("## Sixty nights")]
+    assert set(re.findall(r"instmodel_\w+", table)) == set(written)
 
 
 def test_counters_go_on_and_a_failed_run_says_so(model, capsys):
