@@ -16,7 +16,7 @@ from instmodel.base import arrays, map_keys, values
 from instmodel.base.features import Feature
 from instmodel.base.limits import DEFAULT_LIMITS, Limits
 from instmodel.base.tolerance import DEFAULT_ATOL, DEFAULT_RTOL, Tolerance
-from instmodel.compiled import parallel, program, sequences, validation
+from instmodel.compiled import parallel, program, ragged, sequences, validation
 from instmodel.compiled.panels import PackedWeights
 from instmodel.compiled.parallel import ParallelPredictOutput, PredictConfig
 from instmodel.document import keys, reads
@@ -361,7 +361,7 @@ class InstructionModel(Engine):
         rows = arrays.as_float32(self._checked_sequence_rows(x))
         if rows.shape != (self.feature_size,):
             rows = arrays.as_rows(rows, self.feature_size)
-        sequences.check_state(state, (*rows.shape[:-1], self.state_size))
+        ragged.check_state(state, (*rows.shape[:-1], self.state_size))
         if np.may_share_memory(rows, state):
             rows = rows.copy()
         if not rows.size:  # whose strides say nothing
@@ -430,7 +430,7 @@ class InstructionModel(Engine):
         """
         self.require_state()
         arrays.check_columns(x, self._checked.features)
-        given = sequences.read_sequences(x, lengths, offsets, self.feature_size)
+        given = ragged.read_sequences(x, lengths, offsets, self.feature_size)
         if self.key_inputs:
             map_keys.check(given.steps(), self.key_inputs, lambda: self.columns)
         only_last = values.boolean(last, "last")

@@ -12,7 +12,7 @@ from instmodel._engine import Engine
 from instmodel.base import arrays, values
 from instmodel.base.features import Feature
 from instmodel.base.tolerance import Tolerance, absolute_errors
-from instmodel.compiled import sequences
+from instmodel.compiled import ragged, sequences
 from instmodel.document.structure import ValidationData
 from instmodel.document.validate import check_cases
 from instmodel.errors import ValidationDataError
@@ -45,7 +45,7 @@ def largest_error(
 def _largest_error_of_steps(engine: Engine, data: ValidationData, tolerance: Tolerance) -> float:
     size = engine.feature_size
     rows = [np.reshape(steps, (-1, size)) for steps in data.inputs]
-    given = sequences.read_sequences(rows, None, None, size)
+    given = ragged.read_sequences(rows, None, None, size)
     if not given.rows.size:
         return 0.0
     actual = np.concatenate(sequences.predict_sequences(engine, given, None, False, None, None))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instmodel.base import arrays
-from instmodel.compiled.sequences import Sequences
+from instmodel.compiled.ragged import Sequences
 from instmodel.gpu.chunk import Chunk, Floats, Room
 
 Numbers = NDArray[np.int64]

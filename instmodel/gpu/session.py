@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from instmodel.base import arrays, map_keys, values
 from instmodel.base.extras import require
 from instmodel.base.features import Feature, parse_feature_names
-from instmodel.compiled.sequences import Sequences, check_state, read_sequences
+from instmodel.compiled.ragged import Sequences, check_state, read_sequences
 from instmodel.document.keys import key_inputs
 from instmodel.document.schema import InstructionModelInfo
 from instmodel.errors import InputError, InstModelError

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from instmodel import _kernels, _profiler, _scan
 from instmodel.base import arrays, values
-from instmodel.compiled import sequences
+from instmodel.compiled import ragged
 from instmodel.errors import InputError
 from instmodel.model import InstructionModel
 
@@ -164,7 +164,7 @@ def _over_sequences(
         steps = max(1, min(_TILES, _MAX_VALUES // (model.tile_samples * model.feature_size)))
         shape = (model.tile_samples, steps, model.feature_size)
         x = np.random.default_rng(0).standard_normal(shape, np.float32)
-    given = sequences.read_sequences(x, lengths, offsets, model.feature_size)
+    given = ragged.read_sequences(x, lengths, offsets, model.feature_size)
     rows = np.ascontiguousarray(arrays.as_float32(given.rows))
     count = int(given.lengths.sum())
     if not count:
