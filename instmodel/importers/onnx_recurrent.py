@@ -38,16 +38,20 @@ def _recurrent(node: Node) -> list[Value | Moved]:
     recurrent = node.array(2)
     hidden = recurrent.shape[-1]
     by_batch = bool(node.attributes.get("layout", 0))
+    placed = (x.time, x.place) == ((1, 0) if by_batch else (0, 1)) and len(x.shape) == 3
     problems = list(_obstacles(node, x))
-    if problems:
-        both = 1 + (node.attributes.get("direction") == b"bidirectional")
-        unknown = [ex.unknown((both, hidden))] * len(INITIAL_INPUTS[node.kind])
-        raise Refused(", ".join(problems), _outputs(x, unknown, by_batch))
-    if (x.time, x.place) != ((1, 0) if by_batch else (0, 1)) or len(x.shape) != 3:
+    if placed and not problems:
+        step = ex.reshape(x.value, x.shape[2:])
+        try:
+            made = [ex.reshape(part, (1, hidden)) for part in _cell(node, step, hidden, by_batch)]
+            return _outputs(x, made, by_batch)
+        except Unsupported as found:
+            problems.append(str(found))
+    if not problems:
         raise Unsupported(MISPLACED)
-    step = ex.reshape(x.value, x.shape[2:])
-    made = [ex.reshape(part, (1, hidden)) for part in _cell(node, step, hidden, by_batch)]
-    return _outputs(x, made, by_batch)
+    directions = 1 + (node.attributes.get("direction") == b"bidirectional")
+    unknown = [ex.unknown((directions, hidden))] * len(INITIAL_INPUTS[node.kind])
+    raise Refused(", ".join(problems), _outputs(x, unknown, by_batch))
 
 
 def _outputs(x: Moved, made: list[Value], by_batch: bool) -> list[Value | Moved]:

@@ -20,16 +20,18 @@ KIND = "recurrent graphs"
 BY_TIME, BY_BATCH = "float[T,N,4] x", "float[N,T,4] x"
 
 
-def sequences(make: Callable[[], onnx.ModelProto], rows: np.ndarray) -> Callable[[], Recurrent]:
+def sequences(
+    make: Callable[[], onnx.ModelProto], rows: np.ndarray, output: str | None = None
+) -> Callable[[], Recurrent]:
     """Return what makes the source of a recurrent ONNX model, of steps such as the rows."""
 
     def source() -> Recurrent:
         graph = make()
         return Recurrent(
             rows,
-            lambda given: run_onnx_sequences(graph, given),
-            lambda: im.importers.from_onnx(graph),
-            lambda: steps_taken(graph),
+            lambda given: run_onnx_sequences(graph, given, output),
+            lambda: im.importers.from_onnx(graph, output=output),
+            lambda: steps_taken(graph, output),
         )
 
     return source
@@ -135,6 +137,22 @@ GRAPHS = {
         "m = ReduceMean<keepdims=1>(c, two) y = Mul(c, m)",
         {**weights(1), **weights(3, 4, 2, False, "2"), "one": ONE, "two": ints(2)},
     ),
+    "the last step, counted": (
+        "n = Shape(x) t = Gather(n, zero) l = Sub(t, first) o = RNN<hidden_size=3>(x, W, R, B) "
+        "s = Gather(o, l) y = Squeeze(s, zeros)",
+        {**weights(1), "zero": np.int64(0), "first": np.int64(1), "zeros": ZERO},
+    ),
+    "the last step by a Slice of all axes": (
+        "t = Transpose<perm=[1,0,2]>(x) o = GRU<hidden_size=3>(t, W, R, B) s = Squeeze(o, one) "
+        "u = Transpose<perm=[1,0,2]>(s) l = Slice(u, start, end, axes) y = Squeeze(l, one)",
+        {**weights(3), "one": ONE, "start": ints(0, -1, 0), "end": ints(*[2**31 - 1] * 3)}
+        | {"axes": ints(0, 1, 2), "inputs": BY_BATCH},
+    ),
+    "operators of opset 11": (
+        "o = LSTM<hidden_size=3>(x, W, R, B) s = Squeeze<axes=[1]>(o) "
+        "y = ReduceSum<axes=[2], keepdims=0>(s)",
+        {**weights(4), "opset": 11},
+    ),
     "one sequence of ten steps": (
         "o = LSTM<hidden_size=3>(x, W, R, B) r = Reshape(o, s) y = MatMul(r, C)",
         {**weights(4), "s": ints(10, 3), "C": array(3, 2), "inputs": "float[10,1,4] x"},
@@ -174,6 +192,11 @@ REFUSED = {
         "y = Squeeze(p, one)",
         {**weights(1, hidden=4), "one": ONE},
         ("an initial state that is computed",),
+    ),
+    "an activation with a threshold, and a sine": (
+        'o, h = RNN<hidden_size=3, activations=["ThresholdedRelu"]>(x, W, R, B) y = Sin(h)',
+        weights(1),
+        ("the activation ThresholdedRelu", "Sin"),
     ),
     "the mean of all steps": (
         "o = RNN<hidden_size=3>(x, W, R, B) y = ReduceMean(o, zero)",
@@ -233,27 +256,53 @@ def from_torch(name: str, dynamo: bool) -> onnx.ModelProto:
     torch.manual_seed(0)
     kind, last, options = TORCH[name]
     module = _module(torch, kind, last, **options).eval()
-    example = torch.zeros(11, 13, 4)  # sizes that nothing else has: the exporter takes them for one
+    # Sizes that nothing else has: the exporter takes equal ones for one.
+    return _exported(module, [torch.zeros(11, 13, 4)], [{0: "A", 1: "B"}], dynamo)
+
+
+def from_torch_with_states(dynamo: bool) -> onnx.ModelProto:
+    """Return a graph that takes the states of two layers and returns them, as streams need it."""
+    import torch
+
+    class Stream(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.memory = torch.nn.LSTM(4, 6, 2, batch_first=True)
+            self.after = torch.nn.Linear(6, 1)
+
+        def forward(self, x, h, c):
+            y, (h, c) = self.memory(x, (h, c))
+            return torch.sigmoid(self.after(y)), h, c
+
+    torch.manual_seed(0)
+    states = [torch.zeros(2, 11, 6) for _ in range(2)]
+    axes = [{0: "A", 1: "B"}, {1: "A"}, {1: "A"}]
+    return _exported(Stream().eval(), [torch.zeros(11, 13, 4), *states], axes, dynamo)
+
+
+def _exported(module, examples: list, axes: list[dict], dynamo: bool) -> onnx.ModelProto:
+    import torch
+
+    names = {
+        "input_names": list("xhc")[: len(axes)],
+        "output_names": ["y", "h1", "c1"][: len(axes)],
+    }
     if dynamo:
-        axes = {0: torch.export.Dim("a", min=2), 1: torch.export.Dim("b", min=2)}
+        sizes = {name: torch.export.Dim(name, min=2) for name in "AB"}
+        shapes = tuple({axis: sizes[name] for axis, name in item.items()} for item in axes)
         program = torch.onnx.export(
-            module, (example,), dynamo=True, dynamic_shapes=(axes,), verbose=False
+            module, tuple(examples), dynamo=True, dynamic_shapes=shapes, verbose=False, **names
         )
         return program.model_proto
     target = io.BytesIO()
-    torch.onnx.export(
-        *(module, (example,), target),
-        dynamo=False,
-        input_names=["x"],
-        output_names=["y"],
-        dynamic_axes={"x": {0: "A", 1: "B"}},
-    )
+    named = dict(zip(names["input_names"], axes, strict=True))
+    torch.onnx.export(module, tuple(examples), target, dynamo=False, dynamic_axes=named, **names)
     return onnx.load_from_string(target.getvalue())
 
 
 def _made(body: str, arguments: dict) -> onnx.ModelProto:
     others = dict(arguments)
-    return model(body, others.pop("inputs", BY_TIME), opset=20, **others)
+    return model(body, others.pop("inputs", BY_TIME), **others)
 
 
 def _cases():
@@ -269,6 +318,11 @@ def _cases():
                 kind = f"torch.onnx.export, dynamo={dynamo}"
                 made = partial(from_torch, name, dynamo)
                 yield Case(f"{kind}: {name}", kind, sequences(made, numbers(4)))
+        for dynamo in (False, True):
+            kind = f"torch.onnx.export, dynamo={dynamo}"
+            made = partial(from_torch_with_states, dynamo)
+            name = "LSTM that takes its states and returns them"
+            yield Case(f"{kind}: {name}", kind, sequences(made, numbers(4), "y"))
 
 
 CASES = list(_cases())
