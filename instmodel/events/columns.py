@@ -46,7 +46,7 @@ def as_arrow(cells: Any, name: str) -> Any:
         elif isinstance(cells, np.ndarray) and cells.dtype.kind == "T":
             found = pa.array(cells.tolist())
         else:
-            found = pa.array(cells)
+            found = _inferred(cells)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             "invalid_cell", "the column is of no one type", column=name, actual=error
@@ -54,6 +54,15 @@ def as_arrow(cells: Any, name: str) -> Any:
     if isinstance(found, pa.ChunkedArray):
         found = found.combine_chunks()
     return _decoded(found)
+
+
+def _inferred(cells: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return pa.array(cells)
+    except OverflowError:  # Arrow never takes whole numbers of Python for uint64 by itself
+        return pa.array(cells, pa.uint64())
 
 
 def _decoded(array: Any) -> Any:

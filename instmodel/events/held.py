@@ -51,8 +51,8 @@ class Held:
         now = len(self.keys)
         if now > len(self.states):
             room = now + now // 2
-            self.states = _grown(self.states, before, room)
-            self.last = _grown(self.last, before, room)
+            grown = _grown(self.states, before, room), _grown(self.last, before, room)
+            self.states, self.last = grown  # both or, without memory, none
         self.states[before:now] = initial
         self.last[before:now] = NO_TIME
         return slots

@@ -91,7 +91,9 @@ class StateStore:
         with self._settled() as held:
             if held is None:
                 return None
-            slot = int(held.keys.find(_arrays(held, [key], "key"))[0])
+            # Of some of its own types, NumPy alone knows how to tell them.
+            keys = np.array([key]) if isinstance(key, np.generic) else [key]
+            slot = int(held.keys.find(_arrays(held, keys, "key"))[0])
             return None if slot < 0 else held.states[slot].copy()
 
     def drop(self, keys: Any) -> int:
@@ -215,11 +217,13 @@ def _arrays(held: Held, keys: Any, field: str) -> list[Any]:
         columns = list(zip(*keys, strict=True))
     found = []
     for name, kind, column in zip(names, types, columns, strict=True):
-        plain = not is_arrow(column) and not hasattr(column, "dtype")
+        is_array = is_arrow(column) or hasattr(column, "dtype")
         try:
-            array = pa.array(list(column), kind) if plain else as_arrow(column, name)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            raise _no_keys(field, str(kind), error) from None
+            array = as_arrow(column if is_array else list(column), name)
+            if _are_alike(array.type, kind):
+                array = array.cast(kind)
+        except (InputError, pa.ArrowInvalid) as error:
+            raise _no_keys(field, str(kind), getattr(error, "actual", error)) from None
         if len(nulls_in(array)):
             raise _no_keys(field, str(kind), "null")
         found.append(array)
@@ -227,6 +231,14 @@ def _arrays(held: Held, keys: Any, field: str) -> list[Any]:
         return held.keys.read(found)
     except InputError as error:
         raise _no_keys(field, str(error.expected), error.actual) from None
+
+
+def _are_alike(given: Any, kind: Any) -> bool:
+    """Whether keys are numbers of another width or scale, as those of Python have none."""
+    import pyarrow as pa
+
+    checks = (pa.types.is_integer, pa.types.is_decimal)
+    return any(check(given) and check(kind) for check in checks)
 
 
 def _no_keys(field: str, expected: str, actual: Any = None) -> InputError:

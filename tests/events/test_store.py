@@ -88,6 +88,40 @@ def test_keys_of_every_kind_are_found_again_also_in_a_file(kind, ending, tmp_pat
         assert len(known) == len(keys) - 1
 
 
+WRONG = {
+    "integers": ([5], [5.0, 5.5, True, "5", 2**70, Decimal(5), (5,), [5], np.float32(5)]),
+    "text": (["5"], [5, b"5", "\ud800"]),
+    "bytes": ([b"x"], ["x"]),
+    "booleans": ([True], [1, "x"]),
+    "dates": ([datetime.date(2026, 1, 2)], [datetime.datetime(2026, 1, 2), "2026-01-02", 20455]),
+    "instants": ([datetime.datetime(2026, 1, 2)], [datetime.date(2026, 1, 2), 5]),
+    "decimals": ([Decimal("1.5")], [1.5, Decimal("1.55"), "1.5"]),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_key_of_another_kind_is_never_rounded_to_one_that_is_there(kind):
+    column, keys = WRONG[kind]
+    store = fill(im.StateStore(MODEL), column)
+    for key in keys:
+        with pytest.raises(InputError, match=r"field 'key'.*\[invalid_type\]"):
+            store.get(key)
+        with pytest.raises(InputError, match=r"field 'keys'.*\[invalid_type\]"):
+            store.drop([key])
+    assert store.get(column[0]) is not None
+
+
+def test_a_key_may_be_written_in_any_width_and_scale():
+    store = fill(im.StateStore(MODEL), pa.array([5, 2**64 - 1], pa.uint64()))
+    for key in (5, np.int8(5), np.uint64(2**64 - 1), 2**64 - 1):
+        assert store.get(key) is not None
+    store = fill(im.StateStore(MODEL), pa.array([Decimal("1.50")]))
+    for key in (Decimal("1.5"), Decimal("1.500")):
+        assert store.get(key) is not None
+    store = fill(im.StateStore(MODEL), [datetime.date(2026, 1, 2)])
+    assert store.get(np.datetime64("2026-01-02")) is not None
+
+
 def test_several_columns_make_a_key():
     store = fill(im.StateStore(MODEL), [1, 1, 2], ["a", "b", "a"])
     assert len(store) == 3
