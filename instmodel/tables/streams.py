@@ -213,7 +213,7 @@ def joined(batches: Iterable[Any], enough_bytes: int | None = None) -> Iterator[
         if not is_large:
             small.append(batch)
             rows += batch.num_rows
-            size += 0 if enough_bytes is None else batch.nbytes
+            size += 0 if enough_bytes is None else _size_of(batch)
         is_enough = rows >= _ENOUGH_ROWS or (enough_bytes is not None and size >= enough_bytes)
         if small and (is_large or is_enough):
             yield from _in_one(pa.Table.from_batches(small))
@@ -224,6 +224,15 @@ def joined(batches: Iterable[Any], enough_bytes: int | None = None) -> Iterator[
         yield from _in_one(pa.Table.from_batches(small))
     if failure is not None:
         raise failure
+
+
+def _size_of(batch: Any) -> int:
+    import pyarrow as pa
+
+    try:
+        return int(batch.nbytes)
+    except pa.ArrowTypeError:  # pyarrow 20 cannot tell which bytes views of text are made of
+        return int(batch.get_total_buffer_size())
 
 
 def _of_table(table: Any) -> Iterator[Any]:
