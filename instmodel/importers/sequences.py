@@ -205,7 +205,7 @@ class _Strange:
     def __init__(
         self, output: Value, leaves: Sequence[Value], scale: Floats, fixed: Sequence[int]
     ) -> None:
-        self.scale, self.fixed = scale, fixed
+        self.scale, self.fixed = scale, list(fixed)  # an empty tuple would choose all columns
         self._values = learned_values(output, leaves)
         whole = np.repeat([leaf.whole for leaf in leaves], [leaf.size for leaf in leaves])
         self._whole = np.flatnonzero(whole).tolist()
