@@ -150,7 +150,7 @@ cdef bint run_lanes(Engine engine, SharedSequences shared, Lanes lanes, int64_t 
     cdef int64_t steps
     take_sequences(engine, shared, lanes)
     while lanes.count > 0 and budget > 0:
-        steps = min(least(lanes.left, lanes.count), 1 + budget // engine.work)
+        steps = min(least(lanes.left, lanes.count), 1 + budget // (lanes.count * engine.work))
         run_steps(engine, shared, lanes, steps, clock)
         budget -= steps * lanes.count * engine.work
         if least(lanes.left, lanes.count) == 0:

@@ -148,8 +148,19 @@ def _from_list(items: list[Any] | tuple[Any, ...], feature_size: int) -> Sequenc
             )
         pieces.append(piece)
     lengths = np.array([len(piece) for piece in pieces], np.int64)
-    rows = np.concatenate([np.empty((0, feature_size), np.float32), *pieces])
+    filled = [piece for piece in pieces if len(piece)] or [np.empty((0, feature_size), np.float32)]
+    rows = np.concatenate(filled, dtype=_common_type(filled))
     return Sequences(rows, np.cumsum(lengths) - lengths, lengths, as_list=True)
+
+
+def _common_type(pieces: list[NDArray[Any]]) -> np.dtype[Any]:
+    """Return a type in which all pieces are what they are, so that float32 rounds them once."""
+    common = np.result_type(*[piece.dtype for piece in pieces])
+    if common == np.float64 and any(
+        piece.dtype.kind in "iu" and piece.dtype.itemsize == 8 for piece in pieces
+    ):
+        return np.dtype(np.longdouble)  # float64 does not hold all integers of 64 bits
+    return common
 
 
 def _from_padded(array: NDArray[Any], lengths: Any) -> Sequences:
@@ -180,8 +191,8 @@ def _from_offsets(array: NDArray[Any], offsets: Any) -> Sequences:
             expected=f"0 … {len(array)}",
             actual=f"{checked[0]} … {checked[-1]}" if checked.size else "none",
         )
-    lengths = np.diff(checked)
-    back = np.flatnonzero(lengths < 0)
+    # Compared, not subtracted: offsets far beyond the rows would wrap around.
+    back = np.flatnonzero(checked[1:] < checked[:-1])
     if back.size:
         raise InputError(
             "invalid_offsets",
@@ -190,7 +201,7 @@ def _from_offsets(array: NDArray[Any], offsets: Any) -> Sequences:
             expected=f"≥ {checked[back[0]]}",
             actual=int(checked[back[0] + 1]),
         )
-    return Sequences(array, checked[:-1].copy(), lengths)
+    return Sequences(array, checked[:-1].copy(), np.diff(checked))
 
 
 def _whole_numbers(given: Any, name: str, count: int | None) -> NDArray[np.int64]:

@@ -145,6 +145,18 @@ def test_other_types_are_converted_part_by_part(monkeypatch):
         )
 
 
+def test_large_integers_of_a_list_are_rounded_once():
+    from instmodel.base.arrays import as_float32
+    from instmodel.compiled.ragged import read_sequences
+
+    # Above the middle of two float32; the float64 next to it is the middle, which goes down.
+    large = np.full((1, 2), 2**60 + 2**36 + 1, np.int64)
+    assert as_float32(large)[0, 0] == np.float32(2**60 + 2**37)
+    for others in ([], [np.zeros((0, 2))], [[]], [X[0]], [large.astype(np.uint64)]):
+        steps = read_sequences([large, *others], None, None, 2).steps()
+        np.testing.assert_array_equal(as_float32(steps[:1]), as_float32(large))
+
+
 # ------------------------------------------------------------------------------ forms
 
 
@@ -262,6 +274,7 @@ X = np.zeros((2, 3, 2), np.float32)
         (([X[0]], [3]), {}, "invalid_lengths"),
         ((X[0], [3]), {"offsets": [0, 3]}, "invalid_lengths"),
         ((X[0],), {"offsets": [0, 2, 1, 3]}, "invalid_offsets"),
+        ((X[0],), {"offsets": [0, 2**63 - 1, -(2**63), -1, 3]}, "invalid_offsets"),
         ((X[0],), {"offsets": [1, 3]}, "invalid_offsets"),
         ((X[0],), {"offsets": [0, 2]}, "invalid_offsets"),
         ((X[0],), {"offsets": []}, "invalid_offsets"),
