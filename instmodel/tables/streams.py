@@ -213,7 +213,7 @@ def joined(batches: Iterable[Any], enough_bytes: int | None = None) -> Iterator[
         if not is_large:
             small.append(batch)
             rows += batch.num_rows
-            size += 0 if enough_bytes is None else _size_of(batch)
+            size += 0 if enough_bytes is None else _batch_bytes(batch)
         is_enough = rows >= _ENOUGH_ROWS or (enough_bytes is not None and size >= enough_bytes)
         if small and (is_large or is_enough):
             yield from _in_one(pa.Table.from_batches(small))
@@ -226,7 +226,7 @@ def joined(batches: Iterable[Any], enough_bytes: int | None = None) -> Iterator[
         raise failure
 
 
-def _size_of(batch: Any) -> int:
+def _batch_bytes(batch: Any) -> int:
     import pyarrow as pa
 
     try:
