@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,9 +21,11 @@ from instmodel.importers import expressions as ex
 from instmodel.importers.common import Findings
 from instmodel.importers.expressions import Value
 from instmodel.importers.keras_outputs import Choice, chosen_outputs
+from instmodel.importers.keras_recurrent import has_steps
 from instmodel.importers.keras_texts import TextInput
 from instmodel.importers.keras_walk import Walker, graph_of, told
 from instmodel.importers.keys import to_integers, without_conversions_of
+from instmodel.importers.sequences import compared_sequences
 from instmodel.importers.torch_choices import converted
 
 
@@ -32,7 +34,7 @@ def from_keras(
     *,
     features: Sequence[str] | None = None,
     output: Choice = None,
-    sample: ArrayLike | None = None,
+    sample: Any = None,
 ) -> InstructionModelInfo:
     """Turn a Keras 3 model into a model document.
 
@@ -40,7 +42,8 @@ def from_keras(
     ----------
     model : keras.Model
         Functional, sequential or of one's own class; built, so it knows the shapes of its inputs: a
-        model of one's own class is, once it was called.
+        model of one's own class is, once it was called. One with an input of any number of steps,
+        of shape (None, None, ...), becomes a recurrent model.
     features : sequence of str, optional
         Names of the features of all inputs together.
     output : str, int or sequence of them, optional
@@ -48,7 +51,8 @@ def from_keras(
         dictionary, names of the layers that make them, or positions.
     sample : array_like of shape (N, F), optional
         Rows on which the import is compared with the model, and of which a few become the
-        document's validation data. Several inputs stand side by side; text may be text.
+        document's validation data. Several inputs stand side by side; text may be text. For a
+        recurrent model a list of sequences, (T, F) each.
 
     Raises
     ------
@@ -73,7 +77,9 @@ def from_keras(
     leaves = [item.leaf for item in inputs]
     values = [item.value() for item in inputs]
     arguments = keras.tree.pack_sequence_as(_structure(keras, model), values)
-    walker = Walker(keras, findings)
+    walker = Walker(
+        keras, findings, [x for x, item in zip(values, inputs, strict=True) if item.has_steps]
+    )
     returned = None
     with findings.at(f"model {model.name!r}"):
         returned = walker.model(model, arguments)
@@ -92,20 +98,44 @@ def from_keras(
         names = common.feature_names([(f"x{place}", leaf) for place, leaf in enumerate(leaves)])
     info = common.build(result, leaves, names, {"imported_from": "Keras", "model": model.name})
     info.categories = _categories(inputs, names or [])
+    whole = [item.is_whole or item.texts is not None for item in inputs]
+    if any(item.has_steps for item in inputs):
+        run_sequences = SequenceRuns(keras, model, inputs, places)
+        fixed = np.repeat([not item.has_steps for item in inputs], [x.size for x in leaves])
+        return compared_sequences(
+            info,
+            result,
+            leaves,
+            sample,
+            _told(run_sequences),
+            last=run_sequences.last,
+            fixed=np.flatnonzero(fixed).tolist(),
+            whole=whole,
+        )
     if sample is not None and info.categories:
         arrays.check_columns(sample, parse_feature_names(names or []))
         sample = _with_numbers(sample, inputs)
-    whole = [item.is_whole or item.texts is not None for item in inputs]
 
     def run(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        return source_outputs(model, rows, places, texts)
+
+    return common.compared(info, result, leaves, sample, _told(run), whole)
+
+
+def _told(
+    run: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
+    """Return a run whose errors say that they are Keras's."""
+
+    def function(rows: NDArray[np.float32]) -> NDArray[np.float64]:
         try:
-            return source_outputs(model, rows, places, texts)
+            return run(rows)
         except Exception as error:  # of a layer or its backend
             raise ValidationDataError(
                 "source_failed", f"Keras refuses rows to compare on: {told(error)}", field="sample"
             ) from error
 
-    return common.compared(info, result, leaves, sample, run, whole)
+    return function
 
 
 def load_keras(path: str | os.PathLike[str]) -> InstructionModelInfo:
@@ -161,14 +191,73 @@ def source_outputs(
     return np.concatenate([array.reshape(len(table), -1) for array in arrays], axis=1)
 
 
+class SequenceRuns:
+    """A model that takes sequences; one that keeps states between calls starts from zeros."""
+
+    def __init__(
+        self, keras: Any, model: Any, inputs: Sequence[_Input], places: Sequence[int]
+    ) -> None:
+        self._keras, self._model, self._places = keras, model, places
+        self._inputs = inputs
+        self._structure = _structure(keras, model)
+        self._batch = next(
+            (x.shape[0] for x in keras.tree.flatten(self._structure) if x.shape[0]), 0
+        )
+        layers = [part for part in model._flatten_layers() if getattr(part, "stateful", False)]
+        self._states = [v for part in layers for v in keras.tree.flatten(part.states or [])]
+
+        width = sum(item.leaf.size for item in inputs)
+        two, three = (self._chosen(np.zeros((2, steps, width), np.float32)) for steps in (2, 3))
+        # Of each output, whether it has every step.
+        self._every = [
+            a.ndim > 1 and (a.shape[1], b.shape[1]) == (2, 3)
+            for a, b in zip(two, three, strict=True)
+        ]
+        self.last = not all(self._every)
+
+    def __call__(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return what it makes of sequences (N, T, F): (N, T, O), or (N, O) of the last step."""
+        found = []
+        for part, every in zip(self._chosen(rows), self._every, strict=True):
+            chosen = part[:, -1] if every and self.last else part
+            found.append(chosen.reshape(*chosen.shape[: 1 if self.last else 2], -1))
+        return np.concatenate(found, axis=-1)
+
+    def _chosen(self, rows: NDArray[np.float32]) -> list[NDArray[np.float64]]:
+        size = self._batch or len(rows)
+        starts = range(0, len(rows), size)
+        parts = [self._run(np.resize(rows[s : s + size], (size, *rows.shape[1:]))) for s in starts]
+        return [np.concatenate(each)[: len(rows)] for each in zip(*parts, strict=True)]
+
+    def _run(self, rows: NDArray[np.float32]) -> list[NDArray[np.float64]]:
+        count, steps, width = rows.shape
+        ops = self._keras.ops
+        parts = common.side_by_side(rows.reshape(-1, width), (item.shape for item in self._inputs))
+        tensors = []
+        for item, part in zip(self._inputs, parts, strict=True):
+            by_step = part.reshape(count, steps, *item.shape)
+            given: Any = by_step if item.has_steps else by_step[:, 0]
+            if item.texts is not None:
+                given = item.texts.of(given)
+            tensors.append(ops.convert_to_tensor(given, item.dtype))
+        zeros = [(state, ops.zeros(state.shape, state.dtype)) for state in self._states]
+        with self._keras.StatelessScope(state_mapping=zeros):
+            given = self._keras.tree.pack_sequence_as(self._structure, tensors)
+            returned = self._keras.tree.flatten(self._model(given, training=False))
+        return [
+            np.asarray(ops.convert_to_numpy(returned[place]), np.float64) for place in self._places
+        ]
+
+
 class _Input(NamedTuple):
-    """An input of a model, and its sample as the expression knows it."""
+    """An input of a model, and its sample or step as the expression knows it."""
 
     name: str
     leaf: Value
-    shape: tuple[int, ...]  # of a sample
+    shape: tuple[int, ...]  # of a sample, or of a step
     dtype: str
     texts: TextInput | None
+    has_steps: bool
 
     @property
     def is_whole(self) -> bool:
@@ -177,9 +266,10 @@ class _Input(NamedTuple):
 
     def value(self) -> Value:
         """Return what the model finds in its input."""
+        shape = (1, *self.shape) if self.has_steps else self.shape
         if self.texts is not None:
-            return self.texts.value(self.leaf, self.shape)
-        numbers = ex.reshape(self.leaf, self.shape)
+            return self.texts.value(self.leaf, shape)
+        numbers = ex.reshape(self.leaf, shape)
         if self.is_whole:
             return to_integers(numbers)
         return converted(numbers, "bool") if self.dtype == "bool" else numbers
@@ -208,16 +298,17 @@ def _tensors(keras: Any, shapes: Any, dtype: str, name: str) -> Any:
 def _inputs(keras: Any, model: Any, findings: Findings) -> list[_Input]:
     found = []
     for tensor in keras.tree.flatten(_structure(keras, model)):
-        shape = tuple(tensor.shape[1:])
+        steps = has_steps(tensor)
+        shape = tuple(tensor.shape[2 if steps else 1 :])
         if None in shape:
-            findings.add(f"input {tensor.name!r}", "only the batch may have any size")
+            findings.add(f"input {tensor.name!r}", "only batch and steps may have any size")
             continue
         with findings.at(f"input {tensor.name!r}"):
             dtype = str(tensor.dtype)
             texts = TextInput() if dtype == "string" else None
             # A number that stands for a text is whole: nothing needs to drop its fraction.
             leaf = ex.source(math.prod(shape), whole=texts is not None)
-            found.append(_Input(tensor.name, leaf, shape, dtype, texts))
+            found.append(_Input(tensor.name, leaf, shape, dtype, texts, steps))
     return found
 
 

@@ -25,9 +25,11 @@ from instmodel.importers.expressions import Unsupported, Value
 from instmodel.importers.keras_layers import LAYERS, has_known_activation
 from instmodel.importers.keras_ops import CALCULATIONS
 from instmodel.importers.keras_products import PRODUCTS
+from instmodel.importers.keras_recurrent import RECURRENT, check_steps, has_steps, recurrent_layer
 from instmodel.importers.keras_shapes import SHAPES
 
 OPERATIONS = CALCULATIONS | PRODUCTS | SHAPES
+_LAYERS = LAYERS | dict.fromkeys(RECURRENT, recurrent_layer)
 
 # Prime and unusual: a shape with it names the batch.
 BATCH_SIZE = 1021
@@ -75,11 +77,12 @@ def _is_own(operation: Any) -> bool:
 class Walker:
     """Applies handlers to the operations of a model, also of models inside of it."""
 
-    def __init__(self, keras: Any, findings: Findings) -> None:
+    def __init__(self, keras: Any, findings: Findings, sequences: Sequence[Value] = ()) -> None:
         self._keras = keras
         self._tree = keras.tree
         self._findings = findings
         self._weights: list[Any] = []
+        self._sequences = sequences  # inputs that have one step of many
 
     def model(self, model: Any, arguments: Any, place: str = "") -> Any:
         """Return what a model makes of its inputs, in the structure of its outputs.
@@ -123,6 +126,7 @@ class Walker:
             positional, named = self._filled(node, known)
             if is_layer:
                 _check_call(node, named, self._tree)
+            check_steps(node)
             if isinstance(operation, self._keras.Model) and graph_of(operation) is not None:
                 return self.model(operation, positional[0], inside)
             return self._applied(node, known, positional, named, inside)
@@ -153,7 +157,7 @@ class Walker:
         if not is_layer and not any(isinstance(x, Value) for x in flat):
             return self._computed(operation, positional, named)
         own = _is_own(operation)
-        handler = None if own else (LAYERS if is_layer else OPERATIONS).get(kind)
+        handler = None if own else (_LAYERS if is_layer else OPERATIONS).get(kind)
         if is_layer and getattr(operation, "quantization_mode", None):
             raise Unsupported(f"quantized to {operation.quantization_mode}")
         if handler is not None and (not is_layer or has_known_activation(operation)):
@@ -165,8 +169,9 @@ class Walker:
             raise Unsupported("no instructions for it")
         self._check_methods(operation)
         arguments = node.arguments
+        one_step = kind in _CALLS  # which goes through the steps that there are
         tensors, others = self._tree.map_structure(
-            lambda x: self._again(x, known), (arguments.args, arguments.kwargs)
+            lambda x: self._again(x, known, one_step), (arguments.args, arguments.kwargs)
         )
         rest = {name: x for name, x in others.items() if name in named}
         given = [x for x in self._tree.flatten((positional, named)) if isinstance(x, Value)]
@@ -182,13 +187,15 @@ class Walker:
         as_array = self._keras.ops.convert_to_numpy
         return self._tree.map_structure(lambda x: _one_for_all(np.asarray(as_array(x))), result)
 
-    def _again(self, x: Any, known: Mapping[int, Any]) -> Any:
+    def _again(self, x: Any, known: Mapping[int, Any], one_step: bool) -> Any:
         """Return a new tensor like a symbolic one, of the shape that its value has."""
         if not isinstance(x, self._keras.KerasTensor):
             return x
-        return self._tensor(known[id(x)], x.dtype)
+        return self._tensor(known[id(x)], x.dtype, has_steps(x) and not one_step)
 
-    def _tensor(self, value: Value, dtype: str) -> Any:
+    def _tensor(self, value: Value, dtype: str, steps: bool = False) -> Any:
+        if steps or any(value is item for item in self._sequences):
+            return self._keras.KerasTensor((None, None, *value.shape[1:]), dtype)
         return self._keras.KerasTensor((None, *value.shape), dtype)
 
     def _check_methods(self, operation: Any) -> None:

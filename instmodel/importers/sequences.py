@@ -42,6 +42,7 @@ def compared_sequences(
     last: bool,
     count: int = 0,
     fixed: Sequence[int] = (),
+    whole: Sequence[bool] | None = None,
 ) -> InstructionModelInfo:
     """Compare the document of a recurrent graph with the graph itself, and keep validation data.
 
@@ -66,14 +67,17 @@ def compared_sequences(
         How many steps the source takes, 0 for any number.
     fixed : sequence of int
         Columns of which the source takes one number for all steps of a sequence.
+    whole : sequence of bool, optional
+        Whether the source takes whole numbers, for each leaf; by default as the leaf says.
 
     Raises
     ------
     InstModelError
         ``import_mismatch``: the model is not what the source is.
     """
+    given = [leaf.whole for leaf in leaves] if whole is None else whole
     sequences = _samples(
-        sample, info, sum(leaf.size for leaf in leaves), count, _likely(output, leaves)
+        sample, info, sum(leaf.size for leaf in leaves), count, _likely(output, leaves, given)
     )
     sequences = [_held(sequence, fixed) for sequence in sequences]
     expected = after_each_step(run, sequences, last=last, count=count)
@@ -91,7 +95,8 @@ def compared_sequences(
     actual = [np.asarray(item, np.float64) for item in model.predict_sequences(sequences)]
     for computed, one in zip(actual, expected, strict=True):
         _compare(computed[checked], one[checked], scale)
-    _compare_strange(model, run, sequences, _Strange(output, leaves, scale, fixed), last, count)
+    strange = _Strange(output, leaves, given, scale, fixed)
+    _compare_strange(model, run, sequences, strange, last, count)
     if last and count:
         # Of the steps before the last, the source says nothing; the reference says what they are.
         exact, _ = reference.predict_sequences(info, sequences)
@@ -132,8 +137,9 @@ def after_each_step(
     return [found[i] for i in range(len(sequences))]
 
 
-def _likely(output: Value, leaves: Sequence[Value]) -> Callable[[np.random.Generator, int], Floats]:
-    whole = [leaf.whole for leaf in leaves]
+def _likely(
+    output: Value, leaves: Sequence[Value], whole: Sequence[bool]
+) -> Callable[[np.random.Generator, int], Floats]:
     return lambda rng, count: likely_rows(output, leaves, rng, count, whole)
 
 
@@ -203,12 +209,13 @@ class _Strange:
     """What strange sequences are made of, and how far off the model may be: `scale` times more."""
 
     def __init__(
-        self, output: Value, leaves: Sequence[Value], scale: Floats, fixed: Sequence[int]
-    ) -> None:
+        self, output: Value, leaves: Sequence[Value], whole: Sequence[bool], scale: Floats,
+        fixed: Sequence[int],
+    ) -> None:  # fmt: skip
         self.scale, self.fixed = scale, list(fixed)  # an empty tuple would choose all columns
         self._values = learned_values(output, leaves)
-        whole = np.repeat([leaf.whole for leaf in leaves], [leaf.size for leaf in leaves])
-        self._whole = np.flatnonzero(whole).tolist()
+        columns = np.repeat(whole, [leaf.size for leaf in leaves])
+        self._whole = np.flatnonzero(columns).tolist()
 
     def rows(self, usual: NDArray[np.float32]) -> NDArray[np.float32]:
         return strange_rows(usual, self._values, self._whole)

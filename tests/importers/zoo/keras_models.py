@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from importers.zoo.keras_own import CASES as OWN
 from importers.zoo.keras_papers import CASES as PAPERS
+from importers.zoo.keras_recurrent import CASES as SEQUENCES
 from importers.zoo.keras_tokens import CASES as TOKENS
 from support.keras_sources import amounts, keras, layered, network, numbers, with_keys
 from support.zoo import Case
@@ -322,4 +323,5 @@ CASES = [
     *TOKENS,
     *OWN,
     *PAPERS,
+    *SEQUENCES,
 ]
