@@ -149,7 +149,7 @@ CASES = [
         lambda x: layers.GRU(5, reset_after=False, return_sequences=True, use_bias=False)(x),
         last=False,
     ),
-    sequences("LSTM", lambda x: layers.Dense(2)(layers.LSTM(5)(x))),
+    sequences("LSTM, the last step", lambda x: layers.Dense(2)(layers.LSTM(5)(x))),
     sequences(
         "LSTM, every step, TimeDistributed",
         lambda x: layers.TimeDistributed(layers.Dense(2, "tanh"))(
