@@ -237,6 +237,8 @@ class Order:
                     found = array.cast(kind)
                 except pa.ArrowInvalid:
                     continue
+                if len(nulls_in(found)) != array.null_count:
+                    raise wrong_type(self.name, "numbers, which have an order", "NaN")
                 self._settle(time_type(kind), array.type)
                 return converted(found, self.kind, self.name)
         expected = "numbers, or dates and times such as 2026-03-01T12:00:00"

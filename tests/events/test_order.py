@@ -77,7 +77,8 @@ def test_a_call_without_an_order_changes_no_time():
 
 
 @pytest.mark.parametrize(
-    "times", [["a", "b"], [b"1", b"2"], [[1], [2]], [True, False], ["1", "2026-01-01"]]
+    "times",
+    [["a", "b"], [b"1", b"2"], [[1], [2]], [True, False], ["1", "2026-01-01"], ["1", "nan"]],
 )
 def test_what_has_no_order_is_refused(times):
     with pytest.raises(InputError, match=r"column 'time'.*\[invalid_cell\]"):
