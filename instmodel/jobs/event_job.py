@@ -182,7 +182,9 @@ class EventScoring(RowScoring):
         """Return the schema of the last rows of sequences, and record batches of them."""
         import pyarrow as pa
 
-        keys = [self._schema.field(name) for name in arguments.names(self._options.by, "by")]
+        keys = [
+            _plain(self._schema.field(name)) for name in arguments.names(self._options.by, "by")
+        ]
         names = self._job.options.output_names(self._job.model.output_size, self._options.by)
         schema = pa.schema([*keys, *(pa.field(name, pa.float32()) for name in names)])
 
@@ -212,6 +214,15 @@ def scoring_of(job: Job) -> Iterator[RowScoring]:
             states = stack.enter_context(location(options.states_out).replacing())
         with events.changing() as undo:
             yield EventScoring(job, options, events, undo, states)
+
+
+def _plain(field: Any) -> Any:
+    """Return a column of keys without its encoding: each key comes but once, in no order."""
+    import pyarrow as pa
+
+    kind = field.type
+    encoded = pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind)
+    return field.with_type(kind.value_type) if encoded else field
 
 
 def _times(order: Order, column: Any) -> Times:

@@ -137,6 +137,17 @@ def test_the_last_output_of_each_sequence(days, tmp_path):
     assert dict(zip(*(c.to_pylist() for c in found.columns), strict=True)) == expected
 
 
+def test_the_last_output_of_encoded_keys(tmp_path):
+    table = pa.table(
+        {"card": pa.array([7, 8, 7]).dictionary_encode(), "a": [1.0] * 3, "b": [2.0] * 3}
+    )
+    source = tmp_path / "events.arrow"  # a Parquet file of such keys has plain numbers
+    with pa.ipc.new_file(source, table.schema) as writer:
+        writer.write_table(table)
+    score(source, tmp_path / "last.parquet", last=True)
+    assert column(tmp_path / "last.parquet", "card").tolist() == [7, 8]
+
+
 def test_the_last_output_of_those_that_had_an_event(days, tmp_path):
     table, folder = days
     score(folder, tmp_path / "all.parquet", states_out=tmp_path / "s.parquet")
