@@ -39,17 +39,20 @@ def has_steps(tensor: Any) -> bool:
     return len(tensor.shape) > 1 and tensor.shape[1] is None
 
 
-def check_steps(node: Any) -> None:
-    """Refuse a node of a graph that looks at several steps of a sequence, or at none of them."""
+def check_steps(node: Any, sequences: bool) -> None:
+    """Refuse a node of a graph that looks at several steps of a sequence, or at none of them.
+
+    Without `sequences`, an axis of any size is none of steps: a `call` may leave one open.
+    """
     operation, kind = node.operation, type(node.operation).__name__
     tensors = node.arguments.keras_tensors
     if kind in RECURRENT:
-        if tensors and not has_steps(tensors[0]):
+        if not sequences or (tensors and not has_steps(tensors[0])):
             raise Unsupported(
                 "a recurrent layer over a fixed number of steps: give the model an input of None"
             )
         return
-    stepped = [tensor for tensor in tensors if has_steps(tensor)]
+    stepped = [tensor for tensor in tensors if sequences and has_steps(tensor)]
     if not stepped:
         return
     if kind == "Bidirectional":

@@ -126,7 +126,7 @@ class Walker:
             positional, named = self._filled(node, known)
             if is_layer:
                 _check_call(node, named, self._tree)
-            check_steps(node)
+            check_steps(node, bool(self._sequences))
             if isinstance(operation, self._keras.Model) and graph_of(operation) is not None:
                 return self.model(operation, positional[0], inside)
             return self._applied(node, known, positional, named, inside)
@@ -191,7 +191,10 @@ class Walker:
         """Return a new tensor like a symbolic one, of the shape that its value has."""
         if not isinstance(x, self._keras.KerasTensor):
             return x
-        return self._tensor(known[id(x)], x.dtype, has_steps(x) and not one_step)
+        return self._tensor(known[id(x)], x.dtype, self._has_steps(x) and not one_step)
+
+    def _has_steps(self, tensor: Any) -> bool:
+        return bool(self._sequences) and has_steps(tensor)
 
     def _tensor(self, value: Value, dtype: str, steps: bool = False) -> Any:
         if steps or any(value is item for item in self._sequences):
