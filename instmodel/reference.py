@@ -331,12 +331,15 @@ def _mul_elementwise(info: InstructionModelInfo, i: Any, b: Buffers) -> None:
 
 
 def _clip_elementwise(info: InstructionModelInfo, i: Any, b: Buffers) -> None:
-    """In place: in = min(max(in, parameters_min), parameters_max); NaN stays."""
+    """In place: in = min(max(in, parameters_min), parameters_max); NaN stays, as does a zero."""
     x = b[i.input]
+    # np.maximum takes either of two zeros, of which RECIPROCAL makes two infinities.
     if i.parameters_min is not None:
-        x[:] = np.maximum(x, _constant(info.parameters[i.parameters_min]))
+        low = _constant(info.parameters[i.parameters_min])
+        np.copyto(x, low, where=x < low)
     if i.parameters_max is not None:
-        x[:] = np.minimum(x, _constant(info.parameters[i.parameters_max]))
+        high = _constant(info.parameters[i.parameters_max])
+        np.copyto(x, high, where=x > high)
 
 
 def _add_elementwise_buffers(info: InstructionModelInfo, i: Any, b: Buffers) -> None:

@@ -281,6 +281,15 @@ def test_the_engine_has_the_same_numbers(name, rows):
     np.testing.assert_allclose(got, [expected] * rows, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("bound", ["parameters_min", "parameters_max"])
+def test_a_clip_leaves_zeros_their_sign(bound):
+    clip = {"type": "CLIP_ELEMENTWISE", "input": 0, bound: 0}
+    model = build(one(clip, [4], parameters=[[0.0, -0.0, 0.0, -0.0]]))
+    x = [[0.0, 0.0, -0.0, -0.0]]
+    for found in (reference.predict(model.info, x), model.predict(x)):
+        assert np.signbit(found).tolist() == np.signbit(x).tolist()
+
+
 def test_every_instruction_is_tried_here():
     tried = {
         item["type"]
