@@ -68,8 +68,10 @@ class SortedRows(Reader):
         schema = pa.schema([field for field in self.schema if field.name in wanted])
         plain = [pa.field(f"c{place}", field.type) for place, field in enumerate(schema)]
         extended = pa.schema([*plain, pa.field(_KEY, pa.int64()), pa.field(_NUMBER, pa.int64())])
-        stream = pa.RecordBatchReader.from_batches(extended, self._numbered(names, extended))
-        with tempfile.TemporaryDirectory(prefix="instmodel-sort-") as folder:
+        failures: list[BaseException] = []
+        numbered = _noting(self._numbered(names, extended), failures)
+        stream = pa.RecordBatchReader.from_batches(extended, numbered)
+        with _reraised(failures), tempfile.TemporaryDirectory(prefix="instmodel-sort-") as folder:
             settings = {"temp_directory": folder, "memory_limit": _MEMORY}
             with contextlib.closing(duckdb.connect(":memory:", config=settings)) as connection:
                 rows = connection.from_arrow(stream)
@@ -129,3 +131,23 @@ class SortedRows(Reader):
     def close(self) -> None:
         """Close the file."""
         self._inner.close()
+
+
+def _noting(batches: Iterator[Any], failures: list[BaseException]) -> Iterator[Any]:
+    """Yield batches to a library that keeps but the words of an error; note the error itself."""
+    try:
+        yield from batches
+    except (Exception, KeyboardInterrupt) as error:
+        failures.append(error)
+        raise
+
+
+@contextlib.contextmanager
+def _reraised(failures: list[BaseException]) -> Iterator[None]:
+    """Let the error come out that was noted, not what a library made of it."""
+    try:
+        yield
+    except Exception:
+        if failures:
+            raise failures[0] from None
+        raise

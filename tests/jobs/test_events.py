@@ -204,6 +204,19 @@ def test_text_sorts_as_the_numbers_that_it_is(tmp_path):
     assert [line.split(",")[0].strip('"') for line in lines] == ["time", "9", "10", "100"]
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("card,a,b,time\n1,1,1,1\n1,1\n", "row 2 .line 3.: the row has the wrong length"),
+        ("card,a,b,time\n1,1,1,1\n1,1,1,soon\n", "column 'time': the column is of the wrong type"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_while_it_is_sorted(text, message, tmp_path):
+    (tmp_path / "events.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        score(tmp_path / "events.csv", tmp_path / "out.csv", order="time", sort=True)
+
+
 def test_bad_rows_of_a_sorted_file_have_their_numbers_in_the_file(tmp_path):
     table = shuffled(events(50))
     a = table.column("a").to_pylist()
