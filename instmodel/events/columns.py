@@ -292,4 +292,5 @@ def values_of(array: Any) -> NDArray[Any]:
     data = array.buffers()[1]
     if data is None or not len(array):
         return np.zeros(0, dtype)
-    return np.frombuffer(data, dtype)[array.offset : array.offset + len(array)]
+    # The buffer may end with bytes that are none of its values.
+    return np.frombuffer(data, dtype, len(array), array.offset * dtype.itemsize)

@@ -120,7 +120,10 @@ def _bytes_of(array: Any) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
 
 
 def _buffer(buffer: Any, dtype: Any) -> NDArray[Any]:
-    return np.zeros(0, dtype) if buffer is None else np.frombuffer(buffer, dtype)
+    if buffer is None:
+        return np.zeros(0, dtype)
+    # A buffer may end with bytes that are none of its values.
+    return np.frombuffer(buffer, dtype, buffer.size // np.dtype(dtype).itemsize)
 
 
 def _array_of(kind: Any, data: NDArray[np.uint8], offsets: NDArray[np.int64] | None) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from instmodel.base import arguments, values
 from instmodel.errors import InputError
 from instmodel.events.batches import EventBatches
-from instmodel.events.columns import Order
+from instmodel.events.columns import Order, key_type
 from instmodel.events.held import Undo
 from instmodel.events.scoring import EventScorer
 from instmodel.events.store import StateStore
@@ -153,14 +153,17 @@ class EventScoring(RowScoring):
     ) -> None:
         super().__init__(job)
         self._options, self._events, self._undo, self._file = options, events, undo, states
-        self._schema: Any = None
+        self._keys: list[Any] | None = None  # the fields of the columns `by`
         self.only_last = options.last
         if options.last:
             events.remember_latest()
 
     def scorer(self, schema: Any, options: ScoreOptions, **watching: Any) -> BatchScorer:
         """Return what scores batches of a schema; `watching` as for `BatchScorer`."""
-        self._schema = schema
+        keys = [_plain(schema.field(name)) for name in arguments.names(self._options.by, "by")]
+        if self._keys not in (None, keys):  # the files differ in them: what holds those of both
+            keys = [field.with_type(key_type(field.type) or field.type) for field in keys]
+        self._keys = keys
         model = self._job.model
         return EventBatches(self._events, self._undo, model, schema, options, **watching)
 
@@ -182,9 +185,7 @@ class EventScoring(RowScoring):
         """Return the schema of the last rows of sequences, and record batches of them."""
         import pyarrow as pa
 
-        keys = [
-            _plain(self._schema.field(name)) for name in arguments.names(self._options.by, "by")
-        ]
+        keys = self._keys or []
         names = self._job.options.output_names(self._job.model.output_size, self._options.by)
         schema = pa.schema([*keys, *(pa.field(name, pa.float32()) for name in names)])
 

@@ -375,3 +375,15 @@ def test_no_key_is_a_python_object():
     tracemalloc.stop()
     assert len(store) == len(keys)
     assert after - before < 10_000
+
+
+def test_buffers_may_be_longer_than_their_values():
+    def long(values, kind):
+        data = pa.py_buffer(np.array(values, np.int64).tobytes() + b"end")
+        return pa.Array.from_buffers(kind, len(values), [None, data])
+
+    table = {**features(3), "card": [4, 5, 4], "time": [1, 2, 3]}
+    scores = MODEL.predict_events(table, "card", "time")
+    columns = {name: long(table[name], pa.int64()) for name in ("card", "time")}
+    got = MODEL.predict_events(pa.table({**table, **columns}), "card", "time")
+    np.testing.assert_array_equal(got, scores)

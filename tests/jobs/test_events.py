@@ -148,6 +148,16 @@ def test_the_last_output_of_encoded_keys(tmp_path):
     assert column(tmp_path / "last.parquet", "card").tolist() == [7, 8]
 
 
+def test_the_last_output_of_keys_of_several_widths(tmp_path):
+    folder = tmp_path / "days"
+    folder.mkdir()
+    for day, (card, kind) in enumerate([(2**40, pa.int64()), (7, pa.int32()), (8, pa.int8())]):
+        table = pa.table({"card": pa.array([card], kind), "a": [1.0], "b": [2.0]})
+        pq.write_table(table, folder / f"{day}.parquet")
+    score(folder, tmp_path / "last.parquet", last=True)
+    assert column(tmp_path / "last.parquet", "card").tolist() == [2**40, 7, 8]
+
+
 def test_the_last_output_of_those_that_had_an_event(days, tmp_path):
     table, folder = days
     score(folder, tmp_path / "all.parquet", states_out=tmp_path / "s.parquet")
