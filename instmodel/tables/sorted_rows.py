@@ -67,10 +67,12 @@ class SortedRows(Reader):
         wanted = set(names)
         schema = pa.schema([field for field in self.schema if field.name in wanted])
         plain = [pa.field(f"c{place}", field.type) for place, field in enumerate(schema)]
-        extended = pa.schema([*plain, pa.field(_KEY, pa.int64()), pa.field(_NUMBER, pa.int64())])
+        added = [pa.field(_KEY, pa.int64()), pa.field(_NUMBER, pa.int64())]
+        extended = pa.schema([*plain, *added])
+        carried = pa.schema([*(f.with_type(_carried(f.type)) for f in plain), *added])
         failures: list[BaseException] = []
-        numbered = _noting(self._numbered(names, extended), failures)
-        stream = pa.RecordBatchReader.from_batches(extended, numbered)
+        numbered = _noting(self._numbered(names, carried), failures)
+        stream = pa.RecordBatchReader.from_batches(carried, numbered)
         with _reraised(failures), tempfile.TemporaryDirectory(prefix="instmodel-sort-") as folder:
             settings = {"temp_directory": folder, "memory_limit": _MEMORY}
             with contextlib.closing(duckdb.connect(":memory:", config=settings)) as connection:
@@ -81,19 +83,23 @@ class SortedRows(Reader):
                     for start in range(0, batch.num_rows, most):
                         yield self._rows(batch.slice(start, most).cast(extended), schema)
 
-    def _numbered(self, names: Sequence[str], extended: Any) -> Iterator[Any]:
+    def _numbered(self, names: Sequence[str], carried: Any) -> Iterator[Any]:
         """Yield the rows of the file with their keys, and with their numbers from 0."""
         import pyarrow as pa
 
         first = 0
         for rows in self._inner.batches(names, None):
-            columns = rows.kept(range(len(extended) - 2))
+            columns = rows.kept(range(len(carried) - 2))
             place = [field.name for field in self._of(names)].index(self._order)
             keys = self._keys(columns[place], first)
             numbers = pa.array(np.arange(first, first + rows.count))
             self._faults |= {first + row: fault for row, fault in rows.faults.items()}
             self._make = rows.make
-            yield pa.RecordBatch.from_arrays([*columns, keys, numbers], schema=extended)
+            plain = [
+                column if column.type == field.type else column.cast(field.type)
+                for column, field in zip(columns, carried, strict=False)
+            ]
+            yield pa.RecordBatch.from_arrays([*plain, keys, numbers], schema=carried)
             first += rows.count
         self._count = max(first, 1)
 
@@ -131,6 +137,15 @@ class SortedRows(Reader):
     def close(self) -> None:
         """Close the file."""
         self._inner.close()
+
+
+def _carried(kind: Any) -> Any:
+    """Return a type that DuckDB hands back as it was, for one that it does not know."""
+    import pyarrow as pa
+
+    if pa.types.is_float16(kind):
+        return pa.float32()
+    return pa.int64() if pa.types.is_duration(kind) else kind
 
 
 def _noting(batches: Iterator[Any], failures: list[BaseException]) -> Iterator[Any]:

@@ -196,6 +196,20 @@ def test_sorted_first(tmp_path):
     )
 
 
+@pytest.mark.parametrize("kind", [pa.duration("ns"), pa.float16()], ids=str)
+def test_sorted_by_what_duckdb_does_not_hold(kind, tmp_path):
+    times = np.array([3, 1, 2])
+    values = times.astype(np.float16) if kind == pa.float16() else times
+    columns = {"card": [1, 1, 1], "a": [1.0, 2.0, 3.0], "b": [1.0] * 3}
+    table = pa.table({**columns, "time": pa.array(values, kind)})
+    source = tmp_path / "events.arrow"
+    with pa.ipc.new_file(source, table.schema) as writer:
+        writer.write_table(table)
+    score(source, tmp_path / "out.parquet", order="time", sort=True)
+    expected = MODEL.predict_events(table.take([1, 2, 0]), "card", "time")[:, 0]
+    np.testing.assert_array_equal(np.sort(column(tmp_path / "out.parquet")), np.sort(expected))
+
+
 def test_equal_times_stay_in_the_order_of_the_file(tmp_path):
     table = events(300)
     times = np.random.default_rng(0).integers(0, 5, 300)
