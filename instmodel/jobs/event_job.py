@@ -160,12 +160,13 @@ class EventScoring(RowScoring):
 
     def scorer(self, schema: Any, options: ScoreOptions, **watching: Any) -> BatchScorer:
         """Return what scores batches of a schema; `watching` as for `BatchScorer`."""
+        model = self._job.model
+        batches = EventBatches(self._events, self._undo, model, schema, options, **watching)
         keys = [_plain(schema.field(name)) for name in arguments.names(self._options.by, "by")]
         if self._keys not in (None, keys):  # the files differ in them: what holds those of both
             keys = [field.with_type(key_type(field.type) or field.type) for field in keys]
         self._keys = keys
-        model = self._job.model
-        return EventBatches(self._events, self._undo, model, schema, options, **watching)
+        return batches
 
     def opened(self, source: Source) -> Reader:
         """Return what reads a file."""
