@@ -125,13 +125,19 @@ def _run_validation_data(args: argparse.Namespace) -> int:
     data = model.structure.validation_data
     if data is None or not data.inputs:
         raise InputError("missing_field", "the model has no validation data", file=args.model)
-    expected = np.stack(data.expected_outputs)
-    actual = model.predict(np.stack(data.inputs))
+    if model.is_recurrent:
+        sequences = [np.reshape(steps, (-1, model.feature_size)) for steps in data.inputs]
+        outputs = data.expected_outputs
+        actual = np.concatenate(model.predict_sequences(sequences))
+        expected = np.concatenate([steps.reshape(-1, model.output_size) for steps in outputs])
+    else:
+        expected = np.stack(data.expected_outputs)
+        actual = model.predict(np.stack(data.inputs))
     accepted = Tolerance()
     same = bool((accepted.excess(actual, expected) <= 1).all())
     print(
         f"{printable(args.model)}: {len(data.inputs)} cases, largest error "
-        f"{absolute_errors(actual, expected).max():.3g}, tolerance {accepted}: "
+        f"{absolute_errors(actual, expected).max(initial=0):.3g}, tolerance {accepted}: "
         f"{'same' if same else 'DIFFERENT'}"
     )
     return OK if same else DIFFERENT

@@ -75,6 +75,12 @@ class StateStore:
         with self._settled() as held:
             return [] if held is None else list(held.keys.names)
 
+    @property
+    def order(self) -> str | None:
+        """The column that has put events in order, if any has."""
+        with self._settled() as held:
+            return None if held is None or held.order is None else held.order.name
+
     def get(self, key: Any) -> Floats | None:
         """Return the state of a sequence, a copy (S,) of float32; None: its key is unknown.
 

@@ -209,6 +209,15 @@ def scoring_of(job: Job) -> Iterator[RowScoring]:
     store = StateStore(job.model)
     if options.states_in is not None:
         store = StateStore.load(options.states_in, job.model)
+        if store.order is not None and options.order is None:
+            raise InputError(
+                "column_mismatch",
+                "the states remember the order of events: without it, nobody would notice that "
+                "some come a second time",
+                field="order",
+                expected=store.order,
+                actual="none",
+            )
     events = EventScorer(job.model, options.by, options.order, store, job.threads)
     with contextlib.ExitStack() as stack:
         states = None

@@ -303,6 +303,13 @@ class Job:
                 "a table and a file of states do not appear together: write a file or folder",
                 field="states_out",
             )
+        if self.events.sort and not (self.keep or self.events.last):
+            raise InputError(
+                "invalid_type",
+                "the output has the order of the sorted rows: keep a column that tells them apart",
+                field="sort",
+                expected="keep, too",
+            )
         if self.events.last and (self.keep or self._makes_parts()):
             what = "keep" if self.keep else "last"
             raise InputError(

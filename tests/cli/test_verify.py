@@ -4,8 +4,9 @@ import json
 
 import pytest
 from support.commands import fails, identity, with_validation, write
-from support.documents import one
+from support.documents import build, one, recurrent
 
+import instmodel as im
 from instmodel.cli import main
 
 
@@ -72,3 +73,13 @@ def test_a_warning_about_a_model_is_printed_once(capsys):
     assert "DIFFERENT in 2 of 2 rows" in said.out
     assert said.err.count("\n") == 1
     assert said.err.startswith("instmodel: warning: maps[0]: float32 cannot hold 1 of the 2 keys, ")
+
+
+def test_validation_data_of_sequences(capsys):
+    model = build(recurrent())
+    steps = [[[0.5, 1.0], [1.0, -1.0]], [], [[0.0, 0.25]]]
+    outputs = [y.tolist() for y in model.predict_sequences(steps)]
+    document = {**recurrent(), "validation_data": {"inputs": steps, "expected_outputs": outputs}}
+    im.InstructionModelInfo.from_dict(document).save("recurrent.json")
+    assert main(["verify", "recurrent.json"]) == 0
+    assert "3 cases, largest error 0" in capsys.readouterr().out

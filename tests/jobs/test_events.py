@@ -121,7 +121,7 @@ def test_every_format(kind, batch_rows, tmp_path):
             writer.write_table(table)
     for sort in (False, True):
         out = tmp_path / f"{sort}.parquet"
-        score(path, out, order="time", sort=sort, batch_rows=batch_rows)
+        score(path, out, order="time", sort=sort, batch_rows=batch_rows, keep=["time"])
         expected = MODEL.predict_events(table, "card")[:, 0]
         np.testing.assert_allclose(column(out), expected, rtol=1e-5)
 
@@ -205,7 +205,7 @@ def test_sorted_by_what_duckdb_does_not_hold(kind, tmp_path):
     source = tmp_path / "events.arrow"
     with pa.ipc.new_file(source, table.schema) as writer:
         writer.write_table(table)
-    score(source, tmp_path / "out.parquet", order="time", sort=True)
+    score(source, tmp_path / "out.parquet", order="time", sort=True, keep=["time"])
     expected = MODEL.predict_events(table.take([1, 2, 0]), "card", "time")[:, 0]
     np.testing.assert_array_equal(np.sort(column(tmp_path / "out.parquet")), np.sort(expected))
 
@@ -238,7 +238,7 @@ def test_text_sorts_as_the_numbers_that_it_is(tmp_path):
 def test_what_is_wrong_with_a_file_is_told_while_it_is_sorted(text, message, tmp_path):
     (tmp_path / "events.csv").write_text(text)
     with pytest.raises(InputError, match=message):
-        score(tmp_path / "events.csv", tmp_path / "out.csv", order="time", sort=True)
+        score(tmp_path / "events.csv", tmp_path / "out.csv", order="time", sort=True, keep=["a"])
 
 
 def test_bad_rows_of_a_sorted_file_have_their_numbers_in_the_file(tmp_path):
@@ -247,7 +247,7 @@ def test_bad_rows_of_a_sorted_file_have_their_numbers_in_the_file(tmp_path):
     a[7] = None
     table = table.set_column(1, "a", pa.array(a, pa.float32()))
     pq.write_table(table, tmp_path / "in.parquet")
-    options = {"order": "time", "sort": True}
+    options = {"order": "time", "sort": True, "keep": ["time"]}
     with pytest.raises(InputError) as caught:
         score(tmp_path / "in.parquet", tmp_path / "o.parquet", **options)
     assert (caught.value.row, caught.value.column) == (8, "a")
@@ -320,6 +320,14 @@ def test_killed_at_any_moment(moment, days, model_file, tmp_path):
     same_states(after, states)
 
 
+def test_states_that_have_an_order_want_it_again(days, tmp_path):
+    states = tmp_path / "s.parquet"
+    score(days[1], tmp_path / "o.parquet", order="time", states_out=states)
+    with pytest.raises(InputError) as caught:
+        score(days[1], tmp_path / "p.parquet", states_in=states)
+    assert (caught.value.code, caught.value.field) == ("column_mismatch", "order")
+
+
 # ------------------------------------------------------------------------------ what is refused
 
 
@@ -329,6 +337,7 @@ def test_killed_at_any_moment(moment, days, model_file, tmp_path):
         ({"by": []}, "invalid_type", "by"),
         ({"order": 3}, "invalid_type", "order"),
         ({"sort": True}, "invalid_type", "sort"),
+        ({"sort": True, "order": "time"}, "invalid_type", "sort"),
         ({"states_out": "states.csv"}, "invalid_table", None),
         ({"last": True, "keep": ["a"]}, "invalid_type", "keep"),
         ({"resume": True}, "invalid_type", "resume"),
@@ -387,6 +396,6 @@ def test_the_command(days, model_file, tmp_path, capsys):
 
 
 def test_nothing_of_the_process_is_left(days, tmp_path):
-    score(days[1], tmp_path / "o.parquet", order="time", sort=True)
+    score(days[1], tmp_path / "o.parquet", order="time", sort=True, keep=["time"])
     left = [name for name in os.listdir("/tmp") if name.startswith("instmodel-sort-")]
     assert left == []
