@@ -26,9 +26,9 @@
 #include "dense.h"
 #include "elementwise.h"
 #include "embedding.h"
+#include "lanes.h"
 #include "peak.h"
 #include "reduce.h"
-#include "lanes.h"
 #include "tile.h"
 
 #include "dense_rows.h" /* asks ahead as tile.h does */
