@@ -206,11 +206,11 @@ def _mortal(kind):
     return Mortal
 
 
-def _serve_the_mortal(connection, peer, threads):
+def _serve_the_mortal(connection, make, peer, threads):
     """Answer in a contender's process, where ours and OpenVINO's are mortal."""
     PEERS["instmodel"] = _mortal(InstModelPeer)
     PEERS["openvino"] = _mortal(NumPyPeer)
-    workers._serve(connection, peer, threads)
+    workers._serve(connection, make, peer, threads)
 
 
 _LIMITS = {"read-1": lambda seconds: 2e9, "fma/avx2-1": lambda seconds: 2e10}
