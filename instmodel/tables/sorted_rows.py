@@ -66,10 +66,8 @@ class SortedRows(Reader):
         duckdb = require("duckdb", "duckdb")
         wanted = set(names)
         schema = pa.schema([field for field in self.schema if field.name in wanted])
-        plain = [pa.field(f"c{place}", field.type) for place, field in enumerate(schema)]
-        added = [pa.field(_KEY, pa.int64()), pa.field(_NUMBER, pa.int64())]
-        extended = pa.schema([*plain, *added])
-        carried = pa.schema([*(f.with_type(_carried(f.type)) for f in plain), *added])
+        plain = [pa.field(f"c{place}", _carried(field)) for place, field in enumerate(schema)]
+        carried = pa.schema([*plain, pa.field(_KEY, pa.int64()), pa.field(_NUMBER, pa.int64())])
         failures: list[BaseException] = []
         numbered = _noting(self._numbered(names, carried), failures)
         stream = pa.RecordBatchReader.from_batches(carried, numbered)
@@ -81,7 +79,7 @@ class SortedRows(Reader):
                 most = batch_rows or _MOST_ROWS
                 for batch in pa.RecordBatchReader.from_stream(ordered):
                     for start in range(0, batch.num_rows, most):
-                        yield self._rows(batch.slice(start, most).cast(extended), schema)
+                        yield self._rows(batch.slice(start, most).cast(carried), schema)
 
     def _numbered(self, names: Sequence[str], carried: Any) -> Iterator[Any]:
         """Yield the rows of the file with their keys, and with their numbers from 0."""
@@ -126,7 +124,8 @@ class SortedRows(Reader):
         if self._faults:
             places = enumerate(numbers.tolist())
             faults = {row: self._faults[n] for row, n in places if n in self._faults}
-        part = pa.RecordBatch.from_arrays(batch.columns[:-2], schema=schema)
+        columns = map(_restored, batch.columns[:-2], schema.types)
+        part = pa.RecordBatch.from_arrays(list(columns), schema=schema)
         self._done += len(numbers)
         return Rows(part, self.in_folders, self._make, faults, numbers)
 
@@ -139,13 +138,63 @@ class SortedRows(Reader):
         self._inner.close()
 
 
-def _carried(kind: Any) -> Any:
-    """Return a type that DuckDB hands back as it was, for one that it does not know."""
+def _carried(field: Any) -> Any:
+    """Return the type in which DuckDB takes a column and hands it back without a loss.
+
+    Its times are microseconds and its floats single at the least, so these go as plain numbers.
+
+    Raises
+    ------
+    InputError
+        ``invalid_cell``: there is none.
+    """
     import pyarrow as pa
 
-    if pa.types.is_float16(kind):
+    types, kind = pa.types, field.type
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    if types.is_float16(kind):
         return pa.float32()
-    return pa.int64() if pa.types.is_duration(kind) else kind
+    if types.is_time32(kind) or types.is_date32(kind):
+        return pa.int32()
+    if types.is_temporal(kind) and not types.is_interval(kind):
+        return pa.int64()
+    if not _is_held(kind):
+        raise InputError(
+            "invalid_cell",
+            "a file with such a column cannot be sorted",
+            column=field.name,
+            expected="numbers, text, bytes, booleans, dates, times, or lists of the first four",
+            actual=kind,
+        )
+    return kind
+
+
+def _is_held(kind: Any) -> bool:
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return _is_held(kind.value_type)
+    if types.is_struct(kind):
+        return all(_is_held(part.type) for part in kind)
+    return any(
+        holds(kind)
+        for holds in (
+            *(types.is_integer, types.is_float32, types.is_float64, types.is_decimal128),
+            *(types.is_boolean, types.is_null, types.is_string, types.is_large_string),
+            *(types.is_binary, types.is_large_binary),
+        )
+    )
+
+
+def _restored(column: Any, kind: Any) -> Any:
+    """Return a column in the type that it has in the file."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return column.cast(kind.value_type).dictionary_encode().cast(kind)
+    return column.cast(kind)
 
 
 def _noting(batches: Iterator[Any], failures: list[BaseException]) -> Iterator[Any]:

@@ -210,6 +210,58 @@ def test_sorted_by_what_duckdb_does_not_hold(kind, tmp_path):
     np.testing.assert_array_equal(np.sort(column(tmp_path / "out.parquet")), np.sort(expected))
 
 
+KEPT = {
+    "dictionary of numbers": pa.array([5, None, 7]).dictionary_encode(),
+    "dictionary of text": pa.array(["x", "y", "x"])
+    .dictionary_encode()
+    .cast(pa.dictionary(pa.int32(), pa.string())),
+    "nanoseconds": pa.array([1, 2, None], pa.timestamp("ns", "UTC")),
+    "seconds of no zone": pa.array([1, 2, None], pa.timestamp("s")),
+    "time of day": pa.array([1, 2, 3], pa.time64("ns")),
+    "milliseconds of a day": pa.array([1, 2, 3], pa.time32("ms")),
+    "date": pa.array([1, 2, 3], pa.date32()),
+    "date in milliseconds": pa.array([0, 86_400_000, None], pa.date64()),
+    "duration": pa.array([1, 2, 3], pa.duration("ns")),
+    "half": pa.array(np.float16([1, 2, np.nan])),
+    "decimal": pa.array([1, 2, 3], pa.decimal128(30, 4)),
+    "unsigned": pa.array([2**64 - 1, 0, None], pa.uint64()),
+    "large text": pa.array(["a", None, ""], pa.large_string()),
+    "bytes": pa.array([b"\0", b"", None]),
+    "lists": pa.array([[1.5], [], None], pa.list_(pa.float32(), -1)),
+    "structs": pa.array([{"a": 1}, None, {"a": None}]),
+    "nothing": pa.nulls(3),
+}
+
+
+@pytest.mark.parametrize("kept", KEPT.values(), ids=KEPT)
+def test_kept_columns_come_back_from_sorting_as_they_were(kept, tmp_path):
+    columns = {"card": [1, 1, 1], "time": [3, 1, 2], "a": [1.0] * 3, "b": [1.0] * 3}
+    table = pa.table({**columns, "kept": kept})
+    with pa.ipc.new_file(tmp_path / "in.arrow", table.schema) as writer:
+        writer.write_table(table)
+    out = tmp_path / "out.arrow"
+    score(tmp_path / "in.arrow", out, order="time", sort=True, keep=["kept"])
+    with pa.ipc.open_file(out) as reader:
+        found = reader.read_all().column("kept").combine_chunks()
+    assert found.type == kept.type
+    # As text, NaN equals NaN.
+    plain = str if pa.types.is_temporal(kept.type) else (lambda array: repr(array.to_pylist()))
+    assert plain(found) == plain(kept.take(pa.array([1, 2, 0])))
+
+
+@pytest.mark.parametrize(
+    "kept", [pa.nulls(3, pa.month_day_nano_interval()), pa.nulls(3, pa.decimal256(50))], ids=str
+)
+def test_columns_that_sorting_would_change_are_refused(kept, tmp_path):
+    columns = {"card": [1, 1, 1], "time": [3, 1, 2], "a": [1.0] * 3, "b": [1.0] * 3}
+    table = pa.table({**columns, "kept": kept})
+    with pa.ipc.new_file(tmp_path / "in.arrow", table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(InputError) as caught:
+        score(tmp_path / "in.arrow", tmp_path / "o.arrow", order="time", sort=True, keep=["kept"])
+    assert (caught.value.code, caught.value.column) == ("invalid_cell", "kept")
+
+
 def test_equal_times_stay_in_the_order_of_the_file(tmp_path):
     table = events(300)
     times = np.random.default_rng(0).integers(0, 5, 300)
