@@ -155,6 +155,8 @@ def _carried(field: Any) -> Any:
         kind = kind.value_type
     if types.is_float16(kind):
         return pa.float32()
+    if types.is_null(kind):
+        return pa.int8()
     if types.is_time32(kind) or types.is_date32(kind):
         return pa.int32()
     if types.is_temporal(kind) and not types.is_interval(kind):
@@ -182,7 +184,7 @@ def _is_held(kind: Any) -> bool:
         holds(kind)
         for holds in (
             *(types.is_integer, types.is_float32, types.is_float64, types.is_decimal128),
-            *(types.is_boolean, types.is_null, types.is_string, types.is_large_string),
+            *(types.is_boolean, types.is_string, types.is_large_string),
             *(types.is_binary, types.is_large_binary),
         )
     )
@@ -192,6 +194,8 @@ def _restored(column: Any, kind: Any) -> Any:
     """Return a column in the type that it has in the file."""
     import pyarrow as pa
 
+    if pa.types.is_null(kind):
+        return pa.nulls(len(column))
     if pa.types.is_dictionary(kind):
         return column.cast(kind.value_type).dictionary_encode().cast(kind)
     return column.cast(kind)
