@@ -123,7 +123,7 @@ def of_polars(columns):
 
 def of_duckdb(columns):
     table = pa.table(columns)
-    return pytest.importorskip("duckdb").connect().from_arrow(table)
+    return pytest.importorskip("duckdb").from_arrow(table)
 
 
 def of_numpy(columns):
