@@ -5,6 +5,10 @@ from typing_extensions import disjoint_base
 from instmodel._engine import Engine
 
 @disjoint_base
+class Lanes:
+    def __new__(cls, engine: Engine) -> Lanes: ...
+
+@disjoint_base
 class SharedSequences:
     def __new__(
         cls,
