@@ -241,32 +241,44 @@ def check_out(out: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
         ``invalid_type`` unless it is a writable, C-ordered float32 array;
         ``destination_size_mismatch`` unless it has the shape.
     """
-    fits = (
-        isinstance(out, np.ndarray)
-        and not is_masked(out)
-        and out.dtype == np.float32
-        and out.dtype.isnative
-        and out.flags.c_contiguous
-        and out.flags.aligned
-        and out.flags.writeable
-    )
-    if not fits:
-        raise InputError(
-            "invalid_type",
-            "results cannot be written there",
-            field="out",
-            expected="a writable, C-ordered, aligned float32 array",
-            actual=f"{type(out).__name__} of {getattr(out, 'dtype', 'no dtype')}",
-        )
-    if out.shape != shape:
+    result = writable_float32(out, "out", "results cannot be written there")
+    if result.shape != shape:
         raise InputError(
             "destination_size_mismatch",
             "`out` has the wrong shape",
             field="out",
             expected=shape,
-            actual=out.shape,
+            actual=result.shape,
         )
-    result: NDArray[np.float32] = out
+    return result
+
+
+def writable_float32(array: Any, name: str, message: str) -> NDArray[np.float32]:
+    """Return an array that the engine may write into; `name` and `message` are for the error.
+
+    Raises
+    ------
+    InputError
+        ``invalid_type`` unless it is a writable, C-ordered, aligned float32 array.
+    """
+    fits = (
+        isinstance(array, np.ndarray)
+        and not is_masked(array)
+        and array.dtype == np.float32
+        and array.dtype.isnative
+        and array.flags.c_contiguous
+        and array.flags.aligned
+        and array.flags.writeable
+    )
+    if not fits:
+        raise InputError(
+            "invalid_type",
+            message,
+            field=name,
+            expected="a writable, C-ordered, aligned float32 array",
+            actual=f"{type(array).__name__} of {getattr(array, 'dtype', 'no dtype')}",
+        )
+    result: NDArray[np.float32] = array
     return result
 
 

@@ -243,30 +243,15 @@ def check_state(state: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
         ``invalid_type`` unless it is a writable, C-ordered float32 array, ``state_size_mismatch``
         unless it has the shape.
     """
-    fits = (
-        isinstance(state, np.ndarray)
-        and not arrays.is_masked(state)
-        and state.dtype == np.float32
-        and state.dtype.isnative
-        and state.flags.c_contiguous
-        and state.flags.aligned
-        and state.flags.writeable
+    found = arrays.writable_float32(
+        state, "state", "the state is changed in place, and cannot be there"
     )
-    if not fits:
-        raise InputError(
-            "invalid_type",
-            "the state is changed in place, and cannot be there",
-            field="state",
-            expected="a writable, C-ordered, aligned float32 array",
-            actual=f"{type(state).__name__} of {getattr(state, 'dtype', 'no dtype')}",
-        )
-    if state.shape != shape:
+    if found.shape != shape:
         raise InputError(
             "state_size_mismatch",
             "the state does not fit the model and its input",
             field="state",
             expected=f"shape {shape}",
-            actual=f"shape {state.shape}",
+            actual=f"shape {found.shape}",
         )
-    found: NDArray[np.float32] = state
     return found
